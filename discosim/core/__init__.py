@@ -1,0 +1,1 @@
+"""The plain vocabulary every other room shares: errors, random streams, specs, requests, token timelines."""

@@ -1,0 +1,30 @@
+"""One helper to declare a scenario field once: default, meaning, unit and allowed range."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, field
+from typing import Any
+
+
+def spec(default: Any = MISSING, *, doc: str, unit: str = "", **limits: Any) -> Any:
+    """Declare a dataclass field together with what the config layer, the schema and the docs need to know.
+
+    Parameters
+    ----------
+    default : object, optional
+        Default value; without one the field is required. Mutable defaults are given as a callable.
+    doc : str
+        One sentence for the reference page.
+    unit : str
+        Unit as printed in the reference page, for example ``"s"`` or ``"tok/s"``.
+    **limits
+        Range rules by their pydantic names: ``ge, gt, le, lt, min_length, discriminator``.
+        The names are only stored here; no validation library is imported below the config layer.
+    """
+    described = f"{doc} [{unit}]" if unit else doc
+    metadata = {"description": described, **limits}
+    if default is MISSING:
+        return field(metadata=metadata)
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)

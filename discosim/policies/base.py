@@ -1,0 +1,43 @@
+"""What a policy is: a SimPy process that serves one request with the verbs of its session."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from discosim.policies.view import View
+    from discosim.world.session import Session
+
+
+@dataclass(kw_only=True)
+class Policy:
+    """Base of every policy; a subclass is a dataclass whose fields are its options.
+
+    One copy of the policy object serves a whole replication: ``prepare`` is called once, then ``serve`` once per
+    request. State that ``prepare`` computes goes into fields declared with ``field(init=False)``.
+
+    Attributes
+    ----------
+    kind : str
+        Public name, used in configs.
+    paper : str
+        Citation and section, or "our choice" with the reason.
+    departures : str
+        Where the implementation differs from the paper, and why.
+    needs : frozenset of str
+        ``{"oracle"}`` asks for the true draws (``session.oracle``); nobody else may see them.
+    """
+
+    kind: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    departures: ClassVar[str] = ""
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def prepare(self, view: View) -> None:
+        """Learn from history before the first request; ``view`` holds estimates, never the future."""
+
+    def serve(self, session: Session) -> Generator[Any, Any, None]:
+        """Serve one request; must show its whole answer or let it fail."""
+        raise NotImplementedError

@@ -1,0 +1,28 @@
+"""Every answer comes from the user's own device."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from discosim.policies.base import Policy
+
+if TYPE_CHECKING:
+    from discosim.world.session import Session
+
+
+@dataclass(kw_only=True)
+class DeviceOnly(Policy):
+    """Run every request on the device; what does not fit its context fails."""
+
+    kind: ClassVar[str] = "device_only"
+    paper: ClassVar[str] = "Baseline 'llama.cpp' of DiSCo (arXiv 2502.11417), name recollected."
+    departures: ClassVar[str] = "None known."
+
+    def serve(self, session: Session) -> Generator[Any, Any, None]:
+        """Serve one request on the device."""
+        device = session.start("device")
+        yield session.first_token_of(device)
+        session.keep(device)
+        yield session.finished()
