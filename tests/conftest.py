@@ -1,0 +1,22 @@
+"""Fixtures shared by all test families."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def raw_traces() -> Path:
+    """Return the folder of raw third-party traces, or skip saying so; a skip on CI is a failure."""
+    folder = os.environ.get("DISCOSIM_TRACES")
+    if folder:
+        path = Path(folder).resolve()
+        assert path.is_dir(), f"DISCOSIM_TRACES names no folder: {path}"
+        return path
+    message = "DISCOSIM_TRACES is unset: raw trace files are needed for this test"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
