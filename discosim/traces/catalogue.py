@@ -1,0 +1,109 @@
+"""The digests and configurations that travel with the package: where they are, and how to load them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from discosim.core.errors import UserError, close_match
+from discosim.traces.digest import KINDS, Digest
+from discosim.traces.digest_file import parse_digest
+
+
+def shipped_folder(name: str) -> Path:
+    """Return the shipped folder ``traces`` or ``configs``: of the wheel, else of the source checkout.
+
+    Raises
+    ------
+    UserError
+        Where the installation lacks it.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_shipped" / name, package.parent / name):
+        if folder.is_dir():
+            return folder
+    raise UserError(
+        f"this installation lacks its {name} folder; install the package again", where=str(package)
+    )
+
+
+def shipped_root() -> Path:
+    """Return the folder of the shipped digests, ``<kind>/<name>.json`` below it."""
+    return shipped_folder("traces")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One shipped digest, not yet loaded."""
+
+    name: str
+    kind: str
+    path: Path
+
+
+def list_digests(kind: str | None = None) -> list[Entry]:
+    """Return all shipped digests, or those of one kind, by kind and name."""
+    root = shipped_root()
+    kinds = KINDS if kind is None else (kind,)
+    return [Entry(path.stem, k, path) for k in kinds for path in sorted((root / k).glob("*.json"))]
+
+
+def find_digest(name: str, kind: str | None = None) -> Entry:
+    """Return where a shipped digest lies.
+
+    Parameters
+    ----------
+    name : str
+        Name of the digest.
+    kind : str, optional
+        Kind that is needed: ``workload``, ``clients``, ``latency``, ``rtt`` or ``device``.
+
+    Raises
+    ------
+    UserError
+        For a name that is unknown (with the nearest known one) or of another kind.
+    """
+    entries = {entry.name: entry for entry in list_digests()}
+    fitting = [entry.name for entry in entries.values() if kind in {None, entry.kind}]
+    wanted = f"{kind} digest" if kind else "digest"
+    if name not in entries:
+        raise UserError(f"unknown {wanted} {name!r}; {close_match(name, fitting)}")
+    if kind not in {None, entries[name].kind}:
+        raise UserError(
+            f"digest {name!r} is of kind {entries[name].kind}, a {wanted} is needed; {close_match(name, fitting)}"
+        )
+    return entries[name]
+
+
+def load_digest(name: str, kind: str | None = None) -> Digest:
+    """Load a shipped digest by name; see `find_digest` for the parameters and errors."""
+    entry = find_digest(name, kind)
+    digest = parse_digest(entry.path.read_text(encoding="utf-8"), where=f"{entry.kind}/{entry.path.name}")
+    if digest.name != entry.name:
+        raise UserError(f"holds the digest {digest.name!r}", where=f"{entry.kind}/{entry.path.name}")
+    return digest
+
+
+def digest_sha256(name: str) -> str:
+    """Return the sha256 of a shipped digest's file, as recorded with every run."""
+    return hashlib.sha256(find_digest(name).path.read_bytes()).hexdigest()
+
+
+def list_configs() -> list[str]:
+    """Return the names of the shipped configurations."""
+    return sorted(path.stem for path in shipped_folder("configs").glob("*.yaml"))
+
+
+def shipped_config(name: str) -> Path:
+    """Return the path of a shipped configuration, for example ``quickstart``.
+
+    Raises
+    ------
+    UserError
+        For an unknown name, with the nearest known one.
+    """
+    known = list_configs()
+    if name not in known:
+        raise UserError(f"unknown configuration {name!r}; {close_match(name, known)}")
+    return shipped_folder("configs") / f"{name}.yaml"

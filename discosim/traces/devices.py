@@ -1,0 +1,126 @@
+"""Published and recollected device figures, and the stand-in for energy that nobody has published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from discosim.traces.digest import Card, DeviceDigest, Provenance
+
+STAND_IN_J_PER_TOK_PER_B = 0.1
+"""Joules per token and billion parameters.
+
+Source: the figure of MobileLLM (energy on a phone), known here through the notes on DiSCo, a secondary source.
+"""
+
+STAND_IN_SOURCE = (
+    "0.1 J per token and billion parameters (MobileLLM, secondary source); a prompt token is charged like a decoded "
+    "one because DiSCo's energy model is linear in FLOPs and both take about 2 x parameters FLOPs (our assumption)"
+)
+
+PARAMS_B = {
+    "llama-3.2-1b": 1.24,
+    "llama-3.2-3b": 3.21,
+    "llama-3.1-8b": 8.03,
+    "llama-2-7b": 6.74,
+    "phi-3.5-mini": 3.82,
+    "phi-3-mini": 3.84,
+    "qwen2.5-1.5b": 1.54,
+    "qwen2.5-7b": 7.62,
+    "qwen3-4b": 4.02,
+    "gemma-3n-e4b": 4.0,
+    "mistral-7b": 7.24,
+    "tinyllama-1.1b": 1.1,
+    # half the FLOPs of one decoded token, the output head included: what DiSCo's cost model counts
+    "bloom-1.1b": 1.065,
+    "bloom-560m": 0.56,
+    "qwen1.5-0.5b": 0.465,
+}
+"""Parameters by model, in billions, as their makers state them (DiSCo's three: derived from FLOPs)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One number of a device profile and how it is known."""
+
+    value: float
+    status: str
+    source: str
+
+
+def stand_in_energy(model: str) -> Figure:
+    """Return the energy assumed for one token, prompt or output, of a model; J/tok."""
+    return Figure(
+        value=STAND_IN_J_PER_TOK_PER_B * PARAMS_B[model], status="assumption", source=STAND_IN_SOURCE
+    )
+
+
+def power_over_rate(power_w: float, rate_tok_per_s: float, *, source: str) -> Figure:
+    """Return the energy of a token at a published power; J/tok. Our assumption: the power is the same in both phases."""
+    return Figure(
+        value=power_w / rate_tok_per_s,
+        status="assumption",
+        source=f"published power {power_w:g} W over the token rate, the same power in both phases; {source}",
+    )
+
+
+def assemble(
+    *,
+    name: str,
+    card: Card,
+    device: str,
+    model: str,
+    prefill_s_per_tok: Figure,
+    prefill_intercept_s: Figure,
+    decode_tok_per_s: Figure,
+    prefill_j_per_tok: Figure | None = None,
+    decode_j_per_tok: Figure | None = None,
+    chunk_tok: Figure | None = None,
+    max_context_tok: Figure | None = None,
+) -> DeviceDigest:
+    """Build a device profile from tagged figures; energies that are missing get the stand-in."""
+    prefill_j, decode_j = (given or stand_in_energy(model) for given in (prefill_j_per_tok, decode_j_per_tok))
+    tagged = {
+        "prefill_s_per_tok": prefill_s_per_tok,
+        "prefill_intercept_s": prefill_intercept_s,
+        "chunk_tok": chunk_tok,
+        "decode_tok_per_s": decode_tok_per_s,
+        "prefill_j_per_tok": prefill_j,
+        "decode_j_per_tok": decode_j,
+        "max_context_tok": max_context_tok,
+    }
+    return DeviceDigest(
+        name=name,
+        card=card,
+        device=device,
+        model=model,
+        params_b=PARAMS_B[model],
+        prefill_s_per_tok=prefill_s_per_tok.value,
+        prefill_intercept_s=prefill_intercept_s.value,
+        chunk_tok=_whole(chunk_tok),
+        decode_tok_per_s=decode_tok_per_s.value,
+        prefill_j_per_tok=prefill_j.value,
+        decode_j_per_tok=decode_j.value,
+        max_context_tok=_whole(max_context_tok),
+        provenance=_provenance(tagged.items()),
+    )
+
+
+def statuses(figures: Iterable[Provenance]) -> tuple[str, ...]:
+    """Return the distinct statuses among figures, best known first."""
+    from discosim.traces.digest import STATUSES
+
+    held = {figure.status for figure in figures}
+    return tuple(status for status in STATUSES if status in held)
+
+
+def _whole(figure: Figure | None) -> int | None:
+    return None if figure is None else int(figure.value)
+
+
+def _provenance(tagged: Iterable[tuple[str, Figure | None]]) -> dict[str, Provenance]:
+    return {
+        field: Provenance(status=figure.status, source=figure.source)
+        for field, figure in tagged
+        if figure is not None
+    }

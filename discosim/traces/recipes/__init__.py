@@ -1,0 +1,1 @@
+"""Recipes that compute the shipped digests from raw trace files, one file per source; see `build`."""
