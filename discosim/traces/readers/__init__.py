@@ -14,11 +14,24 @@ from discosim.traces.readers.base import (
     RequestTrace,
     RttSeries,
 )
+from discosim.traces.readers.registry import (
+    detect,
+    known_readers,
+    read_any,
+    read_latency,
+    read_latency_groups,
+    read_requests,
+    read_rtt,
+    read_rtt_groups,
+    reader_named,
+)
+from discosim.traces.readers.source import Fingerprint, fingerprint
 
 __all__ = [
     "ClientTable",
     "ClientWindows",
     "DevicePerf",
+    "Fingerprint",
     "HashIds",
     "Kind",
     "LatencySeries",
@@ -28,4 +41,14 @@ __all__ = [
     "Reader",
     "RequestTrace",
     "RttSeries",
+    "detect",
+    "fingerprint",
+    "known_readers",
+    "read_any",
+    "read_latency",
+    "read_latency_groups",
+    "read_requests",
+    "read_rtt",
+    "read_rtt_groups",
+    "reader_named",
 ]

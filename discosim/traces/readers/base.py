@@ -150,7 +150,7 @@ class RttSeries:
     spacing_s : float or None
         Median time between probes; None where the file has no clock.
     loss_share : float
-        Share of packets lost, in [0, 1]; from ``lost``, or from the file where one row averages several packets.
+        Share of packets lost, in [0, 1]; taken from the file where one row averages several packets.
     recording : array of int, shape (n,), optional
         Which recording each probe belongs to; autocorrelation must not cross from one to the next.
     notes : mapping
@@ -209,7 +209,7 @@ class LengthPdf:
     values : array of float, shape (n,)
         Support, increasing; tokens for lengths, a share for ``reason_ratio``.
     weights : array of float, shape (n,)
-        Probabilities as published, >= 0; they sum to about 1, or are all 0 where nothing was seen.
+        Weights as published, >= 0; they sum to about 1.
     """
 
     values: Floats
@@ -236,7 +236,8 @@ class ClientWindows:
     p1, p2 : array of float, shape (n,)
         Shape and scale (s) of the fitted law, 0 where none was fitted.
     lengths : mapping of str to mapping of float to LengthPdf
-        ``input_tokens``, ``output_tokens`` and (reasoning models) ``reason_ratio``; each by window start in s.
+        ``input_tokens``, ``output_tokens`` and (reasoning models) ``reason_ratio``; each by start in s.
+        A window in which nothing was seen has no entry.
     """
 
     client: str
@@ -324,8 +325,8 @@ class Reader:
     produces : str
         Kind of record: requests, latency, rtt, lengths, clients or device.
     matches : callable
-        ``matches(head, path)`` tells from the first bytes (decompressed, byte-order mark removed; for a folder
-        the names of its files, one a line) whether the file is of this format.
+        ``matches(head, path)`` tells from the first bytes whether the file is of this format. They come
+        decompressed and without a byte-order mark; for a folder they are the names of its files, one a line.
     read : callable
         ``read(path)`` reads it all. ``latency`` and ``rtt`` formats return a dict by group.
     """

@@ -1,0 +1,90 @@
+"""Qualcomm AI Hub speed files of language models (``<model>.perf.yaml``).
+
+Format: ``precisions > PRECISION > components > COMPONENT > performance_metrics > DEVICE > RUNTIME >
+llm_metrics``, a list of ``context_length``, ``time_to_first_token_range_milliseconds: {min, max}`` and
+``tokens_per_second``.
+Origin: github.com/quic/ai-hub-models (BSD-3-Clause).
+Quirks: the smallest TTFT appears to be that of one 128-token prompt chunk and the largest its extrapolation
+to the full context (inferred from the figures); models without a language part have no ``llm_metrics`` and
+give no rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from discosim.core.errors import UserError
+from discosim.traces.readers.base import DevicePerf, Reader
+from discosim.traces.readers.source import read_bytes, stem
+
+_RANGE = "time_to_first_token_range_milliseconds"
+
+
+def _under(node: Any, where: str) -> Mapping[Any, Any]:
+    if not isinstance(node, Mapping):
+        raise UserError("expected a mapping", where=where)
+    return node
+
+
+def _positive(entry: Mapping[Any, Any], key: str, where: str) -> float:
+    value = entry.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise UserError(f"expected a number above 0, got {value!r}", where=f"{where} {key}")
+    return float(value)
+
+
+def _metrics(root: Any, label: str) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any], str]]:
+    """Yield (precision, component, device, runtime), one entry of ``llm_metrics``, and its place."""
+    for precision, parts in _under(_under(root, label).get("precisions"), f"{label} precisions").items():
+        components = _under(parts, f"{label} precisions.{precision}").get("components")
+        for component, body in _under(components, f"{label} {precision}.components").items():
+            devices = _under(body, f"{label} {precision}.{component}").get("performance_metrics")
+            for device, runtimes in _under(devices, f"{label} {component}.performance_metrics").items():
+                for runtime, result in _under(runtimes, f"{label} {device}").items():
+                    where = f"{label} {precision}.{component}.{device}.{runtime}"
+                    for entry in _under(result, where).get("llm_metrics") or ():
+                        yield (
+                            (str(precision), str(component), str(device), str(runtime)),
+                            _under(entry, where),
+                            where,
+                        )
+
+
+def matches(head: bytes, _path: Path) -> bool:
+    """Recognise the two keys every such file holds."""
+    return b"llm_metrics:" in head and b"performance_metrics:" in head
+
+
+def read(path: Path) -> tuple[DevicePerf, ...]:
+    """Read all rows of the file, in its order; the model is named by the file."""
+    label = str(path)
+    try:
+        root = yaml.safe_load(read_bytes(path))
+    except yaml.YAMLError as error:
+        raise UserError(f"is not readable YAML ({' '.join(str(error).split())})", where=label) from None
+    rows = []
+    for (precision, component, device, runtime), entry, where in _metrics(root, label):
+        ttft = _under(entry.get(_RANGE), f"{where} {_RANGE}")
+        rows.append(
+            DevicePerf(
+                model=stem(path).removesuffix(".perf"),
+                precision=precision,
+                component=component,
+                device=device,
+                runtime=runtime,
+                context_length=int(_positive(entry, "context_length", where)),
+                ttft_min_s=_positive(ttft, "min", where) / 1000.0,
+                ttft_max_s=_positive(ttft, "max", where) / 1000.0,
+                decode_tok_per_s=_positive(entry, "tokens_per_second", where),
+            )
+        )
+    if not rows:
+        raise UserError("holds no llm_metrics", where=label)
+    return tuple(rows)
+
+
+READER = Reader("aihub", "Qualcomm AI Hub speed of language models (YAML)", "device", matches, read)

@@ -1,0 +1,218 @@
+"""All readers by name, detection by content, and one function per kind of record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from discosim.core.errors import UserError, close_match
+from discosim.traces.readers import (
+    aihub,
+    azure,
+    burstgpt,
+    ireland,
+    llmperf,
+    mooncake,
+    native,
+    openrouter,
+    servegen,
+    sharegpt,
+    splitwise,
+    starlink,
+    uncore,
+    vidur,
+)
+from discosim.traces.readers.base import (
+    Kind,
+    LatencySeries,
+    Produced,
+    Reader,
+    RequestTrace,
+    RttSeries,
+)
+from discosim.traces.readers.requests import spread_ties
+from discosim.traces.readers.source import read_head
+
+_READERS: tuple[Reader, ...] = (
+    aihub.READER,
+    azure.READER,
+    burstgpt.READER,
+    ireland.READER,
+    llmperf.READER,
+    mooncake.READER,
+    native.READER,
+    openrouter.READER,
+    servegen.READER,
+    sharegpt.READER,
+    splitwise.READER,
+    starlink.READER,
+    uncore.READER,
+    vidur.READER,
+)
+_Series = TypeVar("_Series", LatencySeries, RttSeries)
+_TIES = ("keep", "spread")
+
+
+def known_readers() -> tuple[Reader, ...]:
+    """Return all readers, sorted by name."""
+    return _READERS
+
+
+def reader_named(name: str) -> Reader:
+    """Return the reader of a format.
+
+    Raises
+    ------
+    UserError
+        If no format has this name; the nearest one is offered.
+    """
+    for reader in _READERS:
+        if reader.name == name:
+            return reader
+    names = [reader.name for reader in _READERS]
+    raise UserError(f"unknown trace format {name!r}; {close_match(name, names)}")
+
+
+def detect(path: str | PathLike[str]) -> Reader:
+    """Return the reader that recognises a file by its first bytes.
+
+    Raises
+    ------
+    UserError
+        If no reader or more than one recognises it, or it cannot be opened.
+    """
+    place = Path(path)
+    head = read_head(place)
+    found = [reader for reader in _READERS if reader.matches(head, place)]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(reader.name for reader in found or _READERS)
+    problem = "more than one format fits" if found else "no known format fits"
+    raise UserError(f"{problem}; name one of: {names}", where=str(place))
+
+
+def read_any(path: str | PathLike[str], format: str = "auto") -> tuple[Reader, Produced]:  # noqa: A002 (the word users type)
+    """Read a file of any kind and return its reader beside the record.
+
+    Raises
+    ------
+    UserError
+        If the format is unknown, or the file is not valid for it.
+    """
+    reader = detect(path) if format == "auto" else reader_named(format)
+    return reader, reader.read(Path(path))
+
+
+def _read_as(path: str | PathLike[str], format_name: str, kinds: Iterable[Kind]) -> Produced:
+    reader = detect(path) if format_name == "auto" else reader_named(format_name)
+    if reader.produces not in kinds:
+        able = ", ".join(r.name for r in _READERS if r.produces in kinds)
+        raise UserError(
+            f"format {reader.name!r} holds {reader.produces}; expected one of: {able}", where=str(path)
+        )
+    return reader.read(Path(path))
+
+
+def read_requests(
+    path: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 (the word users type)
+    ties: str = "keep",
+    rng: np.random.Generator | None = None,
+) -> RequestTrace:
+    """Read a request trace of any format.
+
+    Parameters
+    ----------
+    path : path-like
+        File, plain or compressed with xz or gzip.
+    format : str
+        Name of a format, or ``auto`` to look at the first bytes.
+    ties : str
+        ``keep`` leaves requests of one clock tick together; ``spread`` places them uniformly inside it.
+    rng : numpy.random.Generator, optional
+        Source of luck; needed for ``spread``.
+
+    Raises
+    ------
+    UserError
+        If the file holds no requests, a cell is wrong (its place is named), or the format is unknown.
+    """
+    if ties not in _TIES:
+        raise UserError(f"unknown rule for ties {ties!r}; {close_match(ties, _TIES)}")
+    trace = _read_as(path, format, ("requests",))
+    assert isinstance(trace, RequestTrace)
+    if ties == "keep":
+        return trace
+    if rng is None:
+        raise ValueError("ties='spread' needs rng, a numpy Generator")
+    return spread_ties(trace, rng)
+
+
+def _one_group(groups: dict[str, _Series], group: str | None, path: str | PathLike[str]) -> _Series:
+    if group is None and len(groups) == 1:
+        return next(iter(groups.values()))
+    if group is None:
+        raise UserError(f"holds {len(groups)} series; name one of: {', '.join(groups)}", where=str(path))
+    if group not in groups:
+        raise UserError(f"holds no series {group!r}; {close_match(group, groups)}", where=str(path))
+    return groups[group]
+
+
+def read_latency_groups(path: str | PathLike[str], format: str = "auto") -> dict[str, LatencySeries]:  # noqa: A002 (as above)
+    """Read all latency series of a file, by group, in its order.
+
+    Raises
+    ------
+    UserError
+        If the file holds no latencies or is not valid.
+    """
+    groups = _read_as(path, format, ("latency",))
+    assert isinstance(groups, dict)
+    return {name: series for name, series in groups.items() if isinstance(series, LatencySeries)}
+
+
+def read_latency(
+    path: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 (the word users type)
+    group: str | None = None,
+) -> LatencySeries:
+    """Read one latency series; ``group`` may be left out where the file holds only one.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_latency_groups`, or if the group is missing or not named.
+    """
+    return _one_group(read_latency_groups(path, format), group, path)
+
+
+def read_rtt_groups(path: str | PathLike[str], format: str = "auto") -> dict[str, RttSeries]:  # noqa: A002 (as above)
+    """Read all round-trip series of a file, by group, in its order.
+
+    Raises
+    ------
+    UserError
+        If the file holds no round trips or is not valid.
+    """
+    groups = _read_as(path, format, ("rtt",))
+    assert isinstance(groups, dict)
+    return {name: series for name, series in groups.items() if isinstance(series, RttSeries)}
+
+
+def read_rtt(
+    path: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 (the word users type)
+    group: str | None = None,
+) -> RttSeries:
+    """Read one round-trip series; ``group`` may be left out where the file holds only one.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_rtt_groups`, or if the group is missing or not named.
+    """
+    return _one_group(read_rtt_groups(path, format), group, path)

@@ -1,0 +1,39 @@
+"""ShareGPT token lengths as published by etalon (CSV).
+
+Format: ``num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio``.
+Origin: github.com/project-etalon/etalon, ``data/processed_traces`` (Apache-2.0).
+Quirks: no arrival times; prompts include the chat so far; the total is capped at 8,192 (Llama-2 tokens).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from discosim.core.errors import UserError
+from discosim.traces.readers.base import LengthTable, Notes, Reader
+from discosim.traces.readers.source import read_bytes
+from discosim.traces.readers.table import header_of, read_csv
+
+COLUMNS = ("num_prefill_tokens", "num_decode_tokens")
+
+
+def matches(head: bytes, _path: Path) -> bool:
+    """Recognise the two lengths without an arrival time."""
+    header = set(header_of(head))
+    return set(COLUMNS) <= header and "arrived_at" not in header
+
+
+def read(path: Path) -> LengthTable:
+    """Read the lengths; rows with a length of 0 are dropped and counted."""
+    table = read_csv(read_bytes(path), path, COLUMNS)
+    prompt_tok, output_tok = (table.counts(name) for name in COLUMNS)
+    rows = np.flatnonzero((prompt_tok > 0) & (output_tok > 0))
+    if rows.size == 0:
+        raise UserError("no row has both prompt and output tokens", where=table.label)
+    notes: Notes = {"format": "sharegpt", "rows": len(table), "dropped_zero_tok": len(table) - int(rows.size)}
+    return LengthTable(prompt_tok[rows], output_tok[rows], notes)
+
+
+READER = Reader("sharegpt", "ShareGPT token lengths, etalon's table (CSV)", "lengths", matches, read)

@@ -1,0 +1,45 @@
+"""Application round-trip times of the uncore data set (text, one number a line).
+
+Format: one round-trip time in milliseconds a line, in measuring order, no header, no clock.
+Origin: github.com/uncore-team/marginal_rtt_modeling (GPL-3.0), Zenodo 10.5281/zenodo.14967644.
+Quirks: any column of numbers looks like this format; numbers that never fall are taken for time stamps
+(mahimahi delivery opportunities, for instance) and not recognised. About 15 ms of each 1 kB value of the
+browser series is server time, and a few values are seconds to minutes (client asleep): clipping is left to
+the caller.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+
+from discosim.traces.readers.base import Notes, Reader, RttSeries
+from discosim.traces.readers.source import HEAD_BYTES, read_bytes, stem
+from discosim.traces.readers.table import read_csv
+
+_NUMBER = re.compile(rb"\d+(\.\d+)?\r?")
+
+
+def matches(head: bytes, _path: Path) -> bool:
+    """Recognise plain numbers, one a line, that do not only rise."""
+    lines = [line for line in head.split(b"\n") if line.strip()]
+    if len(head) >= HEAD_BYTES - 3:
+        lines = lines[:-1]  # the last line of a head may be cut
+    if not lines or not all(_NUMBER.fullmatch(line) for line in lines):
+        return False
+    return any(float(a) > float(b) for a, b in itertools.pairwise(lines))
+
+
+def read(path: Path) -> dict[str, RttSeries]:
+    """Read the one series of the file."""
+    table = read_csv(read_bytes(path), path, ("rtt_ms",), headless=True)
+    rtt_s = table.numbers("rtt_ms", lowest=0.0) / 1000.0
+    group = stem(path)
+    notes: Notes = {"format": "uncore", "probes": len(table), "lost": 0}
+    return {group: RttSeries(group, rtt_s, np.zeros(len(table), dtype=np.bool_), None, 0.0, notes=notes)}
+
+
+READER = Reader("uncore", "round-trip times in ms, one a line, uncore's series (text)", "rtt", matches, read)
