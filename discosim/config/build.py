@@ -1,0 +1,182 @@
+"""From plain data to frozen dataclasses, section by section, collecting every mistake on the way."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from discosim.config.checks import FILES, check_section
+from discosim.config.digests import check_digest
+from discosim.config.keypath import KeyPath, shown
+from discosim.config.leaf import read_leaf
+from discosim.config.policy_specs import POLICY_KEYS, build_policy, options_of
+from discosim.config.problems import Problems
+from discosim.config.shape import Key, item_type, keys_of, kind_of, sections_of, without_none
+from discosim.core.errors import UserError, close_match
+from discosim.core.scenario import PolicySpec
+
+BAD: Any = object()
+"""Stands for a value that was refused; the reason is among the problems."""
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Builds sections out of plain data.
+
+    Parameters
+    ----------
+    problems : Problems
+        Where mistakes are noted.
+    base : Path
+        Folder against which file names are resolved.
+    """
+
+    problems: Problems
+    base: Path
+
+    def value(self, annotation: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
+        """Return the value of one key, or ``BAD``."""
+        inner, is_nullable = without_none(annotation)
+        if raw is None and is_nullable:
+            return None
+        if inner is PolicySpec:
+            return self._policy(raw, path)
+        if sections := sections_of(inner):
+            return self._choice(sections, raw, path)
+        if (item := item_type(inner)) is not None:
+            return self._items(item, limits, raw, path)
+        try:
+            return read_leaf(annotation, limits, raw)
+        except UserError as error:
+            self.problems.add(path, error.message)
+            return BAD
+
+    def section(self, section: type, raw: Any, path: KeyPath) -> Any:
+        """Return one dataclass instance, or ``BAD``."""
+        if not self._is_mapping(raw, path):
+            return BAD
+        keys = keys_of(section)
+        misspelt = self._unknown(raw, keys, path)
+        values: dict[str, Any] = {}
+        for key in keys.values():
+            here = (*path, key.name)
+            if key.name in raw:
+                values[key.name] = self.value(key.type, key.limits, raw[key.name], here)
+            elif key.has_default:
+                values[key.name] = key.default
+            else:
+                values[key.name] = BAD
+                if key.name not in misspelt:
+                    self.problems.add(here, _is_missing(key))
+        if section in FILES:
+            self._find_file(values, FILES[section], path)
+        good = {name: value for name, value in values.items() if value is not BAD}
+        for name, message in (*check_section(section, good, raw), *check_digest(section, good)):
+            self.problems.add((*path, *name), message)
+        return BAD if misspelt or len(good) < len(values) else section(**good)
+
+    def _choice(self, sections: tuple[type, ...], raw: Any, path: KeyPath) -> Any:
+        """Pick the section that ``kind`` names."""
+        if len(sections) == 1:
+            return self.section(sections[0], raw, path)
+        if not self._is_mapping(raw, path):
+            return BAD
+        by_kind = {kind_of(section): section for section in sections}
+        kind = self._kind(raw, by_kind, path)
+        return BAD if kind is None else self.section(by_kind[kind], raw, path)
+
+    def _kind(self, raw: Mapping[str, Any], known: Mapping[str, Any], path: KeyPath) -> str | None:
+        here = (*path, "kind")
+        kinds = ", ".join(sorted(known))
+        if "kind" not in raw:
+            self.problems.add(here, f"is missing. Known: {kinds}")
+        elif not isinstance(raw["kind"], str):
+            self.problems.add(here, f"must be one of {kinds} (got {shown(raw['kind'])})")
+        elif raw["kind"] not in known:
+            self.problems.add(here, f"unknown kind '{raw['kind']}'; {close_match(raw['kind'], known)}")
+        else:
+            return raw["kind"]
+        return None
+
+    def _items(self, item: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
+        if not isinstance(raw, list | tuple):
+            self.problems.add(path, f"must be a list (got {shown(raw)})")
+            return BAD
+        least, most = limits.get("min_length", 0), limits.get("max_length", len(raw))
+        if not least <= len(raw) <= most:
+            bound = f"at least {least}" if len(raw) < least else f"at most {most}"
+            self.problems.add(path, f"must hold {bound} item{'s' * (bound[-2:] != ' 1')} (got {len(raw)})")
+            return BAD
+        inner = {name: limit for name, limit in limits.items() if not name.endswith("_length")}
+        values = tuple(self.value(item, inner, part, (*path, i)) for i, part in enumerate(raw))
+        return BAD if BAD in values else values
+
+    def _policy(self, raw: Any, path: KeyPath) -> Any:
+        """Read one policy: its kind decides which options it has."""
+        from discosim.policies import known_policies
+
+        if not self._is_mapping(raw, path):
+            return BAD
+        kind = self._kind(raw, known_policies(), path)
+        if kind is None:
+            return BAD
+        keys = POLICY_KEYS | options_of(known_policies()[kind])
+        misspelt = self._unknown(raw, keys, path)
+        values: dict[str, Any] = {}
+        for key in keys.values():
+            here = (*path, key.name)
+            if key.name in raw:
+                values[key.name] = self.value(key.type, key.limits, raw[key.name], here)
+            elif key.has_default:
+                values[key.name] = key.default
+            elif key.name not in misspelt:
+                values[key.name] = BAD
+                self.problems.add(here, _is_missing(key))
+        if misspelt or BAD in values.values():
+            return BAD
+        options = {name: value for name, value in values.items() if name not in POLICY_KEYS}
+        spec = PolicySpec(kind=kind, name=values["name"] or kind, options=options)
+        return spec if self._is_buildable(spec, path) else BAD
+
+    def _is_buildable(self, spec: PolicySpec, path: KeyPath) -> bool:
+        """Let the policy's own checks speak before the run does."""
+        try:
+            build_policy(spec)
+        except UserError as error:
+            self.problems.add(path, error.message)
+            return False
+        return True
+
+    def _is_mapping(self, raw: Any, path: KeyPath) -> bool:
+        if isinstance(raw, Mapping):
+            return True
+        self.problems.add(path, f"must be a mapping of keys to values (got {shown(raw)})")
+        return False
+
+    def _unknown(self, raw: Mapping[str, Any], keys: Mapping[str, Key], path: KeyPath) -> set[str]:
+        """Note every unknown key; return the known keys they probably stand for (or the unknown ones)."""
+        meant = set()
+        for name in raw:
+            if name not in keys:
+                self.problems.add((*path, name), f"unknown key; {close_match(str(name), keys)}", at_key=True)
+                meant.update(difflib.get_close_matches(str(name), keys, n=1, cutoff=0.6) or [str(name)])
+        return meant
+
+    def _find_file(self, values: dict[str, Any], name: str, path: KeyPath) -> None:
+        """Make a file name absolute; it must exist."""
+        file = values.get(name)
+        if not isinstance(file, str):
+            return
+        found = Path(self.base / file).resolve()
+        if found.is_file():
+            values[name] = str(found)
+        else:
+            values[name] = BAD
+            self.problems.add((*path, name), f"no such file: {found}")
+
+
+def _is_missing(key: Key) -> str:
+    return f"is missing. {key.description}".strip()

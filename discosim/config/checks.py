@@ -1,0 +1,116 @@
+"""Rules that tie several keys of a section together; ranges of single keys stand in the scenario's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from discosim.config.keypath import KeyPath
+from discosim.core import scenario as s
+from discosim.core.errors import close_match
+
+Values = Mapping[str, Any]
+Findings = Iterator[tuple[KeyPath, str]]
+
+FILES: dict[type, str] = {s.ReplayedWorkload: "file", s.ReplayedServer: "series"}
+"""Keys that name a file, relative to the folder of the config."""
+
+
+def check_section(section: type, values: Values, raw: Values) -> Findings:
+    """Yield (path inside the section, message) for every broken rule.
+
+    Parameters
+    ----------
+    section : type
+        Dataclass of the section.
+    values : mapping
+        The values that are valid on their own; refused ones are left out, so that every rule looks first.
+    raw : mapping
+        The section as it was written.
+    """
+    if section in _RULES:
+        yield from _RULES[section](values)
+    if section is s.Scenario:
+        yield from _policy_names(values, raw)
+
+
+def _burst(values: Values) -> Findings:
+    intensity, width = values.get("intensity"), values.get("width")
+    if intensity is not None and width is not None and intensity * width >= 1:
+        yield (
+            ("intensity",),
+            f"intensity * width must be < 1 (got {intensity:g} * {width:g} = {intensity * width:g})",
+        )
+
+
+def _outage(values: Values) -> Findings:
+    start_s, end_s = values.get("start_s"), values.get("end_s")
+    if start_s is not None and end_s is not None and end_s <= start_s:
+        yield ("end_s",), f"must be > start_s = {start_s:g} (got {end_s:g})"
+
+
+def _server(values: Values) -> Findings:
+    if "digest" not in values or "series" not in values:
+        return
+    digest, series = values["digest"], values["series"]
+    if digest is None and series is None:
+        yield (), "needs exactly one of digest and series (got neither)"
+    elif digest is not None and series is not None:
+        yield ("series",), "needs exactly one of digest and series (got both)"
+
+
+def _reader(values: Values) -> Findings:
+    rate = values.get("tok_per_s")
+    if isinstance(rate, float) and rate <= 0:
+        yield ("tok_per_s",), f"must be > 0 (got {rate:g})"
+
+
+def _scenario(values: Values) -> Findings:
+    if "name" in values and (reason := why_no_file_name(values["name"])):
+        yield ("name",), reason
+    workload, devices = values.get("workload"), values.get("devices")
+    if workload is not None and devices is not None and workload.n_users < len(devices):
+        yield (
+            ("workload", "n_users"),
+            f"must be >= {len(devices)}, the kinds of device (got {workload.n_users})",
+        )
+
+
+def _policy_names(values: Values, raw: Values) -> Findings:
+    """Look at the names as written, so that a policy with a wrong option hides no other mistake."""
+    policies = raw.get("policies")
+    first: dict[str, int] = {}
+    for i, policy in enumerate(policies if isinstance(policies, list | tuple) else ()):
+        name = (policy.get("name") or policy.get("kind")) if isinstance(policy, Mapping) else None
+        if not isinstance(name, str):
+            continue
+        if name in first:
+            taken = f"the name '{name}' is taken by policies[{first[name]}]; give each its own"
+            yield ("policies", i, "name"), taken
+        if reason := why_no_file_name(name):
+            yield ("policies", i, "name"), reason
+        first.setdefault(name, i)
+    baseline = values.get("baseline")
+    if baseline is not None and baseline not in first:
+        yield (
+            ("baseline",),
+            f"names no policy of this scenario ('{baseline}'); {close_match(baseline, first)}",
+        )
+
+
+def why_no_file_name(name: str) -> str:
+    """Return why a name cannot stand in a file name and a table, or '' where it can."""
+    if "/" in name or "\\" in name or name in {".", ".."}:
+        return f"must not be a path (got {name!r})"
+    if not name.isprintable() or name != name.strip():
+        return f"must be printable text without blanks around it (got {name!r})"
+    return ""
+
+
+_RULES: dict[type, Callable[[Values], Findings]] = {
+    s.BurstArrivals: _burst,
+    s.Outage: _outage,
+    s.ReplayedServer: _server,
+    s.Reader: _reader,
+    s.Scenario: _scenario,
+}

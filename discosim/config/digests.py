@@ -1,0 +1,38 @@
+"""Names of digests, checked where they are written rather than when the world is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from discosim.config.keypath import KeyPath
+from discosim.core import scenario as s
+from discosim.core.errors import UserError
+
+DIGEST_KEYS: dict[type, tuple[str, str]] = {
+    s.DigestArrivals: ("digest", "workload"),
+    s.ClientArrivals: ("digest", "clients"),
+    s.DigestLengths: ("digest", ""),
+    s.Device: ("profile", "device"),
+    s.ReplayedServer: ("digest", "latency"),
+    s.DigestLink: ("digest", "rtt"),
+}
+"""Of each section that names a digest: the key, and the kind of digest; lengths come from two kinds."""
+LENGTH_KINDS = ("workload", "clients")
+
+
+def check_digest(section: type, values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    """Yield (path inside the section, message) where a section names a digest that is not shipped."""
+    from discosim.traces.catalogue import find_digest
+
+    key, kind = DIGEST_KEYS.get(section, ("", ""))
+    name = values.get(key)
+    if not isinstance(name, str):
+        return
+    try:
+        entry = find_digest(name, kind or None)
+    except UserError as error:
+        yield (key,), error.message
+        return
+    if not kind and entry.kind not in LENGTH_KINDS:
+        yield (key,), f"digest '{name}' is of kind {entry.kind} and has no lengths"

@@ -1,0 +1,132 @@
+"""Validation of single values: strict types and ranges, in words a user can act on."""
+
+from __future__ import annotations
+
+import numbers
+import os
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+from discosim.config.keypath import shown
+from discosim.config.shape import members_of
+from discosim.core.errors import UserError, close_match
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+_WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+_SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+_RANGE_ERRORS = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
+
+
+def adapter(annotation: Any, limits: Mapping[str, Any]) -> TypeAdapter[Any]:
+    """Return the strict pydantic adapter of one value: no coercion of text, no NaN or infinity."""
+    return _adapter(annotation, tuple(sorted(limits.items())))
+
+
+@cache
+def _adapter(annotation: Any, limits: tuple[tuple[str, Any], ...]) -> TypeAdapter[Any]:
+    from typing import Annotated
+
+    from pydantic import ConfigDict, Field, TypeAdapter
+
+    bounded: Any = Annotated[annotation, Field(**dict(limits))] if limits else annotation
+    return TypeAdapter(bounded, config=ConfigDict(strict=True, allow_inf_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """Turn numpy scalars and paths of a Python mapping into what YAML would have given."""
+    if isinstance(value, bool | int | float | str) or value is None:
+        return float(value) if isinstance(value, float) else value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value
+
+
+def read_leaf(annotation: Any, limits: Mapping[str, Any], raw: Any) -> Any:
+    """Return the validated value.
+
+    A whole number may be written as ``1e5``; nothing else is converted.
+
+    Raises
+    ------
+    UserError
+        With the expectation and the value got, without a place.
+    """
+    from pydantic import ValidationError
+
+    value = plain(raw)
+    members = members_of(annotation)
+    if isinstance(value, float) and value.is_integer() and int in members and float not in members:
+        value = int(value)
+    if isinstance(value, list) and tuple in {get_origin(member) for member in members}:
+        value = tuple(value)
+    try:
+        result = adapter(annotation, limits).validate_python(value)
+    except ValidationError as error:
+        raise UserError(_message(annotation, limits, value, error.errors(include_url=False))) from None
+    if isinstance(result, str) and not _is_unicode(result):
+        raise UserError(f"must be valid Unicode text (got {shown(result)})")
+    return result
+
+
+def expectation(annotation: Any, limits: Mapping[str, Any]) -> str:
+    """Say what a value must be, for example ``a number > 0, or null``.
+
+    Examples
+    --------
+    >>> expectation(float | None, {"gt": 0})
+    'a number > 0, or null'
+    """
+    bounds = " and ".join(f"{_SIGNS[name]} {limit}" for name, limit in limits.items() if name in _SIGNS)
+    words = []
+    for member in members_of(annotation):
+        if get_origin(member) is Literal:
+            words.append(f"one of {', '.join(str(choice) for choice in get_args(member))}")
+        elif member in {int, float} and bounds:
+            words.append(f"{_WORDS[member]} {bounds}")
+        else:
+            words.append(_WORDS.get(member) or str(getattr(member, "__name__", member)))
+    return ", or ".join(words)
+
+
+def _message(annotation: Any, limits: Mapping[str, Any], value: Any, errors: list[Any]) -> str:
+    got = f"(got {shown(value)})"
+    kind = errors[0]["type"]
+    choices = [c for m in members_of(annotation) if get_origin(m) is Literal for c in get_args(m)]
+    if isinstance(value, str) and choices:
+        return f"unknown value '{value}'; {close_match(value, map(str, choices))}" + (
+            ", or a number" if float in members_of(annotation) else ""
+        )
+    if len(errors) == 1 and kind in _RANGE_ERRORS:
+        name = _RANGE_ERRORS[kind]
+        return f"must be {_SIGNS[name]} {limits[name]} {got}"
+    if kind == "finite_number":
+        return f"must be a finite number {got}"
+    if kind == "string_too_short":
+        return "must not be empty"
+    hint = "; remove the quotes" if isinstance(value, str) and _is_number(value) else ""
+    if isinstance(value, int | float | bool) and str in members_of(annotation):
+        hint = "; put it in quotes"
+    return f"must be {expectation(annotation, limits)} (got {shown(value)}{hint})"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

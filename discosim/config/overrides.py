@@ -1,0 +1,95 @@
+"""Overrides ``a.b[2].c=value``: the same paths as in error messages, the same scalars as in a file."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from discosim.config.keypath import KeyPath, dotted
+from discosim.config.problems import Place
+from discosim.config.yaml_loader import Document, read_text
+from discosim.core.errors import UserError, close_match
+
+_INDEX = re.compile(r"\[(\d+)\]")
+
+
+def apply_override(document: Document, override: str) -> None:
+    """Set one value of a document in place.
+
+    Parameters
+    ----------
+    document : Document
+        Data and places; both are changed.
+    override : str
+        ``path=value``. A path goes through keys with dots, into lists with ``[index]``, and into the list of
+        policies also with a policy's name: ``policies.DiSCo-S.budget=0.3``.
+
+    Raises
+    ------
+    UserError
+        If the text is no override, or its path leads nowhere.
+    """
+    label = f"--set {override}"
+    path_text, equals, value_text = override.partition("=")
+    if not equals or not path_text.strip():
+        raise UserError("expected a.b=c", where=label)
+    if not value_text.strip():
+        raise UserError("has no value; write null for none", where=label)
+    set_value(document, path_text.strip(), read_text(value_text, label, positions=False).data, label)
+
+
+def set_value(document: Document, path_text: str, value: Any, label: str) -> None:
+    """Set the value at a path, making sections that are not there yet; error messages call it ``label``."""
+    if not isinstance(document.data, dict):
+        return  # the file itself is refused later, with its place
+    path: KeyPath = ()
+    here: Any = document.data
+    rest = path_text
+    while True:
+        step, rest = _step(here, rest, path, label)
+        path = (*path, step)
+        if not rest:
+            break
+        if isinstance(here, dict) and here.get(step) is None:
+            here[step] = {}
+            document.places[path] = Place(label, label)
+        here = here[step]
+    here[step] = value
+    for old in [known for known in document.places if known[: len(path)] == path]:
+        del document.places[old]
+    document.places[path] = Place(label, label)
+
+
+def _step(here: Any, rest: str, path: KeyPath, label: str) -> tuple[str | int, str]:
+    """Return the next key or index, and what is left of the path."""
+    if isinstance(here, list):
+        return _list_step(here, rest, path, label)
+    if not isinstance(here, dict):
+        raise UserError(f"{dotted(path)} is a single value and has no '{rest}'", where=label)
+    name = re.split(r"[.\[]", rest, maxsplit=1)[0]
+    tail = rest[len(name) :]
+    if not name or tail == ".":
+        raise UserError(f"no key stands before or after a dot in '{rest}'", where=label)
+    return name, tail.removeprefix(".")
+
+
+def _list_step(here: list[Any], rest: str, path: KeyPath, label: str) -> tuple[int, str]:
+    if match := _INDEX.match(rest):
+        index = int(match[1])
+        if index >= len(here):
+            raise UserError(f"{dotted(path)} has {len(here)} items, counted from 0", where=label)
+        return index, rest[match.end() :].removeprefix(".")
+    names = {
+        str(item.get("name") or item.get("kind")): i for i, item in enumerate(here) if isinstance(item, dict)
+    }
+    if path != ("policies",):
+        raise UserError(
+            f"{dotted(path)} is a list; name an item by its index, {dotted(path)}[0]", where=label
+        )
+    for name in sorted(names, key=len, reverse=True):
+        if rest == name or rest.startswith(f"{name}."):
+            return names[name], rest[len(name) :].removeprefix(".")
+    raise UserError(
+        f"no policy named '{rest.partition('.')[0]}'; {close_match(rest.partition('.')[0], names)}",
+        where=label,
+    )

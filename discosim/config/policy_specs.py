@@ -1,0 +1,50 @@
+"""Policies in a configuration: their options are the fields of the policy's own class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from discosim.config.shape import Key, keys_of
+from discosim.core.errors import InvariantError, UserError
+from discosim.core.scenario import PolicySpec
+
+if TYPE_CHECKING:
+    from discosim.policies import Policy
+
+POLICY_KEYS: dict[str, Key] = {
+    "kind": Key("kind", str, False, None, "Which policy (`discosim explain policy`).", {}),
+    "name": Key(
+        "name", str, True, "", "Name in tables and figures; the kind where left out.", {"min_length": 1}
+    ),
+}
+
+
+def options_of(policy: type[Policy]) -> dict[str, Key]:
+    """Return the options of a policy class.
+
+    Raises
+    ------
+    InvariantError
+        If the class takes an option by the name of a key that every policy has.
+    """
+    options = keys_of(policy)
+    if taken := sorted(POLICY_KEYS.keys() & options.keys()):
+        raise InvariantError(f"policy '{policy.kind}' must not have options named {', '.join(taken)}")
+    return options
+
+
+def build_policy(spec: PolicySpec) -> Policy:
+    """Return a fresh policy object.
+
+    Raises
+    ------
+    UserError
+        If the kind is unknown, or the policy itself refuses the combination of its options.
+    """
+    from discosim.policies import policy_class
+
+    options: dict[str, Any] = dict(spec.options)
+    try:
+        return policy_class(spec.kind)(**options)
+    except ValueError as error:
+        raise UserError(str(error), where=f"policy {spec.name}") from error

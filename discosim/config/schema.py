@@ -1,0 +1,89 @@
+"""The JSON Schema of a scenario, for editors; read off the same fields as the validation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from discosim.config.dump import as_plain
+from discosim.config.leaf import adapter
+from discosim.config.policy_specs import POLICY_KEYS, options_of
+from discosim.config.shape import Key, item_type, keys_of, kind_of, sections_of, without_none
+from discosim.core.scenario import PolicySpec, Scenario
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+
+
+def scenario_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 07) of a scenario file, with the policies that are installed here.
+
+    Rules that tie several keys together are beyond a schema; `load_scenario` checks them.
+    """
+    return {"$schema": DRAFT, "title": "discosim scenario", **_section(Scenario)}
+
+
+def _section(section: type, *, is_choice: bool = False) -> dict[str, Any]:
+    keys = keys_of(section)
+    about = (section.__doc__ or "").strip().partition("\n")[0]
+    return _object(keys, about, kind_of(section) if is_choice else "")
+
+
+def _object(keys: Mapping[str, Key], about: str, kind: str) -> dict[str, Any]:
+    """Return the schema of a mapping; with ``kind`` given, one that only this kind selects."""
+    properties = {key.name: _key(key) for key in keys.values()}
+    required = [key.name for key in keys.values() if not key.has_default]
+    if kind:
+        properties["kind"] = {"const": kind, "description": properties["kind"].get("description", "")}
+        required = ["kind", *(name for name in required if name != "kind")]
+    return {
+        "type": "object",
+        "description": about,
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _key(key: Key) -> dict[str, Any]:
+    schema = _value(key.type, key.limits)
+    if key.description:
+        schema = {**schema, "description": key.description}
+    return {**schema, "default": as_plain(key.default)} if key.has_default else schema
+
+
+def _value(annotation: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
+    inner, is_nullable = without_none(annotation)
+    schemas: list[dict[str, Any]]
+    if inner is PolicySpec:
+        schemas = _policies()
+    elif sections := sections_of(inner):
+        schemas = [_section(section, is_choice=len(sections) > 1) for section in sections]
+    elif (item := item_type(inner)) is not None:
+        schemas = [_list(item, limits)]
+    else:
+        return adapter(annotation, limits).json_schema()
+    if is_nullable:
+        schemas.append({"type": "null"})
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _list(item: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
+    inner = {name: limit for name, limit in limits.items() if not name.endswith("_length")}
+    sizes = {"min_length": "minItems", "max_length": "maxItems"}
+    bounds = {sizes[name]: limit for name, limit in limits.items() if name in sizes}
+    return {"type": "array", "items": _value(item, inner), **bounds}
+
+
+def _policies() -> list[dict[str, Any]]:
+    from discosim.policies import known_policies
+
+    return [
+        _object(POLICY_KEYS | options_of(policy), (policy.__doc__ or "").strip().partition("\n")[0], kind)
+        for kind, policy in known_policies().items()
+    ]
+
+
+def schema_json() -> str:
+    """Return the schema as text, the same bytes for the same package."""
+    return json.dumps(scenario_schema(), indent=2, ensure_ascii=False) + "\n"
