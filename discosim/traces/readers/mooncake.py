@@ -10,16 +10,19 @@ spread`` places requests inside their tick. One hash id stands for 512 prompt to
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from discosim.traces.readers.base import Floats, HashIds, Reader, RequestTrace
 from discosim.traces.readers.requests import build_requests
 from discosim.traces.readers.source import first_line, read_bytes
-from discosim.traces.readers.table import JsonColumn, Table, read_json_lines
+from discosim.traces.readers.table import ArrowColumn, JsonColumn, Table, read_json_lines
 
 _JITTER_MS = 2.0
+_BEYOND = 2**63
 
 
 def tick_of(stamp_ms: Floats) -> float:
@@ -43,13 +46,23 @@ def hash_ids_of(table: Table, name: str = "hash_ids") -> HashIds | None:
     if not table.has(name):
         return None
     column = table.columns[name]
-    cells = column.cells if isinstance(column, JsonColumn) else column.words().tolist()
-    for i, cell in enumerate(cells):
-        if cell is not None and not (isinstance(cell, list) and all(type(x) is int for x in cell)):
-            raise table.error(i, name, f"expected a list of whole numbers, got {column.cell(i)}")
-    rows = [cell or [] for cell in cells]
+    assert isinstance(column, JsonColumn | ArrowColumn)
+    cells = column.cells if isinstance(column, JsonColumn) else column.cells.to_pylist()
+    rows = [[] if cell is None else cell for cell in cells]
+    fits = set(map(type, rows)) <= {list} and set(map(type, chain.from_iterable(rows))) <= {int}
+    try:
+        flat = np.array(list(chain.from_iterable(rows)) if fits else [_BEYOND], dtype=np.int64)
+    except OverflowError:
+        i = next(i for i, row in enumerate(rows) if not _is_ids(row))
+        raise table.error(
+            i, name, f"expected a list of whole numbers below 2^63, got {column.cell(i)[:80]}"
+        ) from None
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-    return HashIds(np.array([x for row in rows for x in row], dtype=np.int64), offsets)
+    return HashIds(flat, offsets)
+
+
+def _is_ids(row: Any) -> bool:
+    return isinstance(row, list) and all(type(x) is int and -_BEYOND <= x < _BEYOND for x in row)
 
 
 def matches(head: bytes, _path: Path) -> bool:

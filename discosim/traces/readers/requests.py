@@ -79,13 +79,13 @@ def build_requests(
         user_id=owner(user),
         hash_ids=None if hash_ids is None else hash_ids.take(rows),
         notes={
+            **(notes or {}),
             "rows": len(table),
             "dropped_failed": int(failed.sum()),
             "dropped_zero_tok": int(zero.sum()),
             "tick_s": tick_s,
             "tied": int(np.sum(np.diff(since) == 0)),
             "ties": "keep",
-            **(notes or {}),
         },
     )
 
