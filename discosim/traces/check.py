@@ -1,0 +1,281 @@
+"""What a trace file holds, as fixed-width text: rows, span, rate, ties, percentiles, notes, digests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from discosim.traces.readers import (
+    ClientTable,
+    DevicePerf,
+    LatencySeries,
+    LengthTable,
+    Produced,
+    RequestTrace,
+    RttSeries,
+    fingerprint,
+    read_any,
+)
+from discosim.traces.readers.base import Floats, Ints, Notes
+
+PERCENTS = (1, 5, 10, 25, 50, 75, 90, 95, 99)
+Fact = int | float | str
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Linear-interpolated sample percentiles of one quantity.
+
+    Parameters
+    ----------
+    name : str
+        Quantity with its unit, for example ``gap_s``.
+    n : int
+        Sample size.
+    values : tuple of float
+        Percentiles at ``PERCENTS``; all NaN where n is 0.
+    mean : float
+        Sample mean; NaN where n is 0.
+    lag1 : float or None
+        Lag-1 autocorrelation in the order of the file, where the order means something.
+    """
+
+    name: str
+    n: int
+    values: tuple[float, ...]
+    mean: float
+    lag1: float | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """Facts and percentiles of one series of the file.
+
+    Parameters
+    ----------
+    title : str
+        Name of the series; empty where the file holds one.
+    facts : mapping of str to value
+        Named figures, with units in their names.
+    tables : tuple of Quantiles
+        Percentiles.
+    """
+
+    title: str
+    facts: Mapping[str, Fact]
+    tables: tuple[Quantiles, ...] = ()
+
+
+@dataclass(frozen=True)
+class TraceCheck:
+    """Everything :func:`check` prints.
+
+    Parameters
+    ----------
+    facts : mapping of str to value
+        File, format, kind, sizes and SHA-256 digests of the file as stored and decompressed.
+    sections : tuple of Section
+        One per series.
+    """
+
+    facts: Mapping[str, Fact]
+    sections: tuple[Section, ...]
+
+    def text(self) -> str:
+        """Return the report as fixed-width text, the same for the same bytes."""
+        lines = list(_fact_lines(self.facts))
+        for section in self.sections:
+            lines += ["", *([f"[{section.title}]"] if section.title else []), *_fact_lines(section.facts)]
+            lines += _table_lines(section.tables)
+        return "\n".join(lines) + "\n"
+
+
+def lag1(values: Floats, recording: Ints | None = None) -> float | None:
+    """Return the lag-1 autocorrelation; None below three values or without variance.
+
+    Parameters
+    ----------
+    values : array of float, shape (n,)
+        Series in measuring order; NaN breaks it, so pairs across a gap are left out.
+    recording : array of int, shape (n,), optional
+        Pairs that cross from one recording to the next are left out.
+
+    Notes
+    -----
+    Source: the usual estimate, mean of products of deviations from the common mean over adjacent pairs,
+    divided by the variance. Leaving out pairs instead of closing gaps is our choice: neighbours of a lost
+    probe are two spacings apart.
+    """
+    known = np.isfinite(values)
+    if known.sum() < 3 or np.ptp(values[known]) == 0:
+        return None
+    deviation = values - values[known].mean()
+    adjacent = known[1:] & known[:-1]
+    if recording is not None:
+        adjacent &= recording[1:] == recording[:-1]
+    if not adjacent.any():
+        return None
+    products = deviation[1:][adjacent] * deviation[:-1][adjacent]
+    return float(products.mean() / np.mean(deviation[known] ** 2))
+
+
+def quantiles(name: str, sample: Floats | Ints, *, memory: float | None = None) -> Quantiles:
+    """Return the percentiles of a sample at ``PERCENTS``; NaN throughout where it is empty."""
+    if sample.size == 0:
+        return Quantiles(name, 0, (np.nan,) * len(PERCENTS), np.nan)
+    values = tuple(float(x) for x in np.percentile(sample, PERCENTS))
+    return Quantiles(name, int(sample.size), values, float(np.mean(sample)), memory)
+
+
+def inspect_trace(path: str | PathLike[str], format: str = "auto") -> TraceCheck:  # noqa: A002 (the word users type)
+    """Read a trace file of any kind and describe it.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read as the format says.
+    """
+    place = Path(path)
+    reader, record = read_any(place, format)
+    mark = fingerprint(place)
+    facts: dict[str, Fact] = {
+        "file": place.name,
+        "format": f"{reader.name} ({reader.description})",
+        "kind": reader.produces,
+        "stored_bytes": mark.stored_bytes,
+        "raw_bytes": mark.raw_bytes,
+        "sha256_stored": mark.stored_sha256,
+        "sha256_raw": mark.raw_sha256,
+    }
+    return TraceCheck(facts, tuple(_sections(record)))
+
+
+def check(path: str | PathLike[str], format: str = "auto") -> str:  # noqa: A002 (the word users type)
+    """Return the report on a trace file as text; ``discosim traces check FILE`` prints it.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read as the format says.
+    """
+    return inspect_trace(path, format).text()
+
+
+def _sections(record: Produced) -> Iterator[Section]:
+    if isinstance(record, RequestTrace):
+        yield _of_requests(record)
+    elif isinstance(record, LengthTable):
+        tables = (quantiles("prompt_tok", record.prompt_tok), quantiles("output_tok", record.output_tok))
+        yield Section("", {"requests": len(record), **_plain(record.notes)}, tables)
+    elif isinstance(record, ClientTable):
+        yield _of_clients(record)
+    elif isinstance(record, dict):
+        for series in record.values():
+            yield _of_latency(series) if isinstance(series, LatencySeries) else _of_rtt(series)
+    else:
+        for perf in record:
+            yield _of_device(perf)
+
+
+def _plain(notes: Notes) -> dict[str, Fact]:
+    return {name: value for name, value in notes.items() if name != "format"}
+
+
+def _of_requests(trace: RequestTrace) -> Section:
+    gap_s = np.diff(trace.arrival_s)
+    span_s = float(trace.arrival_s[-1] - trace.arrival_s[0])
+    mean_s = float(gap_s.mean()) if gap_s.size else 0.0
+    facts: dict[str, Fact] = {
+        "requests": len(trace),
+        "first_arrival_s": float(trace.arrival_s[0]),
+        "span_s": span_s,
+        "rate_per_s": gap_s.size / span_s if span_s > 0 else float("nan"),
+        "gap_cv": float(gap_s.std() / mean_s) if mean_s > 0 else float("nan"),
+        "tied_share": float(np.mean(gap_s == 0)) if gap_s.size else 0.0,
+    }
+    owners = {"n_users": trace.user_id, "n_sessions": trace.session_id}
+    facts |= {name: len(set(ids.tolist())) for name, ids in owners.items() if ids is not None}
+    if trace.hash_ids is not None:
+        facts["n_hash_ids"] = int(np.unique(trace.hash_ids.values).size)
+    tables = (
+        quantiles("gap_s", gap_s, memory=lag1(gap_s)),
+        quantiles("prompt_tok", trace.prompt_tok),
+        quantiles("output_tok", trace.output_tok),
+    )
+    return Section("", facts | _plain(trace.notes), tables)
+
+
+def _of_latency(series: LatencySeries) -> Section:
+    facts: dict[str, Fact] = {"measured": len(series), "failure_share": series.failure_share}
+    tables = [
+        quantiles("ttft_s", series.ttft_s, memory=lag1(series.ttft_s)),
+        quantiles("tpot_s", series.tpot_s, memory=lag1(series.tpot_s)),
+    ]
+    if series.prompt_tok is not None:
+        tables.append(quantiles("prompt_tok", series.prompt_tok))
+    if series.output_tok is not None:
+        tables.append(quantiles("output_tok", series.output_tok))
+    return Section(series.group, facts | _plain(series.notes), tuple(tables))
+
+
+def _of_rtt(series: RttSeries) -> Section:
+    facts: dict[str, Fact] = {"loss_share": series.loss_share}
+    if series.spacing_s is not None:
+        facts["spacing_s"] = series.spacing_s
+    memory = lag1(series.rtt_s, series.recording)
+    return Section(
+        series.group, facts | _plain(series.notes), (quantiles("rtt_s", series.received_s, memory=memory),)
+    )
+
+
+def _of_clients(table: ClientTable) -> Section:
+    per_window: dict[float, float] = {}
+    for client in table.clients:
+        for start_s, rate in zip(client.window_start_s.tolist(), client.rate_per_s.tolist(), strict=True):
+            per_window[start_s] = per_window.get(start_s, 0.0) + rate
+    total = np.array([per_window[start_s] for start_s in sorted(per_window)])
+    volume = np.array([float(client.rate_per_s.sum()) for client in table.clients])
+    cv = np.concatenate([client.cv[client.rate_per_s > 0] for client in table.clients])
+    facts: dict[str, Fact] = {
+        "window_s": table.window_s,
+        "span_s": (max(per_window) + table.window_s) if per_window else 0.0,
+        "top_client_share": float(volume.max() / volume.sum()) if volume.sum() > 0 else float("nan"),
+    }
+    tables = (quantiles("total_rate_per_s", total, memory=lag1(total)), quantiles("busy_window_cv", cv))
+    return Section("", facts | _plain(table.notes), tables)
+
+
+def _of_device(perf: DevicePerf) -> Section:
+    return Section(
+        f"{perf.model} {perf.precision}, {perf.device}, {perf.runtime}",
+        {
+            "context_length_tok": perf.context_length,
+            "ttft_min_s": perf.ttft_min_s,
+            "ttft_max_s": perf.ttft_max_s,
+            "decode_tok_per_s": perf.decode_tok_per_s,
+        },
+    )
+
+
+def _shown(value: Fact) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _fact_lines(facts: Mapping[str, Fact]) -> Iterator[str]:
+    for name, value in facts.items():
+        yield f"{name:<26}{_shown(value)}"
+
+
+def _table_lines(tables: tuple[Quantiles, ...]) -> Iterator[str]:
+    if not tables:
+        return
+    heads = [*(f"p{p}" for p in PERCENTS), "mean", "lag1"]
+    yield f"{'':<18}{'n':>9}" + "".join(f"{head:>11}" for head in heads)
+    for table in tables:
+        cells = [*(f"{value:.5g}" for value in (*table.values, table.mean))]
+        cells.append("-" if table.lag1 is None else f"{table.lag1:.3f}")
+        yield f"{table.name:<18}{table.n:>9}" + "".join(f"{cell:>11}" for cell in cells)
