@@ -1,0 +1,95 @@
+"""The one source of truth about metrics: every column and every summary number, found by name."""
+
+from __future__ import annotations
+
+import textwrap
+
+from discosim.core.errors import UserError, close_match
+from discosim.metrics.contrast import traps_of
+from discosim.metrics.declare import MetricDefinition
+from discosim.metrics.request_definitions import REQUEST_METRICS, TOKEN_METRICS
+from discosim.metrics.summary_definitions import SUMMARY_METRICS
+
+__all__ = [
+    "DEFINITIONS",
+    "REQUEST_METRICS",
+    "SUMMARY_METRICS",
+    "TOKEN_METRICS",
+    "MetricDefinition",
+    "all_definitions",
+    "definition",
+    "explain",
+]
+
+DEFINITIONS: dict[str, MetricDefinition] = {
+    metric.name: metric for metric in (*REQUEST_METRICS, *TOKEN_METRICS, *SUMMARY_METRICS)
+}
+
+_FILES = {
+    "request": "column of requests.parquet",
+    "token": "column of tokens.parquet",
+    "summary": "per policy and replication",
+}
+
+
+def definition(name: str) -> MetricDefinition:
+    """Return the definition of a metric.
+
+    Raises
+    ------
+    UserError
+        If there is no such metric; the message names the nearest one.
+    """
+    try:
+        return DEFINITIONS[name]
+    except KeyError:
+        raise UserError(f"unknown metric {name!r}; {close_match(name, DEFINITIONS)}") from None
+
+
+def all_definitions() -> tuple[MetricDefinition, ...]:
+    """Return every definition: request columns, token columns, summary numbers."""
+    return tuple(DEFINITIONS.values())
+
+
+def explain(name: str) -> str:
+    """Return a paragraph of plain text about a metric, or about another tool's word for one.
+
+    Examples
+    --------
+    >>> print(explain("tpot_s").splitlines()[0])
+    tpot_s [s], column of requests.parquet, lower is better
+    >>> print(explain("itl").splitlines()[0])
+    'itl' is another tool's word. Here:
+    """
+    if name in DEFINITIONS:
+        return _describe(DEFINITIONS[name])
+    uses = [
+        f"  {metric.name} is what {tool} calls {alias}"
+        for metric in DEFINITIONS.values()
+        if metric.level != "summary"
+        for tool, alias in metric.aliases.items()
+        if name.lower() == alias.split(" ")[0].lower()
+    ]
+    if uses:
+        return "\n".join([f"{name!r} is another tool's word. Here:", *uses])
+    return _describe(definition(name))
+
+
+def _describe(metric: MetricDefinition) -> str:
+    """Lay out one definition as text of at most 100 columns."""
+    unit = f" [{metric.unit}]" if metric.unit else ""
+    better = "" if metric.direction == "neutral" else f", {metric.direction} is better"
+    parts = [("meaning", metric.description), ("formula", metric.formula), ("source", metric.source)]
+    if metric.aliases:
+        parts.append(("elsewhere", "; ".join(f"{tool}: {word}" for tool, word in metric.aliases.items())))
+    parts += [("beware", trap) for trap in traps_of(metric.name)]
+    lines = [f"{metric.name}{unit}, {_FILES[metric.level]}{better}"]
+    for label, text in parts:
+        lines += textwrap.wrap(
+            text,
+            width=100,
+            initial_indent=f"  {label:<10}",
+            subsequent_indent=" " * 12,
+            break_long_words=False,
+        )
+    return "\n".join(lines)

@@ -1,0 +1,118 @@
+"""docs/metrics.md, generated from the definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from discosim.metrics.contrast import TRAPS, VOCABULARY
+from discosim.metrics.definitions import REQUEST_METRICS, SUMMARY_METRICS, TOKEN_METRICS, MetricDefinition
+
+_HEAD = """\
+# Metrics
+
+<!-- Generated from discosim/metrics; to renew:
+python -c "from discosim.metrics.page import metrics_page; print(metrics_page(), end='')" > docs/metrics.md
+-->
+
+Every column of the result files and every number of a summary, with its unit and its formula. The same
+text stands in the metadata of the Parquet fields and is printed by `discosim explain metric NAME`.
+
+## Symbols
+
+Times are seconds since the arrival of the request, tokens count from i = 1 to n.
+
+| Symbol | Meaning |
+|---|---|
+| G_i | token i is generated at its endpoint |
+| A_i | token i arrives at the client |
+| D_i | the reader consumes token i: D_1 = A_1, D_i = max(A_i, D_{i-1} + 1/r) |
+| S_i | token i appears on the screen: D_i with the pacer, A_i without |
+| r | rate of the reader |
+| tau | TTFT that the reader expects |
+| T_i | ideal line: tau + (i - 1)/r |
+| n_served | n_finished + n_failed |
+
+## Rules
+
+- A gap (TBT) is the time between successive tokens at the client. Names with `generated` stop the clock at
+  the endpoint, names with `displayed` on the screen.
+- The reader reads at rate r whether or not the screen is paced, so stalls, late tokens and QoE do not
+  depend on the pacer.
+- A pause or a late token needs more than 1 ns, so that a stream exactly on schedule is on time in floating
+  point.
+- Requests that did not finish have NaN durations and zero counts of stalls and late tokens. Their QoE is 0
+  where they failed and NaN where they were rejected. Each summary number names the requests it covers.
+- Percentiles use the quantile method `linear`. p99.9 is stated from 10,000 requests on.
+- Pooled gaps come from a histogram with 512 bins per octave: relative error below 0.2 %, gaps under 1 us
+  count as 0.
+- The sample of every interval is the replication, not the request: requests of one run share queues and
+  weather. A comparison uses paired differences over replications that share all luck, with Student's t.
+  The change in per cent is the ratio of the two means, its interval that of the linearised ratio. With one
+  replication there is no interval (n/a). Replications in which a metric is undefined are left out and
+  counted.
+"""
+
+
+def metrics_page() -> str:
+    """Return docs/metrics.md as text."""
+    sections = [
+        _HEAD,
+        "## requests.parquet\n",
+        _table(REQUEST_METRICS),
+        "## tokens.parquet\n\nThe columns `policy`, `replication` and `request_id` as above, and:\n",
+        _table(TOKEN_METRICS),
+        "## Summary, per policy and replication\n",
+        _table(SUMMARY_METRICS),
+        "## The same things in other tools\n",
+        _vocabulary(),
+        "Traps:\n",
+        "\n".join(f"- {trap.text}" for trap in TRAPS) + "\n",
+    ]
+    return "\n".join(sections)
+
+
+def _table(metrics: Sequence[MetricDefinition]) -> str:
+    """Return a Markdown table of definitions."""
+    rows = [
+        (
+            f"`{m.name}`",
+            m.unit,
+            m.dtype,
+            m.direction if m.direction != "neutral" else "",
+            f"`{m.formula}`" if m.formula != "-" else "",
+            m.description + _elsewhere(m),
+            m.source,
+        )
+        for m in metrics
+    ]
+    return _markdown(("Name", "Unit", "Type", "Better", "Formula", "Meaning", "Source"), rows)
+
+
+def _elsewhere(metric: MetricDefinition) -> str:
+    if not metric.aliases or metric.level == "summary":
+        return ""
+    return " Elsewhere: " + ", ".join(f"{tool} `{word}`" for tool, word in metric.aliases.items()) + "."
+
+
+def _vocabulary() -> str:
+    """Return the contrast table."""
+    head = (
+        "Tool",
+        "First token",
+        "Mean gap per request",
+        "Single gap",
+        "Mean with first token",
+        "Whole request",
+        "Good requests",
+    )
+    rows = [
+        (v.tool, v.first_token, v.mean_gap, v.single_gap, v.mean_with_first, v.whole_request, v.good_requests)
+        for v in VOCABULARY
+    ]
+    return _markdown(head, rows)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; bars inside cells are escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines) + "\n"
