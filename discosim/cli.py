@@ -196,13 +196,13 @@ def _add_explain(add: AddParser) -> None:
 
 
 def _explain_metric(options: argparse.Namespace) -> None:
-    from discosim.metrics.definitions import all_definitions, explain
+    from discosim.metrics.definitions import DEFINITIONS, explain
 
     if options.name:
         print(explain(options.name))
         return
-    for definition in all_definitions():
-        print(definition)
+    for name, metric in DEFINITIONS.items():
+        print(f"{name:<28} {metric.unit:<10} {metric.description.partition('. ')[0]}".rstrip())
 
 
 def _explain_policy(options: argparse.Namespace) -> None:

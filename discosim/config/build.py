@@ -75,7 +75,7 @@ class Builder:
             self._find_file(values, FILES[section], path)
         good = {name: value for name, value in values.items() if value is not BAD}
         for name, message in (*check_section(section, good, raw), *check_digest(section, good)):
-            self.problems.add((*path, *name), message)
+            self.problems.add((*path, *name), message, at_key=not name)
         return BAD if misspelt or len(good) < len(values) else section(**good)
 
     def _choice(self, sections: tuple[type, ...], raw: Any, path: KeyPath) -> Any:

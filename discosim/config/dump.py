@@ -30,6 +30,14 @@ class StrictDumper(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: StrictDumper, text: str) -> ScalarNode:
+    """Quote texts with control characters: PyYAML writes rare line breaks (U+0085) as blanks otherwise."""
+    return dumper.represent_scalar(_STR, text, style=None if text.isprintable() else '"')
+
+
+StrictDumper.add_representer(str, _text)
+
+
 def dump_scenario(scenario: Scenario) -> str:
     """Return the scenario as YAML; loading it gives an equal scenario back.
 

@@ -14,7 +14,7 @@ class ConfigError(UserError):
     Parameters
     ----------
     problems : sequence of UserError
-        The mistakes in the order of the file, at least one.
+        The mistakes in the order of the scenario's keys, at least one.
     """
 
     def __init__(self, problems: tuple[UserError, ...]) -> None:

@@ -17,7 +17,7 @@ _SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 _PAGE_HEADER = """\
 # Policies
 
-Generated from the headers of `discosim/policies/*.py`, which `discosim explain policy` prints too; do not edit.
+Generated from the headers of `discosim/policies/*.py`, as `discosim explain policy` prints them; do not edit.
 Options are written beside `kind` in a scenario; what is left out takes its default.
 """
 
@@ -149,3 +149,7 @@ def _type(policy: type[Policy], f: Field[Any]) -> Any:
         return typing.get_type_hints(holder, globalns=vars(sys.modules[owner.__module__]))[f.name]
     except (NameError, KeyError):
         return f.type
+
+
+if __name__ == "__main__":
+    print(policies_page(), end="")
