@@ -88,9 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_run(add: AddParser) -> None:
     parser = add("run", help="run a scenario, print its table, write its result folder")
-    parser.add_argument(
-        "config", metavar="CONFIG", help="a YAML file, or the name of a shipped configuration"
-    )
+    parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a shipped configuration")
     parser.add_argument(
         "--set",
         metavar="a.b=c",
@@ -149,10 +147,10 @@ def _add_traces(add: AddParser) -> None:
 
 
 def _traces_list(_options: argparse.Namespace) -> None:
-    from discosim.traces.catalogue import list_digests
+    from discosim.traces.catalogue import list_digests, load_digest
 
     for entry in list_digests():
-        print(f"{entry.kind:<10} {entry.name}")
+        print(f"{entry.kind:<9} {entry.name:<38} {load_digest(entry.name, entry.kind).card.title}")
 
 
 def _traces_show(options: argparse.Namespace) -> None:
@@ -186,9 +184,7 @@ def _traces_digest(options: argparse.Namespace) -> None:
 
 
 def _add_explain(add: AddParser) -> None:
-    topics = add("explain", help="say what a metric or a policy is").add_subparsers(
-        metavar="TOPIC", required=True
-    )
+    topics = add("explain", help="say what a metric or a policy is").add_subparsers(metavar="TOPIC", required=True)
     for topic, call in (("metric", _explain_metric), ("policy", _explain_policy)):
         parser = topics.add_parser(topic, help=f"explain one {topic}, or list all")
         parser.add_argument("name", metavar="NAME", nargs="?")
@@ -213,9 +209,7 @@ def _explain_policy(options: argparse.Namespace) -> None:
 
 def _add_schema(add: AddParser) -> None:
     parser = add("schema", help="print the JSON Schema of a scenario")
-    parser.add_argument(
-        "--reference", action="store_true", help="print the commented reference scenario instead"
-    )
+    parser.add_argument("--reference", action="store_true", help="print the commented reference scenario instead")
     parser.set_defaults(call=_schema)
 
 

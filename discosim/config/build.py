@@ -108,7 +108,7 @@ class Builder:
         least, most = limits.get("min_length", 0), limits.get("max_length", len(raw))
         if not least <= len(raw) <= most:
             bound = f"at least {least}" if len(raw) < least else f"at most {most}"
-            self.problems.add(path, f"must hold {bound} item{'s' * (bound[-2:] != ' 1')} (got {len(raw)})")
+            self.problems.add(path, f"must have a length of {bound} (got {len(raw)})")
             return BAD
         inner = {name: limit for name, limit in limits.items() if not name.endswith("_length")}
         values = tuple(self.value(item, inner, part, (*path, i)) for i, part in enumerate(raw))

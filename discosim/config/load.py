@@ -68,9 +68,7 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document,
     if isinstance(source, Mapping):
         return Document(_copied(source)), Path.cwd()
     if not isinstance(source, str | os.PathLike):
-        raise UserError(
-            f"expected a path, a name or a mapping, not {type(source).__name__}", where="load_scenario"
-        )
+        raise UserError(f"expected a path, a name or a mapping, not {type(source).__name__}", where="load_scenario")
     path = Path(source)
     if _is_bare_name(path) and not path.exists():
         from discosim.traces.catalogue import shipped_config

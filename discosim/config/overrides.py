@@ -79,13 +79,9 @@ def _list_step(here: list[Any], rest: str, path: KeyPath, label: str) -> tuple[i
         if index >= len(here):
             raise UserError(f"{dotted(path)} has {len(here)} items, counted from 0", where=label)
         return index, rest[match.end() :].removeprefix(".")
-    names = {
-        str(item.get("name") or item.get("kind")): i for i, item in enumerate(here) if isinstance(item, dict)
-    }
+    names = {str(item.get("name") or item.get("kind")): i for i, item in enumerate(here) if isinstance(item, dict)}
     if path != ("policies",):
-        raise UserError(
-            f"{dotted(path)} is a list; name an item by its index, {dotted(path)}[0]", where=label
-        )
+        raise UserError(f"{dotted(path)} is a list; name an item by its index, {dotted(path)}[0]", where=label)
     for name in sorted(names, key=len, reverse=True):
         if rest == name or rest.startswith(f"{name}."):
             return names[name], rest[len(name) :].removeprefix(".")

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 POLICY_KEYS: dict[str, Key] = {
     "kind": Key("kind", str, False, None, "Which policy (`discosim explain policy`).", {}),
-    "name": Key(
-        "name", str, True, "", "Name in tables and figures; the kind where left out.", {"min_length": 1}
-    ),
+    "name": Key("name", str, True, "", "Name in tables and figures; the kind where left out.", {"min_length": 1}),
 }
 
 

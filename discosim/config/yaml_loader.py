@@ -16,9 +16,7 @@ from discosim.config.problems import ConfigError, Place
 from discosim.core.errors import UserError
 
 _MAP, _SEQ = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
-_STR, _INT, _FLOAT, _BOOL, _NULL = (
-    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")
-)
+_STR, _INT, _FLOAT, _BOOL, _NULL = (f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null"))
 _RULES = (
     (_NULL, re.compile(r"(?:~|null|Null|NULL|)")),
     (_BOOL, re.compile(r"(?:true|True|TRUE|false|False|FALSE)")),
@@ -122,9 +120,7 @@ def read_text(text: str, label: str, *, positions: bool = True) -> Document:
         what = " ".join(filter(None, (error.context, error.problem))).replace("\n", " ")
         raise UserError(f"not valid YAML: {what}", where=at(error.problem_mark)) from None
     except yaml.reader.ReaderError as error:
-        raise UserError(
-            f"not valid YAML: character U+{_code(error):04X} is not allowed", where=label
-        ) from None
+        raise UserError(f"not valid YAML: character U+{_code(error):04X} is not allowed", where=label) from None
     except RecursionError:
         raise UserError("not a usable configuration: nested too deeply", where=label) from None
     if walk.problems:
@@ -149,9 +145,7 @@ class _Walk:
             return None
         self.places[path] = Place(self.at((key or node).start_mark), self.at(node.start_mark))
         if isinstance(node, MappingNode):
-            return {
-                name: self.value(item, (*path, name), mark) for name, item, mark in self._items(node, path)
-            }
+            return {name: self.value(item, (*path, name), mark) for name, item, mark in self._items(node, path)}
         if isinstance(node, SequenceNode):
             return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
         return self._scalar(node)

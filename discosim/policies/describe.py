@@ -45,9 +45,7 @@ def explain(kind: str) -> str:
     parts += [_filled(f"{label}: {text}") for label, text in _header(policy).items()]
     lines = []
     for option in options(policy):
-        lines.append(
-            f"  {option.name} (default {option.default})" if option.default else f"  {option.name} (required)"
-        )
+        lines.append(f"  {option.name} (default {option.default})" if option.default else f"  {option.name} (required)")
         lines.append(textwrap.fill(option.meaning, _WIDTH, initial_indent="    ", subsequent_indent="    "))
     parts.append("\n".join(["Options:", *lines]) if lines else "Options: none.")
     return "\n\n".join(part for part in parts if part)
@@ -65,10 +63,7 @@ def policies_page() -> str:
     known = known_policies()
     rows = [f"| [`{kind}`](#{kind}) | {_docstring(p)[0]} | {_needs(p)} |" for kind, p in known.items()]
     parts = [_PAGE_HEADER, "\n".join(["| kind | what it does | what it must know |", "|---|---|---|", *rows])]
-    return (
-        "\n\n".join([parts[0].strip(), parts[1], *(_page_section(policy) for policy in known.values())])
-        + "\n"
-    )
+    return "\n\n".join([parts[0].strip(), parts[1], *(_page_section(policy) for policy in known.values())]) + "\n"
 
 
 def options(policy: type[Policy]) -> list[Option]:
@@ -84,10 +79,7 @@ def _page_section(policy: type[Policy]) -> str:
     title, body = _docstring(policy)
     parts = [f"## {policy.kind}", title, body]
     parts += [f"**{label}.** {text}" for label, text in _header(policy).items()]
-    rows = [
-        f"| `{o.name}` | {f'`{o.default}`' if o.default else 'required'} | {o.meaning} |"
-        for o in options(policy)
-    ]
+    rows = [f"| `{o.name}` | {f'`{o.default}`' if o.default else 'required'} | {o.meaning} |" for o in options(policy)]
     if rows:
         parts.append("\n".join(["| option | default | meaning |", "|---|---|---|", *rows]))
     return "\n\n".join(part for part in parts if part)

@@ -243,7 +243,7 @@ def test_a_bad_seed_is_named() -> None:
             "profile: phon",
             "s.yaml:10:14 devices[0].profile: unknown device digest 'phon'; did you",
         ),
-        ("  - profile: phone", "  []", "s.yaml:10:3 devices: must hold at least 1 item (got 0)"),
+        ("  - profile: phone", "  []", "s.yaml:10:3 devices: must have a length of at least 1 (got 0)"),
         ("  - profile: phone", "  profile: phone", "s.yaml:10:3 devices: must be a list (got a mapping)"),
         (
             "  - profile: phone",
