@@ -23,9 +23,7 @@ def shipped_folder(name: str) -> Path:
     for folder in (package / "_shipped" / name, package.parent / name):
         if folder.is_dir():
             return folder
-    raise UserError(
-        f"this installation lacks its {name} folder; install the package again", where=str(package)
-    )
+    raise UserError(f"this installation lacks its {name} folder; install the package again", where=str(package))
 
 
 def shipped_root() -> Path:
@@ -88,6 +86,13 @@ def load_digest(name: str, kind: str | None = None) -> Digest:
 def digest_sha256(name: str) -> str:
     """Return the sha256 of a shipped digest's file, as recorded with every run."""
     return hashlib.sha256(find_digest(name).path.read_bytes()).hexdigest()
+
+
+def describe(name: str) -> str:
+    """Return card and main figures of a shipped digest as text; see `discosim.traces.describe`."""
+    from discosim.traces.describe import describe as in_words
+
+    return in_words(name)
 
 
 def list_configs() -> list[str]:

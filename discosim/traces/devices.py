@@ -10,12 +10,14 @@ from discosim.traces.digest import Card, DeviceDigest, Provenance
 STAND_IN_J_PER_TOK_PER_B = 0.1
 """Joules per token and billion parameters.
 
-Source: the figure of MobileLLM (energy on a phone), known here through the notes on DiSCo, a secondary source.
+Source: the figure of MobileLLM (energy on a phone), known here through the notes on DiSCo, a secondary
+source.
 """
 
 STAND_IN_SOURCE = (
-    "0.1 J per token and billion parameters (MobileLLM, secondary source); a prompt token is charged like a decoded "
-    "one because DiSCo's energy model is linear in FLOPs and both take about 2 x parameters FLOPs (our assumption)"
+    "0.1 J per token and billion parameters (MobileLLM, secondary source); a prompt token is charged like a "
+    "decoded one because DiSCo's energy model is linear in FLOPs and both take about 2 x parameters FLOPs "
+    "(our assumption)"
 )
 
 PARAMS_B = {
@@ -50,13 +52,11 @@ class Figure:
 
 def stand_in_energy(model: str) -> Figure:
     """Return the energy assumed for one token, prompt or output, of a model; J/tok."""
-    return Figure(
-        value=STAND_IN_J_PER_TOK_PER_B * PARAMS_B[model], status="assumption", source=STAND_IN_SOURCE
-    )
+    return Figure(value=STAND_IN_J_PER_TOK_PER_B * PARAMS_B[model], status="assumption", source=STAND_IN_SOURCE)
 
 
 def power_over_rate(power_w: float, rate_tok_per_s: float, *, source: str) -> Figure:
-    """Return the energy of a token at a published power; J/tok. Our assumption: the power is the same in both phases."""
+    """Return J/tok at a published power. Our assumption: the power is the same in both phases."""
     return Figure(
         value=power_w / rate_tok_per_s,
         status="assumption",
@@ -120,7 +120,5 @@ def _whole(figure: Figure | None) -> int | None:
 
 def _provenance(tagged: Iterable[tuple[str, Figure | None]]) -> dict[str, Provenance]:
     return {
-        field: Provenance(status=figure.status, source=figure.source)
-        for field, figure in tagged
-        if figure is not None
+        field: Provenance(status=figure.status, source=figure.source) for field, figure in tagged if figure is not None
     }

@@ -1,4 +1,4 @@
-"""Digests: what is kept of a measured trace, as frozen plain data with a card that says where it comes from."""
+"""Digests: what is kept of a measured trace, with a card that says where it comes from."""
 
 from __future__ import annotations
 
@@ -293,8 +293,8 @@ class Provenance:
 class DeviceDigest:
     """Speed and energy of one model on one device.
 
-    Prefill of n prompt tokens takes ``prefill_intercept_s + prefill_s_per_tok * n``; where `chunk_tok` is given, n
-    is first rounded up to whole chunks.
+    Prefill of n prompt tokens takes ``prefill_intercept_s + prefill_s_per_tok * n``; where `chunk_tok` is
+    given, n is first rounded up to whole chunks.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ _ENVELOPE = ("name", "kind", "schema_version", "card", "data")
 
 
 def dump_digest(digest: Digest) -> str:
-    """Return the text of a digest file: fixed key order, numbers to 6 significant digits, one array a line."""
+    """Return the text of a digest file: fixed key order, 6 significant digits, one array a line."""
     plain = _plain(digest)
     name, card = plain.pop("name"), plain.pop("card")
     content = {
@@ -45,8 +45,8 @@ def parse_digest(text: str, *, where: str) -> Digest:
     Raises
     ------
     UserError
-        For anything but a well-formed digest: broken JSON, another schema version, an unknown or missing key, a
-        value of the wrong type or out of range.
+        For anything but a well-formed digest: broken JSON, another schema version, an unknown or missing
+        key, a value of the wrong type or out of range.
     """
     try:
         content = json.loads(text, parse_constant=_refuse_constant)
@@ -102,13 +102,7 @@ def _layout(value: Any, depth: int) -> str:
         if any(isinstance(item, (dict, list, str)) for item in value):
             return "[\n" + ",\n".join(pad + _layout(item, depth + 1) for item in value) + f"\n{end}]"
         return "[" + ", ".join(_layout(item, depth) for item in value) + "]"
-    if isinstance(value, bool) or value is None:
-        return json.dumps(value)
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return _number(value)
-    return json.dumps(value, ensure_ascii=False)
+    return _number(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
 def _check_keys(content: Any, known: tuple[str, ...], needed: tuple[str, ...], where: str) -> None:
@@ -153,9 +147,7 @@ def _record(cls: Any, content: Any, where: str) -> Any:
     optional = {
         f.name
         for f in held
-        if f.default is not MISSING
-        or f.default_factory is not MISSING
-        or types.NoneType in get_args(hints[f.name])
+        if f.default is not MISSING or f.default_factory is not MISSING or types.NoneType in get_args(hints[f.name])
     }
     names = tuple(f.name for f in held)
     _check_keys(content, names, tuple(name for name in names if name not in optional), where)

@@ -68,7 +68,9 @@ def _recipe(device: str, model: str, component: str, precision: str) -> Recipe:
             method=(
                 f"prefill: the published TTFT over {prompt_tok} prompt tokens, the whole context"
                 if is_whole_context
-                else f"prefill: the smaller published TTFT is read as the time of one chunk of {CHUNK_TOK} prompt tokens"
+                else (
+                    f"prefill: the smaller published TTFT is read as the time of one chunk of {CHUNK_TOK} prompt tokens"
+                )
             ),
             quirks=(
                 "That prompts run in chunks of 128 tokens is inferred from the figures, not stated.",

@@ -23,7 +23,7 @@ def _recipe(service: str) -> Recipe:
             origin=f"https://github.com/Azure/AzurePublicDataset/blob/master/data/{raw_file}",
             commit=_COMMIT,
             licence="CC-BY-4.0",
-            citation="Patel et al., Splitwise: Efficient Generative LLM Inference Using Phase Splitting, ISCA 2024",
+            citation=("Patel et al., Splitwise: Efficient Generative LLM Inference Using Phase Splitting, ISCA 2024"),
             raw_file=raw_file,
             raw_sha256=sha256,
             method=f"{ARRIVAL_METHOD}; {LENGTH_METHOD}",

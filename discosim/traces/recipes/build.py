@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,6 +112,6 @@ def _write(path: Path, text: str) -> None:
         ) as part:
             part.write(text)
         Path(part.name).chmod(0o644)
-        os.replace(part.name, path)
+        Path(part.name).replace(path)
     except OSError as error:
         raise UserError(f"cannot write: {error.strerror}", where=str(path)) from error

@@ -16,9 +16,7 @@ _PAIRS = (
 _RECOLLECTED = "DiSCo, evaluation set-up; recollected, not checked against the paper"
 
 
-def _build(
-    name: str, device: str, model: str, prefill_tok_per_s: float, decode_tok_per_s: float
-) -> DeviceDigest:
+def _build(name: str, device: str, model: str, prefill_tok_per_s: float, decode_tok_per_s: float) -> DeviceDigest:
     return assemble(
         name=name,
         card=Card(

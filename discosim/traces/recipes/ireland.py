@@ -10,6 +10,7 @@ from discosim.traces.readers import ireland
 from discosim.traces.recipes.recipe import Recipe
 from discosim.traces.recipes.rtt import METHOD, rtt_digest
 
+_SPACING_S = 14.0
 _PATHS = (
     ("5g-static", "5G Static", "5G phone standing still, bulk download beside"),
     ("5g-driving", "5G Driving", "5G phone in a moving car, bulk download beside"),
@@ -28,20 +29,21 @@ def _recipe(name: str, group: str, title: str) -> Recipe:
             commit="306d92eba81cb4f1195d8b8eba625666a02a10ec",
             licence="GPL-3.0-only",
             citation=(
-                "Raca et al., Beyond Throughput, the Next Generation: a 5G Dataset with Channel and Context Metrics, "
-                "MMSys 2020"
+                "Raca et al., Beyond Throughput, the Next Generation: a 5G Dataset with Channel and Context "
+                "Metrics, MMSys 2020"
             ),
             raw_file="ping_rows.csv (the rows of 5G-production-dataset.zip that hold a ping result)",
             raw_sha256=sha256,
             method=f"PINGAVG of each row; {METHOD}",
             quirks=(
+                "A ping about every 14 s (median over recordings, from the file's time stamps).",
                 "Loaded round trips: the ping ran during a bulk download, to a server of the tool's choice.",
                 "Each value is the average of a few pings; one operator, one country.",
                 "loss_share counts packets, as the file's loss percentages do.",
             ),
             contains=("access", "wide_area"),
         )
-        return rtt_digest(name, card, groups[group])
+        return rtt_digest(name, card, groups[group], spacing_s=_SPACING_S)
 
     return Recipe(name, "rtt", "ireland-5g-ucc/ping_rows.csv", build)
 

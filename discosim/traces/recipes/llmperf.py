@@ -7,7 +7,7 @@ from pathlib import Path
 from discosim.core.errors import UserError, close_match
 from discosim.traces.digest import Card, LatencyDigest
 from discosim.traces.readers import llmperf
-from discosim.traces.recipes.latency import METHOD, latency_digest
+from discosim.traces.recipes.latency import METHOD, failures_by_code, latency_digest
 from discosim.traces.recipes.recipe import Recipe
 
 _SERVICES = {
@@ -57,8 +57,7 @@ def _recipe(provider: str, size: str) -> Recipe:
             card,
             held.ttft_s,
             held.tpot_s,
-            n_attempts=int(held.is_failed.size),
-            failures=_failures(held),
+            failures=failures_by_code(held),
             prompt_tok=_PROMPT_TOK,
         )
 

@@ -1,4 +1,4 @@
-"""From a raw sample to what a digest keeps: quantile tables, correlated series, joint counts, rate profiles."""
+"""From a raw sample to what a digest keeps: tables, correlated series, joint counts, rate profiles."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def tabulate(sample: ArrayLike) -> QuantileTable:
 
     Notes
     -----
-    Source: our choice. Straight lines between percentiles overstate heavy tails (Azure's code service: half of
-    the mean gap would come from the last 0.1 %), which would change rates and CVs. From 1 % to 99 % quantiles
-    are linear between order statistics at i/(n - 1), as numpy has them; outside, order statistics stand at
-    (i + 1/2)/n, so that the extremes keep the weight 1/n which they have in the mean.
+    Source: our choice. Straight lines between percentiles overstate heavy tails (Azure's code service: half
+    of the mean gap would come from the last 0.1 %), which would change rates and CVs. From 1 % to 99 %
+    quantiles are linear between order statistics at i/(n - 1), as numpy has them; outside, order statistics
+    stand at (i + 1/2)/n, so that the extremes keep the weight 1/n which they have in the mean.
     """
     values = np.sort(np.asarray(sample, dtype=float))
     levels = set(PERCENTS) | (set(TAILS) if values.size >= N_FOR_TAILS else set())
@@ -99,7 +99,7 @@ def _cell_to_split(table: QuantileTable, ordered: Floats) -> float | None:
 
 
 def lag1(values: ArrayLike, recording: ArrayLike | None = None) -> float:
-    """Return the Pearson lag-1 autocorrelation of a series; pairs never cross from one recording to the next."""
+    """Return the Pearson lag-1 autocorrelation of a series, without pairs that cross recordings."""
     x = np.asarray(values, dtype=float)
     if x.size < 3 or np.ptp(x) == 0:
         return 0.0
@@ -118,8 +118,8 @@ def series(
 ) -> CorrelatedSeries:
     """Return quantile table and latent correlation of a measured series.
 
-    A lag-1 autocorrelation below 0.02 in size counts as none: in a heavy-tailed series it is noise, yet would ask
-    for a latent correlation many times as large.
+    A lag-1 autocorrelation below 0.02 in size counts as none: in a heavy-tailed series it is noise, yet
+    would ask for a latent correlation many times as large.
     """
     marginal = tabulate(values) if table is None else table
     measured = lag1(values, recording)
@@ -233,7 +233,7 @@ def rank_correlation(first: ArrayLike, second: ArrayLike) -> float:
     """Return Spearman's correlation."""
     from scipy.stats import rankdata
 
-    return pearson(rankdata(first), rankdata(second))
+    return pearson(rankdata(np.asarray(first)), rankdata(np.asarray(second)))
 
 
 def pearson(first: ArrayLike, second: ArrayLike) -> float:
@@ -244,9 +244,7 @@ def pearson(first: ArrayLike, second: ArrayLike) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def moments(
-    label: str, values: Sequence[float] | Floats, recording: ArrayLike | None = None
-) -> dict[str, float]:
+def moments(label: str, values: Sequence[float] | Floats, recording: ArrayLike | None = None) -> dict[str, float]:
     """Return mean, standard deviation, CV and lag-1 autocorrelation of a series under prefixed names."""
     x = np.asarray(values, dtype=float)
     mean, std = float(x.mean()), float(x.std())

@@ -25,11 +25,15 @@ def _build(path: Path, sha256: str) -> WorkloadDigest:
         raw_file="conversation_trace.jsonl",
         raw_sha256=sha256,
         method=(
-            "rule `spread`: requests of one clock tick are placed uniformly at random inside it, seed 0; then "
+            "rule `spread`: requests of one clock tick are placed uniformly at random inside it, seed 0; "
+            "then "
             f"{ARRIVAL_METHOD}; {LENGTH_METHOD}"
         ),
         quirks=(
-            "The raw clock ticks every 3 s: the gap law below that scale is that of the spread rule, not a measurement.",
+            (
+                "The raw clock ticks every 3 s: the gap law below that scale is that of the spread rule, "
+                "not a measurement."
+            ),
             "A long-context service: half of the prompts are longer than 6,900 tokens.",
         ),
         status={"*": "measured", "gap": "assumption", "gap_detrended": "assumption"},

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from discosim.traces.digest import Card, LatencyDigest
 from discosim.traces.readers import openrouter
-from discosim.traces.recipes.latency import METHOD, latency_digest
+from discosim.traces.recipes.latency import METHOD, failures_by_code, latency_digest
 from discosim.traces.recipes.recipe import Recipe
 
 _MODELS = {
@@ -22,18 +20,6 @@ _TROUBLED_HOURS = (10, 14)
 _CLIENT_FAULT = "error_client_dns"
 
 
-def _statuses(path: Path, model: str) -> Counter[str]:
-    """Count the outcomes of a model's probes that say something about the service."""
-    with path.open(encoding="utf-8", newline="") as lines:
-        return Counter(
-            row["status"]
-            for row in csv.DictReader(lines)
-            if row["model"] == model
-            and int(row["hour_utc"]) not in _TROUBLED_HOURS
-            and row["status"] != _CLIENT_FAULT
-        )
-
-
 def _recipe(short: str, model: str) -> Recipe:
     name = f"openrouter-{short}"
 
@@ -41,7 +27,7 @@ def _recipe(short: str, model: str) -> Recipe:
         held = openrouter.read(path)[model]
         assert held.hour is not None
         usable = ~np.isin(held.hour, _TROUBLED_HOURS)
-        outcomes = _statuses(path, model)
+        failures = failures_by_code(held, but=_CLIENT_FAULT)
         card = Card(
             title=f"{model} through OpenRouter, probed hourly on 12 May 2026",
             origin="https://github.com/Jwrede/llm-bench-data/blob/main/data/2026-05/2026-05-12.jsonl",
@@ -51,7 +37,8 @@ def _recipe(short: str, model: str) -> Recipe:
             raw_file="probes_2026-05-12.csv (transcribed by hand from 2026-05-12.jsonl)",
             raw_sha256=sha256,
             method=(
-                "hours 10 and 14 left out (name-service trouble at the probing client), as are probes that failed in "
+                "hours 10 and 14 left out (name-service trouble at the probing client), as are probes that "
+                "failed in "
                 f"the client's own name service; {METHOD}"
             ),
             quirks=(
@@ -68,8 +55,7 @@ def _recipe(short: str, model: str) -> Recipe:
             card,
             held.ttft_s[usable],
             held.tpot_s[usable],
-            n_attempts=outcomes.total(),
-            failures={code: count for code, count in outcomes.items() if code != "ok"},
+            failures=failures,
             prompt_tok=1,
             spacing_s=3600.0,
         )

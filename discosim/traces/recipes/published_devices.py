@@ -13,6 +13,8 @@ from discosim.traces.recipes.recipe import Recipe
 _FACTS = "device-facts/device_speed_energy_facts.csv"
 _GEERLING = "geerling-ai-benchmarks/results.csv"
 _NO_INTERCEPT = Figure(value=0.0, status="assumption", source="none published; taken as 0")
+_EXECUTORCH = "pytorch/executorch, examples/models/llama/README.md at 00748569"
+_MAC = "singhh5050/on-device-lm-benchmarking at 0bce97b5, cold runs"
 _IPHONE_SOURCE = "singhh5050/ios-llm-benchmarking-results at b59857bb, 1,000 LMSYS prompts (Gemma: 971)"
 
 # slope ms/tok, intercept ms of TTFT = slope x prompt tokens + intercept; decode tok/s is the median
@@ -84,15 +86,16 @@ def _row(path: Path, **wanted: str) -> Row:
     return fitting[0]
 
 
-def _fact(name: str, model: str, /, **wanted: str) -> Recipe:
+def _fact(name: str, model: str, source: str, /, **wanted: str) -> Recipe:
     def build(path: Path, sha256: str) -> DeviceDigest:
         row = _row(path, **wanted)
         prefill, decode = float(row["prefill_tok_s"]), float(row["decode_tok_s"])
+        how = ", ".join(part for part in (row["quant"], row["runtime"]) if part)
         has_power = bool(row["power_w"])
         return assemble(
             name=name,
             card=_card(
-                f"{row['device']} running {row['model']} ({row['quant'] or 'precision not stated'}, {row['runtime']})",
+                f"{row['device']} running {row['model']} ({how})",
                 "",
                 "typed in from the source; prefill time per token is the reciprocal of the prefill rate at "
                 f"{row['prompt_tokens']} prompt tokens",
@@ -100,33 +103,33 @@ def _fact(name: str, model: str, /, **wanted: str) -> Recipe:
                 "Energy: published power over speed; see the figures' sources."
                 if has_power
                 else "No energy published: the stand-in is used.",
-                citation=row["source"],
+                citation=source,
                 raw_file=Path(_FACTS).name,
                 sha256=sha256,
             ),
             device=row["device"],
             model=model,
-            prefill_s_per_tok=_published(1 / prefill, row["source"]),
+            prefill_s_per_tok=_published(1 / prefill, source),
             prefill_intercept_s=_NO_INTERCEPT,
-            decode_tok_per_s=_published(decode, row["source"]),
-            prefill_j_per_tok=_prefill_energy(row, prefill),
-            decode_j_per_tok=_decode_energy(row, decode),
+            decode_tok_per_s=_published(decode, source),
+            prefill_j_per_tok=_prefill_energy(row, prefill, source),
+            decode_j_per_tok=_decode_energy(row, decode, source),
         )
 
     return Recipe(name, "device", _FACTS, build)
 
 
-def _prefill_energy(row: Row, rate: float) -> Figure | None:
-    return power_over_rate(float(row["power_w"]), rate, source=row["source"]) if row["power_w"] else None
+def _prefill_energy(row: Row, rate: float, source: str) -> Figure | None:
+    return power_over_rate(float(row["power_w"]), rate, source=source) if row["power_w"] else None
 
 
-def _decode_energy(row: Row, rate: float) -> Figure | None:
-    """Return the published J per output token; where that is the energy of a whole request, power over speed."""
+def _decode_energy(row: Row, rate: float, source: str) -> Figure | None:
+    """Return the published J per output token, or power over speed where that counts whole requests."""
     if not row["power_w"]:
         return None
     if row["runtime"] == "Ollama":
-        return power_over_rate(float(row["power_w"]), rate, source=row["source"])
-    return _published(float(row["j_per_output_token"]), row["source"])
+        return power_over_rate(float(row["power_w"]), rate, source=source)
+    return _published(float(row["j_per_output_token"]), source)
 
 
 def _wall_power(name: str, system: str, ratio: float, ratio_source: str) -> Recipe:
@@ -173,6 +176,7 @@ RECIPES = (
     _fact(
         "oneplus-12-llama-3.2-1b",
         "llama-3.2-1b",
+        _EXECUTORCH,
         device="OnePlus 12",
         model="Llama-3.2-1B",
         quant="4bit SpinQuant",
@@ -180,24 +184,33 @@ RECIPES = (
     _fact(
         "oneplus-12-llama-3.2-3b",
         "llama-3.2-3b",
+        _EXECUTORCH,
         device="OnePlus 12",
         model="Llama-3.2-3B",
         quant="4bit SpinQuant",
     ),
-    _fact("rpi5-hailo-10h-qwen2.5-1.5b", "qwen2.5-1.5b", device="RPi 5 + Hailo-10H", model="Qwen2.5-1.5B"),
+    _fact(
+        "rpi5-hailo-10h-qwen2.5-1.5b",
+        "qwen2.5-1.5b",
+        "arXiv 2603.23640, Table 6",
+        device="RPi 5 + Hailo-10H",
+        model="Qwen2.5-1.5B",
+    ),
     _fact(
         "rtx4050-laptop-qwen2.5-1.5b",
         "qwen2.5-1.5b",
+        "arXiv 2603.23640, Table 5",
         device="RTX 4050 laptop (battery)",
         model="Qwen2.5-1.5B",
     ),
     _fact(
         "mac-tinyllama-1.1b",
         "tinyllama-1.1b",
+        _MAC,
         device="Apple Silicon Mac (chip not stated)",
         model="TinyLlama-1.1B",
     ),
-    _fact("mac-mistral-7b", "mistral-7b", device="Apple Silicon Mac (chip not stated)", model="Mistral-7B"),
+    _fact("mac-mistral-7b", "mistral-7b", _MAC, device="Apple Silicon Mac (chip not stated)", model="Mistral-7B"),
     _wall_power(
         "rpi5-llama-3.2-3b",
         "Pi 5 - 16GB",

@@ -24,7 +24,8 @@ class Recipe:
     raw_file : str
         Raw file under the folder of raw traces, ``<data set>/<file>``; empty where no file is read.
     build : callable
-        ``build(path, sha256)`` computes the digest from the raw file and the sha256 of its uncompressed bytes.
+        ``build(path, sha256)`` computes the digest from the raw file and the sha256 of its uncompressed
+        bytes.
     """
 
     name: str

@@ -19,7 +19,7 @@ def _build(path: Path, sha256: str) -> WorkloadDigest:
         origin=f"https://github.com/project-etalon/etalon/blob/main/data/processed_traces/{_FILE}",
         commit="d5f18de15a2227a2d469365afc4fa9e2df0c631d",
         licence="Apache-2.0",
-        citation="Agrawal et al., Etalon: Holistic Performance Evaluation Framework for LLM Inference Systems, 2024",
+        citation=("Agrawal et al., Etalon: Holistic Performance Evaluation Framework for LLM Inference Systems, 2024"),
         raw_file=_FILE,
         raw_sha256=sha256,
         method=LENGTH_METHOD,

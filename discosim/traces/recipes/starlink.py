@@ -33,15 +33,15 @@ def _recipe(name: str, raw_file: str, title: str) -> Recipe:
             commit=_COMMIT,
             licence="CC-BY-SA-4.0",
             citation=(
-                "Zhao and Pan, Low-Latency Live Video Streaming over a Low-Earth-Orbit Satellite Network with DASH, "
-                "MMSys 2024"
+                "Zhao and Pan, Low-Latency Live Video Streaming over a Low-Earth-Orbit Satellite Network "
+                "with DASH, MMSys 2024"
             ),
             raw_file=raw_file,
             raw_sha256=sha256,
             method=f"lost probes (RTT -1) left out; {METHOD}",
             quirks=(
                 "Ends at the Starlink gateway: the path from there to a server is not in it.",
-                "Probes were 0.15 to 0.27 s apart, not 0.1 s as the file is named.",
+                f"Probes were {series.spacing_s:.2f} s apart, not 0.1 s as the file is named.",
             ),
             contains=("access",),
         )

@@ -33,10 +33,9 @@ def _recipe(name: str, number: str, title: str) -> Recipe:
             citation="Fernandez-Madrigal et al., Zenodo 10.5281/zenodo.14967644, 2025",
             raw_file=raw_file,
             raw_sha256=sha256,
-            method=f"values above p99.9 ({longest_s:.4g} s) clipped to it: they are a client asleep; {METHOD}",
+            method=(f"values above p99.9 ({longest_s:.4g} s) clipped to it: they are a client asleep; {METHOD}"),
             quirks=(
-                "Application level: about 15 ms of each value are server and browser time (inferred by the compilers "
-                "of the raw folder from a local series, not measured); they are given as server_time_s.",
+                ("About 15 ms of each value are server and browser time: server_time_s (inferred, not measured)."),
                 "No time stamps and no record of losses: loss_share 0 means unknown.",
             ),
             contains=("access", "wide_area", "server_time"),

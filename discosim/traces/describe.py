@@ -1,0 +1,170 @@
+"""A digest in words: its card and its main figures."""
+
+from __future__ import annotations
+
+from discosim.core.empirical import CorrelatedSeries, QuantileTable
+from discosim.traces.catalogue import digest_sha256, load_digest
+from discosim.traces.devices import statuses
+from discosim.traces.digest import (
+    ClientDigest,
+    DeviceDigest,
+    Digest,
+    LatencyDigest,
+    RttDigest,
+    WorkloadDigest,
+    kind_of,
+)
+
+Rows = list[tuple[str, str]]
+
+COLUMNS = {
+    "workload": (
+        "requests",
+        "rate 1/s",
+        "CV of gaps",
+        "prompt tok p50 / p99",
+        "output tok p50 / p99",
+        "licence",
+        "status",
+    ),
+    "clients": (
+        "clients",
+        "rate 1/s",
+        "prompt tok mean",
+        "output tok mean",
+        "licence",
+        "status",
+    ),
+    "latency": (
+        "n",
+        "TTFT s p50 / p99",
+        "TPOT ms p50 / p99",
+        "lag-1 of TTFT",
+        "failed %",
+        "licence",
+        "status",
+    ),
+    "rtt": (
+        "n",
+        "ms p1 / p50 / p99",
+        "lag-1",
+        "spacing s",
+        "server s",
+        "lost %",
+        "contains",
+        "licence",
+        "status",
+    ),
+    "device": (
+        "prefill tok/s",
+        "fixed s",
+        "chunk tok",
+        "decode tok/s",
+        "J/tok prefill / decode",
+        "context tok",
+        "licence",
+        "status",
+    ),
+}
+
+
+def describe(name: str) -> str:
+    """Return card and main figures of a shipped digest as text.
+
+    Raises
+    ------
+    UserError
+        For an unknown name.
+    """
+    digest = load_digest(name)
+    card = digest.card
+    lines: Rows = [
+        ("name", digest.name),
+        ("kind", kind_of(digest)),
+        ("title", card.title),
+        *zip(COLUMNS[kind_of(digest)][:-2], cells(digest), strict=False),
+        *_provenance_rows(digest),
+        ("contains", "" if "contains" in COLUMNS[kind_of(digest)] else ", ".join(card.contains)),
+        ("status", ", ".join(f"{field}: {status}" for field, status in card.status.items())),
+        ("licence", card.licence),
+        ("cite", card.citation),
+        ("origin", card.origin),
+        ("commit", card.commit),
+        ("raw file", card.raw_file),
+        ("raw sha256", card.raw_sha256),
+        ("method", card.method),
+        *(("quirk", quirk) for quirk in card.quirks),
+        ("file sha256", digest_sha256(name)),
+    ]
+    held = [(label, text) for label, text in lines if text]
+    width = max(len(label) for label, _ in held)
+    return "\n".join(f"{label:<{width}}  {text}" for label, text in held)
+
+
+def status_of(digest: Digest) -> str:
+    """Return the distinct statuses of a digest's figures."""
+    if isinstance(digest, DeviceDigest):
+        return " + ".join(statuses(digest.provenance.values()))
+    return " + ".join(dict.fromkeys(digest.card.status.values()))
+
+
+def cells(digest: Digest) -> tuple[str, ...]:
+    """Return the main figures of a digest, in the order of its kind's columns without licence and status."""
+    match digest:
+        case WorkloadDigest():
+            rate = "–" if digest.rate_per_s is None else _short(digest.rate_per_s)
+            cv = "–" if digest.gap is None else _short(digest.moments["gap_cv"])
+            return f"{digest.n:,}", rate, cv, _spread(digest.prompt), _spread(digest.output)
+        case ClientDigest():
+            figures = ("rate_mean_per_s", "prompt_mean", "output_mean")
+            return str(len(digest.clients)), *(_short(digest.moments[figure]) for figure in figures)
+        case LatencyDigest():
+            return (
+                str(digest.n),
+                _spread(digest.ttft),
+                _spread(digest.tpot, scale=1000),
+                f"{digest.moments['ttft_lag1']:.2f}",
+                _short(100 * digest.failure_share),
+            )
+        case RttDigest():
+            return (
+                f"{digest.n:,}",
+                _spread(digest.rtt, scale=1000, at=(0.01, 0.5, 0.99)),
+                f"{digest.moments['rtt_lag1']:.2f}",
+                "–" if digest.spacing_s is None else _short(digest.spacing_s),
+                _short(digest.server_time_s),
+                _short(100 * digest.loss_share),
+                ", ".join(digest.card.contains),
+            )
+        case DeviceDigest():
+            return (
+                _short(1 / digest.prefill_s_per_tok) if digest.prefill_s_per_tok else "∞",
+                _short(digest.prefill_intercept_s),
+                _count(digest.chunk_tok),
+                _short(digest.decode_tok_per_s),
+                f"{_energy(digest.prefill_j_per_tok)} / {_energy(digest.decode_j_per_tok)}",
+                _count(digest.max_context_tok),
+            )
+
+
+def _provenance_rows(digest: Digest) -> Rows:
+    if not isinstance(digest, DeviceDigest):
+        return []
+    return [(field, f"{held.status}; {held.source}") for field, held in digest.provenance.items()]
+
+
+def _spread(held: QuantileTable | CorrelatedSeries, *, scale: float = 1.0, at: tuple[float, ...] = (0.5, 0.99)) -> str:
+    table = held.table if isinstance(held, CorrelatedSeries) else held
+    return " / ".join(_short(float(value) * scale) for value in table.ppf(at))
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _count(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _energy(value: float | None) -> str:
+    return "–" if value is None else _short(value)

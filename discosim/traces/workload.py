@@ -1,0 +1,210 @@
+"""The workload stage: from a workload specification to the table of requests of one replication."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discosim.core.errors import UserError
+from discosim.core.request import RequestTable
+from discosim.core.rng import RandomStreams
+from discosim.core.scenario import (
+    ClientArrivals,
+    DigestLengths,
+    GeneratedWorkload,
+    Reader,
+    ReplayedWorkload,
+    Workload,
+)
+from discosim.traces.arrivals import draw_arrivals
+from discosim.traces.lengths import LENGTHS, draw_lengths
+from discosim.traces.reader_rates import rates_of_users
+from discosim.traces.readers import RequestTrace, read_requests
+from discosim.traces.readers.requests import spread_ties
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Notes = dict[str, float | str]
+
+USERS = "workload.users"
+READERS = "workload.readers"
+TIES = "workload.ties"
+HISTORY = "history.lengths"
+_HISTORY_ROUNDS = 50
+
+
+def make_requests(workload: Workload, reader: Reader, streams: RandomStreams, base_dir: Path) -> RequestTable:
+    """Make the requests of one replication.
+
+    Parameters
+    ----------
+    workload : Workload
+        Laws to draw from, or a trace to replay.
+    reader : Reader
+        Consumption rate and expected TTFT.
+    streams : RandomStreams
+        Luck of the replication; streams ``workload.gaps``, ``.lengths``, ``.users``, ``.readers``, ``.ties``.
+    base_dir : Path
+        Folder that a trace's relative path starts from.
+
+    Returns
+    -------
+    RequestTable
+        Its first k requests do not depend on how many are asked for.
+
+    Raises
+    ------
+    UserError
+        For an unknown digest, an impossible law, or a trace that cannot be read or is too short.
+    """
+    match workload:
+        case GeneratedWorkload():
+            return _generated(workload, reader, streams)
+        case ReplayedWorkload():
+            return _replayed(workload, reader, streams, base_dir)
+
+
+def length_history(workload: Workload, n: int, streams: RandomStreams, base_dir: Path = Path()) -> tuple[Ints, Ints]:
+    """Return past lengths a policy may learn from: a sample of the same law, independent of the run.
+
+    Parameters
+    ----------
+    workload : Workload
+        As for `make_requests`; a replayed trace is resampled with replacement.
+    n : int
+        Number of past requests.
+    streams : RandomStreams
+        Luck; stream ``history.lengths``.
+    base_dir : Path
+        Folder that a trace's relative path starts from.
+
+    Returns
+    -------
+    prompt_tok, output_tok : array of int, shape (n,)
+        Lengths inside the scenario's limits: clipped, or drawn again where the limits reject.
+
+    Raises
+    ------
+    UserError
+        As `make_requests`, and where the limits reject nearly everything.
+    """
+    rng = streams.generator(HISTORY)
+    past = _trace(workload, streams, base_dir) if isinstance(workload, ReplayedWorkload) else None
+    kept: list[tuple[Ints, Ints]] = []
+    n_kept = 0
+    for _ in range(_HISTORY_ROUNDS):
+        if isinstance(workload, GeneratedWorkload):
+            prompt, output = draw_lengths(workload.lengths, n, rng)
+        else:
+            assert past is not None
+            chosen = rng.integers(0, len(past), n)
+            prompt, output = past.prompt_tok[chosen], past.output_tok[chosen]
+        prompt, output, rejected, _notes = _limited(workload, prompt, output)
+        kept.append((prompt[~rejected], output[~rejected]))
+        n_kept += int((~rejected).sum())
+        if n_kept >= n:
+            prompts, outputs = (np.concatenate(part)[:n] for part in zip(*kept, strict=True))
+            return prompts, outputs
+    raise UserError("max_prompt_tok and max_output_tok reject nearly every request", where="workload")
+
+
+def _generated(workload: GeneratedWorkload, reader: Reader, streams: RandomStreams) -> RequestTable:
+    n = workload.n_requests
+    arrived = draw_arrivals(workload.arrivals, n, streams)
+    sender = arrived.client if _lengths_follow_clients(workload) else None
+    prompt, output = draw_lengths(workload.lengths, n, streams.generator(LENGTHS), sender=sender)
+    user = streams.generator(USERS).integers(0, workload.n_users, n)
+    return _table(workload, reader, streams, arrived.arrival_s, prompt, output, user, arrived.notes)
+
+
+def _lengths_follow_clients(workload: GeneratedWorkload) -> bool:
+    arrivals, lengths = workload.arrivals, workload.lengths
+    return (
+        isinstance(arrivals, ClientArrivals)
+        and isinstance(lengths, DigestLengths)
+        and arrivals.digest == lengths.digest
+    )
+
+
+def _trace(workload: ReplayedWorkload, streams: RandomStreams, base_dir: Path) -> RequestTrace:
+    path = base_dir / workload.file
+    trace = read_requests(path, workload.format)
+    if workload.ties == "spread":
+        # one spreading for all replications: the trace is an input, not luck
+        trace = spread_ties(trace, RandomStreams(streams.seed).generator(TIES))
+    if workload.n_requests is not None and workload.n_requests > len(trace):
+        raise UserError(
+            f"n_requests is {workload.n_requests}, the trace holds {len(trace)} usable requests",
+            where=str(path),
+        )
+    return trace
+
+
+def _replayed(workload: ReplayedWorkload, reader: Reader, streams: RandomStreams, base_dir: Path) -> RequestTable:
+    trace = _trace(workload, streams, base_dir)
+    n = len(trace) if workload.n_requests is None else workload.n_requests
+    notes: Notes = {f"trace_{key}": value for key, value in trace.notes.items()}
+    if workload.time_scale != 1.0:
+        notes["arrival_times_multiplied_by"] = workload.time_scale
+    names = trace.user_id if trace.user_id is not None else trace.session_id
+    if names is None:
+        user = streams.generator(USERS).integers(0, workload.n_users, n)
+        notes["users"] = f"drawn from {workload.n_users}"
+    else:
+        user = _numbered(names[:n].tolist())
+        notes["users"] = "from the trace"
+    arrival_s = trace.arrival_s[:n] * workload.time_scale
+    return _table(workload, reader, streams, arrival_s, trace.prompt_tok[:n], trace.output_tok[:n], user, notes)
+
+
+def _numbered(names: list[str]) -> Ints:
+    """Give numbers to names, from 0, in the order of their first appearance."""
+    number: dict[str, int] = {}
+    return np.array([number.setdefault(name, len(number)) for name in names], dtype=np.int64)
+
+
+def _limited(workload: Workload, prompt: Ints, output: Ints) -> tuple[Ints, Ints, Bools, Notes]:
+    """Apply the length limits: clip, or mark as rejected; count either."""
+    rejected = np.zeros(prompt.size, dtype=np.bool_)
+    notes: Notes = {}
+    limited = []
+    for label, values, limit in (
+        ("prompt", prompt, workload.max_prompt_tok),
+        ("output", output, workload.max_output_tok),
+    ):
+        over = np.zeros(values.size, dtype=np.bool_) if limit is None else values > limit
+        if limit is not None:
+            verb = "clipped" if workload.over_limit == "clip" else "rejected"
+            notes[f"{verb}_for_{label}_tok"] = int(over.sum())
+        if workload.over_limit == "reject":
+            rejected |= over
+        limited.append(values if limit is None or workload.over_limit == "reject" else np.minimum(values, limit))
+    return limited[0], limited[1], rejected, notes
+
+
+def _table(
+    workload: Workload,
+    reader: Reader,
+    streams: RandomStreams,
+    arrival_s: Floats,
+    prompt: Ints,
+    output: Ints,
+    user: Ints,
+    notes: Notes,
+) -> RequestTable:
+    prompt, output, rejected, limit_notes = _limited(workload, prompt, output)
+    n_users = int(user.max()) + 1 if user.size else 1
+    rate_of = rates_of_users(reader, n_users, streams.generator(READERS))
+    return RequestTable(
+        arrival_s=arrival_s,
+        prompt_tok=prompt,
+        output_tok=output,
+        user_id=user,
+        reader_tok_per_s=rate_of[user],
+        ttft_target_s=np.full(arrival_s.size, reader.ttft_target_s),
+        rejected=rejected,
+        notes={**notes, **limit_notes},
+    )
