@@ -37,9 +37,7 @@ class QuantileTable:
             and bool(np.all(np.diff(values) >= 0))
         )
         if not well_formed:
-            raise ValueError(
-                "a quantile table needs increasing levels from 0 to 1 and finite, non-decreasing values"
-            )
+            raise ValueError("a quantile table needs increasing levels from 0 to 1 and finite, non-decreasing values")
 
     @classmethod
     def of(cls, sample: ArrayLike, levels: Sequence[float]) -> QuantileTable:
@@ -54,7 +52,8 @@ class QuantileTable:
 
     def ppf(self, u: ArrayLike) -> Floats:
         """Return the quantile at probability ``u`` in [0, 1], any shape."""
-        return np.interp(np.asarray(u, dtype=float), self.levels, self.values)
+        values: Floats = np.interp(np.asarray(u, dtype=float), self.levels, self.values)
+        return values
 
     def cdf(self, x: ArrayLike) -> Floats:
         """Return the probability of a value of at most ``x``; flat runs give their upper end."""
@@ -63,9 +62,7 @@ class QuantileTable:
         low = np.clip(at - 1, 0, values.size - 1)
         high = np.clip(at, 0, values.size - 1)
         width = values[high] - values[low]
-        share = np.divide(
-            np.asarray(x, dtype=float) - values[low], width, out=np.zeros_like(width), where=width > 0
-        )
+        share = np.divide(np.asarray(x, dtype=float) - values[low], width, out=np.zeros_like(width), where=width > 0)
         inside = levels[low] + share * (levels[high] - levels[low])
         return np.where(at == 0, 0.0, np.where(at >= values.size, 1.0, inside))
 

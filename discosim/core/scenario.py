@@ -62,9 +62,7 @@ class ClientArrivals:
     kind: Literal["clients"] = spec("clients", doc="One renewal process per measured client.")
     digest: str = spec(doc="Name of a client-level digest.", min_length=1)
     rate_per_s: float | None = spec(None, doc="Scale all clients to this total mean rate.", unit="1/s", gt=0)
-    start_hour: float = spec(
-        0.0, doc="Hour of the measured day at which the simulation starts.", unit="h", ge=0, lt=24
-    )
+    start_hour: float = spec(0.0, doc="Hour of the measured day at which the simulation starts.", unit="h", ge=0, lt=24)
 
 
 Arrivals = PoissonArrivals | GammaArrivals | BurstArrivals | DigestArrivals | ClientArrivals
@@ -107,9 +105,7 @@ class GeneratedWorkload:
 
     kind: Literal["generate"] = spec("generate", doc="Draw requests from laws.")
     n_requests: int = spec(1000, doc="Requests per replication.", ge=1)
-    n_users: int = spec(
-        100, doc="Users (one device each); requests are given to users uniformly at random.", ge=1
-    )
+    n_users: int = spec(100, doc="Users (one device each); requests are given to users uniformly at random.", ge=1)
     arrivals: Arrivals = spec(doc="Arrival law.", discriminator="kind")
     lengths: Lengths = spec(doc="Length law.", discriminator="kind")
     max_prompt_tok: int | None = spec(None, doc="Longest accepted prompt.", unit="tok", ge=1)
@@ -126,9 +122,7 @@ class ReplayedWorkload:
 
     kind: Literal["replay"] = spec("replay", doc="Replay a trace file.")
     file: str = spec(doc="Path of the trace, relative to the config file.", min_length=1)
-    format: str = spec(
-        "auto", doc="Trace format (`discosim traces check` names it); auto looks at the header."
-    )
+    format: str = spec("auto", doc="Trace format (`discosim traces check` names it); auto looks at the header.")
     n_requests: int | None = spec(None, doc="Use the first so many requests.", ge=1)
     n_users: int = spec(100, doc="Users (one device each), where the trace names none.", ge=1)
     time_scale: float = spec(1.0, doc="Multiply every arrival time by this.", gt=0)
@@ -137,9 +131,7 @@ class ReplayedWorkload:
     )
     max_prompt_tok: int | None = spec(None, doc="Longest accepted prompt.", unit="tok", ge=1)
     max_output_tok: int | None = spec(None, doc="Longest accepted output.", unit="tok", ge=1)
-    over_limit: Literal["reject", "clip"] = spec(
-        "reject", doc="What happens above a limit; counted either way."
-    )
+    over_limit: Literal["reject", "clip"] = spec("reject", doc="What happens above a limit; counted either way.")
 
 
 Workload = GeneratedWorkload | ReplayedWorkload
@@ -163,18 +155,10 @@ class Device:
     profile: str = spec(doc="Name of a device profile (`discosim traces list`).", min_length=1)
     share: float = spec(1.0, doc="Share of the users who own it (shares are normalised).", gt=0)
     decode_tok_per_s: float | None = spec(None, doc="Replace the measured decode rate.", unit="tok/s", gt=0)
-    prefill_s_per_tok: float | None = spec(
-        None, doc="Replace the measured prefill time per token.", unit="s/tok", ge=0
-    )
-    prefill_intercept_s: float | None = spec(
-        None, doc="Replace the measured fixed prefill time.", unit="s", ge=0
-    )
-    prefill_j_per_tok: float | None = spec(
-        None, doc="Replace the energy per prompt token.", unit="J/tok", ge=0
-    )
-    decode_j_per_tok: float | None = spec(
-        None, doc="Replace the energy per decoded token.", unit="J/tok", ge=0
-    )
+    prefill_s_per_tok: float | None = spec(None, doc="Replace the measured prefill time per token.", unit="s/tok", ge=0)
+    prefill_intercept_s: float | None = spec(None, doc="Replace the measured fixed prefill time.", unit="s", ge=0)
+    prefill_j_per_tok: float | None = spec(None, doc="Replace the energy per prompt token.", unit="J/tok", ge=0)
+    decode_j_per_tok: float | None = spec(None, doc="Replace the energy per decoded token.", unit="J/tok", ge=0)
     context: Literal["enforce", "extrapolate"] = spec(
         "enforce", doc="Fail above the profile's context length, or extrapolate its speed."
     )
@@ -206,9 +190,7 @@ class ReplayedServer:
     """A service seen from outside: TTFT and TPOT replayed from a measured digest or from a raw series."""
 
     kind: Literal["replay"] = spec("replay", doc="Replay measured TTFT and TPOT.")
-    digest: str | None = spec(
-        None, doc="Name of a latency digest (`discosim traces list`); either this or `series`."
-    )
+    digest: str | None = spec(None, doc="Name of a latency digest (`discosim traces list`); either this or `series`.")
     series: str | None = spec(
         None,
         doc="Path of a per-request latency file, relative to the config file, replayed in order from a random start.",
@@ -217,15 +199,11 @@ class ReplayedServer:
     ttft_s_per_prompt_tok: float = spec(
         0.0, doc="Extra TTFT per prompt token above `ttft_reference_prompt_tok`.", unit="s/tok", ge=0
     )
-    ttft_reference_prompt_tok: int = spec(
-        0, doc="Prompt length at which the digest was measured.", unit="tok", ge=0
-    )
+    ttft_reference_prompt_tok: int = spec(0, doc="Prompt length at which the digest was measured.", unit="tok", ge=0)
     tbt_jitter_p99_over_p50: float = spec(
         1.0, doc="Ratio p99/p50 of log-normal gaps inside one answer; 1 gives equal gaps.", ge=1
     )
-    failures: Literal["off", "digest"] = spec(
-        "off", doc="`digest` lets requests fail with the measured share."
-    )
+    failures: Literal["off", "digest"] = spec("off", doc="`digest` lets requests fail with the measured share.")
     failure_share: float | None = spec(None, doc="Replace the share of failing requests.", ge=0, le=1)
     failure_after_s: float = spec(
         0.5, doc="Time at the server before a failing request is refused (our choice).", unit="s", ge=0
@@ -330,6 +308,4 @@ class Scenario:
     reader: Reader = spec(Reader, doc="The reader.")
     cost: Cost = spec(doc="Exchange rate.")
     policies: tuple[PolicySpec, ...] = spec(doc="Policies to compare, on the same luck.", min_length=1)
-    baseline: str | None = spec(
-        None, doc="Name of the policy the others are compared with; null is the first."
-    )
+    baseline: str | None = spec(None, doc="Name of the policy the others are compared with; null is the first.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,9 +64,8 @@ def paced(delivered: Ragged, interval_s: Floats) -> Ragged:
     """
     lag = np.repeat(interval_s, delivered.sizes()) * delivered.token_index()
     shown = delivered.values - lag
-    bounds = delivered.offsets.tolist()
     accumulate = np.maximum.accumulate
-    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, end in pairwise(delivered.offsets.tolist()):
         row = shown[start:end]
         accumulate(row, out=row)
     shown += lag

@@ -23,6 +23,8 @@ class DeviceOnly(Policy):
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request on the device."""
         device = session.start("device")
-        yield session.first_token_of(device)
+        if (yield session.first_token_of(device)) is None:
+            session.fail()
+            return
         session.keep(device)
         yield session.finished()

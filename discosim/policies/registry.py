@@ -12,7 +12,7 @@ from discosim.core.errors import UserError, close_match
 from discosim.policies.base import Policy
 
 ENTRY_POINT_GROUP = "discosim.policies"
-_HELPERS = {"base", "registry", "view"}
+_HELPERS = {"base", "registry", "view", "migration", "budget", "describe"}
 
 
 def _is_policy(value: object) -> bool:
@@ -44,9 +44,7 @@ def known_policies() -> dict[str, type[Policy]]:
                 f"entry point '{point.name}' of group {ENTRY_POINT_GROUP} is not a Policy class with a kind"
             )
         if value.kind in found:
-            raise UserError(
-                f"two packages define the policy '{value.kind}'", where=f"entry point {point.name}"
-            )
+            raise UserError(f"two packages define the policy '{value.kind}'", where=f"entry point {point.name}")
         found[value.kind] = value
     return dict(sorted(found.items()))
 

@@ -1,0 +1,35 @@
+"""Which endpoint is scarce: the budget side of a policy and DiSCo's test for it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from discosim.policies.view import View
+
+Constraint = Literal["server", "device", "auto"]
+Side = Literal["server", "device"]
+
+
+def resolve_constraint(constraint: Constraint, view: View) -> Side:
+    """Return the endpoint whose prompt tokens the budget limits.
+
+    ``auto`` compares unified costs per token, phase by phase: the server is scarce if even its cheaper phase costs
+    more than the device's dearer one, the device in the mirror case. Where neither holds, the endpoint with the
+    larger cost of an average request is scarce.
+
+    Source: DiSCo's regime test (recollected); the tie rule and the fleet average are our choice.
+    """
+    if constraint != "auto":
+        return constraint
+    meter = view.meter
+    total_share = sum(share for _, share in view.fleet)
+    rate = meter.exchange_rate_usd_per_j / total_share
+    prefill = rate * sum(share * profile.prefill_j_per_tok for profile, share in view.fleet)
+    decode = rate * sum(share * profile.decode_j_per_tok for profile, share in view.fleet)
+    if min(meter.prompt_usd_per_tok, meter.output_usd_per_tok) > max(prefill, decode):
+        return "server"
+    if min(prefill, decode) > max(meter.prompt_usd_per_tok, meter.output_usd_per_tok):
+        return "device"
+    prompts, outputs = float(view.prompt_tok.mean()), float(view.output_tok.mean())
+    server_usd = meter.server_usd(prompts, outputs)
+    return "server" if server_usd >= prefill * prompts + decode * outputs else "device"

@@ -1,0 +1,139 @@
+"""Token-level migration: leave the expensive decoder once the reader's buffer covers the change of hands.
+
+Used by DiSCo; any policy may. This module holds the estimates and the rule, not a policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discosim.policies.view import View
+from discosim.world.device import DeviceProfile
+
+if TYPE_CHECKING:
+    from discosim.world.session import Session
+    from discosim.world.stream import Stream
+
+Floats = NDArray[np.float64]
+ServerEstimate = Literal["mean", "p50", "p90", "p99"]
+OTHER = {"device": "server", "server": "device"}
+PAD_TOK = 1 << 12
+LONGEST_TOK = 1 << 18
+
+
+@dataclass(frozen=True)
+class _Route:
+    """One direction of migration on one kind of device: tables by token count, made once.
+
+    The tables replace per-request arithmetic on whole timelines, the largest part of a migrating request's cost.
+    """
+
+    target: str
+    prefill_usd_per_tok: float
+    margin_usd: Floats  # after k tokens: saving on the expected rest minus prefilling k tokens
+    overhead_s: Floats  # t_m for a target that has to prefill n tokens
+
+
+class Migration:
+    """When to hand an answer over, and to whom.
+
+    Parameters
+    ----------
+    view : View
+        History and prices.
+    server_estimate : str
+        Which statistic of the past TTFTs estimates t_m when the server is the target.
+
+    Notes
+    -----
+    Cost gate: the saving on the expected rest must exceed the target's prefill of prompt and generated tokens.
+    Buffer rule: the buffer must last for the estimated time t_m until the target's next token.
+
+    Source: DiSCo (secondary source): delta_c_decode * l_remaining > overhead; B = r_c * t_m. The rest of the answer
+    is estimated by the mean residual length of past outputs (our choice; open in the paper).
+    """
+
+    def __init__(self, view: View, server_estimate: ServerEstimate = "mean") -> None:
+        self._view = view
+        self._server_estimate: ServerEstimate = server_estimate
+        self._routes: dict[tuple[str, str], _Route | None] = {}
+
+    def server_overhead_s(self) -> float:
+        """Return the estimated time from a hand-over to the server's next token at the client, in s."""
+        ranked = self._view.sorted_ttft_s
+        finite = ranked[np.isfinite(ranked)]
+        if self._server_estimate == "mean":
+            return float(finite.mean())
+        return float(np.quantile(finite, int(self._server_estimate[1:]) / 100))
+
+    def _route(self, source: str, profile: DeviceProfile) -> _Route | None:
+        """Return the way out of ``source`` for users of this device, None where the other side is not cheaper."""
+        key = (source, profile.name)
+        if key not in self._routes:
+            self._routes[key] = self._make_route(source, profile)
+        return self._routes[key]
+
+    def _make_route(self, source: str, profile: DeviceProfile) -> _Route | None:
+        meter = self._view.meter
+        rate = meter.exchange_rate_usd_per_j
+        decode = {"server": meter.output_usd_per_tok, "device": rate * profile.decode_j_per_tok}
+        prefill = {"server": meter.prompt_usd_per_tok, "device": rate * profile.prefill_j_per_tok}
+        target = OTHER[source]
+        saving = decode[source] - decode[target]
+        if saving <= 0.0:
+            return None
+        rest = np.pad(self._view.residual_output_tok, (0, PAD_TOK))
+        count = np.arange(rest.size)
+        if target == "device":
+            overhead_s = profile.prefill_array_s(np.arange(LONGEST_TOK))
+        else:
+            overhead_s = np.full(LONGEST_TOK, self.server_overhead_s())
+        return _Route(target, prefill[target], saving * rest - prefill[target] * count, overhead_s)
+
+    def run(self, session: Session) -> Generator[Any, Any, None]:
+        """Watch the buffer of an answer that has begun, and hand over when both rules hold."""
+        source = session.speaker
+        profile = session.profile
+        route = self._route(source.endpoint, profile)
+        if route is None:
+            return
+        prompt_tok = session.prompt_tok
+        limit = profile.max_context_tok
+        if route.target == "device" and limit is not None and prompt_tok >= limit:
+            return
+        rate, prefill_usd = session.reader_tok_per_s, route.prefill_usd_per_tok * prompt_tok
+
+        def need_tok(first: int, n: int) -> Floats:
+            margin = _window(route.margin_usd, first, n)
+            overhead_s = _window(route.overhead_s, prompt_tok + first, n)
+            return np.where(margin > prefill_usd, overhead_s * rate, np.inf)
+
+        last_token = yield session.buffer_reaches(need_tok)
+        if last_token is None:
+            return
+        target = session.start(route.target, after_token=last_token)
+        session.hand_over(target)
+        heard = yield session.first_token_of(target)
+        if heard is None:
+            yield from self._return(session, source, last_token)
+
+    @staticmethod
+    def _return(session: Session, source: Stream, last_token: int) -> Generator[Any, Any, None]:
+        """Go back to the endpoint that was left when the new one refuses; it prefills anew."""
+        back = session.start(source.endpoint, after_token=last_token)
+        session.hand_over(back)
+        heard = yield session.first_token_of(back)
+        if heard is None:
+            session.fail()
+
+
+def _window(table: Floats, first: int, n: int) -> Floats:
+    """Return ``table[first:first + n]``, continued with its last value where the table ends."""
+    if first + n <= table.size:
+        return table[first : first + n]
+    return table[np.minimum(np.arange(first, first + n), table.size - 1)]

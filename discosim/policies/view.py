@@ -1,0 +1,130 @@
+"""What a policy may know before the first request: history, profiles and prices, never the future."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discosim.world.device import DeviceProfile
+from discosim.world.meter import Meter
+from discosim.world.world import Draws
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class View:
+    """History and published figures, the same for every policy of a scenario.
+
+    Parameters
+    ----------
+    prompt_tok, output_tok : array of int, shape (m,)
+        Lengths of past requests, drawn from the workload's law by an own random stream.
+    server_ttft_s : array of float, shape (m,)
+        TTFTs seen by past clients of the service, last hop included; ``inf`` where the service refused.
+    server_tpot_s : float
+        Mean time per token of the service.
+    link_delay_s : float
+        Mean one-way delay of the last hop.
+    fleet : tuple of (DeviceProfile, float)
+        Kinds of devices and their shares of the users.
+    meter : Meter
+        Prices and exchange rate.
+    draws : Draws or None
+        The true draws of this replication, only for policies that declare ``needs = {"oracle"}``.
+    """
+
+    prompt_tok: Ints
+    output_tok: Ints
+    server_ttft_s: Floats
+    server_tpot_s: float
+    link_delay_s: float
+    fleet: tuple[tuple[DeviceProfile, float], ...]
+    meter: Meter
+    draws: Draws | None = None
+
+    @cached_property
+    def prompt_law(self) -> PromptLaw:
+        """Past prompt lengths, ready for token-weighted questions."""
+        return PromptLaw.of(self.prompt_tok)
+
+    @cached_property
+    def sorted_ttft_s(self) -> Floats:
+        """Past server TTFTs in rising order."""
+        ranked: Floats = np.sort(self.server_ttft_s)
+        return ranked
+
+    @cached_property
+    def residual_output_tok(self) -> Floats:
+        """Mean number of tokens still to come after token k, for k = 0, 1, ...; from past outputs.
+
+        Beyond the longest past answer it is zero: nothing more is expected.
+        """
+        longest = int(self.output_tok.max())
+        counts = np.bincount(self.output_tok, minlength=longest + 1)
+        longer = counts[::-1].cumsum()[::-1]  # answers with at least k tokens
+        more = np.append(longer[1:], 0)  # answers with more than k tokens
+        to_come = more[::-1].cumsum()[::-1]  # sum over answers of (length - k)+
+        residual: Floats = np.divide(to_come, more, out=np.zeros(longest + 1), where=more > 0)
+        return residual
+
+    def server_ttft_quantile_s(self, level: float) -> float:
+        """Return the smallest past TTFT that a share ``level`` of the requests did not exceed; 0 at level 0."""
+        if level <= 0.0:
+            return 0.0
+        ranked = self.sorted_ttft_s
+        return float(ranked[min(int(np.ceil(level * ranked.size)) - 1, ranked.size - 1)])
+
+
+@dataclass(frozen=True)
+class PromptLaw:
+    """Prompt lengths by token weight.
+
+    Parameters
+    ----------
+    lengths_tok : array of int, shape (d,)
+        Distinct lengths, rising.
+    token_share : array of float, shape (d,)
+        Share of all prompt tokens that belongs to prompts of exactly this length.
+    below_share : array of float, shape (d,)
+        Share of all prompt tokens that belongs to shorter prompts.
+    """
+
+    lengths_tok: Ints
+    token_share: Floats
+    below_share: Floats
+
+    @classmethod
+    def of(cls, prompt_tok: Ints) -> PromptLaw:
+        """Count a sample of prompt lengths."""
+        lengths, counts = np.unique(prompt_tok, return_counts=True)
+        tokens = lengths * counts
+        share = tokens / tokens.sum()
+        return cls(lengths, share, np.concatenate(([0.0], np.cumsum(share)[:-1])))
+
+    def split(self, share: float) -> tuple[float, float]:
+        """Return the length that splits the prompt tokens at ``share``, and the part of that length below the split.
+
+        Parameters
+        ----------
+        share : float
+            Share of prompt tokens that the shorter side should hold, in [0, 1].
+
+        Returns
+        -------
+        length_tok : float
+            Prompts below it belong to the shorter side, prompts above to the longer; 0 or inf at the ends.
+        part : float
+            Part in [0, 1] of the tokens *at* this length that belongs to the shorter side.
+        """
+        if share <= 0.0:
+            return 0.0, 0.0
+        if share >= 1.0:
+            return float("inf"), 1.0
+        at = int(np.searchsorted(self.below_share, share, side="right")) - 1
+        part = (share - self.below_share[at]) / self.token_share[at]
+        return float(self.lengths_tok[at]), float(min(1.0, part))

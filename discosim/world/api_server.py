@@ -1,0 +1,273 @@
+"""A service seen from outside: TTFT and token times replayed from measurements.
+
+What happens inside is unknown, so load does not change it: the TTFT of a request is a draw from the measured series,
+in request order, and its tokens follow at a drawn TPOT. Prompt tokens are billed once the request is accepted,
+output tokens until a cancel has arrived.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from discosim.core.empirical import CorrelatedSeries, QuantileTable
+from discosim.core.scenario import Outage
+from discosim.world.link import Link
+from discosim.world.luck import Luck
+from discosim.world.stream import Stream
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Z99 = float(ndtri(0.99))
+JITTER_TAPE = 1 << 16
+BYTES_PER_PROMPT_TOK = 4.0
+
+
+@dataclass(frozen=True)
+class RawSeries:
+    """A measured series replayed in its own order from a random starting row.
+
+    Parameters
+    ----------
+    values : tuple of float
+        Measured values in measuring order, in s.
+    """
+
+    values: tuple[float, ...]
+
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """Return ``n`` values in measured order, wrapping around."""
+        start = int(rng.integers(len(self.values)))
+        return np.asarray(self.values)[(start + np.arange(n)) % len(self.values)]
+
+
+Law = CorrelatedSeries | RawSeries
+
+
+@dataclass(frozen=True)
+class ApiServerModel:
+    """Parameters of a replayed service.
+
+    Parameters
+    ----------
+    ttft : CorrelatedSeries or RawSeries
+        Time from the arrival of a request at the service to its first token, in s.
+    tpot : CorrelatedSeries or RawSeries
+        Time per token after the first, in s.
+    ttft_s_per_prompt_tok, ttft_reference_prompt_tok : float, int
+        Extra TTFT per prompt token above the length at which the series was measured.
+    jitter_p99_over_p50 : float
+        Ratio of the 99th percentile to the median of log-normal gaps inside one answer, >= 1.
+        Source: shape our choice; ratios of 1.1 to 6 by load are published for vLLM (ML.ENERGY, facts only).
+    failure_share : float
+        Share of requests refused, in [0, 1].
+    failure_after_s : float
+        Time at the service before a refusal, >= 0.
+    outages : tuple of Outage
+        Windows in which every arriving request is refused.
+    prompt_usd_per_tok, output_usd_per_tok : float
+        Prices, >= 0.
+    """
+
+    ttft: Law
+    tpot: Law
+    ttft_s_per_prompt_tok: float = 0.0
+    ttft_reference_prompt_tok: int = 0
+    jitter_p99_over_p50: float = 1.0
+    failure_share: float = 0.0
+    failure_after_s: float = 0.5
+    outages: tuple[Outage, ...] = ()
+    prompt_usd_per_tok: float = 0.0
+    output_usd_per_tok: float = 0.0
+
+    def extra_ttft_s(self, prompt_tok: Ints) -> Floats:
+        """Return the part of the TTFT that grows with the prompt, in s."""
+        above = np.maximum(0, prompt_tok - self.ttft_reference_prompt_tok)
+        return self.ttft_s_per_prompt_tok * above
+
+
+class ServerStream(Stream):
+    """A stream from the service; its timeline is known when it is asked for, and computed when somebody looks."""
+
+    __slots__ = ("_accepted_s", "_gaps", "_link", "_request_id", "_start_s", "_stop_s", "_tpot_s", "_user_id")
+
+    endpoint = "server"
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        prompt_tok: int,
+        first_token: int,
+        n_tok: int,
+        *,
+        link: Link,
+        user_id: int,
+        accepted_s: float,
+        start_s: float,
+        tpot_s: float,
+        request_id: int,
+        gaps: Callable[[int, int], Floats],
+    ) -> None:
+        super().__init__(env, prompt_tok, first_token, n_tok)
+        self._link = link
+        self._user_id = user_id
+        self._accepted_s = accepted_s
+        self._start_s = start_s
+        self._tpot_s = tpot_s
+        self._request_id = request_id
+        self._gaps = gaps
+        self._stop_s = math.inf
+
+    def _make_generated(self) -> Floats:
+        times_s = self._gaps(self._request_id, self.n_tok) * self._tpot_s
+        times_s += self._start_s
+        return times_s
+
+    def _make_arrivals(self, generated_s: Floats) -> Floats:
+        return self._link.deliver(generated_s, self._user_id)
+
+    def announce(self) -> None:
+        """Promise the first arrival, computing the whole timeline only where packets hold several tokens."""
+        if self._link.model.tokens_per_packet > 1:
+            self.promise(float(self.arrival_s[0]))
+        else:
+            self.promise(self._start_s + self._link.down_s(self._start_s, self._user_id))
+
+    def stop(self, *, finish_prefill: bool = False) -> None:  # noqa: ARG002 - a bought prefill is paid either way
+        """Send a cancel; the service obeys when it has travelled up."""
+        if self.is_stopped:
+            return
+        self.is_stopped = True
+        now = self.env.now
+        self._stop_s = max(now + self._link.up_s(now, self._user_id), self._accepted_s)
+
+    def n_generated(self) -> int:
+        """Count tokens generated until the cancel arrives."""
+        if self.failure:
+            return 0
+        if self._stop_s == math.inf:
+            return self.n_tok
+        if self._stop_s < self._start_s:
+            return 0
+        return int(np.searchsorted(self.generated_s, self._stop_s, side="right"))
+
+    def prefilled_tok(self) -> float:
+        """Return the billed prompt tokens: all of them unless the service refused the request."""
+        return 0.0 if self.failure else float(self.prompt_tok)
+
+
+class ApiServer:
+    """Starts replayed streams; draw ``i`` of every attempt belongs to request ``i``."""
+
+    def __init__(self, env: simpy.Environment, model: ApiServerModel, link: Link, luck: Luck) -> None:
+        self.env = env
+        self.model = model
+        self._link = link
+        self._luck = luck
+        self._attempts: list[tuple[list[float], list[float], list[float] | None]] = []
+        self._tape = self._jitter_tape()
+
+    def _jitter_tape(self) -> Floats | None:
+        ratio = self.model.jitter_p99_over_p50
+        if ratio == 1.0:
+            return None
+        sigma = math.log(ratio) / Z99
+        rng = self._luck.streams.generator("server.jitter")
+        # mean 1, so that the drawn TPOT stays the mean gap
+        gaps = np.exp(sigma * rng.standard_normal(2 * JITTER_TAPE) - sigma**2 / 2)
+        return np.concatenate(([0.0], np.cumsum(gaps)))
+
+    def _attempt(self, attempt: int) -> tuple[list[float], list[float], list[float] | None]:
+        while len(self._attempts) <= attempt:
+            k = len(self._attempts)
+            fails = self._luck.uniform_list(f"server.failure.{k}") if self.model.failure_share > 0 else None
+            self._attempts.append(
+                (
+                    self._luck.series_list(f"server.ttft.{k}", self.model.ttft),
+                    self._luck.series_list(f"server.tpot.{k}", self.model.tpot),
+                    fails,
+                )
+            )
+        return self._attempts[attempt]
+
+    def start(
+        self, request_id: int, user_id: int, attempt: int, prompt_tok: int, first_token: int, n_tok: int
+    ) -> ServerStream:
+        """Send a request up; ``attempt`` counts the requests made to the service for this answer, from 0."""
+        model, link, now = self.model, self._link, self.env.now
+        ttft_s, tpot_s, fails = self._attempt(attempt)
+        accepted_s = now + link.up_s(now, user_id) + link.bulk_s(prompt_tok * BYTES_PER_PROMPT_TOK)
+        above = prompt_tok - model.ttft_reference_prompt_tok
+        extra_s = model.ttft_s_per_prompt_tok * above if above > 0 else 0.0
+        stream = ServerStream(
+            self.env,
+            prompt_tok,
+            first_token,
+            n_tok,
+            link=link,
+            user_id=user_id,
+            accepted_s=accepted_s,
+            start_s=accepted_s + ttft_s[request_id] + extra_s,
+            tpot_s=tpot_s[request_id],
+            request_id=request_id,
+            gaps=self._gaps,
+        )
+        if (model.outages and self._refuses(accepted_s)) or (
+            fails is not None and fails[request_id] < model.failure_share
+        ):
+            refused_s = accepted_s + model.failure_after_s
+            stream.promise_failure(refused_s + link.down_s(refused_s, user_id), "the service refused the request")
+        else:
+            stream.announce()
+        return stream
+
+    def _refuses(self, at_s: float) -> bool:
+        return any(outage.start_s <= at_s < outage.end_s for outage in self.model.outages)
+
+    def _gaps(self, request_id: int, n_tok: int) -> Floats:
+        """Return the times of the tokens of one answer after its first, in units of its TPOT."""
+        tape = self._tape
+        if tape is None:
+            return np.arange(n_tok, dtype=float)
+        first = int(self._luck.uniform_list("server.jitter.start")[request_id] * JITTER_TAPE)
+        if n_tok > JITTER_TAPE:  # longer than the tape: read it cyclically
+            at = first + np.arange(n_tok)
+            times = tape[at % JITTER_TAPE] + at // JITTER_TAPE * tape[JITTER_TAPE]
+        else:
+            times = tape[first : first + n_tok]
+        since_first: Floats = times - tape[first]
+        return since_first
+
+    def true_ttft_s(self, sent_s: Floats, user_id: Ints, prompt_tok: Ints) -> Floats:
+        """Return the client's TTFT of every request's first attempt, were it sent at ``sent_s``; inf where refused.
+
+        For clairvoyant policies and tests only; exact while every token travels in its own packet.
+        """
+        model, link = self.model, self._link
+        upload_s = np.array([link.bulk_s(n * BYTES_PER_PROMPT_TOK) for n in prompt_tok.tolist()])
+        accepted_s = sent_s + link.up_array_s(sent_s, user_id) + upload_s
+        start_s: Floats = accepted_s + self._luck.series("server.ttft.0", model.ttft) + model.extra_ttft_s(prompt_tok)
+        total: Floats = start_s + link.down_array_s(start_s, user_id) - sent_s
+        if model.failure_share > 0:
+            total[self._luck.uniform("server.failure.0") < model.failure_share] = np.inf
+        for outage in model.outages:
+            total[(accepted_s >= outage.start_s) & (accepted_s < outage.end_s)] = np.inf
+        return total
+
+
+def constant_law(value_s: float) -> CorrelatedSeries:
+    """Return the law of a constant, for noiseless worlds."""
+    return CorrelatedSeries(QuantileTable.constant(value_s))
+
+
+def mean_of(law: Law) -> float:
+    """Return the mean of a law, in s."""
+    if isinstance(law, RawSeries):
+        return float(np.mean(law.values))
+    return law.table.mean()

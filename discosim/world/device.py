@@ -1,0 +1,226 @@
+"""A user's device: one request decodes at a time, first in first out.
+
+Prefill takes ``intercept + s_per_tok * tokens``, or whole chunks of it on an NPU with fixed graphs; the last prefill
+pass yields the first token, the others follow at the decode rate. A device that has been busy too long can throttle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+from simpy.events import Event, Timeout
+
+from discosim.core.scenario import Throttle
+from discosim.world.stream import Stream
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DeviceProfile:
+    """Speed and energy of one kind of device running one model.
+
+    Parameters
+    ----------
+    name : str
+        Name of the profile.
+    prefill_s_per_tok, prefill_intercept_s : float
+        Prefill time per prompt token and fixed part, in s, >= 0. Source: device TTFT is linear in prompt length
+        (DiSCo, secondary source; iPhone regressions r = 0.88 to 0.98, measured).
+    chunk_tok : int or None
+        Prompt tokens of one fixed prefill graph; the prompt is rounded up to whole chunks. None for none.
+        Source: Qualcomm AI Hub figures read as 128-token chunks (inferred, see the profile's card).
+    decode_tok_per_s : float
+        Decode rate, > 0.
+    prefill_j_per_tok, decode_j_per_tok : float
+        Energy per processed prompt token and per decoded token, in J, >= 0.
+    max_context_tok : int or None
+        Longest prompt + answer; None for no limit.
+    throttle : Throttle or None
+        Thermal model. Source: two speeds, our choice, the simplest shape that shows the measured drop of phones
+        under back-to-back runs (arXiv 2603.23640: 40.4 to 22.6 tok/s).
+    """
+
+    name: str
+    prefill_s_per_tok: float
+    decode_tok_per_s: float
+    prefill_intercept_s: float = 0.0
+    chunk_tok: int | None = None
+    prefill_j_per_tok: float = 0.0
+    decode_j_per_tok: float = 0.0
+    max_context_tok: int | None = None
+    throttle: Throttle | None = None
+
+    def prefill_s(self, n_tok: float) -> float:
+        """Return the time to the first token of ``n_tok`` prompt tokens on an idle, cold device, in s."""
+        if self.chunk_tok is not None:
+            n_tok = math.ceil(n_tok / self.chunk_tok) * self.chunk_tok
+        return self.prefill_intercept_s + self.prefill_s_per_tok * n_tok
+
+    def prefill_array_s(self, n_tok: NDArray[Any]) -> Floats:
+        """Return :meth:`prefill_s` of many lengths."""
+        if self.chunk_tok is not None:
+            n_tok = np.ceil(n_tok / self.chunk_tok) * self.chunk_tok
+        return self.prefill_intercept_s + self.prefill_s_per_tok * n_tok
+
+
+class DeviceStream(Stream):
+    """A stream from a device; its timeline is promised when the device turns to it."""
+
+    __slots__ = ("_begin_s", "_is_prefill_only", "_prefill_end_s", "_room_s", "_stop_s", "device")
+
+    endpoint = "device"
+
+    def __init__(self, device: Device, prompt_tok: int, first_token: int, n_tok: int) -> None:
+        super().__init__(device.env, prompt_tok, first_token, n_tok)
+        self.device = device
+        self._begin_s = math.inf
+        self._prefill_end_s = math.inf
+        self._stop_s = math.inf
+        self._room_s = math.inf
+        self._is_prefill_only = False
+
+    def begin(self, room_s: float) -> float:
+        """Start the work now, with ``room_s`` seconds of full speed before throttling; return when it would end."""
+        self._begin_s = now_s = self.env.now
+        self._room_s = room_s
+        profile = self.device.profile
+        prefill_s = profile.prefill_s(self.prompt_tok)
+        self._prefill_end_s = now_s + self._elapsed_s(prefill_s)
+        if self._is_prefill_only:
+            self._stop_s = self._prefill_end_s
+            return self._prefill_end_s
+        self.promise(self._prefill_end_s)
+        return self.last_arrival_s()
+
+    def _elapsed_s(self, work_s: float) -> float:
+        throttle = self.device.profile.throttle
+        if throttle is None or work_s <= self._room_s:
+            return work_s
+        return self._room_s + (work_s - self._room_s) / throttle.sustained
+
+    def _make_generated(self) -> Floats:
+        profile = self.device.profile
+        work_s: Floats = np.arange(self.n_tok, dtype=np.float64) * (1.0 / profile.decode_tok_per_s)
+        work_s += profile.prefill_s(self.prompt_tok)
+        if profile.throttle is not None:
+            hot_s = self._room_s + (work_s - self._room_s) / profile.throttle.sustained
+            np.maximum(work_s, hot_s, out=work_s)
+        work_s += self._begin_s
+        return work_s
+
+    def last_arrival_s(self) -> float:
+        """Return when the last token is generated, without making the whole timeline."""
+        profile = self.device.profile
+        work_s = (self.n_tok - 1) * (1.0 / profile.decode_tok_per_s) + profile.prefill_s(self.prompt_tok)
+        return self._elapsed_s(work_s) + self._begin_s
+
+    def stop(self, *, finish_prefill: bool = False) -> None:
+        """Stop now, or at the end of a prefill that has to be finished; a device hears of it at once."""
+        if self.is_stopped:
+            return
+        self.is_stopped = True
+        now_s = self.env.now
+        if finish_prefill and now_s < self._prefill_end_s:
+            self._is_prefill_only = True
+            if self._begin_s < math.inf:
+                self._stop_s = self._prefill_end_s
+                self.device.release_at(self._prefill_end_s, self)
+            return
+        self._stop_s = now_s
+        self.device.release(self)
+
+    def n_generated(self) -> int:
+        """Count tokens up to the stop; a finished prefill has yielded its first token."""
+        if self.failure:
+            return 0
+        if self._is_prefill_only:
+            return 1
+        if self._stop_s == math.inf:
+            return self.n_tok
+        if self._stop_s < self._prefill_end_s:
+            return 0
+        return int(self.generated_s.searchsorted(self._stop_s, side="right"))
+
+    def prefilled_tok(self) -> float:
+        """Count prompt tokens worked on until the stop; time inside the prefill is shared out evenly."""
+        if self.failure:
+            return 0.0
+        if self._is_prefill_only or self._stop_s == math.inf or self._stop_s >= self._prefill_end_s:
+            return float(self.prompt_tok)
+        if self._begin_s == math.inf:
+            return 0.0
+        return self.prompt_tok * (self._stop_s - self._begin_s) / (self._prefill_end_s - self._begin_s)
+
+
+class Device:
+    """Serves streams one after the other.
+
+    A small state machine on SimPy events rather than a process of its own: a process would cost two more events a
+    request, and the device is on every request's path.
+
+    The heat of a throttled device is the busy time it has not yet cooled off; above the onset all work is slowed.
+    """
+
+    def __init__(self, env: simpy.Environment, profile: DeviceProfile) -> None:
+        self.env = env
+        self.profile = profile
+        self._current: DeviceStream | None = None
+        self._waiting: deque[DeviceStream] = deque()
+        self._heat_s = 0.0
+        self._idle_since_s = 0.0
+        self._begun_s = 0.0
+
+    def start(self, prompt_tok: int, first_token: int, n_tok: int) -> DeviceStream:
+        """Take a stream on, or queue it; it fails at once where its prompt does not fit the context."""
+        stream = DeviceStream(self, prompt_tok, first_token, n_tok)
+        limit = self.profile.max_context_tok
+        if limit is not None and prompt_tok > limit:
+            stream.promise_failure(self.env.now, "prompt longer than the device's context")
+        elif self._current is None:
+            self._begin(stream)
+        else:
+            self._waiting.append(stream)
+        return stream
+
+    def release_at(self, at_s: float, stream: DeviceStream) -> None:
+        """Turn to the next stream at ``at_s`` unless ``stream`` was released before."""
+        end = Timeout(self.env, max(0.0, at_s - self.env.now), stream)
+        end.callbacks.append(self._end)
+
+    def release(self, stream: DeviceStream) -> None:
+        """Turn away from a stream, queued or current, and take on the next."""
+        if stream is not self._current:
+            if stream in self._waiting:
+                self._waiting.remove(stream)
+            return
+        self._heat_s += self.env.now - self._begun_s
+        self._idle_since_s = self.env.now
+        self._current = None
+        if self._waiting:
+            self._begin(self._waiting.popleft())
+
+    def _end(self, event: Event) -> None:
+        stream: Any = event.value
+        self.release(stream)
+
+    def _begin(self, stream: DeviceStream) -> None:
+        self._current = stream
+        self._begun_s = self.env.now
+        self.release_at(stream.begin(self._room_s()), stream)
+
+    def _room_s(self) -> float:
+        """Return how long the next stream runs at full speed before the device throttles."""
+        throttle = self.profile.throttle
+        if throttle is None:
+            return math.inf
+        idle_s = self.env.now - self._idle_since_s
+        # Heat beyond the onset does not pile up: the sustained speed is where the phone stays cool enough.
+        self._heat_s = max(0.0, min(self._heat_s, throttle.onset_s) - throttle.cooling * idle_s)
+        return throttle.onset_s - self._heat_s

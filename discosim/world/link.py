@@ -1,0 +1,133 @@
+"""The last hop: how long messages travel between client and server, and in which order tokens arrive.
+
+A link's state is a function of time, not of who sends: at the same moment the same user meets the same delay under
+every policy. The measured round-trip series is drawn once per replication as a cyclic tape, one value per probe
+spacing of the measurement; every user reads it from an own starting point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discosim.core.empirical import CorrelatedSeries
+from discosim.core.rng import RandomStreams
+
+Floats = NDArray[np.float64]
+TAPE_TICKS = 1 << 16
+
+
+@dataclass(frozen=True)
+class LinkModel:
+    """Parameters of a last hop.
+
+    Parameters
+    ----------
+    rtt : CorrelatedSeries or None
+        Round-trip time in s and its memory from tick to tick; None for no last hop at all.
+    tick_s : float
+        Spacing of the measured series, > 0.
+    up_share : float
+        Share of a round trip spent from client to server, in [0, 1]. Source: our choice (symmetric by default).
+    loss_share : float
+        Share of ticks in which packets are lost once, in [0, 1).
+    retransmit_s : float
+        Extra delay of a lost packet, >= 0. Source: our choice, TCP's usual minimum retransmission timeout.
+    tokens_per_packet : int
+        Tokens the server sends together, >= 1; a packet leaves when its last token exists.
+    uplink_bit_per_s : float or None
+        Bandwidth for prompts and hand-over payloads; None for infinite.
+    """
+
+    rtt: CorrelatedSeries | None = None
+    tick_s: float = 1.0
+    up_share: float = 0.5
+    loss_share: float = 0.0
+    retransmit_s: float = 0.2
+    tokens_per_packet: int = 1
+    uplink_bit_per_s: float | None = None
+
+    def mean_delay_s(self) -> float:
+        """Return the mean one-way delay, averaged over both directions."""
+        if self.rtt is None:
+            return 0.0
+        return self.rtt.table.mean() / 2 + self.loss_share * self.retransmit_s
+
+
+class Link:
+    """One replication's last hop for all users.
+
+    Delays are read by time: ``up_s`` and ``down_s`` for one message, ``deliver`` for a whole token timeline.
+    """
+
+    def __init__(self, model: LinkModel, n_users: int, streams: RandomStreams) -> None:
+        self.model = model
+        self.is_instant = model.rtt is None
+        self._mask = TAPE_TICKS - 1
+        self._per_tick = 1.0 / model.tick_s
+        self._up = self._down = np.zeros(1)
+        if model.rtt is None:
+            return
+        rtt_s = model.rtt.sample(TAPE_TICKS, streams.generator("link.rtt"))
+        lost_s = np.zeros(TAPE_TICKS)
+        if model.loss_share > 0:
+            lost_s[streams.generator("link.loss").random(TAPE_TICKS) < model.loss_share] = model.retransmit_s
+        self._up = rtt_s * model.up_share + lost_s
+        self._down = rtt_s * (1.0 - model.up_share) + lost_s
+        self._up_list: list[float] = self._up.tolist()
+        self._down_list: list[float] = self._down.tolist()
+        starts = streams.generator("link.phase").integers(0, TAPE_TICKS, n_users)
+        self._phase_ticks: list[int] = starts.tolist()
+        self._phases = starts
+
+    def up_s(self, t_s: float, user_id: int) -> float:
+        """Return the delay of a message that leaves the client at ``t_s``."""
+        if self.is_instant:
+            return 0.0
+        return self._up_list[(int(t_s * self._per_tick) + self._phase_ticks[user_id]) & self._mask]
+
+    def down_s(self, t_s: float, user_id: int) -> float:
+        """Return the delay of a packet that leaves the server at ``t_s``."""
+        if self.is_instant:
+            return 0.0
+        return self._down_list[(int(t_s * self._per_tick) + self._phase_ticks[user_id]) & self._mask]
+
+    def bulk_s(self, n_bytes: float) -> float:
+        """Return the transmission time of a payload on the uplink, in s."""
+        rate = self.model.uplink_bit_per_s
+        return 0.0 if rate is None else 8.0 * n_bytes / rate
+
+    def up_array_s(self, t_s: Floats, user_id: NDArray[np.int64]) -> Floats:
+        """Return :meth:`up_s` of many messages."""
+        return self._read(self._up, t_s, user_id)
+
+    def down_array_s(self, t_s: Floats, user_id: NDArray[np.int64]) -> Floats:
+        """Return :meth:`down_s` of many packets."""
+        return self._read(self._down, t_s, user_id)
+
+    def _read(self, tape: Floats, t_s: Floats, user_id: NDArray[np.int64]) -> Floats:
+        if self.is_instant:
+            return np.zeros_like(t_s)
+        delays: Floats = tape[((t_s * self._per_tick).astype(np.int64) + self._phases[user_id]) & self._mask]
+        return delays
+
+    def deliver(self, sent_s: Floats, user_id: int) -> Floats:
+        """Return when tokens generated at ``sent_s`` (non-decreasing) reach the client, in order.
+
+        A packet holds ``tokens_per_packet`` tokens and leaves with its last one; a late packet holds the ones
+        behind it (one connection per stream, first in first out).
+        """
+        group = self.model.tokens_per_packet
+        if group > 1:
+            last = np.minimum(np.arange(sent_s.size) // group * group + group - 1, sent_s.size - 1)
+            sent_s = sent_s[last]
+        if self.is_instant:
+            return sent_s
+        ticks = (sent_s * self._per_tick).astype(np.int64)
+        ticks += self._phase_ticks[user_id]
+        ticks &= self._mask
+        arrival = sent_s + self._down[ticks]
+        in_order: Floats = np.maximum.accumulate(arrival, out=arrival)
+        return in_order

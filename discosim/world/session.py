@@ -1,0 +1,268 @@
+"""The verbs a policy serves a request with.
+
+The verbs keep the promises of the simulator, whatever the policy does: each token is shown once and in order, every
+token processed is paid for, and nothing is produced after a cancel has had time to arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from simpy.events import Event, Timeout
+
+from discosim.core.errors import InvariantError
+from discosim.core.request import RequestRecord, Segment
+from discosim.world.device import DeviceProfile
+from discosim.world.stream import FirstToken, Stream
+
+if TYPE_CHECKING:
+    from discosim.world.world import World
+
+Floats = NDArray[np.float64]
+Loser = Literal["cancel", "finish_prefill", "run_on"]
+NOTHING = np.empty(0)
+
+
+class Session:
+    """One request being served.
+
+    Attributes
+    ----------
+    request_id, user_id, prompt_tok : int
+        Identity and prompt length.
+    reader_tok_per_s, ttft_target_s : float
+        What the reader expects.
+    profile : DeviceProfile
+        The user's device (its published figures, not its momentary state).
+    """
+
+    __slots__ = (
+        "_attempts",
+        "_has_failed",
+        "_kept",
+        "_output_tok",
+        "_shown",
+        "_speaker",
+        "_streams",
+        "_world",
+        "arrival_s",
+        "profile",
+        "prompt_tok",
+        "reader_tok_per_s",
+        "request_id",
+        "ttft_target_s",
+        "user_id",
+    )
+
+    def __init__(self, world: World, request_id: int) -> None:
+        columns = world.columns
+        self._world = world
+        self.request_id = request_id
+        self.user_id = columns.user_id[request_id]
+        self.arrival_s = columns.arrival_s[request_id]
+        self.prompt_tok = columns.prompt_tok[request_id]
+        self._output_tok = columns.output_tok[request_id]
+        self.reader_tok_per_s = columns.reader_tok_per_s[request_id]
+        self.ttft_target_s = columns.ttft_target_s[request_id]
+        self.profile: DeviceProfile = world.profile_of(self.user_id)
+        self._streams: list[Stream] = []
+        self._attempts = 0  # requests made to the server
+        self._speaker: Stream | None = None
+        self._shown: list[tuple[Stream, int]] = []  # streams handed over from, and their last shown token
+        self._kept = 0  # streams opened before the answer was decided
+        self._has_failed = False
+
+    # --- looking ----------------------------------------------------------------------------------------------
+
+    @property
+    def now_s(self) -> float:
+        """Simulation time in s."""
+        return self._world.env.now
+
+    def coin(self, role: str = "dispatch") -> float:
+        """Return this request's own uniform draw on [0, 1) for ``role``; the same under every policy."""
+        return self._world.luck.uniform_list(f"policy.{role}")[self.request_id]
+
+    @property
+    def speaker(self) -> Stream:
+        """The stream whose tokens are shown now."""
+        if self._speaker is None:
+            raise InvariantError(f"request {self.request_id}: nothing was kept yet")
+        return self._speaker
+
+    # --- acting -----------------------------------------------------------------------------------------------
+
+    def start(self, endpoint: str, *, after_token: int = 0) -> Stream:
+        """Ask an endpoint for the answer, or for its rest after token ``after_token``.
+
+        The endpoint prefills the prompt and the tokens generated so far; no cache travels between endpoints.
+        """
+        prompt_tok = self.prompt_tok + after_token
+        n_tok = self._output_tok - after_token
+        if n_tok < 1:
+            raise InvariantError(f"request {self.request_id}: nothing is left after token {after_token}")
+        stream: Stream
+        if endpoint == "device":
+            stream = self._world.device_of(self.user_id).start(prompt_tok, after_token + 1, n_tok)
+        elif endpoint == "server":
+            attempt = self._attempts
+            self._attempts = attempt + 1
+            stream = self._world.server.start(
+                self.request_id, self.user_id, attempt, prompt_tok, after_token + 1, n_tok
+            )
+        else:
+            raise InvariantError(f"request {self.request_id}: there is no endpoint '{endpoint}'")
+        self._streams.append(stream)
+        return stream
+
+    def wait(self, seconds: float) -> Event:
+        """Return an event that fires after ``seconds`` >= 0."""
+        return Timeout(self._world.env, seconds)
+
+    def first_token_of(self, *streams: Stream, within_s: float | None = None) -> FirstToken:
+        """Return an event whose value is the first stream to reach the client with a token.
+
+        Its value is None when every stream has failed, or when ``within_s`` seconds pass first.
+        """
+        return FirstToken(self._world.env, streams, within_s)
+
+    def keep(self, winner: Stream, *, losers: Loser = "cancel") -> None:
+        """Show ``winner``; the other streams are cancelled, finish their prefill, or run on (and are paid for)."""
+        self._speaker = winner
+        self._kept = len(self._streams)
+        if losers == "run_on":
+            return
+        for stream in self._streams:
+            if stream is not winner:
+                stream.stop(finish_prefill=losers == "finish_prefill")
+
+    def hand_over(self, target: Stream, *, losers: Loser = "cancel") -> None:
+        """Show ``target`` from its first token on and stop the stream that spoke until now."""
+        source = self.speaker
+        self._shown.append((source, target.first_token - 1))
+        self._speaker = target
+        source.stop(finish_prefill=losers == "finish_prefill")
+
+    def fail(self) -> None:
+        """Give the request up; streams still open are cancelled."""
+        self._has_failed = True
+        for stream in self._streams:
+            stream.stop()
+
+    # --- waiting for moments of the timeline ------------------------------------------------------------------
+
+    def finished(self) -> Event:
+        """Return an event that fires when the last token has reached the client; the speaker must have spoken."""
+        env = self._world.env
+        return Timeout(env, max(0.0, self.speaker.last_arrival_s() - env.now))
+
+    def buffer_reaches(self, need_tok: Callable[[int, int], Floats]) -> Event:
+        """Return an event that fires with token k when the reader's buffer first suffices after k tokens.
+
+        Parameters
+        ----------
+        need_tok : callable
+            ``need_tok(first, n)`` gives the buffer level needed after tokens ``first .. first + n - 1``, in tokens of
+            reading time; ``inf`` where the policy would not act.
+
+        Notes
+        -----
+        The level after the arrival of token k is ``r (D_k - A_k) + 1``: the reading time left on screen and in the
+        buffer. A next token that needs ``t`` seconds is on time exactly if the level is at least ``r t``.
+        The value is None (at the end of the stream) if the level is never reached while tokens are missing.
+
+        Source: DiSCo's B = r_c * t_m (secondary source); the level formula is derived from the pacing rule.
+        """
+        env = self._world.env
+        source = self.speaker
+        arrival_s = source.arrival_s
+        n = arrival_s.size
+        # r D_k - k is the running maximum of r A_k - k, so the level is that maximum minus its argument
+        ahead = arrival_s * self.reader_tok_per_s
+        ahead -= np.arange(n)
+        level = np.maximum.accumulate(ahead)
+        level -= ahead
+        level += 1.0 + 1e-9
+        enough = level >= need_tok(source.first_token, n)
+        at = int(enough.argmax())
+        if not enough[at] or at + 1 >= n:
+            return Timeout(env, max(0.0, float(arrival_s[-1]) - env.now), None)
+        return Timeout(env, max(0.0, float(arrival_s[at]) - env.now), source.first_token + at)
+
+    # --- closing ----------------------------------------------------------------------------------------------
+
+    def settle(self) -> RequestRecord:
+        """Close the books: what was shown, what was processed, what it costs."""
+        status = "failed" if self._has_failed else "finished"
+        if status == "finished" and self._speaker is None:
+            raise InvariantError(f"request {self.request_id}: the policy ended without an answer and without failing")
+        segments, generated_s, delivered_s = self._timeline() if status == "finished" else ((), NOTHING, NOTHING)
+        return self._record(status, segments, generated_s, delivered_s)
+
+    def reject(self) -> RequestRecord:
+        """Return the record of a request that a length limit keeps out."""
+        return self._record("rejected", (), NOTHING, NOTHING)
+
+    def _timeline(self) -> tuple[tuple[Segment, ...], Floats, Floats]:
+        last = self.speaker
+        if not self._shown:
+            if last.n_tok != self._output_tok:
+                raise InvariantError(f"request {self.request_id}: {last.n_tok} of {self._output_tok} tokens shown")
+            return (Segment(last.endpoint, 1, self._output_tok),), last.generated_s, last.arrival_s
+        segments: list[Segment] = []
+        generated: list[Floats] = []
+        delivered: list[Floats] = []
+        for stream, end in [*self._shown, (last, self._output_tok)]:
+            n = end - stream.first_token + 1
+            if n > 0:
+                segments.append(Segment(stream.endpoint, stream.first_token, end))
+                generated.append(stream.generated_s[:n])
+                delivered.append(stream.arrival_s[:n])
+        return tuple(segments), np.concatenate(generated), np.concatenate(delivered)
+
+    def _record(
+        self, status: str, segments: tuple[Segment, ...], generated_s: Floats, delivered_s: Floats
+    ) -> RequestRecord:
+        server_prompt = device_prefill = 0.0
+        server_output = device_decode = 0
+        is_device = is_server = False
+        n_dispatch = self._kept or len(self._streams)
+        for i, stream in enumerate(self._streams):
+            if stream.endpoint == "device":
+                device_prefill += stream.prefilled_tok()
+                device_decode += stream.n_generated()
+                is_device |= i < n_dispatch and not stream.failure
+            else:
+                server_prompt += stream.prefilled_tok()
+                server_output += stream.n_generated()
+                is_server |= i < n_dispatch and not stream.failure
+        meter, profile = self._world.meter, self.profile
+        usd = meter.server_usd(server_prompt, server_output)
+        energy_j = device_prefill * profile.prefill_j_per_tok + device_decode * profile.decode_j_per_tok
+        return RequestRecord(
+            request_id=self.request_id,
+            user_id=self.user_id,
+            arrival_s=self.arrival_s,
+            prompt_tok=self.prompt_tok,
+            output_tok=self._output_tok,
+            reader_tok_per_s=self.reader_tok_per_s,
+            ttft_target_s=self.ttft_target_s,
+            status=status,
+            first_endpoint=segments[0].endpoint if segments else "",
+            segments=segments,
+            generated_s=generated_s,
+            delivered_s=delivered_s,
+            is_device_dispatched=is_device,
+            is_server_dispatched=is_server,
+            n_tok_wasted=server_output + device_decode - delivered_s.size,
+            server_prompt_tok=int(server_prompt),
+            server_output_tok=server_output,
+            device_prefill_tok=device_prefill,
+            device_decode_tok=device_decode,
+            server_cost_usd=usd,
+            device_energy_j=energy_j,
+            unified_cost_usd=meter.unified_usd(usd, energy_j),
+        )

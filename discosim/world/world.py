@@ -1,0 +1,180 @@
+"""One replication under one policy: requests arrive, the policy serves them, records come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+from simpy.events import Event, Timeout
+
+from discosim.core.request import RequestRecord, RequestTable
+from discosim.world.api_server import ApiServer, ApiServerModel
+from discosim.world.device import Device, DeviceProfile
+from discosim.world.link import Link, LinkModel
+from discosim.world.luck import Luck
+from discosim.world.meter import Meter
+from discosim.world.session import Session
+
+Floats = NDArray[np.float64]
+
+
+class Serves(Protocol):
+    """The part of a policy that the world needs."""
+
+    def serve(self, session: Session) -> Generator[Any, Any, None]:
+        """Serve one request."""
+        ...
+
+
+@dataclass(frozen=True)
+class WorldModel:
+    """The parts of a world that do not change from replication to replication.
+
+    Parameters
+    ----------
+    fleet : tuple of (DeviceProfile, float)
+        Kinds of devices and their shares of the users; shares need not sum to one.
+    server : ApiServerModel
+        The service.
+    link : LinkModel
+        The last hop.
+    meter : Meter
+        Prices.
+    """
+
+    fleet: tuple[tuple[DeviceProfile, float], ...]
+    server: ApiServerModel
+    link: LinkModel
+    meter: Meter
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The request table as lists, which are quicker to read one by one than arrays."""
+
+    arrival_s: list[float]
+    prompt_tok: list[int]
+    output_tok: list[int]
+    user_id: list[int]
+    reader_tok_per_s: list[float]
+    ttft_target_s: list[float]
+    rejected: list[bool]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The true draws of a replication, for policies that declare ``needs = {"oracle"}`` and for tests.
+
+    Parameters
+    ----------
+    server_ttft_s, device_ttft_s : array of float, shape (n,)
+        TTFT at the client if the request were sent to that endpoint alone on arrival, with an idle device; ``inf``
+        where that endpoint would refuse it.
+    prompt_tok : array of int, shape (n,)
+        Prompt lengths.
+    rejected : array of bool, shape (n,)
+        Requests no policy gets to see.
+    """
+
+    server_ttft_s: Floats
+    device_ttft_s: Floats
+    prompt_tok: NDArray[np.int64]
+    rejected: NDArray[np.bool_]
+
+
+class World:
+    """A SimPy world for one replication under one policy.
+
+    Parameters
+    ----------
+    model : WorldModel
+        The parts.
+    requests : RequestTable
+        Who asks what, when.
+    luck : Luck
+        Draws of this replication; share one object between policies to save the drawing.
+    """
+
+    def __init__(self, model: WorldModel, requests: RequestTable, luck: Luck) -> None:
+        self.model = model
+        self.requests = requests
+        self.luck = luck
+        self.env = simpy.Environment()
+        self.meter = model.meter
+        self.columns = _Columns(
+            arrival_s=requests.arrival_s.tolist(),
+            prompt_tok=requests.prompt_tok.tolist(),
+            output_tok=requests.output_tok.tolist(),
+            user_id=requests.user_id.tolist(),
+            reader_tok_per_s=requests.reader_tok_per_s.tolist(),
+            ttft_target_s=requests.ttft_target_s.tolist(),
+            rejected=requests.rejected.tolist(),
+        )
+        n_users = 1 + int(requests.user_id.max(initial=0))
+        self.link = Link(model.link, n_users, luck.streams)
+        self.server = ApiServer(self.env, model.server, self.link, luck)
+        self._fleet_index = fleet_index(model.fleet, n_users, luck)
+        self._devices: dict[int, Device] = {}
+        self.n_arrived = 0
+
+    def profile_of(self, user_id: int) -> DeviceProfile:
+        """Return the device profile of a user."""
+        return self.model.fleet[self._fleet_index[user_id]][0]
+
+    def device_of(self, user_id: int) -> Device:
+        """Return the device of a user."""
+        device = self._devices.get(user_id)
+        if device is None:
+            device = self._devices[user_id] = Device(self.env, self.profile_of(user_id))
+        return device
+
+    @cached_property
+    def draws(self) -> Draws:
+        """The true draws; only the oracle and the tests may look."""
+        table = self.requests
+        device_s = np.empty(len(table))
+        kinds = np.asarray(self._fleet_index)[table.user_id]
+        for kind, (profile, _) in enumerate(self.model.fleet):
+            mine = kinds == kind
+            device_s[mine] = profile.prefill_array_s(table.prompt_tok[mine])
+            if profile.max_context_tok is not None:
+                device_s[mine & (table.prompt_tok > profile.max_context_tok)] = np.inf
+        server_s = self.server.true_ttft_s(table.arrival_s, table.user_id, table.prompt_tok)
+        return Draws(server_s, device_s, table.prompt_tok, table.rejected)
+
+    def run(self, policy: Serves, sink: Callable[[RequestRecord], None]) -> None:
+        """Let every request arrive and be served; ``sink`` gets each record when its request is over."""
+        self.env.process(self._arrivals(policy, sink))
+        self.env.run()
+
+    def _arrivals(self, policy: Serves, sink: Callable[[RequestRecord], None]) -> Generator[Event, Any, None]:
+        env, arrival_s, rejected = self.env, self.columns.arrival_s, self.columns.rejected
+        for i, at_s in enumerate(arrival_s):
+            if at_s > env.now:
+                yield Timeout(env, at_s - env.now)
+            self.n_arrived += 1
+            session = Session(self, i)
+            if rejected[i]:
+                sink(session.reject())
+            else:
+                env.process(self._serve(policy, session, sink))
+
+    @staticmethod
+    def _serve(policy: Serves, session: Session, sink: Callable[[RequestRecord], None]) -> Generator[Any, Any, None]:
+        yield from policy.serve(session)
+        sink(session.settle())
+
+
+def fleet_index(fleet: Sequence[tuple[DeviceProfile, float]], n_users: int, luck: Luck) -> list[int]:
+    """Give every user a device kind, drawn by the shares from the stream ``fleet``."""
+    if len(fleet) == 1:
+        return [0] * n_users
+    shares = np.array([share for _, share in fleet])
+    edges = np.cumsum(shares / shares.sum())[:-1]
+    draws = luck.streams.generator("fleet").random(n_users)
+    return [int(k) for k in np.searchsorted(edges, draws, side="right")]
