@@ -88,9 +88,7 @@ VOCABULARY: tuple[ToolVocabulary, ...] = (
         "SLO attainment; goodput = highest rate that keeps attainment",
     ),
     ToolVocabulary("DiSCo paper", "TTFT", "-", "TBT", "-", "-", "-"),
-    ToolVocabulary(
-        "Andes paper", "TTFT", "1/TDS (token delivery speed)", "-", "normalised latency", "-", "QoE"
-    ),
+    ToolVocabulary("Andes paper", "TTFT", "1/TDS (token delivery speed)", "-", "normalised latency", "-", "QoE"),
 )
 """Names read in the tools' public documentation and code in November 2026."""
 

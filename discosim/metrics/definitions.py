@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import textwrap
 
-from discosim.core.errors import UserError, close_match
+from discosim.core.errors import UserError
 from discosim.metrics.contrast import traps_of
 from discosim.metrics.declare import MetricDefinition
 from discosim.metrics.request_definitions import REQUEST_METRICS, TOKEN_METRICS
@@ -38,12 +39,15 @@ def definition(name: str) -> MetricDefinition:
     Raises
     ------
     UserError
-        If there is no such metric; the message names the nearest one.
+        If there is no such metric; the message names the nearest ones (all would be a hundred).
     """
     try:
         return DEFINITIONS[name]
     except KeyError:
-        raise UserError(f"unknown metric {name!r}; {close_match(name, DEFINITIONS)}") from None
+        near = [known for known in DEFINITIONS if name and known.startswith(name)]
+        near = near or difflib.get_close_matches(name, DEFINITIONS, n=5)
+        hint = f"did you mean {', '.join(near)}?" if near else "`discosim explain metric` lists all"
+        raise UserError(f"unknown metric {name!r}; {hint}") from None
 
 
 def all_definitions() -> tuple[MetricDefinition, ...]:

@@ -53,9 +53,13 @@ def qoe_andes_code(reading: Reading) -> Floats:
 
 
 def _area_form(reading: Reading, closing_s: Floats) -> Floats:
-    """Return 1 - S_delay/S_whole with the end point ``c_n + closing_s``."""
+    """Return 1 - S_delay/S_whole with the end point ``c_n + closing_s``.
+
+    The clamp of ``c_n`` to the ideal line needs no code: one late token makes all later ones late, ``c_n >
+    T_n``.
+    """
     steps = (reading.n_tok - 1) * reading.interval_s
-    end = np.maximum(reading.last_s - reading.ttft_target_s, steps) + closing_s
+    end = reading.last_s - reading.ttft_target_s + closing_s
     return _one_minus_ratio(reading.delay_s, reading.n_tok * (end - steps / 2.0))
 
 

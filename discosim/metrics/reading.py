@@ -144,9 +144,7 @@ def _stalls(consumed: Ragged, interval_s: Floats) -> tuple[Floats, Ints]:
     return np.add.reduceat(excess, starts), np.add.reduceat(pausing, starts, dtype=np.int64)
 
 
-def _delays(
-    consumed: Ragged, first_s: Floats, interval_s: Floats, ttft_target_s: Floats
-) -> tuple[Floats, Floats]:
+def _delays(consumed: Ragged, first_s: Floats, interval_s: Floats, ttft_target_s: Floats) -> tuple[Floats, Floats]:
     """Return the area between each consumption curve and its ideal line, for Andes' text and for its code.
 
     The code's curve is ``a_1 = A_1``, ``a_{i+1} = max(A_i, a_i + delta)``, which is

@@ -98,9 +98,7 @@ def _reading(done: Columns, n_finished: int) -> dict[str, float]:
         "n_stalls_mean": _ratio(int(done["n_stalls"].sum()), n_finished),
         "n_tok_late_total": int(done["n_tok_late"].sum()),
         "n_tok_late_mean": _ratio(int(done["n_tok_late"].sum()), n_finished),
-        "n_tok_late_per_migration": _ratio(
-            int(done["n_tok_late"][migrated].sum()), int(done["n_migrations"].sum())
-        ),
+        "n_tok_late_per_migration": _ratio(int(done["n_tok_late"][migrated].sum()), int(done["n_migrations"].sum())),
     }
 
 
@@ -111,9 +109,7 @@ def _quality(columns: Columns, n_served: int) -> dict[str, float]:
         "qoe_andes_code_mean": _mean(columns["qoe_andes_code"]),
         "qoe_andes_ge_0_95_share": _ratio(int((columns["qoe_andes"] >= 0.95).sum()), n_served),
         "qoe_andes_ge_0_99_share": _ratio(int((columns["qoe_andes"] >= 0.99).sum()), n_served),
-        "ttft_target_attainment": _ratio(
-            int((columns["ttft_s"] <= columns["ttft_target_s"]).sum()), n_served
-        ),
+        "ttft_target_attainment": _ratio(int((columns["ttft_s"] <= columns["ttft_target_s"]).sum()), n_served),
     }
 
 
@@ -221,8 +217,7 @@ class SummaryTable:
             "level": self.level,
             "n_replications": self.n_replications,
             "metrics": {
-                name: {"unit": definition(name).unit, "direction": definition(name).direction}
-                for name in self.metrics
+                name: {"unit": definition(name).unit, "direction": definition(name).direction} for name in self.metrics
             },
             "policies": {
                 policy: {metric: _cell(self.cells[policy, metric]) for metric in self.metrics}
