@@ -21,9 +21,9 @@ def qoe_andes(reading: Reading) -> Floats:
 
     Notes
     -----
-    Source: Andes (arXiv 2404.16283) v2, QoE definition; S_whole as in the authors' code, because one
-    secondary extraction prints another form. A one-token answer has S_whole = S_delay, so any lateness
-    would give 0; it is closed at ``c_n + delta`` instead (our choice).
+    Source: Andes (arXiv 2404.16283) v2, QoE definition, read in secondary sources that agree with the
+    authors' code (one prints another S_whole, which contradicts its own text). A one-token answer has
+    S_whole = S_delay, so any lateness would give 0; it is closed at ``c_n + delta`` instead (our choice).
     """
     return _area_form(reading, np.where(reading.n_tok == 1, reading.interval_s, 0.0))
 
@@ -55,8 +55,7 @@ def qoe_andes_code(reading: Reading) -> Floats:
 def _area_form(reading: Reading, closing_s: Floats) -> Floats:
     """Return 1 - S_delay/S_whole with the end point ``c_n + closing_s``.
 
-    The clamp of ``c_n`` to the ideal line needs no code: one late token makes all later ones late, ``c_n >
-    T_n``.
+    Clamping ``c_n`` to the ideal line needs no code: one late token makes all later ones late too.
     """
     steps = (reading.n_tok - 1) * reading.interval_s
     end = reading.last_s - reading.ttft_target_s + closing_s
