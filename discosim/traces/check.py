@@ -227,9 +227,7 @@ def _of_rtt(series: RttSeries) -> Section:
     if series.spacing_s is not None:
         facts["spacing_s"] = series.spacing_s
     memory = lag1(series.rtt_s, series.recording)
-    return Section(
-        series.group, facts | _plain(series.notes), (quantiles("rtt_s", series.received_s, memory=memory),)
-    )
+    return Section(series.group, facts | _plain(series.notes), (quantiles("rtt_s", series.received_s, memory=memory),))
 
 
 def _of_clients(table: ClientTable) -> Section:

@@ -15,8 +15,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import DevicePerf, Reader
 from discosim.traces.readers.source import read_bytes, stem
@@ -61,6 +59,8 @@ def matches(head: bytes, _path: Path) -> bool:
 
 def read(path: Path) -> tuple[DevicePerf, ...]:
     """Read all rows of the file, in its order; the model is named by the file."""
+    import yaml
+
     label = str(path)
     try:
         root = yaml.safe_load(read_bytes(path))
@@ -77,8 +77,8 @@ def read(path: Path) -> tuple[DevicePerf, ...]:
                 device=device,
                 runtime=runtime,
                 context_length=int(_positive(entry, "context_length", where)),
-                ttft_min_s=_positive(ttft, "min", where) / 1000.0,
-                ttft_max_s=_positive(ttft, "max", where) / 1000.0,
+                ttft_min_s=_positive(ttft, "min", f"{where} {_RANGE}") / 1000.0,
+                ttft_max_s=_positive(ttft, "max", f"{where} {_RANGE}") / 1000.0,
                 decode_tok_per_s=_positive(entry, "tokens_per_second", where),
             )
         )

@@ -303,12 +303,7 @@ class DevicePerf:
 
 
 Produced = (
-    RequestTrace
-    | dict[str, LatencySeries]
-    | dict[str, RttSeries]
-    | LengthTable
-    | ClientTable
-    | tuple[DevicePerf, ...]
+    RequestTrace | dict[str, LatencySeries] | dict[str, RttSeries] | LengthTable | ClientTable | tuple[DevicePerf, ...]
 )
 
 

@@ -54,9 +54,7 @@ def hash_ids_of(table: Table, name: str = "hash_ids") -> HashIds | None:
         flat = np.array(list(chain.from_iterable(rows)) if fits else [_BEYOND], dtype=np.int64)
     except OverflowError:
         i = next(i for i, row in enumerate(rows) if not _is_ids(row))
-        raise table.error(
-            i, name, f"expected a list of whole numbers below 2^63, got {column.cell(i)[:80]}"
-        ) from None
+        raise table.error(i, name, f"expected a list of whole numbers below 2^63, got {column.cell(i)[:80]}") from None
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
     return HashIds(flat, offsets)
 
@@ -72,9 +70,7 @@ def matches(head: bytes, _path: Path) -> bool:
 
 def read(path: Path) -> RequestTrace:
     """Read the trace; ``notes['distinct_stamps']`` counts the ticks in use."""
-    table = read_json_lines(
-        read_bytes(path), path, ("timestamp", "input_length", "output_length"), ("hash_ids",)
-    )
+    table = read_json_lines(read_bytes(path), path, ("timestamp", "input_length", "output_length"), ("hash_ids",))
     stamp_ms = table.numbers("timestamp", lowest=0.0)
     tick_s = tick_of(stamp_ms)
     return build_requests(

@@ -111,9 +111,7 @@ def _read_as(path: str | PathLike[str], format_name: str, kinds: Iterable[Kind])
     reader = detect(path) if format_name == "auto" else reader_named(format_name)
     if reader.produces not in kinds:
         able = ", ".join(r.name for r in _READERS if r.produces in kinds)
-        raise UserError(
-            f"format {reader.name!r} holds {reader.produces}; expected one of: {able}", where=str(path)
-        )
+        raise UserError(f"format {reader.name!r} holds {reader.produces}; expected one of: {able}", where=str(path))
     return reader.read(Path(path))
 
 

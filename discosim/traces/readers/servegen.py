@@ -56,9 +56,7 @@ def _lengths(raw: bytes, label: str) -> tuple[dict[str, dict[float, LengthPdf]],
         windows = json.loads(raw)
         entries = [(float(w), name, text) for w, pdfs in windows.items() for name, text in pdfs.items()]
     except (ValueError, AttributeError) as error:
-        raise UserError(
-            f"expected JSON that maps window starts to histograms ({error})", where=label
-        ) from None
+        raise UserError(f"expected JSON that maps window starts to histograms ({error})", where=label) from None
     found: dict[str, dict[float, LengthPdf]] = {}
     n_empty = 0
     for start_s, name, text in entries:

@@ -28,9 +28,7 @@ def matches(head: bytes, _path: Path) -> bool:
 
 def read(path: Path) -> dict[str, RttSeries]:
     """Read the one series of the file."""
-    table = read_csv(
-        read_bytes(path), path, ("send_time_s", "sequence", "rtt_ms"), delimiter="\t", headless=True
-    )
+    table = read_csv(read_bytes(path), path, ("send_time_s", "sequence", "rtt_ms"), delimiter="\t", headless=True)
     sent_s = table.numbers("send_time_s", lowest=0.0)
     table.require_sorted("send_time_s", sent_s)
     rtt_ms = table.numbers("rtt_ms")

@@ -122,9 +122,7 @@ class ArrowColumn:
         kind = self.cells.type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
             return np.full(len(self.cells), np.nan)
-        return np.asarray(
-            self.cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64
-        )
+        return np.asarray(self.cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
     def blank(self) -> Bools:
         """Return True where the value is null."""
@@ -335,9 +333,7 @@ def read_csv(
     return Table(label, columns, _line_numbers(raw, table.num_rows, first))
 
 
-def read_json_lines(
-    raw: bytes, path: Path | str, required: Sequence[str], optional: Sequence[str] = ()
-) -> Table:
+def read_json_lines(raw: bytes, path: Path | str, required: Sequence[str], optional: Sequence[str] = ()) -> Table:
     """Read named keys of a file with one JSON object a line; empty lines are skipped.
 
     Raises
@@ -365,9 +361,7 @@ def _decoded(line: bytes, where: str) -> Any:
         raise UserError(f"is not JSON: {error}", where=where) from None
 
 
-def read_json_records(
-    raw: bytes, path: Path | str, required: Sequence[str], optional: Sequence[str] = ()
-) -> Table:
+def read_json_records(raw: bytes, path: Path | str, required: Sequence[str], optional: Sequence[str] = ()) -> Table:
     """Read named keys of a file that holds one JSON array of objects; rows are its records, from 1.
 
     Raises
@@ -401,9 +395,7 @@ def _of_records(
             raise UserError("expected a JSON object", where=f"{label} {row_word} {line}")
         if not need <= record.keys():
             name = next(key for key in required if key not in record)
-            raise UserError(
-                f"no key {name!r}; {close_match(name, record)}", where=f"{label} {row_word} {line}"
-            )
+            raise UserError(f"no key {name!r}; {close_match(name, record)}", where=f"{label} {row_word} {line}")
     present = [*required, *(key for key in optional if any(key in record for record in records))]
     columns = {key: JsonColumn([record.get(key) for record in records]) for key in present}
     return Table(label, columns, lines, row_word)
