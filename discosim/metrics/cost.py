@@ -47,8 +47,8 @@ def cost_columns(records: Sequence[RequestRecord]) -> dict[str, NDArray[Any]]:
         by_server.append(shown["server"])
     columns["n_tok_device"] = np.array(by_device, dtype=np.int64)
     columns["n_tok_server"] = np.array(by_server, dtype=np.int64)
-    columns["n_migrations"] = np.fromiter((max(len(r.segments) - 1, 0) for r in records), dtype=np.int64,
-    count=n) return columns
+    columns["n_migrations"] = np.fromiter((max(len(r.segments) - 1, 0) for r in records), dtype=np.int64, count=n)
+    return columns
 
 
 def budget_used(columns: Mapping[str, NDArray[Any]], endpoint: str) -> float:

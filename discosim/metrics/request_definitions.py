@@ -144,8 +144,7 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
     _s(
         name="tbt_max_s",
         formula="max(A_i - A_{i-1}), i = 2..n",
-        description="Longest gap between successive tokens at the client. NaN where n < 2 or unless "
-        "finished.",
+        description="Longest gap between successive tokens at the client. NaN where n < 2 or unless finished.",
         direction="lower",
         source="DiSCo (arXiv 2502.11417): TBT as time between tokens",
     ),
@@ -206,8 +205,8 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         description="Quality of experience in [0, 1]; 1 is never late. Closed at D_n + 1/r where n = 1. "
         "0 where the request failed (nothing useful came), NaN where it was rejected.",
         direction="higher",
-        source=f"{_ANDES} v2 (secondary sources, agreeing with the authors' code), equal to v1's area form; "
-        "n = 1 is our choice",
+        source=f"{_ANDES} v2 (secondary sources, agreeing with the authors' code), equal to v1's area "
+        "form; n = 1 is our choice",
         aliases={"Andes": "QoE"},
     ),
     _request(
@@ -235,8 +234,7 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
     _tok(
         name="n_tok_wasted",
         formula="#{tokens generated, never shown}",
-        description="Tokens that either endpoint generated and nobody saw: the loser of a race, late "
-        "cancels.",
+        description="Tokens that either endpoint generated and nobody saw: the loser of a race, late cancels.",
         direction="lower",
     ),
     _request(
@@ -252,8 +250,7 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         unit="",
         dtype="bool",
         formula="-",
-        description="Whether a device prefill was asked for before the first token; the device's budget "
-        "counts it.",
+        description="Whether a device prefill was asked for before the first token; the device's budget counts it.",
         source="DiSCo (arXiv 2502.11417), budget constraint",
     ),
     _request(
@@ -261,13 +258,12 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         unit="",
         dtype="bool",
         formula="-",
-        description="Whether a server prefill was asked for before the first token; the server's budget "
-        "counts it.",
+        description="Whether a server prefill was asked for before the first token; the server's budget counts it.",
         source="DiSCo (arXiv 2502.11417), budget constraint",
     ),
-    _tok(name="server_prompt_tok", formula="-", description="Prompt tokens the server billed.",
-    source=_METER), _tok(name="server_output_tok", formula="-", description="Output tokens the server
-    billed.", source=_METER), _request(
+    _tok(name="server_prompt_tok", formula="-", description="Prompt tokens the server billed.", source=_METER),
+    _tok(name="server_output_tok", formula="-", description="Output tokens the server billed.", source=_METER),
+    _request(
         name="device_prefill_tok",
         unit="tok",
         dtype="float64",
@@ -316,8 +312,8 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
 )
 
 TOKEN_METRICS: tuple[MetricDefinition, ...] = (
-    _token(name="token_index", unit="", dtype="int64", formula="i", description="Position in the answer,
-    from 1."), _token(
+    _token(name="token_index", unit="", dtype="int64", formula="i", description="Position in the answer, from 1."),
+    _token(
         name="endpoint",
         unit="",
         dtype="string",

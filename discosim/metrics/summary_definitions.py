@@ -79,8 +79,7 @@ def _pooled(stem: str, where: str, symbol: str) -> tuple[MetricDefinition, ...]:
             description=f"Percentile over the gaps {where} of all finished requests together, so long "
             "answers weigh more; from a histogram, relative error below 0.2 %, gaps under 1 us count as 0.",
             direction="lower",
-            aliases={"vLLM bench serve": f"p{p:g}_itl", "DynoSim": f"token_gap p{p:g}"} if symbol == "A"
-            else {},
+            aliases={"vLLM bench serve": f"p{p:g}_itl", "DynoSim": f"token_gap p{p:g}"} if symbol == "A" else {},
         )
         for p in (50, 99)
     )
@@ -214,8 +213,7 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     _share(
         name="ttft_target_attainment",
         formula="#{ttft_s <= ttft_target_s}/n_served",
-        description=f"Share of {_SERVED} whose first token came within the reader's target; a failed one "
-        "misses it.",
+        description=f"Share of {_SERVED} whose first token came within the reader's target; a failed one misses it.",
         direction="higher",
         aliases={"DistServe": "SLO attainment (TTFT part)"},
     ),
@@ -231,8 +229,8 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     ),
     *_amount("server_cost", "USD", "server_cost_usd", "Server bill"),
     *_amount("device_energy", "J", "device_energy_j", "Device energy"),
-    *_amount("unified_cost", "USD", "unified_cost_usd", "Server bill plus device energy at the exchange
-    rate"), _count(
+    *_amount("unified_cost", "USD", "unified_cost_usd", "Server bill plus device energy at the exchange rate"),
+    _count(
         name="n_tok_wasted_total",
         formula="sum(n_tok_wasted)",
         description="Tokens generated and never shown.",
@@ -263,8 +261,7 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
         name="throughput_rps",
         unit="1/s",
         formula="n_finished/span_s",
-        description="Finished requests per second; over an open workload below saturation it only mirrors "
-        "the load.",
+        description="Finished requests per second; over an open workload below saturation it only mirrors the load.",
         aliases={"vLLM bench serve": "request_throughput"},
     ),
     _summary(

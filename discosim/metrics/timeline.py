@@ -24,8 +24,7 @@ BATCH_ROWS = 1000
 """Requests worked on at a time: enough to hide the cost of a numpy call, few enough to bound memory."""
 
 
-def request_columns(records: Sequence[RequestRecord], *, pacer: bool, gaps: PooledGaps | None = None) ->
-Columns:
+def request_columns(records: Sequence[RequestRecord], *, pacer: bool, gaps: PooledGaps | None = None) -> Columns:
     """Compute every column of requests.parquet but ``policy`` and ``replication``.
 
     Parameters
