@@ -22,8 +22,8 @@ def qoe_andes(reading: Reading) -> Floats:
     Notes
     -----
     Source: Andes (arXiv 2404.16283) v2, QoE definition, read in secondary sources that agree with the
-    authors' code (one prints another S_whole, which contradicts its own text). A one-token answer has S_whole = S_delay, so any lateness
-    would give 0; it is closed at ``c_n + delta`` instead (our choice).
+    authors' code (one prints another S_whole, which contradicts its own text). A one-token answer has
+    S_whole = S_delay, so any lateness would give 0; it is closed at ``c_n + delta`` instead (our choice).
     """
     return _area_form(reading, np.where(reading.n_tok == 1, reading.interval_s, 0.0))
 
