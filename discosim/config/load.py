@@ -45,7 +45,7 @@ def load_scenario(
 
     Examples
     --------
-    >>> load_scenario("quickstart", overrides=["replications=3"]).replications
+    >>> load_scenario("reference", overrides=["replications=3"]).replications
     3
     """
     document, base = _read(source)
