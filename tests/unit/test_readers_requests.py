@@ -380,7 +380,7 @@ def test_byte_order_mark_blanks_and_whole_floats_are_accepted(write) -> None:
 
 
 def test_bytes_that_are_no_text(write) -> None:
-    with pytest.raises(UserError, match="not a readable CSV file"):
+    with pytest.raises(UserError, match=r"t\.csv row 2: holds bytes that are no UTF-8 text"):
         read_requests(write(NATIVE.encode() + b"0,\xff\xfe,1\n"))
 
 
@@ -388,3 +388,22 @@ def test_hash_ids_take_keeps_rows_in_the_asked_order() -> None:
     ids = HashIds(np.array([1, 2, 3, 4, 5, 6]), np.array([0, 2, 2, 6]))
     taken = ids.take(np.array([2, 0, 1]))
     assert [taken[i].tolist() for i in range(len(taken))] == [[3, 4, 5, 6], [1, 2], []]
+
+
+def test_carriage_returns_inside_a_line(write) -> None:
+    with pytest.raises(UserError, match=r"t\.csv row 3: holds a carriage return inside a line"):
+        read_requests(write(NATIVE + "0,1,1\r\n1,1\r,1\r\n"))
+
+
+def test_bytes_changed_at_random_never_give_a_traceback(write) -> None:
+    good = (AZURE + "2023-11-16 18:17:03.9799601,4808,10\r\n" * 5).encode()
+    rng = np.random.default_rng(12)
+    snippets = [b"", b",", b"\n", b'"', b"\r", b"\x00", b"\xff", b"nan", b"1e400", b"9" * 25]
+    for _ in range(300):
+        at = int(rng.integers(len(good)))
+        path = write(good[:at] + snippets[rng.integers(len(snippets))] + good[at + int(rng.integers(3)) :])
+        for name in ("auto", "azure"):
+            try:
+                read_requests(path, format=name)
+            except UserError as error:
+                assert "\n" not in str(error)

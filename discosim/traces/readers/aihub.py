@@ -17,7 +17,7 @@ from typing import Any
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import DevicePerf, Reader
-from discosim.traces.readers.source import read_bytes, stem
+from discosim.traces.readers.source import one_line, read_bytes, stem
 
 _RANGE = "time_to_first_token_range_milliseconds"
 
@@ -65,7 +65,7 @@ def read(path: Path) -> tuple[DevicePerf, ...]:
     try:
         root = yaml.safe_load(read_bytes(path))
     except yaml.YAMLError as error:
-        raise UserError(f"is not readable YAML ({' '.join(str(error).split())})", where=label) from None
+        raise UserError(f"is not readable YAML ({one_line(error)})", where=label) from None
     rows = []
     for (precision, component, device, runtime), entry, where in _metrics(root, label):
         ttft = _under(entry.get(_RANGE), f"{where} {_RANGE}")

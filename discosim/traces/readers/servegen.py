@@ -19,7 +19,7 @@ import numpy as np
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import ClientTable, ClientWindows, Floats, LengthPdf, Notes, Reader
-from discosim.traces.readers.source import is_tar, read_members
+from discosim.traces.readers.source import is_tar, one_line, read_members
 from discosim.traces.readers.table import Table, read_csv
 
 _MEMBER = re.compile(r"chunk-(\d+)-(trace\.csv|dataset\.json)$")
@@ -55,8 +55,10 @@ def _lengths(raw: bytes, label: str) -> tuple[dict[str, dict[float, LengthPdf]],
     try:
         windows = json.loads(raw)
         entries = [(float(w), name, text) for w, pdfs in windows.items() for name, text in pdfs.items()]
-    except (ValueError, AttributeError) as error:
-        raise UserError(f"expected JSON that maps window starts to histograms ({error})", where=label) from None
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"expected JSON that maps window starts to histograms ({one_line(error)})", where=label
+        ) from None
     found: dict[str, dict[float, LengthPdf]] = {}
     n_empty = 0
     for start_s, name, text in entries:

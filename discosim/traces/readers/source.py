@@ -73,11 +73,16 @@ def _read(data: bytes, path: Path, size: int = -1) -> bytes:
             raw = stream.read(size)
     except _BROKEN as error:
         raise UserError(
-            f"the compressed data are cut short or damaged ({error}); fetch the file again", where=str(path)
+            f"the compressed data are cut short or damaged ({one_line(error)}); fetch the file again", where=str(path)
         ) from None
     if not raw:
         raise UserError("the file is empty once decompressed", where=str(path))
     return raw
+
+
+def one_line(error: Exception) -> str:
+    """Return a library's error text on one line."""
+    return " ".join(str(error).split())
 
 
 def without_bom(raw: bytes) -> bytes:
@@ -146,13 +151,13 @@ def read_members(path: Path, wanted: re.Pattern[str]) -> dict[str, bytes]:
         found = {p.name: read_bytes(p) for p in path.iterdir() if wanted.search(p.name)}
     else:
         try:
-            with tarfile.open(fileobj=io.BytesIO(read_bytes(path))) as archive:
+            with tarfile.open(fileobj=io.BytesIO(read_bytes(path)), mode="r:") as archive:
                 for member in archive:
                     content = archive.extractfile(member) if wanted.search(member.name) else None
                     if content is not None:
                         found[member.name] = content.read()
         except tarfile.TarError as error:
-            raise UserError(f"the tar archive cannot be read ({error})", where=str(path)) from None
+            raise UserError(f"the tar archive cannot be read ({one_line(error)})", where=str(path)) from None
     if not found:
         raise UserError(f"holds no file named like {wanted.pattern}", where=str(path))
     return {name: found[name] for name in sorted(found, key=_natural)}

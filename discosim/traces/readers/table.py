@@ -14,6 +14,7 @@ import numpy as np
 
 from discosim.core.errors import UserError, close_match
 from discosim.traces.readers.base import Bools, Floats, Ints, Words
+from discosim.traces.readers.source import one_line
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -241,7 +242,10 @@ class Table:
 def header_of(head: bytes, delimiter: str = ",") -> list[str]:
     """Return the stripped column names in the first line of a CSV head."""
     line = head.split(b"\n", 1)[0].decode(errors="replace").rstrip("\r")
-    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+    try:
+        return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+    except csv.Error:
+        return []
 
 
 def require_columns(names: Iterable[str], present: Sequence[str], label: str) -> None:
@@ -253,11 +257,25 @@ def require_columns(names: Iterable[str], present: Sequence[str], label: str) ->
             raise UserError(f"column {name!r} appears twice", where=f"{label} row 1")
 
 
+def _plain_lines(raw: bytes, label: str) -> bytes:
+    """Return UTF-8 text with plain line ends, or raise UserError where it is none."""
+    raw = raw.replace(b"\r\n", b"\n")
+    try:
+        raw.decode()
+        fault, message = raw.find(b"\r"), "holds a carriage return inside a line"
+    except UnicodeDecodeError as error:
+        fault, message = error.start, "holds bytes that are no UTF-8 text"
+    if fault >= 0:
+        line = raw.count(b"\n", 0, fault) + 1
+        raise UserError(message, where=f"{label} row {line}")
+    return raw
+
+
 def _line_numbers(raw: bytes, n: int, first: int) -> Ints:
     """Return the line of each row, counting lines that the parser skipped because they are empty."""
-    if b"\n\n" not in raw and b"\n\r\n" not in raw:
+    if b"\n\n" not in raw and not raw.startswith(b"\n"):
         return np.arange(first, first + n)
-    filled = [i for i, line in enumerate(raw.split(b"\n"), 1) if line.strip(b"\r")]
+    filled = [i for i, line in enumerate(raw.split(b"\n"), 1) if line]
     return np.array(filled[first - 1 : first - 1 + n], dtype=np.int64)
 
 
@@ -294,6 +312,7 @@ def read_csv(
     from pyarrow import csv as arrow_csv
 
     label = str(path)
+    raw = _plain_lines(raw, label)
     header = list(required) if headless else header_of(raw, delimiter)
     require_columns(required, header, label)
     wanted = [*required, *(name for name in optional if name in header)]
@@ -318,7 +337,7 @@ def read_csv(
     except pa.ArrowInvalid as error:
         if "Empty CSV" in str(error):
             raise UserError("has a header but no rows", where=label) from None
-        raise UserError(f"is not a readable CSV file ({error})", where=label) from None
+        raise UserError(f"is not a readable CSV file ({one_line(error)})", where=label) from None
     first = 1 if headless else 2
     if ragged:
         row = ragged[0]
@@ -347,7 +366,7 @@ def read_json_lines(raw: bytes, path: Path | str, required: Sequence[str], optio
     try:
         # one call for the whole file is several times faster than one a line, but blind to where a fault is
         records = json.loads(b"[" + b",".join([lines[i - 1] for i in numbers]) + b"]")
-    except ValueError:
+    except (ValueError, RecursionError):
         records = []
     if len(records) != numbers.size:
         records = [_decoded(lines[i - 1], f"{label} row {i}") for i in numbers]
@@ -357,7 +376,7 @@ def read_json_lines(raw: bytes, path: Path | str, required: Sequence[str], optio
 def _decoded(line: bytes, where: str) -> Any:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"is not JSON: {error}", where=where) from None
 
 
@@ -372,7 +391,7 @@ def read_json_records(raw: bytes, path: Path | str, required: Sequence[str], opt
     label = str(path)
     try:
         records = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"is not JSON: {error}", where=label) from None
     if not isinstance(records, list):
         raise UserError("expected a JSON array of objects", where=label)
@@ -419,7 +438,7 @@ def read_parquet(path: Path, required: Sequence[str], optional: Sequence[str] = 
         wanted = [*required, *(name for name in optional if name in names)]
         table = parquet.read_table(path, columns=wanted)
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"is not a readable Parquet file ({error})", where=label) from None
+        raise UserError(f"is not a readable Parquet file ({one_line(error)})", where=label) from None
     if table.num_rows == 0:
         raise UserError("has no rows", where=label)
     columns = {name: ArrowColumn(table.column(name).combine_chunks()) for name in wanted}
