@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from discosim.traces.readers.base import Ints, Reader, RequestTrace
+from discosim.traces.readers.columns import TextColumn
 from discosim.traces.readers.requests import build_requests
 from discosim.traces.readers.source import read_bytes
-from discosim.traces.readers.table import Table, TextColumn, header_of, read_csv
+from discosim.traces.readers.table import Table, header_of, read_csv
 
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 _STAMP = (

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from discosim.traces.readers.base import Floats, HashIds, Reader, RequestTrace
+from discosim.traces.readers.columns import ArrowColumn, JsonColumn
 from discosim.traces.readers.requests import build_requests
 from discosim.traces.readers.source import first_line, read_bytes
-from discosim.traces.readers.table import ArrowColumn, JsonColumn, Table, read_json_lines
+from discosim.traces.readers.table import Table, read_json_lines
 
 _JITTER_MS = 2.0
 _BEYOND = 2**63

@@ -4,138 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from discosim.core.errors import UserError, close_match
 from discosim.traces.readers.base import Bools, Floats, Ints, Words
+from discosim.traces.readers.columns import ArrowColumn, Column, JsonColumn, TextColumn
 from discosim.traces.readers.source import one_line
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-
-
-class Column(Protocol):
-    """One column as the file holds it."""
-
-    def floats(self) -> Floats:
-        """Return the cells as numbers, NaN where a cell is not one."""
-
-    def blank(self) -> Bools:
-        """Return True where the cell is empty or null."""
-
-    def words(self) -> Words:
-        """Return the cells as text, empty where blank."""
-
-    def cell(self, i: int) -> str:
-        """Return cell ``i`` as a user would see it."""
-
-
-@dataclass(frozen=True, eq=False)
-class TextColumn:
-    """Cells of a CSV file: an Arrow array of strings."""
-
-    cells: Any
-
-    def _trimmed(self) -> Any:
-        import pyarrow.compute as pc
-
-        return pc.utf8_trim_whitespace(self.cells)
-
-    def floats(self) -> Floats:
-        """Return the cells as numbers, NaN where a cell is not one."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        text = self._trimmed()
-        filled = pc.if_else(pc.equal(text, ""), "nan", text)
-        try:
-            numbers = pc.cast(filled, pa.float64())
-        except pa.ArrowInvalid:
-            cells = text.to_pylist()
-            return np.array([float(c) if _NUMBER.fullmatch(c) else np.nan for c in cells], dtype=np.float64)
-        return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
-
-    def blank(self) -> Bools:
-        """Return True where the cell is empty."""
-        import pyarrow.compute as pc
-
-        return np.asarray(pc.equal(self._trimmed(), "").to_numpy(zero_copy_only=False), dtype=np.bool_)
-
-    def words(self) -> Words:
-        """Return the cells as text."""
-        return np.array(self._trimmed().to_pylist(), dtype=np.object_)
-
-    def cell(self, i: int) -> str:
-        """Return cell ``i`` as a user would see it."""
-        return repr(self.cells[i].as_py())
-
-
-@dataclass(frozen=True, eq=False)
-class JsonColumn:
-    """Values of one key over JSON records; None where the key is absent or null."""
-
-    cells: Sequence[Any]
-
-    def floats(self) -> Floats:
-        """Return the values as numbers, NaN where a value is none; booleans and text are no numbers."""
-        kinds = set(map(type, self.cells))
-        cells = self.cells if kinds <= {int, float} else [self._number(c) for c in self.cells]
-        try:
-            return np.array(cells, dtype=np.float64)
-        except OverflowError:
-            return np.array([self._number(c) for c in cells], dtype=np.float64)
-
-    @staticmethod
-    def _number(cell: Any) -> float:
-        try:
-            return float(cell) if type(cell) in {int, float} else np.nan
-        except OverflowError:
-            return np.inf
-
-    def blank(self) -> Bools:
-        """Return True where the value is absent or null."""
-        return np.array([c is None for c in self.cells], dtype=np.bool_)
-
-    def words(self) -> Words:
-        """Return the values as text, empty where null."""
-        return np.array(["" if c is None else str(c) for c in self.cells], dtype=np.object_)
-
-    def cell(self, i: int) -> str:
-        """Return value ``i`` as JSON."""
-        return json.dumps(self.cells[i])
-
-
-@dataclass(frozen=True, eq=False)
-class ArrowColumn:
-    """A typed column of a Parquet file."""
-
-    cells: Any
-
-    def floats(self) -> Floats:
-        """Return the values as numbers, NaN where null; a column of another type is all NaN."""
-        import pyarrow as pa
-
-        kind = self.cells.type
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-            return np.full(len(self.cells), np.nan)
-        return np.asarray(self.cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
-
-    def blank(self) -> Bools:
-        """Return True where the value is null."""
-        return np.asarray(self.cells.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
-
-    def words(self) -> Words:
-        """Return the values as text, empty where null."""
-        return np.array(["" if c is None else str(c) for c in self.cells.to_pylist()], dtype=np.object_)
-
-    def cell(self, i: int) -> str:
-        """Return value ``i`` as text."""
-        return repr(self.cells[i].as_py())
 
 
 @dataclass(frozen=True, eq=False)
