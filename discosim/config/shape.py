@@ -38,15 +38,13 @@ def keys_of(section: type) -> dict[str, Key]:
 def _key(section: type, f: Field[Any]) -> Key:
     metadata = dict(f.metadata)
     metadata.pop("discriminator", None)
-    if f.default_factory is not MISSING:
-        default = f.default_factory()
-    else:
-        default = None if f.default is MISSING else f.default
+    has_default = f.default is not MISSING or f.default_factory is not MISSING
+    default = f.default if f.default_factory is MISSING else f.default_factory()
     return Key(
         name=f.name,
         type=_resolved(section, f),
-        has_default=f.default is not MISSING or f.default_factory is not MISSING,
-        default=default,
+        has_default=has_default,
+        default=default if has_default else None,
         description=metadata.pop("description", ""),
         limits=metadata,
     )
