@@ -57,6 +57,10 @@ def _server(values: Values) -> Findings:
         yield (), "needs exactly one of digest and series (got neither)"
     elif digest is not None and series is not None:
         yield ("series",), "needs exactly one of digest and series (got both)"
+    if values.get("series_group") is not None and series is None:
+        yield ("series_group",), "has a meaning only beside series"
+    if values.get("failure_share") is not None and values.get("failures") == "off":
+        yield ("failure_share",), "has no effect unless failures is measured"
 
 
 def _reader(values: Values) -> Findings:

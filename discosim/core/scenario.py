@@ -196,6 +196,7 @@ class ReplayedServer:
         doc="Path of a per-request latency file, relative to the config file, replayed in order from a random start.",
     )
     series_format: str = spec("auto", doc="Format of `series`.")
+    series_group: str | None = spec(None, doc="Which service of `series`, where it holds several.", min_length=1)
     ttft_s_per_prompt_tok: float = spec(
         0.0, doc="Extra TTFT per prompt token above `ttft_reference_prompt_tok`.", unit="s/tok", ge=0
     )
@@ -203,8 +204,8 @@ class ReplayedServer:
     tbt_jitter_p99_over_p50: float = spec(
         1.0, doc="Ratio p99/p50 of log-normal gaps inside one answer; 1 gives equal gaps.", ge=1
     )
-    failures: Literal["off", "digest"] = spec("off", doc="`digest` lets requests fail with the measured share.")
-    failure_share: float | None = spec(None, doc="Replace the share of failing requests.", ge=0, le=1)
+    failures: Literal["off", "measured"] = spec("off", doc="`measured` lets requests fail with the measured share.")
+    failure_share: float | None = spec(None, doc="Replace the measured share; needs `failures: measured`.", ge=0, le=1)
     failure_after_s: float = spec(
         0.5, doc="Time at the server before a failing request is refused (our choice).", unit="s", ge=0
     )

@@ -13,9 +13,10 @@ from discosim.policies.base import Policy
 from discosim.policies.budget import Constraint, resolve_constraint
 from discosim.policies.migration import Migration, ServerEstimate
 from discosim.policies.view import View
+from discosim.world.session import Loser
 
 if TYPE_CHECKING:
-    from discosim.world.session import Loser, Session
+    from discosim.world.session import Session
 
 
 @dataclass(kw_only=True)

@@ -15,9 +15,10 @@ from discosim.policies.base import Policy
 from discosim.policies.budget import Constraint, Side, resolve_constraint
 from discosim.policies.migration import OTHER, Migration, ServerEstimate
 from discosim.policies.view import View
+from discosim.world.session import Loser
 
 if TYPE_CHECKING:
-    from discosim.world.session import Loser, Session
+    from discosim.world.session import Session
 
 Floats = NDArray[np.float64]
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from discosim.core.spec import spec
 from discosim.policies.base import Policy
+from discosim.world.session import Loser
 
 if TYPE_CHECKING:
-    from discosim.world.session import Loser, Session
+    from discosim.world.session import Session
 
 
 @dataclass(kw_only=True)

@@ -218,7 +218,10 @@ class Session:
         for stream, end in [*self._shown, (last, self._output_tok)]:
             n = end - stream.first_token + 1
             if n > 0:
-                segments.append(Segment(stream.endpoint, stream.first_token, end))
+                if segments and segments[-1].endpoint == stream.endpoint:  # back from a target that refused
+                    segments[-1] = Segment(stream.endpoint, segments[-1].first_token, end)
+                else:
+                    segments.append(Segment(stream.endpoint, stream.first_token, end))
                 generated.append(stream.generated_s[:n])
                 delivered.append(stream.arrival_s[:n])
         return tuple(segments), np.concatenate(generated), np.concatenate(delivered)

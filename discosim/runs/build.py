@@ -1,0 +1,222 @@
+"""From a scenario to the parts of a world: digests are loaded, units settled, double counting taken out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import simpy
+
+from discosim.core.empirical import CorrelatedSeries, QuantileTable
+from discosim.core.errors import UserError
+from discosim.core.request import RequestTable
+from discosim.core.rng import RandomStreams
+from discosim.core.scenario import ConstantLink, Device, DigestLink, Link, NoLink, ReplayedServer, Scenario
+from discosim.policies.view import View
+from discosim.traces.catalogue import load_digest
+from discosim.traces.digest import DeviceDigest, LatencyDigest, RttDigest
+from discosim.traces.readers import read_latency
+from discosim.traces.workload import length_history, make_requests
+from discosim.world.api_server import ApiServer, ApiServerModel, RawSeries, mean_of
+from discosim.world.device import DeviceProfile
+from discosim.world.link import Link as LinkTape
+from discosim.world.link import LinkModel
+from discosim.world.luck import Luck
+from discosim.world.meter import Meter
+from discosim.world.world import WorldModel
+
+HISTORY_N = 100_000
+"""Past requests a policy may learn from; so many that thresholds carry no sampling noise worth mentioning."""
+
+HISTORY_REPLICATION = 2**31
+"""The replication whose luck is the past; no run ever reaches it."""
+
+HISTORY_SPAN_S = 1e6
+USD_PER_MTOK = 1e-6
+DEFAULT_TICK_S = 0.2
+FLOOR_LEVEL = 0.01
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A scenario with every digest resolved.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Where it comes from.
+    model : WorldModel
+        The parts of the world.
+    view : View
+        What policies may know.
+    notes : tuple of str
+        What was done to measured data, in sentences for the reader.
+    """
+
+    scenario: Scenario
+    model: WorldModel
+    view: View
+    notes: tuple[str, ...]
+
+    def requests(self, replication: int) -> RequestTable:
+        """Return the requests of one replication."""
+        streams = RandomStreams(self.scenario.seed, replication)
+        return make_requests(self.scenario.workload, self.scenario.reader, streams, Path())
+
+
+def build(scenario: Scenario) -> Blueprint:
+    """Resolve a scenario.
+
+    Raises
+    ------
+    UserError
+        If a digest is unknown or of the wrong kind, or lacks a figure that the scenario needs.
+    """
+    prices = scenario.server.prices
+    meter = Meter(
+        prompt_usd_per_tok=prices.prompt_usd_per_mtok * USD_PER_MTOK,
+        output_usd_per_tok=prices.output_usd_per_mtok * USD_PER_MTOK,
+        exchange_rate_usd_per_j=scenario.cost.exchange_rate_usd_per_j,
+    )
+    fleet = tuple((_profile(device, i), device.share) for i, device in enumerate(scenario.devices))
+    server, contains = _server(scenario.server)
+    link, link_notes = _link(scenario.link, contains)
+    model = WorldModel(fleet=fleet, server=server, link=link, meter=meter)
+    return Blueprint(scenario, model, _view(scenario, model), link_notes)
+
+
+def _profile(device: Device, index: int) -> DeviceProfile:
+    digest = load_digest(device.profile, "device")
+    assert isinstance(digest, DeviceDigest)
+
+    def energy(override: float | None, measured: float | None, key: str) -> float:
+        value = measured if override is None else override
+        if value is None:
+            raise UserError(
+                f"profile '{device.profile}' has no published energy; give {key} in J per token",
+                where=f"devices[{index}].{key}",
+            )
+        return value
+
+    # Two entries of a fleet may refine the same profile: the index keeps their names apart.
+    return DeviceProfile(
+        name=f"{device.profile}#{index}",
+        prefill_s_per_tok=_or(device.prefill_s_per_tok, digest.prefill_s_per_tok),
+        prefill_intercept_s=_or(device.prefill_intercept_s, digest.prefill_intercept_s),
+        chunk_tok=digest.chunk_tok,
+        decode_tok_per_s=_or(device.decode_tok_per_s, digest.decode_tok_per_s),
+        prefill_j_per_tok=energy(device.prefill_j_per_tok, digest.prefill_j_per_tok, "prefill_j_per_tok"),
+        decode_j_per_tok=energy(device.decode_j_per_tok, digest.decode_j_per_tok, "decode_j_per_tok"),
+        max_context_tok=digest.max_context_tok if device.context == "enforce" else None,
+        throttle=device.throttle,
+    )
+
+
+def _or(override: float | None, measured: float) -> float:
+    return measured if override is None else override
+
+
+def _server(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...]]:
+    """Return the service and what its TTFT already contains."""
+    ttft: CorrelatedSeries | RawSeries
+    tpot: CorrelatedSeries | RawSeries
+    if spec.digest is not None:
+        digest = load_digest(spec.digest, "latency")
+        assert isinstance(digest, LatencyDigest)
+        ttft, tpot = digest.ttft, digest.tpot
+        failure_share, contains = digest.failure_share, digest.card.contains
+    else:
+        assert spec.series is not None
+        series = read_latency(spec.series, format=spec.series_format, group=spec.series_group)
+        known = np.isfinite(series.ttft_s) & np.isfinite(series.tpot_s)
+        if not known.any():
+            raise UserError("holds no request with both a TTFT and a TPOT", where=spec.series)
+        ttft, tpot = RawSeries(tuple(series.ttft_s[known])), RawSeries(tuple(series.tpot_s[known]))
+        failure_share, contains = series.failure_share, ("inference", "queueing", "wide_area")
+    if spec.failures == "off":
+        failure_share = 0.0
+    elif spec.failure_share is not None:
+        failure_share = spec.failure_share
+    model = ApiServerModel(
+        ttft=ttft,
+        tpot=tpot,
+        ttft_s_per_prompt_tok=spec.ttft_s_per_prompt_tok,
+        ttft_reference_prompt_tok=spec.ttft_reference_prompt_tok,
+        jitter_p99_over_p50=spec.tbt_jitter_p99_over_p50,
+        failure_share=failure_share,
+        failure_after_s=spec.failure_after_s,
+        outages=spec.outages,
+        prompt_usd_per_tok=spec.prices.prompt_usd_per_mtok * USD_PER_MTOK,
+        output_usd_per_tok=spec.prices.output_usd_per_mtok * USD_PER_MTOK,
+    )
+    return model, contains
+
+
+def _link(spec: Link, server_contains: tuple[str, ...]) -> tuple[LinkModel, tuple[str, ...]]:
+    """Return the last hop and what was taken out of it."""
+    if isinstance(spec, NoLink):
+        return LinkModel(), ()
+    uplink = None if spec.uplink_mbit_per_s is None else spec.uplink_mbit_per_s * 1e6
+    if isinstance(spec, ConstantLink):
+        rtt = CorrelatedSeries(QuantileTable.constant(spec.rtt_s))
+        return LinkModel(
+            rtt, up_share=spec.up_share, tokens_per_packet=spec.tokens_per_packet, uplink_bit_per_s=uplink
+        ), ()
+    assert isinstance(spec, DigestLink)
+    digest = load_digest(spec.digest, "rtt")
+    assert isinstance(digest, RttDigest)
+    out_s, notes = _overlap_s(spec, digest, server_contains)
+    values = tuple(max(0.0, v - out_s) for v in digest.rtt.table.values)
+    return LinkModel(
+        rtt=CorrelatedSeries(QuantileTable(digest.rtt.table.levels, values), digest.rtt.latent_rho),
+        tick_s=digest.spacing_s or DEFAULT_TICK_S,
+        up_share=spec.up_share,
+        loss_share=digest.loss_share if spec.loss else 0.0,
+        retransmit_s=spec.retransmit_s,
+        tokens_per_packet=spec.tokens_per_packet,
+        uplink_bit_per_s=uplink,
+    ), notes
+
+
+def _overlap_s(spec: DigestLink, digest: RttDigest, server_contains: tuple[str, ...]) -> tuple[float, tuple[str, ...]]:
+    """Return how much of each round trip is counted elsewhere already, in s.
+
+    Source: our choice. A round trip to a distant host contains the wide-area path, and so does a TTFT measured
+    from a data centre; the round trip's 1st percentile stands for that fixed path and is taken out once.
+    """
+    both = "wide_area" in digest.card.contains and "wide_area" in server_contains
+    if spec.overlap == "remove_floor" and both:
+        floor_s = float(digest.rtt.table.ppf(FLOOR_LEVEL))
+        note = (
+            f"last hop {spec.digest}: its p1 of {floor_s * 1e3:.0f} ms was taken out of every round trip, because "
+            "the wide-area path is contained in the measured TTFT already (link.overlap: remove_floor)"
+        )
+        return floor_s, (note,)
+    if digest.server_time_s > 0.0:
+        return digest.server_time_s, (
+            f"last hop {spec.digest}: {digest.server_time_s * 1e3:.0f} ms of server time (inferred) taken out",
+        )
+    return 0.0, ()
+
+
+def _view(scenario: Scenario, model: WorldModel) -> View:
+    """Draw the past: request lengths, and the TTFTs clients of the service have seen."""
+    streams = RandomStreams(scenario.seed, HISTORY_REPLICATION)
+    prompt_tok, output_tok = length_history(scenario.workload, HISTORY_N, streams, Path())
+    n = prompt_tok.size
+    link = LinkTape(model.link, 1, streams)
+    past = replace(model.server, outages=())
+    server = ApiServer(simpy.Environment(), past, link, Luck(streams, n))
+    sent_s = streams.generator("history.times").random(n) * HISTORY_SPAN_S
+    ttft_s = server.true_ttft_s(sent_s, np.zeros(n, dtype=np.int64), prompt_tok)
+    rtt_s = 0.0 if model.link.rtt is None else model.link.rtt.table.mean()
+    return View(
+        prompt_tok=prompt_tok,
+        output_tok=output_tok,
+        server_ttft_s=ttft_s,
+        server_tpot_s=mean_of(model.server.tpot),
+        link_delay_s=rtt_s / 2,
+        fleet=model.fleet,
+        meter=model.meter,
+    )

@@ -1,0 +1,82 @@
+"""Where the numbers of a run come from: the inputs, how each is known, and their fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from discosim.core.scenario import (
+    ClientArrivals,
+    DigestArrivals,
+    DigestLengths,
+    DigestLink,
+    ReplayedWorkload,
+    Scenario,
+)
+from discosim.traces.catalogue import digest_sha256, load_digest
+from discosim.traces.digest import DeviceDigest
+
+
+def inputs_of(scenario: Scenario) -> list[tuple[str, str, str]]:
+    """Return (role, name, kind of digest or ``file``) of every measured input of a scenario, without repeats."""
+    found: list[tuple[str, str, str]] = []
+    workload = scenario.workload
+    if isinstance(workload, ReplayedWorkload):
+        found.append(("workload", workload.file, "file"))
+    else:
+        if isinstance(workload.arrivals, DigestArrivals):
+            found.append(("arrivals", workload.arrivals.digest, "workload"))
+        if isinstance(workload.arrivals, ClientArrivals):
+            found.append(("arrivals", workload.arrivals.digest, "clients"))
+        if isinstance(workload.lengths, DigestLengths):
+            found.append(("lengths", workload.lengths.digest, ""))
+    found.extend(("device", device.profile, "device") for device in scenario.devices)
+    if scenario.server.digest is not None:
+        found.append(("server", scenario.server.digest, "latency"))
+    if scenario.server.series is not None:
+        found.append(("server", scenario.server.series, "file"))
+    if isinstance(scenario.link, DigestLink):
+        found.append(("last hop", scenario.link.digest, "rtt"))
+    return list(dict.fromkeys(found))
+
+
+def fingerprints(scenario: Scenario) -> dict[str, str]:
+    """Return the sha256 of every input, by role and name."""
+    return {
+        f"{role}: {Path(name).name if kind == 'file' else name}": (
+            hashlib.sha256(Path(name).read_bytes()).hexdigest() if kind == "file" else digest_sha256(name)
+        )
+        for role, name, kind in inputs_of(scenario)
+    }
+
+
+def input_notes(
+    scenario: Scenario, model_notes: tuple[str, ...], workload_notes: Mapping[str, float | str]
+) -> tuple[str, ...]:
+    """Return the sentences that a reader of the results must know: how each input is known, what was done to it."""
+    notes = [f"{role} {_known(name, kind)}" for role, name, kind in inputs_of(scenario)]
+    prices = scenario.server.prices
+    notes.append(
+        f"server price {prices.prompt_usd_per_mtok:g} / {prices.output_usd_per_mtok:g} USD per million prompt / output "
+        f"tokens: {prices.source or 'source not given'}"
+    )
+    notes.append(f"exchange rate {scenario.cost.exchange_rate_usd_per_j:g} USD per J: chosen in the scenario")
+    notes.extend(model_notes)
+    notes.extend(f"workload: {key} = {value}" for key, value in workload_notes.items())
+    return tuple(notes)
+
+
+def _known(name: str, kind: str) -> str:
+    if kind == "file":
+        return f"{Path(name).name}: the user's own file"
+    digest = load_digest(name, kind or None)
+    if isinstance(digest, DeviceDigest):
+        by_status: dict[str, list[str]] = {}
+        for figure, provenance in digest.provenance.items():
+            by_status.setdefault(provenance.status, []).append(figure)
+        return f"{name}: " + "; ".join(f"{status}: {', '.join(figures)}" for status, figures in by_status.items())
+    counts = Counter(digest.card.status.values())
+    size = f", n = {digest.n}" if hasattr(digest, "n") else ""
+    return f"{name}: {', '.join(counts)}{size}"

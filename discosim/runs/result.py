@@ -1,0 +1,83 @@
+"""What a run gives back: tables, summary, pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from discosim.core.scenario import Scenario
+from discosim.metrics.summary import SummaryTable
+from discosim.runs.collect import Columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The outcome of one scenario.
+
+    Attributes
+    ----------
+    scenario : Scenario
+        What was run.
+    columns : dict of str to array
+        The columns of requests.parquet, sorted by policy, replication and request.
+    summary : SummaryTable
+        Means over replications, their intervals, and paired differences to the baseline.
+    example_columns : dict of str to array
+        Token rows of a few requests of the first replication.
+    notes : tuple of str
+        How the inputs are known and what was done to them.
+    folder : Path or None
+        Where the files are, if they were written.
+    """
+
+    scenario: Scenario
+    columns: Columns = field(repr=False)
+    summary: SummaryTable = field(repr=False)
+    example_columns: Columns = field(repr=False)
+    notes: tuple[str, ...] = field(repr=False)
+    folder: Path | None = None
+
+    @cached_property
+    def requests(self) -> pd.DataFrame:
+        """One row per request, policy and replication; see docs/metrics.md for the columns."""
+        import pandas as pd
+
+        return pd.DataFrame(self.columns)
+
+    @cached_property
+    def example_tokens(self) -> pd.DataFrame:
+        """One row per token of a few requests."""
+        import pandas as pd
+
+        return pd.DataFrame(self.example_columns)
+
+    # The report room stands above this one; these shortcuts reach up at call time so that a notebook can say
+    # result.plot_ttft_cdf() without knowing the rooms.
+
+    def plot_ttft_cdf(self) -> Figure:
+        """Draw the distribution of TTFT by policy."""
+        from importlib import import_module
+
+        figure: Figure = import_module("discosim.report.figures").ttft_cdf(self.requests)
+        return figure
+
+    def plot_cost_ttft(self) -> Figure:
+        """Draw the trade-off of unified cost and TTFT."""
+        from importlib import import_module
+
+        figure: Figure = import_module("discosim.report.figures").cost_ttft(self.requests, self.summary)
+        return figure
+
+    def plot_timeline(self, request_id: int | None = None) -> Figure:
+        """Draw who prefilled, who decoded, what was buffered and what was on screen for one request."""
+        from importlib import import_module
+
+        draw = import_module("discosim.report.figures").timeline
+        figure: Figure = draw(self.example_tokens, self.requests, request_id=request_id)
+        return figure

@@ -1,0 +1,195 @@
+"""Result folders: written under a temporary name, renamed when complete, never silently replaced."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import discosim
+from discosim.config import dump_scenario
+from discosim.core.errors import UserError
+from discosim.core.scenario import Scenario
+from discosim.runs.collect import Columns
+from discosim.runs.provenance import fingerprints
+from discosim.runs.result import RunResult
+from discosim.runs.simulate import simulate
+from discosim.runs.tables import request_table, token_table, write_parquet
+
+SCHEMA_VERSION = 1
+LIBRARIES = ("numpy", "scipy", "pandas", "simpy", "pyarrow")
+
+
+def execute_to_folder(
+    scenario: Scenario,
+    out: Path | None,
+    *,
+    tokens: bool = False,
+    force: bool = False,
+    progress: bool = False,
+    command: str = "",
+) -> RunResult:
+    """Run a scenario and write its result folder.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What to run.
+    out : Path or None
+        Result folder; None is ``results/<name>``.
+    tokens : bool
+        Also write tokens.parquet, one row per shown token.
+    force : bool
+        Replace the folder of another run.
+    progress : bool
+        Show a bar on stderr.
+    command : str
+        The command line, kept in run.json.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written, or holds another run and ``force`` is false; nothing is changed then.
+    """
+    target = Path("results") / scenario.name if out is None else out
+    resolved = dump_scenario(scenario)
+    _check_target(target, resolved, force=force)
+    started = time.perf_counter()
+    with _fresh_folder(target) as folder, _bar(scenario, enabled=progress) as tick:
+        with _token_writer(folder / "tokens.parquet", enabled=tokens) as sink:
+            result = simulate(scenario, tick=tick, token_sink=sink)
+        (folder / "config.yaml").write_text(resolved, encoding="utf-8")
+        write_parquet(request_table(result.columns), folder / "requests.parquet")
+        write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet")
+        summary = {**result.summary.to_json_dict(), "notes": list(result.notes)}
+        _write_json(folder / "summary.json", summary)
+        _write_json(folder / "run.json", _run_facts(scenario, command, time.perf_counter() - started))
+    return replace(result, folder=target)
+
+
+def _check_target(target: Path, resolved: str, *, force: bool) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise UserError("exists and is not a folder", where=str(target))
+    if not any(target.iterdir()):
+        return
+    if not (target / "run.json").is_file() or not (target / "config.yaml").is_file():
+        raise UserError("is not empty and holds no run; name another folder with --out", where=str(target))
+    if not force and (target / "config.yaml").read_text(encoding="utf-8") != resolved:
+        raise UserError(
+            "holds another run; name another folder with --out or replace it with --force", where=str(target)
+        )
+
+
+@contextmanager
+def _fresh_folder(target: Path) -> Iterator[Path]:
+    """Give an empty folder beside ``target`` that takes its place when all went well."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", where=str(target)) from error
+    try:
+        folder.chmod(0o755)
+        yield folder
+        _take_place(folder, target)
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror or error})", where=str(target)) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take_place(folder: Path, target: Path) -> None:
+    if target.exists() and any(target.iterdir()):
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+        target.replace(old)
+        folder.replace(target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        folder.replace(target)
+
+
+@contextmanager
+def _bar(scenario: Scenario, *, enabled: bool) -> Iterator[Any]:
+    if not enabled:
+        yield None
+        return
+    from tqdm import tqdm
+
+    total = scenario.replications * len(scenario.policies)
+    with tqdm(total=total, desc=scenario.name, unit="world", file=sys.stderr, leave=False) as bar:
+        yield bar.update
+
+
+@contextmanager
+def _token_writer(path: Path, *, enabled: bool) -> Iterator[Any]:
+    """Give a sink that appends one world's token rows to a Parquet file, so that memory stays small."""
+    if not enabled:
+        yield None
+        return
+    import numpy as np
+    from pyarrow import parquet
+
+    writer: Any = None
+
+    def sink(policy: str, replication: int, columns: Columns) -> None:
+        nonlocal writer
+        n = columns["request_id"].size
+        named = {"policy": np.full(n, policy, dtype=object), "replication": np.full(n, replication, dtype=np.int64)}
+        table = token_table({**named, **columns})
+        if writer is None:
+            writer = parquet.ParquetWriter(path, table.schema, compression="zstd")
+        writer.write_table(table)
+
+    try:
+        yield sink
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def _write_json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _run_facts(scenario: Scenario, command: str, wall_s: float) -> dict[str, Any]:
+    """Return what only this execution knows: the one place for wall-clock facts."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "discosim": discosim.__version__,
+        "commit": _commit(),
+        "command": command,
+        "seed": scenario.seed,
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "platform": platform.platform(),
+        "wall_s": round(wall_s, 3),
+        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "inputs_sha256": fingerprints(scenario),
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of a source checkout, marked when files differ from it; None for an installed package."""
+    root = Path(discosim.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        git = ["git", "-C", str(root)]
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)  # noqa: S603
+        state = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+changes" if state.stdout.strip() else "")

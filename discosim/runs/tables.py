@@ -1,0 +1,59 @@
+"""Parquet files whose fields carry their units."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from discosim.metrics.definitions import definition
+from discosim.runs.collect import Columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROW_GROUP = 1 << 17
+TOKEN_FIELDS: dict[str, tuple[str, str]] = {
+    "policy": ("", "name of the policy"),
+    "replication": ("", "index of the replication, from 0"),
+    "request_id": ("", "index of the request inside its replication, from 0"),
+    "token_index": ("", "position of the token in the answer, from 1"),
+    "endpoint": ("", "who generated it"),
+    "generated_s": ("s", "generation time at the endpoint, since the start of the replication"),
+    "delivered_s": ("s", "arrival at the client"),
+    "displayed_s": ("s", "when it was on screen"),
+}
+
+
+def request_table(columns: Columns) -> pa.Table:
+    """Return requests.parquet as an Arrow table; units and meanings stand in the field metadata."""
+    described = {name: definition(name).field_metadata() for name in columns}
+    return _table(columns, described)
+
+
+def token_table(columns: Columns) -> pa.Table:
+    """Return token rows as an Arrow table."""
+    described = {name: {"unit": TOKEN_FIELDS[name][0], "description": TOKEN_FIELDS[name][1]} for name in columns}
+    return _table(columns, described)
+
+
+def _table(columns: Columns, described: dict[str, dict[str, str]]) -> pa.Table:
+    import pyarrow as pa
+
+    arrays: list[Any] = []
+    fields: list[Any] = []
+    for name, values in columns.items():
+        array = pa.array(values.tolist() if values.dtype == object else values)
+        if values.dtype.kind in "OU":
+            array = pa.array(np.asarray(values, dtype=object), type=pa.string()).dictionary_encode()
+        arrays.append(array)
+        fields.append(pa.field(name, array.type, metadata=described[name]))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write a table; the same table gives the same bytes."""
+    from pyarrow import parquet
+
+    parquet.write_table(table, path, compression="zstd", row_group_size=ROW_GROUP)
