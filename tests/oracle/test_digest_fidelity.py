@@ -1,0 +1,301 @@
+"""Digests against the raw files, read here with a few lines of pandas and never with the package's own readers."""
+
+from __future__ import annotations
+
+import functools
+import json
+import lzma
+import math
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from discosim.core.empirical import CorrelatedSeries
+from discosim.core.rng import RandomStreams
+from discosim.core.scenario import DigestArrivals, DigestLengths
+from discosim.traces import catalogue
+from discosim.traces.arrivals import draw_arrivals
+from discosim.traces.digest import (
+    ClientDigest,
+    DeviceDigest,
+    LatencyDigest,
+    RttDigest,
+    WorkloadDigest,
+)
+from discosim.traces.lengths import draw_lengths
+from discosim.traces.recipes.build import build_all, recipes
+
+PERCENTS = np.arange(1, 100) / 100
+N_SAMPLE, N_SERIES, SERIES_LENGTH = 1_000_000, 20, 50_000
+
+
+# --- raw data, read independently -----------------------------------------------------------------------------
+
+
+@functools.cache
+def azure(root: Path, service: str) -> pd.DataFrame:
+    table = pd.read_csv(root / "azure-llm-2023" / f"AzureLLMInferenceTrace_{service}.csv.xz")
+    stamp = pd.to_datetime(table["TIMESTAMP"], format="%Y-%m-%d %H:%M:%S.%f0")
+    table["gap"] = (stamp - stamp.iloc[0]).dt.total_seconds().diff()
+    return table
+
+
+@functools.cache
+def llmperf(root: Path) -> dict[str, pd.DataFrame]:
+    """Read the raw JSON files, not the table that the recipe reads."""
+    services = {}
+    with tarfile.open(root / "llmperf-leaderboard-2023" / "individual.tar.xz") as archive:
+        for member in archive.getmembers():
+            if member.name.endswith(".json"):
+                stream = archive.extractfile(member)
+                assert stream is not None
+                services[Path(member.name).stem] = pd.DataFrame(json.load(stream))
+    return services
+
+
+@functools.cache
+def openrouter(root: Path) -> pd.DataFrame:
+    return pd.read_csv(root / "openrouter-probes-2026-05-12" / "probes_2026-05-12.csv")
+
+
+@functools.cache
+def ireland(root: Path) -> pd.DataFrame:
+    return pd.read_csv(root / "ireland-5g-ucc" / "ping_rows.csv")
+
+
+@functools.cache
+def uncore(root: Path, number: str) -> np.ndarray:
+    with lzma.open(root / "rtt-wifi-4g-uncore" / f"tyrell_roundtrip{number}.csv.xz", "rt") as lines:
+        return np.array([float(line) for line in lines]) / 1000
+
+
+def raw_ttft_tpot(root: Path, name: str) -> tuple[np.ndarray, np.ndarray, float]:
+    if name.startswith("openrouter"):
+        table = openrouter(root)
+        model = table["model"].str.split("/").str[1] == name.removeprefix("openrouter-")
+        ok = table[model & (table["status"] == "ok") & ~table["hour_utc"].isin([10, 14])]
+        ttft_s, e2e_s, tokens = ok["ttft_ms"] / 1e3, ok["latency_ms"] / 1e3, ok["token_count"]
+        failed = 0.0
+    else:
+        _, provider, _, size = name.split("-")
+        table = llmperf(root)[f"{provider}_{size}"]
+        is_ok = table["error_code"].isna() if "error_code" in table else pd.Series(True, index=table.index)
+        ok = table[is_ok]
+        ttft_s, e2e_s = ok["ttft_s"].astype(float), ok["end_to_end_latency_s"].astype(float)
+        tokens = ok["number_output_tokens"].astype(float)
+        failed = 1 - is_ok.mean()
+    tpot_s = (e2e_s - ttft_s) / (tokens - 1)
+    return ttft_s.to_numpy(), tpot_s.to_numpy(), failed
+
+
+def raw_rtt(root: Path, name: str) -> np.ndarray:
+    if name in {"phone-4g", "wifi-fibre"}:
+        values = uncore(root, {"phone-4g": "003", "wifi-fibre": "011"}[name])
+        return np.minimum(values, np.quantile(values, 0.999))
+    if name.startswith("starlink"):
+        (path,) = (root / "starlink-ping-mmsys24").glob(f"*ping-gw-{name.removeprefix('starlink-')}*")
+        rtt_ms = pd.read_csv(path, sep="\t", header=None)[2].to_numpy()
+        return rtt_ms[rtt_ms >= 0] / 1000
+    mode, mobility = name.split("-")
+    table = ireland(root)
+    mine = (table["network_mode"] == mode.upper()) & (table["mobility"] == mobility.capitalize())
+    return table.loc[mine, "ping_avg_ms"].to_numpy() / 1000
+
+
+def lag1(values: np.ndarray) -> float:
+    centred = values - values.mean()
+    return float(centred[1:] @ centred[:-1] / (centred @ centred))
+
+
+# --- the comparison -------------------------------------------------------------------------------------------
+
+
+def assert_gives_back(held: CorrelatedSeries, raw: np.ndarray, unit: float, seed: int) -> None:
+    """Sampling gives p1..p99 within 2 % or one unit, and the lag-1 autocorrelation within 0.05."""
+    quantiles = np.quantile(raw, PERCENTS)
+    allowed = np.maximum(0.02 * np.abs(quantiles), unit)
+    np.testing.assert_array_less(np.abs(held.table.ppf(PERCENTS) - quantiles), 0.1 * allowed + 1e-12)
+
+    series = [held.sample(SERIES_LENGTH, np.random.default_rng([seed, index])) for index in range(N_SERIES)]
+    drawn = np.quantile(np.concatenate(series), PERCENTS)
+    # a sampled quantile wanders in rank; SE of a share over N draws of an AR(1) is at most this; 5 SE, 99 levels:
+    # false alarm below 6 in 100,000
+    memory = (1 + abs(held.latent_rho)) / (1 - abs(held.latent_rho))
+    slack = 5 * np.sqrt(PERCENTS * (1 - PERCENTS) * memory / (N_SERIES * SERIES_LENGTH))
+    low = held.table.ppf(np.maximum(PERCENTS - slack, 0)) - allowed
+    high = held.table.ppf(np.minimum(PERCENTS + slack, 1)) + allowed
+    assert ((drawn >= low) & (drawn <= high)).all()
+
+    measured = np.array([lag1(values) for values in series])
+    error = measured.std(ddof=1) / math.sqrt(N_SERIES)
+    # the tolerance is the promise; it is only a check if the estimate is far sharper
+    assert error < 0.01
+    assert abs(measured.mean() - lag1(raw)) < 0.05, (measured.mean(), lag1(raw), error)
+
+
+LATENCIES = [entry.name for entry in catalogue.list_digests("latency")]
+RTTS = [entry.name for entry in catalogue.list_digests("rtt")]
+
+
+@pytest.mark.parametrize("name", LATENCIES)
+def test_latency_digests(raw_traces, name):
+    digest = catalogue.load_digest(name, "latency")
+    assert isinstance(digest, LatencyDigest)
+    ttft_s, tpot_s, failed = raw_ttft_tpot(raw_traces, name)
+    assert digest.n == ttft_s.size
+    assert digest.failure_share == pytest.approx(failed, abs=1e-5)
+    assert_gives_back(digest.ttft, ttft_s, 0.001, 1)
+    assert_gives_back(digest.tpot, tpot_s, 0.001, 2)
+
+
+@pytest.mark.parametrize("name", RTTS)
+def test_round_trip_digests(raw_traces, name):
+    digest = catalogue.load_digest(name, "rtt")
+    assert isinstance(digest, RttDigest)
+    rtt_s = raw_rtt(raw_traces, name)
+    assert digest.n == rtt_s.size
+    assert_gives_back(digest.rtt, rtt_s, 0.001, 3)
+
+
+@pytest.mark.parametrize("service", ["conv", "code"])
+def test_azure_gaps(raw_traces, service):
+    raw = azure(raw_traces, service)["gap"].dropna().to_numpy()
+    digest = catalogue.load_digest(f"azure-{service}", "workload")
+    assert isinstance(digest, WorkloadDigest)
+    assert digest.gap is not None
+    assert digest.rate_per_s == pytest.approx(1 / raw.mean(), rel=1e-5)
+    assert_gives_back(digest.gap, raw, 0.001, 4)
+
+
+@pytest.mark.parametrize(("service", "cv"), [("conv", 1.095), ("code", 13.15)])
+def test_azure_arrivals_are_as_bursty_as_the_trace(raw_traces, service, cv):
+    raw = azure(raw_traces, service)["gap"].dropna()
+    assert raw.std() / raw.mean() == pytest.approx(cv, rel=2e-3)
+    arrived = draw_arrivals(DigestArrivals(digest=f"azure-{service}"), 3_000_000, RandomStreams(1))
+    gaps = np.diff(arrived.arrival_s)
+    # SE of the mean square, relative; the CV moves by half of it; 5 SE: false alarm 6 in 10 million
+    error = np.std(gaps**2) / math.sqrt(gaps.size) / np.mean(gaps**2)
+    assert error < 0.02
+    assert gaps.std() / gaps.mean() == pytest.approx(cv, rel=5 * error / 2 + 0.005)
+
+
+def assert_lengths(digest: WorkloadDigest, prompt: np.ndarray, output: np.ndarray) -> None:
+    sampled = draw_lengths(DigestLengths(digest=digest.name), N_SAMPLE, np.random.default_rng(7))
+    # SE of a share over a million independent draws; 5 SE
+    slack = 5 * np.sqrt(PERCENTS * (1 - PERCENTS) / N_SAMPLE)
+    for drawn, table, raw in zip(sampled, (digest.prompt, digest.output), (prompt, output), strict=True):
+        quantiles = np.quantile(raw, PERCENTS)
+        allowed = np.maximum(0.02 * quantiles, 1.0)
+        np.testing.assert_array_less(np.abs(table.ppf(PERCENTS) - quantiles), 0.5 * allowed)
+        found = np.quantile(drawn, PERCENTS)
+        assert (found >= table.ppf(PERCENTS - slack) - allowed).all()
+        assert (found <= table.ppf(PERCENTS + slack) + allowed).all()
+    correlation = np.corrcoef(*sampled)[0, 1]
+    # SE near 1/sqrt(10^6) = 0.001; 24 rank bins cost the rest
+    assert correlation == pytest.approx(np.corrcoef(prompt, output)[0, 1], abs=0.02)
+
+
+def test_length_digests(raw_traces):
+    loaded: dict[str, Callable[[], tuple[pd.Series, pd.Series]]] = {}
+    for service in ("conv", "code"):
+        table = azure(raw_traces, service)
+        loaded[f"azure-{service}"] = lambda t=table: (t["ContextTokens"], t["GeneratedTokens"])
+    mooncake = pd.read_json(
+        raw_traces / "mooncake-conversation" / "conversation_trace.jsonl.xz", lines=True, compression="xz"
+    )
+    loaded["mooncake-conversation"] = lambda: (mooncake["input_length"], mooncake["output_length"])
+    (path,) = (raw_traces / "sharegpt-lengths-etalon").glob("*.csv.xz")
+    sharegpt = pd.read_csv(path)
+    loaded["sharegpt"] = lambda: (sharegpt["num_prefill_tokens"], sharegpt["num_decode_tokens"])
+    assert set(loaded) == {entry.name for entry in catalogue.list_digests("workload")}
+    for name, lengths in loaded.items():
+        digest = catalogue.load_digest(name, "workload")
+        assert isinstance(digest, WorkloadDigest)
+        prompt, output = (column.to_numpy() for column in lengths())
+        assert digest.n == prompt.size
+        assert_lengths(digest, prompt, output)
+
+
+def test_mooncake_arrivals_keep_count_and_rate_of_the_raw_ticks(raw_traces):
+    table = pd.read_json(
+        raw_traces / "mooncake-conversation" / "conversation_trace.jsonl.xz", lines=True, compression="xz"
+    )
+    digest = catalogue.load_digest("mooncake-conversation", "workload")
+    assert isinstance(digest, WorkloadDigest)
+    # spreading moves no request by more than one tick of 3 s
+    span_s = (table["timestamp"].iloc[-1] - table["timestamp"].iloc[0]) / 1000
+    assert digest.rate_per_s == pytest.approx((len(table) - 1) / span_s, rel=2 * 3 / span_s)
+
+
+def test_servegen_clients(raw_traces):
+    rates, weights, found = {}, [], []
+    with tarfile.open(raw_traces / "servegen-alibaba" / "deepseek-r1.tar.xz") as archive:
+        for member in archive.getmembers():
+            if member.name.endswith("-trace.csv"):
+                number = Path(member.name).name.split("-")[1]
+                rates[number] = pd.read_csv(archive.extractfile(member), header=None)
+        for number, table in rates.items():
+            member = next(m for m in archive.getnames() if m.endswith(f"/chunk-{number}-dataset.json"))
+            for start, pdfs in json.load(archive.extractfile(member)).items():
+                inside = (table[0] >= float(start)) & (table[0] < float(start) + 21600)
+                items = [item.split(":") for item in pdfs["input_tokens"].strip("{} ").split(",") if item]
+                shares = np.array([float(share) for _, share in items])
+                found += [float(length) for length, _ in items]
+                weights += (shares / shares.sum() * table.loc[inside, 1].sum()).tolist()
+    digest = catalogue.load_digest("servegen-deepseek-r1", "clients")
+    assert isinstance(digest, ClientDigest)
+    assert len(digest.clients) == len(rates) == 73
+    total = sum(table[1].sum() for table in rates.values())
+    shares = sorted((table[1].sum() / total for table in rates.values()), reverse=True)
+    np.testing.assert_allclose([client.share for client in digest.clients], shares, atol=1e-6)
+    assert digest.moments["rate_mean_per_s"] == pytest.approx(total / 144, rel=1e-5)
+    prompt, _ = draw_lengths(DigestLengths(digest=digest.name), 400_000, np.random.default_rng(3))
+    order = np.argsort(found)
+    reached = np.cumsum(np.array(weights)[order])
+    for level in (0.1, 0.25, 0.5, 0.75, 0.9):
+        # SE of a share over 400,000 draws is at most 0.0008; 5 SE
+        bounds = np.interp([level - 0.004, level + 0.004], reached / reached[-1], np.array(found)[order])
+        value = np.quantile(prompt, level)
+        assert bounds[0] * 0.98 - 1 <= value <= bounds[1] * 1.02 + 1
+
+
+def test_snapdragon_profiles(raw_traces):
+    table = pd.read_csv(raw_traces / "qualcomm-aihub-llm" / "llm_perf.csv")
+    rows = table[(table["model"] == "llama_v3_1_8b_instruct") & (table["device"] == "Snapdragon 8 Elite QRD")]
+    digest = catalogue.load_digest("snapdragon-8-elite-llama-3.1-8b", "device")
+    assert isinstance(digest, DeviceDigest)
+    assert digest.prefill_s_per_tok == pytest.approx(rows["ttft_min_ms"].item() / 128_000, rel=1e-5)
+    assert digest.decode_tok_per_s == pytest.approx(rows["decode_tokens_per_s"].item(), rel=1e-5)
+
+
+# --- the recipes give the committed bytes -----------------------------------------------------------------------
+
+
+def assert_rebuilt(root: Path, out: Path, names: list[str]) -> None:
+    for path in build_all(root, out, names):
+        committed = catalogue.shipped_root() / path.relative_to(out)
+        assert path.read_bytes() == committed.read_bytes(), path.name
+
+
+def test_recipes_give_the_committed_bytes(raw_traces, tmp_path):
+    names = [
+        "azure-conv",
+        "mooncake-conversation",
+        "llmperf-together-llama2-70b",
+        "openrouter-deepseek-v3.2",
+        "starlink-lagos",
+        "5g-static",
+        "snapdragon-8-elite-llama-3.2-3b",
+        "iphone-llama-3.2-3b",
+        "rtx4050-laptop-qwen2.5-1.5b",
+    ]
+    assert_rebuilt(raw_traces, tmp_path, names)
+
+
+@pytest.mark.long
+def test_all_recipes_give_the_committed_bytes(raw_traces, tmp_path):
+    assert_rebuilt(raw_traces, tmp_path, list(recipes()))
