@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -101,10 +102,10 @@ class CorrelatedSeries:
         """Draw a series of ``n`` consecutive values; cost O(n)."""
         if self.latent_rho == 0.0:
             return self.table.ppf(rng.random(n))
-        from scipy.signal import lfilter
         from scipy.special import ndtr
 
+        rho = self.latent_rho
         shocks = rng.standard_normal(n)
-        shocks[1:] *= np.sqrt(1.0 - self.latent_rho**2)
-        latent = lfilter([1.0], [1.0, -self.latent_rho], shocks)
+        shocks[1:] *= np.sqrt(1.0 - rho**2)
+        latent = np.fromiter(accumulate(shocks.tolist(), lambda before, shock: rho * before + shock), float, n)
         return self.table.ppf(ndtr(latent))

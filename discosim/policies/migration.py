@@ -55,7 +55,8 @@ class Migration:
     Buffer rule: the buffer must last for the estimated time t_m until the target's next token.
 
     Source: DiSCo (secondary source): delta_c_decode * l_remaining > overhead; B = r_c * t_m. The rest of the answer
-    is estimated by the mean residual length of past outputs (our choice; open in the paper).
+    is estimated by the mean residual length of past outputs (our choice; open in the paper). An answer stays where it
+    is when its own device is busy at that moment (our choice: t_m would be unknown, and the client can see it).
     """
 
     def __init__(self, view: View, server_estimate: ServerEstimate = "mean") -> None:
@@ -114,7 +115,7 @@ class Migration:
             return np.where(margin > prefill_usd, overhead_s * rate, np.inf)
 
         last_token = yield session.buffer_reaches(need_tok)
-        if last_token is None:
+        if last_token is None or (route.target == "device" and session.is_device_busy):
             return
         target = session.start(route.target, after_token=last_token)
         session.hand_over(target)

@@ -12,11 +12,11 @@ from discosim.core.request import RequestRecord
 from discosim.core.timeline import Ragged, paced
 from discosim.metrics.histogram import PooledGaps
 from discosim.metrics.timeline import request_columns
-from discosim.runs.checks import check_complete, check_records
+from discosim.runs.checks import check_columns, check_complete, check_records
 from discosim.world.meter import Meter
 
 Columns = dict[str, NDArray[Any]]
-BATCH = 2000
+BATCH = 1000
 
 
 @dataclass
@@ -53,8 +53,10 @@ class Collector:
     def _flush(self) -> None:
         if not self._batch:
             return
-        check_records(self._batch, self.meter, self.policy)
-        self._parts.append(request_columns(self._batch, pacer=self.pacer, gaps=self.gaps))
+        check_records(self._batch, self.policy)
+        columns = request_columns(self._batch, pacer=self.pacer, gaps=self.gaps)
+        check_columns(columns, self.meter, self.policy)
+        self._parts.append(columns)
         self._kept.extend(r for r in self._batch if r.request_id in self.keep_tokens_of and r.delivered_s.size)
         self._batch = []
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
+from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
 from discosim.world.link import Link
 from discosim.world.luck import Luck
@@ -171,14 +172,15 @@ class ApiServer:
         self._link = link
         self._luck = luck
         self._attempts: list[tuple[list[float], list[float], list[float] | None]] = []
-        self._tape = self._jitter_tape()
+        self._tape = luck.shared("server.jitter", self._jitter_tape)
 
-    def _jitter_tape(self) -> Floats | None:
+    def _jitter_tape(self, streams: RandomStreams) -> Floats | None:
+        """Draw token times in units of the TPOT; every answer reads them from its own starting point."""
         ratio = self.model.jitter_p99_over_p50
         if ratio == 1.0:
             return None
         sigma = math.log(ratio) / Z99
-        rng = self._luck.streams.generator("server.jitter")
+        rng = streams.generator("server.jitter")
         # mean 1, so that the drawn TPOT stays the mean gap
         gaps = np.exp(sigma * rng.standard_normal(2 * JITTER_TAPE) - sigma**2 / 2)
         return np.concatenate(([0.0], np.cumsum(gaps)))

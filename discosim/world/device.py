@@ -189,6 +189,11 @@ class Device:
             self._waiting.append(stream)
         return stream
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a stream is being served or queued."""
+        return self._current is not None
+
     def release_at(self, at_s: float, stream: DeviceStream) -> None:
         """Turn to the next stream at ``at_s`` unless ``stream`` was released before."""
         end = Timeout(self.env, max(0.0, at_s - self.env.now), stream)

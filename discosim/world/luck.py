@@ -7,8 +7,9 @@ nobody else's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from discosim.core.rng import RandomStreams
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 
 
 class Law(Protocol):
@@ -40,8 +42,16 @@ class Luck:
 
     streams: RandomStreams
     n_requests: int
+    _shared: dict[str, Any] = field(default_factory=dict, repr=False)
     _columns: dict[str, list[float]] = field(default_factory=dict, repr=False)
     _arrays: dict[str, Floats] = field(default_factory=dict, repr=False)
+
+    def shared(self, role: str, draw: Callable[[RandomStreams], T]) -> T:
+        """Return what ``draw`` makes of the streams, made once for all policies of this replication."""
+        if role not in self._shared:
+            self._shared[role] = draw(self.streams)
+        made: T = self._shared[role]
+        return made
 
     def series(self, role: str, law: Law) -> Floats:
         """Return the column of ``role``, drawn in request order from a correlated series."""

@@ -87,6 +87,11 @@ class Session:
         return self._world.luck.uniform_list(f"policy.{role}")[self.request_id]
 
     @property
+    def is_device_busy(self) -> bool:
+        """Whether the user's device works on, or has queued, anything now; the client can see that."""
+        return self._world.device_of(self.user_id).is_busy
+
+    @property
     def speaker(self) -> Stream:
         """The stream whose tokens are shown now."""
         if self._speaker is None:

@@ -116,7 +116,7 @@ class World:
             rejected=requests.rejected.tolist(),
         )
         n_users = 1 + int(requests.user_id.max(initial=0))
-        self.link = Link(model.link, n_users, luck.streams)
+        self.link = luck.shared("link", lambda streams: Link(model.link, n_users, streams))
         self.server = ApiServer(self.env, model.server, self.link, luck)
         self._fleet_index = fleet_index(model.fleet, n_users, luck)
         self._devices: dict[int, Device] = {}
