@@ -1,0 +1,8 @@
+"""Figures: one module per figure; a tidy table is computed first, and the picture is drawn from it alone."""
+
+from discosim.report.figures.cost_ttft import cost_ttft
+from discosim.report.figures.result_folder import draw_all
+from discosim.report.figures.timeline import timeline
+from discosim.report.figures.ttft_cdf import ttft_cdf
+
+__all__ = ["cost_ttft", "draw_all", "timeline", "ttft_cdf"]

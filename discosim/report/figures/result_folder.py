@@ -1,0 +1,65 @@
+"""All figures of a result folder, from its files alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from discosim.core.errors import UserError
+from discosim.report.figures.cost_ttft import cost_ttft_table, draw_cost_ttft
+from discosim.report.figures.timeline import REQUEST_COLUMNS, TOKEN_COLUMNS, draw_timeline, timeline_table
+from discosim.report.figures.ttft_cdf import COLUMNS, draw_ttft_cdf, ttft_cdf_table
+from discosim.report.style import message_figure, save
+from discosim.report.tables import read_columns, read_summary
+
+
+def draw_all(folder: Path) -> list[Path]:
+    """Draw the figures of a run into ``figures/``, each beside the table it is drawn from.
+
+    Parameters
+    ----------
+    folder : Path
+        A result folder with requests.parquet, example_tokens.parquet and summary.json.
+
+    Returns
+    -------
+    list of Path
+        The files written: a CSV and a PNG for each figure.
+
+    Raises
+    ------
+    UserError
+        If a file is missing or cannot be read, or if ``figures/`` cannot be written.
+    """
+    summary = read_summary(folder / "summary.json")
+    policies = list(summary["policies"])
+    columns = list(dict.fromkeys((*COLUMNS, *REQUEST_COLUMNS)))
+    requests = read_columns(folder / "requests.parquet", columns)
+    tokens = read_columns(folder / "example_tokens.parquet", TOKEN_COLUMNS)
+
+    cdf = ttft_cdf_table(requests, policies)
+    cost = cost_ttft_table(summary)
+    drawn: list[tuple[str, pd.DataFrame, Figure]] = [
+        ("ttft_cdf", cdf, draw_ttft_cdf(cdf)),
+        ("cost_ttft", cost, draw_cost_ttft(cost)),
+    ]
+    if len(tokens):
+        request = timeline_table(tokens, requests, policies=policies)
+        drawn.append(("timeline", request, draw_timeline(request)))
+    else:
+        nothing = message_figure("Timeline of one request", "No example request was answered.")
+        drawn.append(("timeline", tokens, nothing))
+
+    target = folder / "figures"
+    try:
+        target.mkdir(exist_ok=True)
+        paths = []
+        for name, table, figure in drawn:
+            csv = target / f"{name}.csv"
+            table.to_csv(csv, index=False, float_format="%.9g", lineterminator="\n")
+            paths += [csv, *save(figure, target / name)]
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", where=str(target)) from error
+    return paths

@@ -1,0 +1,118 @@
+"""How figures look, and how they are saved so that the same data give the same bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.style import context
+
+COLUMN_IN, PAGE_IN = 3.33, 7.0
+"""Widths of one column and of a whole page of a two-column paper."""
+
+PALETTE: tuple[str, ...] = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+"""Okabe and Ito's colours, told apart by colour-blind readers; without their yellow, which is lost on white."""
+
+LINE_STYLES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (8, 2)))
+MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X")
+
+ENDPOINT_COLOURS = {"device": "#E69F00", "server": "#0072B2"}
+LATE_COLOUR = "#D55E00"
+MUTED, PALE = "#777777", "#DDDDDD"
+
+STYLE: dict[str, Any] = {
+    "figure.dpi": 200,
+    "savefig.dpi": 200,
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 5,
+    "hatch.linewidth": 0.6,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "figure.titlesize": 9,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "discosim",
+}
+
+_NO_METADATA: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "svg": {"Date": None, "Creator": None},
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Apply the style inside a ``with`` block, whatever the user's own matplotlib settings are."""
+    with context(["default", STYLE]):
+        yield
+
+
+def look(i: int) -> dict[str, Any]:
+    """Return colour and line style of the i-th policy (from 0); no two of the first 35 are alike."""
+    n = len(PALETTE)
+    return {"color": PALETTE[i % n], "linestyle": LINE_STYLES[(i + i // n) % len(LINE_STYLES)]}
+
+
+def marker(i: int) -> str:
+    """Return the marker of the i-th policy (from 0)."""
+    return MARKERS[(i + i // len(PALETTE)) % len(MARKERS)]
+
+
+def legend_columns(labels: Sequence[str], width: int = 120) -> int:
+    """Return how many columns of a legend fit on a page; ``width`` counts characters, a sample takes twelve."""
+    return max(1, min(len(labels), width // (12 + max(map(len, labels), default=0))))
+
+
+def save(figure: Figure, path_without_suffix: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
+    """Write a figure, and return the paths of its files.
+
+    Parameters
+    ----------
+    figure : Figure
+        What to save.
+    path_without_suffix : Path
+        Where; the folder must exist.
+    formats : sequence of str
+        Any of ``png``, ``pdf`` and ``svg``. The files hold neither dates nor versions, so equal figures give
+        equal bytes on one installation of matplotlib.
+    """
+    paths = []
+    for suffix in formats:
+        buffer = io.BytesIO()
+        with house_style():
+            figure.savefig(buffer, format=suffix, metadata=_NO_METADATA[suffix])
+        path = path_without_suffix.with_name(f"{path_without_suffix.name}.{suffix}")
+        path.write_bytes(buffer.getvalue())
+        paths.append(path)
+    return paths
+
+
+def message_figure(title: str, message: str) -> Figure:
+    """Return a figure that says in words why there is nothing to draw."""
+    with house_style():
+        figure = Figure(figsize=(PAGE_IN, 1.6), layout="constrained")
+        figure.suptitle(title)
+        figure.text(0.5, 0.4, message, ha="center", va="center", color=MUTED)
+    return figure

@@ -1,0 +1,93 @@
+"""What figures and text ask of the tables they are drawn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from discosim.core.errors import UserError, close_match
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from discosim.metrics.summary import SummaryTable
+
+PlainSummary = Mapping[str, Any]
+"""A summary in the form of summary.json, see ``SummaryTable.to_json_dict``."""
+
+
+def read_summary(path: Path) -> PlainSummary:
+    """Read a summary.json.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or is no summary.
+    """
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError("no such file; expected the summary of a run", where=str(path)) from None
+    except ValueError as error:
+        raise UserError(f"not a JSON file ({error})", where=str(path)) from None
+    if not isinstance(summary, dict) or not {"baseline", "policies", "n_replications"} <= summary.keys():
+        raise UserError("not a summary: expected the keys baseline, policies, n_replications", where=str(path))
+    return summary
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read some columns of a Parquet file.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, is no Parquet, or lacks a column.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        known = pq.read_schema(path).names
+        _check(known, columns, str(path))
+        frame: pd.DataFrame = pq.read_table(path, columns=list(columns)).to_pandas()
+    except FileNotFoundError:
+        raise UserError("no such file; expected a table of a run", where=str(path)) from None
+    except pa.ArrowInvalid as error:
+        raise UserError(f"not a readable Parquet file ({error})", where=str(path)) from None
+    return frame
+
+
+def need_columns(frame: pd.DataFrame, columns: Sequence[str], what: str) -> pd.DataFrame:
+    """Return the named columns of a table, or say which one is missing from ``what``."""
+    _check(list(frame.columns), columns, what)
+    return frame[list(columns)]
+
+
+def policy_names(frame: pd.DataFrame, wanted: Sequence[str] | None) -> list[str]:
+    """Return the wanted policies, or all of a table in their order there; unknown ones raise ``UserError``."""
+    known = [str(name) for name in frame["policy"].unique()]
+    if wanted is None:
+        return known
+    for name in wanted:
+        if name not in known:
+            raise UserError(f"unknown policy '{name}'; {close_match(name, known)}", where="policies")
+    return list(wanted)
+
+
+def _check(known: Sequence[str], wanted: Sequence[str], where: str) -> None:
+    for name in wanted:
+        if name not in known:
+            raise UserError(f"no column '{name}'; {close_match(name, known)}", where=where)
+
+
+def plain(summary: SummaryTable | PlainSummary) -> PlainSummary:
+    """Return a summary in the form of summary.json."""
+    return summary if isinstance(summary, Mapping) else summary.to_json_dict()
+
+
+def number(summary: PlainSummary, policy: str, metric: str, field: str = "mean") -> float:
+    """Return one number of a plain summary, NaN where it is null or was not computed."""
+    value = summary["policies"][policy].get(metric, {}).get(field)
+    return float("nan") if value is None else float(value)
