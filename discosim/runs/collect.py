@@ -16,7 +16,7 @@ from discosim.runs.checks import check_columns, check_complete, check_records
 from discosim.world.meter import Meter
 
 Columns = dict[str, NDArray[Any]]
-BATCH = 1000
+BATCH = 200  # a few hundred kB of tokens: the arrays stay in the processor's cache
 
 
 @dataclass

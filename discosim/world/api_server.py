@@ -8,7 +8,6 @@ output tokens until a cancel has arrived.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,49 +95,45 @@ class ApiServerModel:
 class ServerStream(Stream):
     """A stream from the service; its timeline is known when it is asked for, and computed when somebody looks."""
 
-    __slots__ = ("_accepted_s", "_gaps", "_link", "_request_id", "_start_s", "_stop_s", "_tpot_s", "_user_id")
+    __slots__ = ("_accepted_s", "_request_id", "_server", "_start_s", "_stop_s", "_tpot_s", "_user_id")
 
     endpoint = "server"
 
     def __init__(
         self,
-        env: simpy.Environment,
+        server: ApiServer,
         prompt_tok: int,
         first_token: int,
         n_tok: int,
-        *,
-        link: Link,
+        request_id: int,
         user_id: int,
         accepted_s: float,
         start_s: float,
         tpot_s: float,
-        request_id: int,
-        gaps: Callable[[int, int], Floats],
     ) -> None:
-        super().__init__(env, prompt_tok, first_token, n_tok)
-        self._link = link
+        super().__init__(server.env, prompt_tok, first_token, n_tok)
+        self._server = server
+        self._request_id = request_id
         self._user_id = user_id
         self._accepted_s = accepted_s
         self._start_s = start_s
         self._tpot_s = tpot_s
-        self._request_id = request_id
-        self._gaps = gaps
         self._stop_s = math.inf
 
     def _make_generated(self) -> Floats:
-        times_s = self._gaps(self._request_id, self.n_tok) * self._tpot_s
+        times_s = self._server.gaps(self._request_id, self.n_tok) * self._tpot_s
         times_s += self._start_s
         return times_s
 
     def _make_arrivals(self, generated_s: Floats) -> Floats:
-        return self._link.deliver(generated_s, self._user_id)
+        return self._server.link.deliver(generated_s, self._user_id)
 
     def announce(self) -> None:
         """Promise the first arrival, computing the whole timeline only where packets hold several tokens."""
-        if self._link.model.tokens_per_packet > 1:
+        if self._server.link.model.tokens_per_packet > 1:
             self.promise(float(self.arrival_s[0]))
         else:
-            self.promise(self._start_s + self._link.down_s(self._start_s, self._user_id))
+            self.promise(self._start_s + self._server.link.down_s(self._start_s, self._user_id))
 
     def stop(self, *, finish_prefill: bool = False) -> None:  # noqa: ARG002 - a bought prefill is paid either way
         """Send a cancel; the service obeys when it has travelled up."""
@@ -146,21 +141,17 @@ class ServerStream(Stream):
             return
         self.is_stopped = True
         now = self.env.now
-        self._stop_s = max(now + self._link.up_s(now, self._user_id), self._accepted_s)
+        self._stop_s = max(now + self._server.link.up_s(now, self._user_id), self._accepted_s)
 
-    def n_generated(self) -> int:
-        """Count tokens generated until the cancel arrives."""
+    def bill(self) -> tuple[float, int]:
+        """Return billed prompt tokens (all, unless refused) and tokens generated until the cancel arrives."""
         if self.failure:
-            return 0
-        if self._stop_s == math.inf:
-            return self.n_tok
+            return 0.0, 0
+        if not self.is_stopped:
+            return float(self.prompt_tok), self.n_tok
         if self._stop_s < self._start_s:
-            return 0
-        return int(np.searchsorted(self.generated_s, self._stop_s, side="right"))
-
-    def prefilled_tok(self) -> float:
-        """Return the billed prompt tokens: all of them unless the service refused the request."""
-        return 0.0 if self.failure else float(self.prompt_tok)
+            return float(self.prompt_tok), 0
+        return float(self.prompt_tok), int(self.generated_s.searchsorted(self._stop_s, side="right"))
 
 
 class ApiServer:
@@ -169,7 +160,7 @@ class ApiServer:
     def __init__(self, env: simpy.Environment, model: ApiServerModel, link: Link, luck: Luck) -> None:
         self.env = env
         self.model = model
-        self._link = link
+        self.link = link
         self._luck = luck
         self._attempts: list[tuple[list[float], list[float], list[float] | None]] = []
         self._tape = luck.shared("server.jitter", self._jitter_tape)
@@ -202,24 +193,14 @@ class ApiServer:
         self, request_id: int, user_id: int, attempt: int, prompt_tok: int, first_token: int, n_tok: int
     ) -> ServerStream:
         """Send a request up; ``attempt`` counts the requests made to the service for this answer, from 0."""
-        model, link, now = self.model, self._link, self.env.now
+        model, link, now = self.model, self.link, self.env.now
         ttft_s, tpot_s, fails = self._attempt(attempt)
         accepted_s = now + link.up_s(now, user_id) + link.bulk_s(prompt_tok * BYTES_PER_PROMPT_TOK)
         above = prompt_tok - model.ttft_reference_prompt_tok
         extra_s = model.ttft_s_per_prompt_tok * above if above > 0 else 0.0
-        stream = ServerStream(
-            self.env,
-            prompt_tok,
-            first_token,
-            n_tok,
-            link=link,
-            user_id=user_id,
-            accepted_s=accepted_s,
-            start_s=accepted_s + ttft_s[request_id] + extra_s,
-            tpot_s=tpot_s[request_id],
-            request_id=request_id,
-            gaps=self._gaps,
-        )
+        start_s = accepted_s + ttft_s[request_id] + extra_s
+        tpot = tpot_s[request_id]
+        stream = ServerStream(self, prompt_tok, first_token, n_tok, request_id, user_id, accepted_s, start_s, tpot)
         if (model.outages and self._refuses(accepted_s)) or (
             fails is not None and fails[request_id] < model.failure_share
         ):
@@ -232,7 +213,7 @@ class ApiServer:
     def _refuses(self, at_s: float) -> bool:
         return any(outage.start_s <= at_s < outage.end_s for outage in self.model.outages)
 
-    def _gaps(self, request_id: int, n_tok: int) -> Floats:
+    def gaps(self, request_id: int, n_tok: int) -> Floats:
         """Return the times of the tokens of one answer after its first, in units of its TPOT."""
         tape = self._tape
         if tape is None:
@@ -251,7 +232,7 @@ class ApiServer:
 
         For clairvoyant policies and tests only; exact while every token travels in its own packet.
         """
-        model, link = self.model, self._link
+        model, link = self.model, self.link
         upload_s = np.array([link.bulk_s(n * BYTES_PER_PROMPT_TOK) for n in prompt_tok.tolist()])
         accepted_s = sent_s + link.up_array_s(sent_s, user_id) + upload_s
         start_s: Floats = accepted_s + self._luck.series("server.ttft.0", model.ttft) + model.extra_ttft_s(prompt_tok)

@@ -73,7 +73,7 @@ class DeviceProfile:
 class DeviceStream(Stream):
     """A stream from a device; its timeline is promised when the device turns to it."""
 
-    __slots__ = ("_begin_s", "_is_prefill_only", "_prefill_end_s", "_room_s", "_stop_s", "device")
+    __slots__ = ("_begin_s", "_is_prefill_only", "_prefill_end_s", "_prefill_s", "_room_s", "_stop_s", "device")
 
     endpoint = "device"
 
@@ -81,6 +81,7 @@ class DeviceStream(Stream):
         super().__init__(device.env, prompt_tok, first_token, n_tok)
         self.device = device
         self._begin_s = math.inf
+        self._prefill_s = math.inf
         self._prefill_end_s = math.inf
         self._stop_s = math.inf
         self._room_s = math.inf
@@ -90,9 +91,8 @@ class DeviceStream(Stream):
         """Start the work now, with ``room_s`` seconds of full speed before throttling; return when it would end."""
         self._begin_s = now_s = self.env.now
         self._room_s = room_s
-        profile = self.device.profile
-        prefill_s = profile.prefill_s(self.prompt_tok)
-        self._prefill_end_s = now_s + self._elapsed_s(prefill_s)
+        self._prefill_s = self.device.profile.prefill_s(self.prompt_tok)
+        self._prefill_end_s = now_s + self._elapsed_s(self._prefill_s)
         if self._is_prefill_only:
             self._stop_s = self._prefill_end_s
             return self._prefill_end_s
@@ -108,7 +108,7 @@ class DeviceStream(Stream):
     def _make_generated(self) -> Floats:
         profile = self.device.profile
         work_s: Floats = np.arange(self.n_tok, dtype=np.float64) * (1.0 / profile.decode_tok_per_s)
-        work_s += profile.prefill_s(self.prompt_tok)
+        work_s += self._prefill_s
         if profile.throttle is not None:
             hot_s = self._room_s + (work_s - self._room_s) / profile.throttle.sustained
             np.maximum(work_s, hot_s, out=work_s)
@@ -117,8 +117,7 @@ class DeviceStream(Stream):
 
     def last_arrival_s(self) -> float:
         """Return when the last token is generated, without making the whole timeline."""
-        profile = self.device.profile
-        work_s = (self.n_tok - 1) * (1.0 / profile.decode_tok_per_s) + profile.prefill_s(self.prompt_tok)
+        work_s = (self.n_tok - 1) * (1.0 / self.device.profile.decode_tok_per_s) + self._prefill_s
         return self._elapsed_s(work_s) + self._begin_s
 
     def stop(self, *, finish_prefill: bool = False) -> None:
@@ -131,39 +130,36 @@ class DeviceStream(Stream):
             self._is_prefill_only = True
             if self._begin_s < math.inf:
                 self._stop_s = self._prefill_end_s
-                self.device.release_at(self._prefill_end_s, self)
+                self.device.release(self, self._prefill_end_s)
             return
         self._stop_s = now_s
-        self.device.release(self)
+        self.device.release(self, now_s)
 
-    def n_generated(self) -> int:
-        """Count tokens up to the stop; a finished prefill has yielded its first token."""
+    def bill(self) -> tuple[float, int]:
+        """Return prompt tokens worked on and tokens generated up to the stop.
+
+        Time inside a prefill is shared out evenly over its tokens; a finished prefill has yielded its first token.
+        """
         if self.failure:
-            return 0
+            return 0.0, 0
+        if not self.is_stopped:
+            return float(self.prompt_tok), self.n_tok
         if self._is_prefill_only:
-            return 1
-        if self._stop_s == math.inf:
-            return self.n_tok
-        if self._stop_s < self._prefill_end_s:
-            return 0
-        return int(self.generated_s.searchsorted(self._stop_s, side="right"))
-
-    def prefilled_tok(self) -> float:
-        """Count prompt tokens worked on until the stop; time inside the prefill is shared out evenly."""
-        if self.failure:
-            return 0.0
-        if self._is_prefill_only or self._stop_s == math.inf or self._stop_s >= self._prefill_end_s:
-            return float(self.prompt_tok)
+            return float(self.prompt_tok), 1
         if self._begin_s == math.inf:
-            return 0.0
-        return self.prompt_tok * (self._stop_s - self._begin_s) / (self._prefill_end_s - self._begin_s)
+            return 0.0, 0
+        if self._stop_s < self._prefill_end_s:
+            done = (self._stop_s - self._begin_s) / (self._prefill_end_s - self._begin_s)
+            return self.prompt_tok * done, 0
+        return float(self.prompt_tok), int(self.generated_s.searchsorted(self._stop_s, side="right"))
 
 
 class Device:
     """Serves streams one after the other.
 
     A small state machine on SimPy events rather than a process of its own: a process would cost two more events a
-    request, and the device is on every request's path.
+    request, and the device is on every request's path. For the same reason the end of a stream is an event only
+    while another one waits for it.
 
     The heat of a throttled device is the busy time it has not yet cooled off; above the onset all work is slowed.
     """
@@ -172,10 +168,16 @@ class Device:
         self.env = env
         self.profile = profile
         self._current: DeviceStream | None = None
+        self._begun_s = 0.0
+        self._end_s = -math.inf
         self._waiting: deque[DeviceStream] = deque()
         self._heat_s = 0.0
         self._idle_since_s = 0.0
-        self._begun_s = 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a stream is being served or queued."""
+        return self.env.now < self._end_s or bool(self._waiting)
 
     def start(self, prompt_tok: int, first_token: int, n_tok: int) -> DeviceStream:
         """Take a stream on, or queue it; it fails at once where its prompt does not fit the context."""
@@ -183,42 +185,47 @@ class Device:
         limit = self.profile.max_context_tok
         if limit is not None and prompt_tok > limit:
             stream.promise_failure(self.env.now, "prompt longer than the device's context")
-        elif self._current is None:
-            self._begin(stream)
-        else:
+        elif self.is_busy:
             self._waiting.append(stream)
+            if len(self._waiting) == 1:
+                self._turn_at(self._end_s)
+        else:
+            self._close()
+            self._begin(stream)
         return stream
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a stream is being served or queued."""
-        return self._current is not None
-
-    def release_at(self, at_s: float, stream: DeviceStream) -> None:
-        """Turn to the next stream at ``at_s`` unless ``stream`` was released before."""
-        end = Timeout(self.env, max(0.0, at_s - self.env.now), stream)
-        end.callbacks.append(self._end)
-
-    def release(self, stream: DeviceStream) -> None:
-        """Turn away from a stream, queued or current, and take on the next."""
+    def release(self, stream: DeviceStream, at_s: float) -> None:
+        """Turn away from a stopped stream, queued or current, at ``at_s`` (now or later)."""
         if stream is not self._current:
             if stream in self._waiting:
                 self._waiting.remove(stream)
-            return
-        self._heat_s += self.env.now - self._begun_s
-        self._idle_since_s = self.env.now
-        self._current = None
-        if self._waiting:
+        elif at_s < self._end_s:
+            self._end_s = at_s
+            if self._waiting:
+                self._turn_at(at_s)
+
+    def _turn_at(self, at_s: float) -> None:
+        turn = Timeout(self.env, max(0.0, at_s - self.env.now))
+        turn.callbacks.append(self._turn)
+
+    def _turn(self, _: Event) -> None:
+        """Take the next stream on, unless the current one was told in the meantime to end earlier or has ended."""
+        if self._waiting and self.env.now >= self._end_s:
+            self._close()
             self._begin(self._waiting.popleft())
 
-    def _end(self, event: Event) -> None:
-        stream: Any = event.value
-        self.release(stream)
+    def _close(self) -> None:
+        if self._current is not None:
+            self._heat_s += self._end_s - self._begun_s
+            self._idle_since_s = self._end_s
+            self._current = None
 
     def _begin(self, stream: DeviceStream) -> None:
         self._current = stream
         self._begun_s = self.env.now
-        self.release_at(stream.begin(self._room_s()), stream)
+        self._end_s = stream.begin(self._room_s())
+        if self._waiting:
+            self._turn_at(self._end_s)
 
     def _room_s(self) -> float:
         """Return how long the next stream runs at full speed before the device throttles."""

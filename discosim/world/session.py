@@ -239,14 +239,16 @@ class Session:
         is_device = is_server = False
         n_dispatch = self._kept or len(self._streams)
         for i, stream in enumerate(self._streams):
+            prefilled, generated = stream.bill()
+            is_dispatch = i < n_dispatch and not stream.failure
             if stream.endpoint == "device":
-                device_prefill += stream.prefilled_tok()
-                device_decode += stream.n_generated()
-                is_device |= i < n_dispatch and not stream.failure
+                device_prefill += prefilled
+                device_decode += generated
+                is_device |= is_dispatch
             else:
-                server_prompt += stream.prefilled_tok()
-                server_output += stream.n_generated()
-                is_server |= i < n_dispatch and not stream.failure
+                server_prompt += prefilled
+                server_output += generated
+                is_server |= is_dispatch
         meter, profile = self._world.meter, self.profile
         usd = meter.server_usd(server_prompt, server_output)
         energy_j = device_prefill * profile.prefill_j_per_tok + device_decode * profile.decode_j_per_tok

@@ -131,12 +131,8 @@ class Stream:
         """Tell the endpoint to stop; it obeys when the message has arrived."""
         raise NotImplementedError
 
-    def n_generated(self) -> int:
-        """Return how many tokens the endpoint generates, given every stop so far."""
-        raise NotImplementedError
-
-    def prefilled_tok(self) -> float:
-        """Return how many prompt tokens the endpoint processes (or bills), given every stop so far."""
+    def bill(self) -> tuple[float, int]:
+        """Return prompt tokens processed and tokens generated, given every stop so far."""
         raise NotImplementedError
 
 
