@@ -1,0 +1,88 @@
+"""What the benchmarks measure: the cost of one simulated request, in bare SimPy timeouts."""
+
+from __future__ import annotations
+
+import gc
+import resource
+import time
+from dataclasses import dataclass
+
+import simpy
+
+from discosim import load_scenario
+from discosim.config import build_policy
+from discosim.core.rng import RandomStreams
+from discosim.runs.build import build
+from discosim.runs.collect import Collector
+from discosim.world.luck import Luck
+from discosim.world.world import World
+
+SCENARIO = {
+    "name": "benchmark",
+    "seed": 1,
+    "replications": 1,
+    "workload": {
+        "kind": "generate",
+        "n_requests": 100_000,
+        "n_users": 20_000,
+        "arrivals": {"kind": "digest", "digest": "azure-conv"},
+        "lengths": {"kind": "digest", "digest": "azure-conv"},
+    },
+    "devices": [{"profile": "snapdragon-8-elite-llama-3.2-3b", "context": "extrapolate"}],
+    "server": {
+        "kind": "replay",
+        "digest": "openrouter-deepseek-v3.2",
+        "tbt_jitter_p99_over_p50": 1.5,
+        "prices": {"prompt_usd_per_mtok": 0.15, "output_usd_per_mtok": 0.60},
+    },
+    "link": {"kind": "digest", "digest": "starlink-seattle"},
+    "cost": {"exchange_rate_usd_per_j": 1e-7},
+    "policies": [{"kind": "disco", "constraint": "device", "budget": 0.5, "migration": True}],
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of one run: requests, seconds in the world, seconds with metrics, and peak memory of the process."""
+
+    n_requests: int
+    world_s: float
+    total_s: float
+    peak_mib: float
+
+
+def bare_timeout_s(n: int = 400_000, n_processes: int = 1) -> float:
+    """Return the time of one timeout of a SimPy process that does nothing else, in s."""
+    env = simpy.Environment()
+
+    def idle() -> object:
+        for _ in range(n // n_processes):
+            yield env.timeout(1.0)
+
+    for _ in range(n_processes):
+        env.process(idle())
+    start = time.perf_counter()
+    env.run()
+    return (time.perf_counter() - start) / n
+
+
+def run_disco(n_requests: int) -> Cost:
+    """Simulate DiSCo-D with migration and compute all metrics; drawing the inputs is part of the total."""
+    scenario = load_scenario(SCENARIO, overrides=[f"workload.n_requests={n_requests}"])
+    blueprint = build(scenario)
+    gc.collect()
+    gc.set_threshold(100_000, 50, 100)
+    start = time.perf_counter()
+    requests = blueprint.requests(0)
+    luck = Luck(RandomStreams(scenario.seed, 0), len(requests))
+    policy = build_policy(scenario.policies[0])
+    policy.prepare(blueprint.view)
+    collector = Collector("disco", blueprint.model.meter, scenario.reader.pacer, range(0))
+    world = World(blueprint.model, requests, luck)
+    begun = time.perf_counter()
+    world.run(policy, collector)
+    world_s = time.perf_counter() - begun
+    collector.columns(len(requests))
+    total_s = time.perf_counter() - start
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Cost(n_requests, world_s, total_s, peak_mib)

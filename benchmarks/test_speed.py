@@ -1,0 +1,62 @@
+"""Speed and memory, as ratios measured in one process: `pytest benchmarks -s`.
+
+The yardstick is a bare SimPy timeout. It is taken twice: with a single process, the cheapest SimPy can be, and with
+1,000 processes, the heap depth of a busy world. Nothing is asserted about seconds; only work is checked.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from measure import bare_timeout_s, run_disco
+
+
+def test_bare_timeout(benchmark):
+    """One timeout of a single idle process."""
+    benchmark.extra_info["seconds_per_timeout"] = benchmark.pedantic(bare_timeout_s, rounds=3)
+
+
+def test_disco_cost_in_timeouts(benchmark, capsys):
+    """DiSCo-D with migration on 100,000 Azure-conversation requests, all metrics computed."""
+    before = bare_timeout_s(), bare_timeout_s(n_processes=1000)
+    cost = benchmark.pedantic(run_disco, args=(100_000,), rounds=1)
+    after = bare_timeout_s(), bare_timeout_s(n_processes=1000)
+    alone_s, crowd_s = min(before[0], after[0]), min(before[1], after[1])
+    request_s = cost.total_s / cost.n_requests
+    with capsys.disabled():
+        print(
+            f"\n{1 / request_s:,.0f} requests/s; one request costs {request_s / crowd_s:.0f} bare timeouts "
+            f"among 1,000 processes, {request_s / alone_s:.0f} of a single process"
+        )
+    assert cost.n_requests == 100_000
+
+
+def _child(n: int) -> tuple[float, float]:
+    """Run one size in a fresh process, so that its peak memory is its own; return seconds and MiB."""
+    code = f"from measure import run_disco; c = run_disco({n}); print(c.total_s, c.peak_mib)"
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=here, env={**os.environ}, capture_output=True, text=True, check=True
+    )
+    seconds, mib = done.stdout.split()
+    return float(seconds), float(mib)
+
+
+@pytest.mark.long
+def test_growth_and_memory(capsys):
+    """Time from 10k to 1M requests on a log-log scale, and the memory of a million."""
+    sizes = [10_000, 100_000, 1_000_000]
+    measured = [_child(n) for n in sizes]
+    slope = math.log(measured[-1][0] / measured[0][0]) / math.log(sizes[-1] / sizes[0])
+    with capsys.disabled():
+        for n, (seconds, mib) in zip(sizes, measured, strict=True):
+            print(
+                f"\n{n:>9,} requests: {seconds:7.2f} s, {seconds / n * 1e6:6.1f} us each, peak {mib:,.0f} MiB", end=""
+            )
+        print(f"\nlog-log slope {slope:.3f} (limit 1.1), memory of a million {measured[-1][1]:,.0f} MiB (limit 1,536)")
+    assert measured[-1][1] < 1536
