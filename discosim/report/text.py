@@ -134,6 +134,7 @@ def counts_text(summary: PlainSummary) -> str:
     each = number(summary, first, "n_requests")
     if math.isnan(each):
         return ""
+    total_failed = sum(number(summary, policy, "n_failed") for policy in summary["policies"])
     lines = [f"requests   {n} x {each:,.0f} per policy" if n > 1 else f"requests   {each:,.0f} per policy"]
     for metric, word in (("n_failed", "failed"), ("n_rejected", "rejected")):
         totals = {policy: n * number(summary, policy, metric) for policy in summary["policies"]}
@@ -142,6 +143,8 @@ def counts_text(summary: PlainSummary) -> str:
         else:
             some = ", ".join(f"{policy} {_count(total, n * each)}" for policy, total in totals.items() if total)
             lines += _wrapped(f"  {word}", some)
+    if total_failed > 0.0:
+        lines += _wrapped("", "TTFT and TBT are of finished requests; QoE counts a failed one as 0")
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from discosim.report.tables import need_columns, policy_names
 
 COLUMNS = ("policy", "replication", "ttft_s", "status")
 TITLE = "Time to first token at the client"
-N_POINTS = 600
+N_POINTS = 400
 LOG_FROM_RATIO = 100.0
 
 Floats = NDArray[np.float64]
@@ -127,9 +127,10 @@ def _draw_policy(body: Axes, tail: Axes, rows: pd.DataFrame, policy: str, i: int
     low, high = rows["share_low"].to_numpy(), rows["share_high"].to_numpy()
     failed = float(rows["failed_share"].iloc[0])
     label = f"{policy} ({failed:.2%} failed)" if failed else policy
-    # a curve rises from 0 at its own first point, also where all its requests wait equally long
-    body.plot(np.append(x[0], x), np.append(0.0, share), label=label, **look(i))
-    tail.plot(x, 1.0 - share, **look(i))
+    # the curves begin at 0 and at 1, also where all requests wait equally long
+    from_start = np.append(x[0], x)
+    body.plot(from_start, np.append(0.0, share), label=label, **look(i))
+    tail.plot(from_start, np.append(1.0, 1.0 - share), **look(i))
     if not np.isnan(low).all():
         body.fill_between(x, low, high, color=look(i)["color"], alpha=0.18, linewidth=0)
         tail.fill_between(x, 1.0 - high, 1.0 - low, color=look(i)["color"], alpha=0.18, linewidth=0)

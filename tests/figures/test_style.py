@@ -1,0 +1,47 @@
+"""The style: the same bytes every time, nobody's settings changed, readable without colour."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import pytest
+from sample_run import request_rows
+
+from discosim.report.figures.ttft_cdf import ttft_cdf
+from discosim.report.style import look, marker, save
+
+
+@pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
+def test_saving_twice_gives_the_same_bytes(tmp_path, suffix):
+    requests = request_rows()
+    first, second = (
+        save(ttft_cdf(requests), tmp_path / name, formats=(suffix,))[0].read_bytes() for name in ("a.b", "c")
+    )
+    assert (tmp_path / f"a.b.{suffix}").is_file()
+    assert first == second
+    assert b"CreationDate" not in first
+    assert b"Software" not in first
+
+
+def test_the_users_settings_neither_matter_nor_change(tmp_path):
+    requests = request_rows()
+    plain = save(ttft_cdf(requests), tmp_path / "plain")[0].read_bytes()
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "savefig.dpi": 10}):
+        before = dict(mpl.rcParams)
+        loud = save(ttft_cdf(requests), tmp_path / "loud")[0].read_bytes()
+        assert dict(mpl.rcParams) == before
+    assert loud == plain
+
+
+def test_no_pyplot_state_is_touched():
+    import subprocess
+    import sys
+
+    code = "import sys, discosim.report.figures; assert 'matplotlib.pyplot' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_policies_differ_in_colour_and_without_it():
+    looks = [look(i) for i in range(35)]
+    assert len({(str(x["color"]), str(x["linestyle"])) for x in looks}) == 35
+    assert len({str(look(i)["linestyle"]) for i in range(5)}) == 5
+    assert len({marker(i) for i in range(7)}) == 7
