@@ -19,6 +19,15 @@ Columns = dict[str, NDArray[Any]]
 BATCH = 200  # a few hundred kB of tokens: the arrays stay in the processor's cache
 
 
+def join_columns(parts: list[Columns], order: NDArray[np.int64] | None = None) -> Columns:
+    """Join columns and sort their rows; the parts are emptied on the way, so that nothing is held twice."""
+    joined: Columns = {}
+    for name in list(parts[0]):
+        values = np.concatenate([part.pop(name) for part in parts])
+        joined[name] = values if order is None else values[order]
+    return joined
+
+
 @dataclass
 class Collector:
     """Takes the records of one policy in one replication and turns them into columns.
@@ -63,10 +72,10 @@ class Collector:
     def columns(self, n_requests: int) -> Columns:
         """Return all columns in request order, and check that no request is missing."""
         self._flush()
-        joined = {name: np.concatenate([part[name] for part in self._parts]) for name in self._parts[0]}
-        check_complete(joined["request_id"], n_requests, self.policy)
-        order = np.argsort(joined["request_id"], kind="stable")
-        return {name: values[order] for name, values in joined.items()}
+        request_ids = np.concatenate([part["request_id"] for part in self._parts])
+        check_complete(request_ids, n_requests, self.policy)
+        order = np.argsort(request_ids, kind="stable")
+        return join_columns(self._parts, order)
 
     def tokens(self) -> Columns:
         """Return the token rows kept, in request order.

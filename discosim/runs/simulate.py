@@ -7,7 +7,6 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from discosim.metrics.summary import SummaryTable, summarise
 from discosim.policies.base import Policy
 from discosim.policies.view import View
 from discosim.runs.build import Blueprint, build
-from discosim.runs.collect import Collector, Columns
+from discosim.runs.collect import Collector, Columns, join_columns
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
 from discosim.runs.provenance import input_notes
 from discosim.runs.result import RunResult
@@ -94,11 +93,12 @@ def simulate(
                     token_sink(entrant.name, replication, collector.tokens())
                 if tick is not None:
                     tick()
+    example_columns = choose_examples(examples, {name: parts[name, 0] for name in examples})
     return RunResult(
         scenario=scenario,
         columns=_stacked(parts),
         summary=SummaryTable.of(summaries, scenario.baseline or entrants[0].name),
-        example_columns=choose_examples(examples, {name: parts[name, 0] for name in examples}),
+        example_columns=example_columns,
         notes=input_notes(scenario, blueprint.notes, workload_notes),
     )
 
@@ -124,16 +124,17 @@ def _prepared(policy: Policy, view: View, world: World) -> Policy:
 
 
 def _stacked(parts: Mapping[tuple[str, int], Columns]) -> Columns:
-    """Join the worlds' columns, by policy name and replication, so that the order of policies changes no byte."""
+    """Join the worlds' columns, by policy name and replication, so that the order of policies changes no byte.
+
+    The parts are emptied on the way.
+    """
     keys = sorted(parts)
     sizes = [parts[key]["request_id"].size for key in keys]
-    stacked: dict[str, Any] = {
+    return {
         "policy": np.repeat(np.array([name for name, _ in keys], dtype=object), sizes),
         "replication": np.repeat(np.array([replication for _, replication in keys], dtype=np.int64), sizes),
+        **join_columns([parts[key] for key in keys]),
     }
-    for name in parts[keys[0]]:
-        stacked[name] = np.concatenate([parts[key][name] for key in keys])
-    return stacked
 
 
 @contextmanager
