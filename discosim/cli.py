@@ -109,6 +109,7 @@ def _run(options: argparse.Namespace) -> None:
 
     scenario = load_scenario(options.config, overrides=options.overrides, seed=options.seed)
 
+    from discosim.report.figures import draw_all
     from discosim.report.text import render
     from discosim.runs import execute_to_folder
 
@@ -120,6 +121,8 @@ def _run(options: argparse.Namespace) -> None:
         progress=sys.stderr.isatty(),
         command=options.command,
     )
+    assert result.folder is not None
+    draw_all(result.folder)
     print(render(result))
 
 
