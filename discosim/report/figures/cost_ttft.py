@@ -73,6 +73,7 @@ def draw_cost_ttft(table: pd.DataFrame) -> Figure:
         for axes, (wait, name) in zip(both, WAITS.items(), strict=True):
             _draw_points(axes, known, places, wait)
             axes.set_title(f"Cost against {name}")
+            axes.set_title("↙ better", loc="right", color=MUTED, fontstyle="italic")
             axes.set_xlabel("unified cost per 1,000 requests [USD]")
             axes.set_ylabel(f"{name} [s]")
         figure.suptitle(_title(table, len(known)))
@@ -129,19 +130,6 @@ def _limit(axes: Axes, which: str, values: Floats) -> None:
 
 
 def _name_points(axes: Axes, known: pd.DataFrame, places: Ints, wait: str) -> None:
-    better = axes.annotate(
-        "better",
-        (0.02, 0.02),
-        xycoords="axes fraction",
-        xytext=(22, 16),
-        textcoords="offset points",
-        fontsize=7,
-        color=MUTED,
-        style="italic",
-        arrowprops={"arrowstyle": "->", "color": MUTED, "linewidth": 0.8},
-    )
-    left, bottom = axes.transAxes.transform((0.0, 0.0))
-    corner = better.get_window_extent()
     points = known[["unified_cost_usd_per_1k", wait]].to_numpy()
     reach = known[["unified_cost_usd_per_1k_half_width", f"{wait}_half_width"]].fillna(0.0).to_numpy()
     bars = [Bbox(axes.transData.transform([p - r, p + r])) for p, r in zip(points, reach, strict=True)]
@@ -154,7 +142,7 @@ def _name_points(axes: Axes, known: pd.DataFrame, places: Ints, wait: str) -> No
         points=[(float(x), float(y)) for x, y in points],
         names=names,
         colours=[_colour(i) for i in places],
-        keep_clear=[Bbox.from_extents(left, bottom, corner.x1, corner.y1), *bars],
+        keep_clear=bars,
     )
 
 

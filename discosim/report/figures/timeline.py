@@ -181,7 +181,7 @@ def draw_timeline(table: pd.DataFrame) -> Figure:
                 main.set_xlabel("time since the request [s]")
         figure.suptitle(title)
         if is_full:
-            figure.legend(handles=_legend(), loc="outside lower center", ncols=4)
+            figure.legend(handles=_legend(), loc="outside lower center", ncols=4, handlelength=1.6, columnspacing=1.2)
         else:
             spare = figure.add_subplot(grid[-2:, -1])
             spare.set_axis_off()
@@ -253,13 +253,22 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame, end_s: float) -> None:
         axes.text(0.5, 0.5, "no answer", transform=axes.transAxes, ha="center", va="center", color=MUTED)
         return
     index, delivered = rows["token_index"].to_numpy(), rows["delivered_s"].to_numpy()
-    axes.fill_betweenx(index, delivered, rows["displayed_s"].to_numpy(), color=PALE, linewidth=0)
+    displayed = rows["displayed_s"].to_numpy()
+    moments = np.sort(np.concatenate([delivered, displayed]))
+    on_screen, arrived = (np.searchsorted(np.sort(times), moments, side="right") for times in (displayed, delivered))
+    axes.fill_between(moments, on_screen, arrived, step="post", color=PALE, linewidth=0)
     axes.plot(rows["ideal_s"], index, color=MUTED, linestyle=(0, (4, 2)), linewidth=0.9)
     for part in _segments(rows):
         at = slice(int(part.index[0] - rows.index[0]), int(part.index[-1] - rows.index[0]) + 1)
-        axes.plot(delivered[at], index[at], color=ENDPOINT_COLOURS[str(part["endpoint"].iloc[0])], linewidth=2.2)
-    axes.plot(rows["displayed_s"], index, color="black", linewidth=0.9)
-    read_s = rows["displayed_s"].iloc[-1]
+        axes.plot(
+            delivered[at],
+            index[at],
+            color=ENDPOINT_COLOURS[str(part["endpoint"].iloc[0])],
+            linewidth=2.2,
+            drawstyle="steps-post",
+        )
+    axes.plot(displayed, index, color="black", linewidth=0.9, drawstyle="steps-post")
+    read_s = float(displayed[-1])
     if read_s > 1.02 * end_s:
         axes.text(
             0.99, 0.03, f"reading ends at {read_s:.1f} s", transform=axes.transAxes, ha="right", fontsize=6, color=MUTED
