@@ -1,0 +1,1 @@
+"""A server seen from inside: continuous batching, KV memory and schedulers, advanced in leaps."""

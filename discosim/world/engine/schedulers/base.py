@@ -1,0 +1,147 @@
+"""What a scheduler sees and what it decides.
+
+The engine asks the scheduler of a replica at iteration boundaries: `schedule(replica)`. The scheduler looks at the
+replica, moves jobs with the replica's four verbs, and returns `Orders` for the iteration that begins now.
+
+What it sees (`Replica`, read only)
+    now_s, iteration               time of the boundary in s; iterations begun so far on this replica
+    waiting                        deque of jobs in queue order (arrival; recomputed jobs stand in front)
+    prefilling, decoding, swapped  dicts job -> None in order of admission, resp. of swapping out
+    n_resident                     len(prefilling) + len(decoding): jobs that hold KV memory
+    memory                         free_blocks, total_blocks, watermark_blocks, block_tok, blocks_of(tok)
+    host_free_blocks               room in host memory for swapped jobs
+    max_batch                      most jobs that may be resident
+    cost                           the cost model: prefill_s, mixed_s, decode_line(n) -> (fixed_s, s_per_context_tok)
+    context_tok                    KV tokens of the decode batch in its next iteration
+    decode_shortfall()             blocks missing for one more decode iteration of the whole batch (<= 0: it fits)
+    swap_s(n_blocks)               time to move blocks between GPU and host, one way
+    live()                         all live jobs as arrays, see `LiveArrays`; O(live jobs), vectorised;
+                                   for schedulers that declare `needs_live = True`
+
+What it may do
+    admit(job)      WAITING -> PREFILLING (or DECODING where its KV has arrived already); takes its blocks
+    fits(job)       whether admit(job) or resume(job) is possible now (batch, blocks above the watermark)
+    preempt(job)    PREFILLING or DECODING -> WAITING (recompute, to the front of the queue) or SWAPPED, as the
+                    replica is set up; a swap that finds host memory full becomes a recomputation
+    resume(job)     SWAPPED -> DECODING; swap traffic stalls the iteration that begins now
+
+What it must not do: read `job.answer_tok`, leave `decode_shortfall() > 0` while ordering a decode, or keep state that
+depends on being asked at every iteration: see `Orders.ask_after`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from discosim.world.engine.job import Job
+    from discosim.world.engine.replica import Replica
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+NEVER = 1 << 60
+"""As `ask_after`: only when something happens."""
+
+
+@dataclass(slots=True)
+class Orders:
+    """What the next iteration does, and when the scheduler has to be asked again.
+
+    Parameters
+    ----------
+    prefill : sequence of (Job, int)
+        Jobs in PREFILLING and how many of their tokens to process in this iteration, >= 1 each and at most
+        ``job.prefill_left_tok``. A job whose last prefill token is processed makes a token at the end of the iteration.
+    decode : bool
+        Whether all jobs in DECODING make a token in this iteration.
+    ask_after : int
+        Ask again after at most this many iterations, >= 1, even if nothing happens. The engine may leap over the
+        iterations before.
+    ask_on_arrival : bool
+        Whether a job that enters the queue makes it ask at the next boundary. False where nothing could change.
+
+    Notes
+    -----
+    The engine always asks again: after an iteration with prefill; when a job finishes, is cancelled or leaves; when
+    the next decode iteration of the whole batch would not fit into memory; when a stall was ordered. In between, a
+    scheduler that is asked at *every* boundary must give the same orders as one that is asked only when it said it
+    has to be: this is what makes leaps exact, and a test drives both.
+    """
+
+    prefill: Sequence[tuple[Job, int]] = ()
+    decode: bool = True
+    ask_after: int = NEVER
+    ask_on_arrival: bool = True
+
+
+@dataclass(slots=True)
+class LiveArrays:
+    """All live jobs of a replica as arrays of one length n, in order of ``job_id``.
+
+    Parameters
+    ----------
+    jobs : list of Job, length n
+        The jobs themselves, for the verbs.
+    state : array of int, shape (n,)
+        `State` of each.
+    prompt_tok, generated_tok : array of int, shape (n,)
+        Prompt tokens, and answer tokens made so far. Context = prompt + generated.
+    blocks : array of int, shape (n,)
+        KV blocks held on the GPU (0 for waiting and swapped jobs).
+    run_blocks : array of int, shape (n,)
+        KV blocks it needs (or holds) to make its next token: ceil((prompt + generated) / block_tok).
+    arrival_s, reader_tok_per_s, ttft_target_s : array of float, shape (n,)
+        Arrival at the engine, reading rate, TTFT target.
+    first_token_s : array of float, shape (n,)
+        When its first token was made; ``inf`` before.
+    clock_s : array of float, shape (n,)
+        When the reader consumes its newest token: c_i = max(made_i, c_(i-1) + 1 / rate); ``-inf`` before the first.
+    delay_s : array of float, shape (n,)
+        Sum over its tokens of max(0, c_i - T_i), T_i = arrival + target + (i - 1) / rate: Andes' S_delay so far.
+        Source: Andes v2, token-wise delays (secondary source).
+    n_preemptions : array of int, shape (n,)
+        Preemptions so far.
+    """
+
+    jobs: list[Job]
+    state: Ints
+    prompt_tok: Ints
+    generated_tok: Ints
+    blocks: Ints
+    run_blocks: Ints
+    arrival_s: Floats
+    reader_tok_per_s: Floats
+    ttft_target_s: Floats
+    first_token_s: Floats
+    clock_s: Floats
+    delay_s: Floats
+    n_preemptions: Ints
+
+
+class Scheduler(ABC):
+    """Decides at iteration boundaries what one replica does next; every replica has its own.
+
+    Attributes
+    ----------
+    kind : str
+        Its name in scenario files.
+    source : str
+        Paper and section, or system, that it follows, and what it leaves out.
+    needs_live : bool
+        Whether it calls `Replica.live`; the replica then keeps the arrays up to date.
+    """
+
+    kind: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    needs_live: ClassVar[bool] = False
+
+    @abstractmethod
+    def schedule(self, replica: Replica) -> Orders:
+        """Move jobs with the replica's verbs and return the orders for the iteration that begins now."""
