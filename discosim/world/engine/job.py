@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from discosim.world.engine.replica import Replica
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 
 class State(IntEnum):
@@ -17,6 +21,18 @@ class State(IntEnum):
     DECODING = 2  # makes one token in every iteration that decodes
     SWAPPED = 3  # its KV lies in host memory
     GONE = 4  # finished, cancelled, or on its way to another pool
+
+
+class Owner(Protocol):
+    """Who wants to hear of a job."""
+
+    def on_first(self, at_s: float) -> None:
+        """Hear that the first token was made."""
+        ...
+
+    def on_end(self, at_s: float) -> None:
+        """Hear that nothing more will be made: the job is complete, or its cancel has taken effect."""
+        ...
 
 
 class Job:
@@ -34,10 +50,18 @@ class Job:
         What the reader expects, stated with the request.
     state : State
         Where it stands now.
+    base_tok : int
+        Answer tokens made before it last joined a decode batch; `Replica.generated_of` adds those since.
     prefill_left_tok : int
         Prompt (and, after a recomputation, answer) tokens still to be prefilled; 0 while decoding or swapped.
+    blocks : int
+        Blocks held while prefilling, or to be brought back from host memory while swapped.
     n_preemptions : int
         How often it was preempted.
+    gpu_s, kv_tok_s : float
+        Share of the replica's busy time, and KV tokens held times seconds, up to its last change of state.
+    first_token_s : float
+        When its first token was made; ``inf`` before.
     answer_tok : int
         Tokens it will make. The engine alone may know; a scheduler must not read it.
     """
@@ -45,30 +69,71 @@ class Job:
     __slots__ = (
         "answer_tok",
         "arrival_s",
+        "base_tok",
         "blocks",
         "finish_step",
         "first_token_s",
-        "generated_tok",
         "gpu_mark_s",
         "gpu_s",
         "has_kv",
+        "hashes",
         "is_cancelled",
         "job_id",
-        "join_s",
         "join_step",
         "kv_mark",
         "kv_tok_s",
         "lead_tok",
+        "mark_s",
         "n_preemptions",
-        "on_end",
-        "on_first",
+        "owner",
         "prefill_left_tok",
-        "prefix_tok",
         "prompt_tok",
         "reader_tok_per_s",
-        "replica",
         "row",
         "spans",
         "state",
         "ttft_target_s",
     )
+
+    def __init__(
+        self,
+        job_id: int,
+        owner: Owner,
+        prompt_tok: int,
+        answer_tok: int,
+        arrival_s: float,
+        reader_tok_per_s: float = 4.8,
+        ttft_target_s: float = 1.0,
+        hashes: Sequence[int] = (),
+    ) -> None:
+        self.job_id = job_id
+        self.owner = owner
+        self.prompt_tok = prompt_tok
+        self.answer_tok = answer_tok
+        self.arrival_s = arrival_s
+        self.reader_tok_per_s = reader_tok_per_s
+        self.ttft_target_s = ttft_target_s
+        self.hashes = hashes  # prefix blocks of the prompt, for reuse
+        self.state = State.WAITING
+        self.base_tok = 0
+        self.prefill_left_tok = prompt_tok
+        self.blocks = 0
+        self.has_kv = False  # waiting, with its KV on this replica's doorstep
+        self.is_cancelled = False
+        self.n_preemptions = 0
+        self.first_token_s = math.inf
+        self.gpu_s = 0.0
+        self.kv_tok_s = 0.0
+        self.spans: list[float | Floats] = []  # token times of past stays in a decode batch, and of prefill ends
+        self.join_step = 0
+        self.finish_step = 0
+        self.lead_tok = 0
+        self.mark_s = 0.0
+        self.gpu_mark_s = 0.0
+        self.kv_mark = 0.0
+        self.row = -1
+
+    @property
+    def context_tok(self) -> int:
+        """Prompt and answer tokens so far; of a decoding job, as of when it joined."""
+        return self.prompt_tok + self.base_tok

@@ -5,7 +5,7 @@ replica, moves jobs with the replica's four verbs, and returns `Orders` for the 
 
 What it sees (`Replica`, read only)
     now_s, iteration               time of the boundary in s; iterations begun so far on this replica
-    waiting                        deque of jobs in queue order (arrival; recomputed jobs stand in front)
+    waiting                        OrderedDict job -> None in queue order (arrival; recomputed jobs stand in front)
     prefilling, decoding, swapped  dicts job -> None in order of admission, resp. of swapping out
     n_resident                     len(prefilling) + len(decoding): jobs that hold KV memory
     memory                         free_blocks, total_blocks, watermark_blocks, block_tok, blocks_of(tok)
@@ -13,6 +13,7 @@ What it sees (`Replica`, read only)
     max_batch                      most jobs that may be resident
     cost                           the cost model: prefill_s, mixed_s, decode_line(n) -> (fixed_s, s_per_context_tok)
     context_tok                    KV tokens of the decode batch in its next iteration
+    generated_of(job)              answer tokens of one job so far
     decode_shortfall()             blocks missing for one more decode iteration of the whole batch (<= 0: it fits)
     swap_s(n_blocks)               time to move blocks between GPU and host, one way
     live()                         all live jobs as arrays, see `LiveArrays`; O(live jobs), vectorised;
@@ -26,7 +27,8 @@ What it may do
     resume(job)     SWAPPED -> DECODING; swap traffic stalls the iteration that begins now
 
 What it must not do: read `job.answer_tok`, leave `decode_shortfall() > 0` while ordering a decode, or keep state that
-depends on being asked at every iteration: see `Orders.ask_after`.
+depends on being asked at every iteration: see `Orders.ask_after`. What depends on a period reads
+`replica.iteration`, for example ``Orders(ask_after=10 - replica.iteration % 10)``.
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ class Orders:
     Notes
     -----
     The engine always asks again: after an iteration with prefill; when a job finishes, is cancelled or leaves; when
-    the next decode iteration of the whole batch would not fit into memory; when a stall was ordered. In between, a
+    the next decode iteration of the whole batch would not fit into memory. In between, a
     scheduler that is asked at *every* boundary must give the same orders as one that is asked only when it said it
     has to be: this is what makes leaps exact, and a test drives both.
     """

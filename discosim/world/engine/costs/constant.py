@@ -1,0 +1,33 @@
+"""Iterations of a fixed length, for tests and theory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ConstantCost:
+    """A cost model without any dependence on load.
+
+    Parameters
+    ----------
+    prefill_iteration_s, decode_iteration_s : float
+        Length of an iteration that prefills, and of one that only decodes, > 0.
+    """
+
+    prefill_iteration_s: float
+    decode_iteration_s: float
+    name: str = "constant"
+    n_gpus: int = 1
+
+    def prefill_s(self, tok: float, square_tok: float) -> float:  # noqa: ARG002 - the point of this model
+        """Return the fixed prefill time."""
+        return self.prefill_iteration_s
+
+    def decode_line(self, n: int) -> tuple[float, float]:  # noqa: ARG002
+        """Return the fixed decode time, without a slope."""
+        return self.decode_iteration_s, 0.0
+
+    def mixed_s(self, tok: float, square_tok: float, n: int, context_tok: float) -> float:  # noqa: ARG002
+        """Return the fixed prefill time."""
+        return self.prefill_iteration_s

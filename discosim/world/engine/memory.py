@@ -1,0 +1,86 @@
+"""KV memory in blocks, with the growth of a decode batch known in advance.
+
+A decoding job needs a new block every ``block_tok`` iterations. All jobs of a batch advance together, so the batch is
+described by how many of its jobs stand at each offset inside a block: what ``k`` iterations will take is a sum over
+offsets, whatever the number of jobs.
+"""
+
+from __future__ import annotations
+
+
+class KvMemory:
+    """Blocks of one replica.
+
+    Parameters
+    ----------
+    total_blocks : int
+        Blocks on the GPU, >= 1.
+    block_tok : int
+        Tokens per block, >= 1.
+    watermark_blocks : int
+        Blocks that admission leaves free, >= 0.
+
+    Attributes
+    ----------
+    free_blocks, peak_blocks : int
+        Free now; most ever in use.
+    """
+
+    __slots__ = ("_at", "block_tok", "free_blocks", "n_growing", "peak_blocks", "total_blocks", "watermark_blocks")
+
+    def __init__(self, total_blocks: int, block_tok: int, watermark_blocks: int) -> None:
+        self.total_blocks = total_blocks
+        self.block_tok = block_tok
+        self.watermark_blocks = watermark_blocks
+        self.free_blocks = total_blocks
+        self.peak_blocks = 0
+        self.n_growing = 0
+        self._at = [0] * (2 * block_tok)  # jobs by the step (modulo block_tok) that takes a block; stored twice
+
+    def blocks_of(self, tok: int) -> int:
+        """Return the blocks that ``tok`` tokens take."""
+        return -(-tok // self.block_tok)
+
+    def take(self, n_blocks: int) -> None:
+        """Take blocks."""
+        self.free_blocks -= n_blocks
+        used = self.total_blocks - self.free_blocks
+        self.peak_blocks = max(used, self.peak_blocks)
+
+    def give(self, n_blocks: int) -> None:
+        """Give blocks back."""
+        self.free_blocks += n_blocks
+
+    def join(self, lead_tok: int, sign: int = 1) -> None:
+        """Let a job grow with the decode batch (or no longer, with sign -1).
+
+        Parameters
+        ----------
+        lead_tok : int
+            Its KV tokens in the iteration after ``step`` decode iterations are ``lead_tok + step``.
+        """
+        at = (1 - lead_tok) % self.block_tok
+        self._at[at] += sign
+        self._at[at + self.block_tok] += sign
+        self.n_growing += sign
+
+    def growth(self, step: int, k: int) -> int:
+        """Return the blocks that iterations ``step .. step + k - 1`` take together."""
+        full, rest = divmod(k, self.block_tok)
+        start = step % self.block_tok
+        return full * self.n_growing + (sum(self._at[start : start + rest]) if rest else 0)
+
+    def room(self, step: int, k: int) -> int:
+        """Return how many of the next ``k`` iterations fit into the free blocks."""
+        n, free = self.n_growing, self.free_blocks
+        if n == 0 or free >= n * ((k - 1) // self.block_tok + 1):
+            return k
+        full = free // n
+        fit, left = full * self.block_tok, free - full * n
+        start = step % self.block_tok
+        for taken in self._at[start : start + self.block_tok]:
+            left -= taken
+            if left < 0:
+                break
+            fit += 1
+        return min(k, fit)

@@ -1,0 +1,77 @@
+"""First come, first served, prefill first: vLLM's default."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from discosim.world.engine.schedulers.base import NEVER, Orders, Scheduler
+
+if TYPE_CHECKING:
+    from discosim.world.engine.job import Job
+    from discosim.world.engine.replica import Replica
+
+
+class Fcfs(Scheduler):
+    """Admit from the head of the queue whenever it fits; an iteration either prefills or decodes.
+
+    Parameters
+    ----------
+    max_prefill_tok : int
+        Prompt tokens of one prefill iteration; a longer prompt has one to itself.
+
+    Notes
+    -----
+    While anything is swapped out, nothing is admitted. Where memory runs out, the newest resident request is
+    preempted.
+    """
+
+    kind: ClassVar[str] = "fcfs"
+    source: ClassVar[str] = "vLLM's default scheduler (prefill first, newest preempted first); priorities are left out."
+
+    def __init__(self, max_prefill_tok: int = 4096) -> None:
+        self.max_prefill_tok = max_prefill_tok
+
+    def schedule(self, replica: Replica) -> Orders:
+        """Prefill what fits; else decode."""
+        waiting = replica.waiting
+        if waiting and not replica.swapped:
+            prefill = self._admit(replica)
+            if prefill:
+                return Orders(prefill, decode=False)
+        has_moved = preempt_newest(replica) or resume_oldest(replica)
+        # a queue that is blocked stays blocked until the batch changes: memory only shrinks meanwhile
+        return Orders(
+            ask_after=1 if has_moved else NEVER,  # what was blocked by the jobs moved may fit now
+            ask_on_arrival=not waiting and not replica.swapped,
+        )
+
+    def _admit(self, replica: Replica) -> list[tuple[Job, int]]:
+        prefill: list[tuple[Job, int]] = []
+        budget = self.max_prefill_tok
+        while replica.waiting:
+            job = next(iter(replica.waiting))
+            if not replica.fits(job) or (prefill and job.prefill_left_tok > budget):
+                break
+            replica.admit(job)
+            if job.prefill_left_tok:
+                budget -= job.prefill_left_tok
+                prefill.append((job, job.prefill_left_tok))
+        return prefill
+
+
+def preempt_newest(replica: Replica) -> bool:
+    """Preempt the newest decoding requests until the next decode fits; return whether any was."""
+    has_preempted = False
+    while replica.decode_shortfall() > 0:
+        replica.preempt(next(reversed(replica.decoding)))
+        has_preempted = True
+    return has_preempted
+
+
+def resume_oldest(replica: Replica) -> bool:
+    """Bring swapped requests back in the order in which they left, while they fit; return whether any came."""
+    has_resumed = False
+    while replica.swapped and replica.fits(job := next(iter(replica.swapped))):
+        replica.resume(job)
+        has_resumed = True
+    return has_resumed

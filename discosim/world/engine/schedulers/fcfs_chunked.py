@@ -1,0 +1,54 @@
+"""First come, first served with chunked prefill: Sarathi-Serve's stall-free batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from discosim.world.engine.schedulers.base import NEVER, Orders, Scheduler
+from discosim.world.engine.schedulers.fcfs import preempt_newest, resume_oldest
+
+if TYPE_CHECKING:
+    from discosim.world.engine.job import Job
+    from discosim.world.engine.replica import Replica
+
+
+class FcfsChunked(Scheduler):
+    """Every iteration decodes all it can and fills the rest of a token budget with pieces of prompts.
+
+    Parameters
+    ----------
+    token_budget : int
+        Tokens of one iteration: one per decoding request, the rest for prefill.
+    """
+
+    kind: ClassVar[str] = "fcfs_chunked"
+    source: ClassVar[str] = "Sarathi-Serve (OSDI 2024); budget and order (decodes first) as in Vidur's implementation."
+
+    def __init__(self, token_budget: int = 512) -> None:
+        self.token_budget = token_budget
+
+    def schedule(self, replica: Replica) -> Orders:
+        """Place the decodes, then prompts in order of arrival."""
+        has_preempted = preempt_newest(replica)
+        has_moved = has_preempted or resume_oldest(replica)
+        left = self.token_budget - len(replica.decoding)
+        prefill: list[tuple[Job, int]] = []
+        for job in replica.prefilling:
+            if left <= 0:
+                break
+            chunk = min(left, job.prefill_left_tok)
+            prefill.append((job, chunk))
+            left -= chunk
+        while left > 0 and replica.waiting and not replica.swapped and not has_preempted:
+            job = next(iter(replica.waiting))
+            # the decodes of this iteration come first, in memory too
+            if not replica.fits(job) or replica.decode_shortfall() + replica.memory.blocks_of(job.context_tok) > 0:
+                break
+            replica.admit(job)
+            if job.prefill_left_tok:
+                chunk = min(left, job.prefill_left_tok)
+                prefill.append((job, chunk))
+                left -= chunk
+            else:
+                left -= 1
+        return Orders(prefill, ask_after=1 if has_moved else NEVER, ask_on_arrival=not replica.waiting)

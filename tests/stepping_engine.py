@@ -1,0 +1,256 @@
+"""A plain engine that steps through every iteration: the reference that the leaping one is held against.
+
+It asks the scheduler at every boundary, keeps every token in a list and every request's memory as a number, and
+knows nothing of closed forms. It offers schedulers the same verbs as the leaping replica.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from discosim.world.engine.job import State
+from discosim.world.engine.schedulers.base import LiveArrays
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request of a test scenario."""
+
+    arrival_s: float
+    prompt_tok: int
+    answer_tok: int
+    cancel_s: float = math.inf
+    reader_tok_per_s: float = 5.0
+    ttft_target_s: float = 1.0
+
+
+@dataclass(eq=False)
+class PlainJob:
+    job_id: int
+    ask: Ask
+    state: State = State.WAITING
+    tokens_s: list[float] = field(default_factory=list)
+    prefill_left_tok: int = 0
+    blocks: int = 0
+    host_blocks: int = 0
+    n_preemptions: int = 0
+    end_s: float = math.inf
+    has_kv: bool = False
+
+    def __post_init__(self):
+        self.prompt_tok = self.ask.prompt_tok
+        self.arrival_s = self.ask.arrival_s
+        self.reader_tok_per_s = self.ask.reader_tok_per_s
+        self.ttft_target_s = self.ask.ttft_target_s
+        self.prefill_left_tok = self.prompt_tok
+
+    @property
+    def context_tok(self):
+        return self.prompt_tok + len(self.tokens_s)
+
+
+class PlainMemory:
+    def __init__(self, total, block_tok, watermark):
+        self.total_blocks = self.free_blocks = total
+        self.block_tok = block_tok
+        self.watermark_blocks = watermark
+        self.peak_blocks = 0
+
+    def blocks_of(self, tok):
+        return math.ceil(tok / self.block_tok)
+
+    def take(self, n):
+        self.free_blocks -= n
+        assert self.free_blocks >= 0, "more memory used than there is"
+        self.peak_blocks = max(self.peak_blocks, self.total_blocks - self.free_blocks)
+
+
+class SteppingReplica:
+    """Steps through every iteration of one replica."""
+
+    def __init__(self, model, scheduler, asks):
+        self.model, self.scheduler, self.cost = model, scheduler, model.cost
+        self.max_batch = model.max_batch
+        self.memory = PlainMemory(model.kv_blocks, model.block_tok, math.ceil(model.watermark * model.kv_blocks))
+        self.host_free_blocks = model.host_blocks
+        self.host_peak_blocks = 0
+        self.jobs = [PlainJob(i, ask) for i, ask in enumerate(asks)]
+        self.waiting, self.prefilling, self.decoding, self.swapped = OrderedDict(), {}, {}, {}
+        self.now_s, self.iteration, self.busy_s = 0.0, 0, 0.0
+        self.queue_peak = 0
+        self.log = []  # (begin, end, who prefills how much, who decodes)
+        self.stall_s = 0.0
+
+    # what a scheduler sees and may do
+
+    @property
+    def n_resident(self):
+        return len(self.prefilling) + len(self.decoding)
+
+    @property
+    def context_tok(self):
+        return sum(job.context_tok for job in self.decoding)
+
+    def generated_of(self, job):
+        return len(job.tokens_s)
+
+    def _growth(self):
+        return sum(self.memory.blocks_of(job.context_tok) - job.blocks for job in self.decoding)
+
+    def decode_shortfall(self):
+        return self._growth() - self.memory.free_blocks
+
+    def swap_s(self, n_blocks):
+        return n_blocks * self.model.swap_s_per_block
+
+    def fits(self, job):
+        if self.n_resident >= self.max_batch:
+            return False
+        need = self.memory.blocks_of(job.context_tok)
+        if job.state is State.SWAPPED:
+            need += self._growth()
+        spare = self.memory.free_blocks - (self.memory.watermark_blocks if self.n_resident else 0)
+        return need <= spare
+
+    def admit(self, job):
+        del self.waiting[job]
+        job.blocks = self.memory.blocks_of(job.context_tok)
+        self.memory.take(job.blocks)
+        job.state = State.PREFILLING
+        self.prefilling[job] = None
+
+    def preempt(self, job):
+        job.n_preemptions += 1
+        was_decoding = job in self.decoding
+        self.prefilling.pop(job, None)
+        self.decoding.pop(job, None)
+        self.memory.free_blocks += job.blocks
+        if was_decoding and self.model.preemption == "swap" and job.blocks <= self.host_free_blocks:
+            job.state = State.SWAPPED
+            self.swapped[job] = None
+            job.host_blocks = job.blocks
+            self.host_free_blocks -= job.blocks
+            self.host_peak_blocks = max(self.host_peak_blocks, self.model.host_blocks - self.host_free_blocks)
+            self.stall_s += self.swap_s(job.blocks)
+        else:
+            job.state = State.WAITING
+            job.prefill_left_tok = job.context_tok
+            self.waiting[job] = None
+            self.waiting.move_to_end(job, last=False)
+            self.queue_peak = max(self.queue_peak, len(self.waiting))
+        job.blocks = 0
+
+    def resume(self, job):
+        del self.swapped[job]
+        self.host_free_blocks += job.host_blocks
+        self.stall_s += self.swap_s(job.host_blocks)
+        self.memory.take(job.host_blocks)
+        job.blocks = job.host_blocks
+        job.state = State.DECODING
+        self.decoding[job] = None
+
+    def live(self):
+        jobs = [job for job in self.jobs if job.job_id < self.n_submitted and job.state is not State.GONE]
+        rows = [self._row(job) for job in jobs]
+        columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        return LiveArrays(jobs=jobs, **columns)
+
+    def _row(self, job):
+        clock, delay = -math.inf, 0.0
+        gap = 1.0 / job.reader_tok_per_s
+        for i, made_s in enumerate(job.tokens_s):
+            clock = max(made_s, clock + gap)
+            delay += max(0.0, clock - (job.arrival_s + job.ttft_target_s + i * gap))
+        return {
+            "state": int(job.state),
+            "prompt_tok": job.prompt_tok,
+            "generated_tok": len(job.tokens_s),
+            "blocks": job.blocks,
+            "run_blocks": self.memory.blocks_of(job.context_tok),
+            "arrival_s": job.arrival_s,
+            "reader_tok_per_s": job.reader_tok_per_s,
+            "ttft_target_s": job.ttft_target_s,
+            "first_token_s": job.tokens_s[0] if job.tokens_s else math.inf,
+            "clock_s": clock,
+            "delay_s": delay,
+            "n_preemptions": job.n_preemptions,
+        }
+
+    # the loop
+
+    def run(self):
+        self.n_submitted = 0
+        while True:
+            self._take_arrivals()
+            self._take_cancels()
+            if not (self.waiting or self.prefilling or self.decoding or self.swapped):
+                if self.n_submitted == len(self.jobs):
+                    return self
+                self.now_s = self.jobs[self.n_submitted].arrival_s
+                continue
+            self._step()
+
+    def _take_arrivals(self):
+        while self.n_submitted < len(self.jobs) and self.jobs[self.n_submitted].arrival_s <= self.now_s:
+            self.waiting[self.jobs[self.n_submitted]] = None
+            self.n_submitted += 1
+            self.queue_peak = max(self.queue_peak, len(self.waiting))
+
+    def _take_cancels(self):
+        for job in self.jobs[: self.n_submitted]:
+            if job.state is not State.GONE and job.ask.cancel_s <= self.now_s:
+                self._over(job)
+
+    def _over(self, job):
+        for place in (self.waiting, self.prefilling, self.decoding):
+            place.pop(job, None)
+        if job in self.swapped:
+            del self.swapped[job]
+            self.host_free_blocks += job.host_blocks
+        self.memory.free_blocks += job.blocks
+        job.blocks = 0
+        job.state = State.GONE
+        job.end_s = self.now_s
+
+    def _step(self):
+        orders = self.scheduler.schedule(self)
+        decoders = list(self.decoding) if orders.decode else []
+        for job in decoders:
+            grown = self.memory.blocks_of(job.context_tok)
+            self.memory.take(grown - job.blocks)
+            job.blocks = grown
+        tok = sum(chunk for _, chunk in orders.prefill)
+        square = 0
+        for job, chunk in orders.prefill:
+            before = job.context_tok - job.prefill_left_tok
+            square += (before + chunk) ** 2 - before**2
+        context = sum(job.context_tok for job in decoders)
+        if tok and decoders:
+            spent = self.cost.mixed_s(tok, square, len(decoders), context)
+        elif tok:
+            spent = self.cost.prefill_s(tok, square)
+        else:
+            fixed, slope = self.cost.decode_line(len(decoders))
+            spent = fixed + slope * context
+        begin, self.now_s = self.now_s, self.now_s + self.stall_s + spent
+        self.stall_s = 0.0
+        self.busy_s += self.now_s - begin
+        self.iteration += 1
+        who = [(job.job_id, chunk) for job, chunk in orders.prefill]
+        self.log.append((begin, self.now_s, who, sorted(job.job_id for job in decoders)))
+        for job in decoders:
+            job.tokens_s.append(self.now_s)
+        for job, chunk in orders.prefill:
+            job.prefill_left_tok -= chunk
+            if job.prefill_left_tok == 0:
+                del self.prefilling[job]
+                job.tokens_s.append(self.now_s)
+                job.state = State.DECODING
+                self.decoding[job] = None
+        for job in list(self.decoding):
+            if len(job.tokens_s) == job.ask.answer_tok:
+                self._over(job)
