@@ -111,15 +111,11 @@ def test_the_known_verbs_are_those_of_the_parser() -> None:
         ),
     ],
 )
-def test_bad_usage_is_one_line(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_usage_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, *arguments) == [message]
 
 
-def test_digests_need_the_raw_traces(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_digests_need_the_raw_traces(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("DISCOSIM_TRACES", raising=False)
     (line,) = refused(capsys, "traces", "digest", "--all")
     assert "set DISCOSIM_TRACES to the folder of the raw traces" in line
@@ -276,15 +272,11 @@ def test_traces_list_and_show_speak_of_the_shipped_digests() -> None:
 
 
 def test_traces_check_reads_a_file_and_refuses_a_broken_one() -> None:
-    Path("requests.jsonl").write_text(
-        '{"arrival_s": 0, "prompt_tok": 1, "output_tok": 2}\n', encoding="utf-8"
-    )
+    Path("requests.jsonl").write_text('{"arrival_s": 0, "prompt_tok": 1, "output_tok": 2}\n', encoding="utf-8")
     done = in_a_process("traces", "check", "requests.jsonl")
     assert (done.returncode, done.stderr) == (0, "")
     assert "prompt_tok" in done.stdout
-    Path("requests.jsonl").write_text(
-        '{"arrival_s": 0, "prompt_tok": 1, "output_tok": -2}\n', encoding="utf-8"
-    )
+    Path("requests.jsonl").write_text('{"arrival_s": 0, "prompt_tok": 1, "output_tok": -2}\n', encoding="utf-8")
     done = in_a_process("traces", "check", "requests.jsonl")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("discosim: error: requests.jsonl")
@@ -321,9 +313,7 @@ def raising(error: BaseException) -> Any:
     return verb
 
 
-def test_an_interrupt_exits_with_130(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(cli, "_run", raising(KeyboardInterrupt()))
     assert cli.main(["run", "s.yaml"]) == 130
     assert capsys.readouterr().err == "discosim: interrupted\n"
