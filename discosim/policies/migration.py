@@ -105,17 +105,21 @@ class Migration:
             return
         prompt_tok = session.prompt_tok
         limit = profile.max_context_tok
-        if route.target == "device" and limit is not None and prompt_tok >= limit:
+        is_to_device = route.target == "device"
+        if is_to_device and limit is not None and prompt_tok >= limit:
             return
         rate, prefill_usd = session.reader_tok_per_s, route.prefill_usd_per_tok * prompt_tok
 
         def need_tok(first: int, n: int) -> Floats:
             margin = _window(route.margin_usd, first, n)
             overhead_s = _window(route.overhead_s, prompt_tok + first, n)
-            return np.where(margin > prefill_usd, overhead_s * rate, np.inf)
+            need = np.where(margin > prefill_usd, overhead_s * rate, np.inf)
+            if is_to_device and limit is not None:  # it would refuse prompt and generated tokens beyond its context
+                need[max(0, limit - prompt_tok - first + 1) :] = np.inf
+            return need
 
         last_token = yield session.buffer_reaches(need_tok)
-        if last_token is None or (route.target == "device" and session.is_device_busy):
+        if last_token is None or (is_to_device and session.is_device_busy):
             return
         target = session.start(route.target, after_token=last_token)
         session.hand_over(target)
