@@ -20,7 +20,7 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
 from discosim.world.link import Link
 from discosim.world.luck import Luck
-from discosim.world.stream import Stream
+from discosim.world.stream import Stream, ramp
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -217,7 +217,7 @@ class ApiServer:
         """Return the times of the tokens of one answer after its first, in units of its TPOT."""
         tape = self._tape
         if tape is None:
-            return np.arange(n_tok, dtype=float)
+            return ramp(n_tok)
         first = int(self._luck.uniform_list("server.jitter.start")[request_id] * JITTER_TAPE)
         if n_tok > JITTER_TAPE:  # longer than the tape: read it cyclically
             at = first + np.arange(n_tok)

@@ -16,7 +16,7 @@ from simpy.events import Event, Timeout
 from discosim.core.errors import InvariantError
 from discosim.core.request import RequestRecord, Segment
 from discosim.world.device import DeviceProfile
-from discosim.world.stream import FirstToken, Stream
+from discosim.world.stream import FirstToken, Stream, ramp
 
 if TYPE_CHECKING:
     from discosim.world.world import World
@@ -187,7 +187,7 @@ class Session:
         n = arrival_s.size
         # r D_k - k is the running maximum of r A_k - k, so the level is that maximum minus its argument
         ahead = arrival_s * self.reader_tok_per_s
-        ahead -= np.arange(n)
+        ahead -= ramp(n)
         level = np.maximum.accumulate(ahead)
         level -= ahead
         level += 1.0 + 1e-9

@@ -7,12 +7,26 @@ its first token, and whoever waits for more asks for one moment of the timeline.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import simpy
 from numpy.typing import NDArray
 from simpy.events import PENDING, Event, Timeout
 
 Floats = NDArray[np.float64]
+
+
+@cache
+def _counting(size: int) -> Floats:
+    numbers = np.arange(size, dtype=float)
+    numbers.flags.writeable = False
+    return numbers
+
+
+def ramp(n: int) -> Floats:
+    """Return 0.0, 1.0, ..., n - 1 as a read-only view: every timeline starts from one."""
+    return _counting(1 << max(12, (n - 1).bit_length()))[:n]
 
 
 class Stream:
