@@ -176,6 +176,7 @@ class Device:
         self._begun_s = 0.0
         self._end_s = -math.inf
         self._waiting: deque[DeviceStream] = deque()
+        self._next_turn: Event | None = None
         self._heat_s = 0.0
         self._idle_since_s = 0.0
 
@@ -210,12 +211,15 @@ class Device:
                 self._turn_at(at_s)
 
     def _turn_at(self, at_s: float) -> None:
-        turn = Timeout(self.env, max(0.0, at_s - self.env.now))
-        turn.callbacks.append(self._turn)
+        self._next_turn = Timeout(self.env, max(0.0, at_s - self.env.now))
+        self._next_turn.callbacks.append(self._turn)
 
-    def _turn(self, _: Event) -> None:
-        """Take the next stream on, unless the current one was told in the meantime to end earlier or has ended."""
-        if self._waiting and self.env.now >= self._end_s:
+    def _turn(self, turn: Event) -> None:
+        """Take the next stream on, unless the current one was told in the meantime to end earlier or has ended.
+
+        The event itself says which turn is due: its time may differ from the promised end by a rounding error.
+        """
+        if turn is self._next_turn and self._waiting:
             self._close()
             self._begin(self._waiting.popleft())
 
