@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from simpy.events import Event, Timeout
 
 from discosim.core.scenario import Throttle
-from discosim.world.stream import Stream, ramp
+from discosim.world.stream import ROUNDING, Stream, ramp
 
 Floats = NDArray[np.float64]
 
@@ -136,7 +136,7 @@ class DeviceStream(Stream):
                 self._stop_s = self._prefill_end_s
                 self.device.release(self, self._prefill_end_s)
             return
-        self._stop_s = now_s
+        self._stop_s = now_s * ROUNDING
         self.device.release(self, now_s)
 
     def bill(self) -> tuple[float, int]:
