@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import simpy
+from hypothesis import HealthCheck, settings
 from numpy.typing import ArrayLike, NDArray
 
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
@@ -26,6 +27,13 @@ from discosim.world.meter import Meter
 from discosim.world.world import World, WorldModel
 
 Floats = NDArray[np.float64]
+
+
+def examples(n: int) -> settings:
+    """Return Hypothesis settings: n examples, the same ones in every run, however slow the machine."""
+    return settings(max_examples=n, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
 NO_LINK = LinkModel()
 SKEWED_S = QuantileTable((0.0, 0.5, 0.9, 1.0), (0.2, 0.6, 1.5, 6.0))
 DEAR_SERVER = Meter(prompt_usd_per_tok=1e-6, output_usd_per_tok=4e-6, exchange_rate_usd_per_j=1e-7)

@@ -31,8 +31,11 @@ class InvariantError(DiscosimError):
     """A promise of the simulator was broken; always a bug here or in a plug-in, never in the input."""
 
 
+MANY = 15
+
+
 def close_match(name: str, known: Iterable[str]) -> str:
-    """Return the tail of an error sentence that names the nearest known word and all known words.
+    """Return the tail of an error sentence that names the nearest known words, and all of them where they are few.
 
     Examples
     --------
@@ -40,6 +43,11 @@ def close_match(name: str, known: Iterable[str]) -> str:
     "did you mean 'disco'? Known: disco, race"
     """
     words = sorted(known)
-    near = difflib.get_close_matches(name, words, n=1, cutoff=0.6)
+    if not words:
+        return "nothing is known here"
+    near = difflib.get_close_matches(name, words, n=3, cutoff=0.6)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"{hint}Known: {', '.join(words)}" if words else "nothing is known here"
+    if len(words) <= MANY:
+        return f"{hint}Known: {', '.join(words)}"
+    others = f"Near: {', '.join(near[1:])}; " if near[1:] else ""
+    return f"{hint}{others}{len(words)} are known"

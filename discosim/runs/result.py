@@ -57,6 +57,13 @@ class RunResult:
 
         return pd.DataFrame(self.example_columns)
 
+    def __str__(self) -> str:
+        """Return the table that the command line prints."""
+        from importlib import import_module
+
+        text: str = import_module("discosim.report.text").render(self)
+        return text
+
     # The report room stands above this one; these shortcuts reach up at call time so that a notebook can say
     # result.plot_ttft_cdf() without knowing the rooms.
 
@@ -64,14 +71,14 @@ class RunResult:
         """Draw the distribution of TTFT by policy."""
         from importlib import import_module
 
-        figure: Figure = import_module("discosim.report.figures").ttft_cdf(self.requests)
+        figure: Figure = import_module("discosim.report.figures").ttft_cdf(self.requests, self.summary.policies)
         return figure
 
     def plot_cost_ttft(self) -> Figure:
         """Draw the trade-off of unified cost and TTFT."""
         from importlib import import_module
 
-        figure: Figure = import_module("discosim.report.figures").cost_ttft(self.requests, self.summary)
+        figure: Figure = import_module("discosim.report.figures").cost_ttft(self.summary)
         return figure
 
     def plot_timeline(self, request_id: int | None = None) -> Figure:
@@ -79,5 +86,5 @@ class RunResult:
         from importlib import import_module
 
         draw = import_module("discosim.report.figures").timeline
-        figure: Figure = draw(self.example_tokens, self.requests, request_id=request_id)
+        figure: Figure = draw(self.example_tokens, self.requests, request_id=request_id, policies=self.summary.policies)
         return figure

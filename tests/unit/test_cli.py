@@ -111,15 +111,11 @@ def test_the_known_verbs_are_those_of_the_parser() -> None:
         ),
     ],
 )
-def test_bad_usage_is_one_line(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_usage_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, *arguments) == [message]
 
 
-def test_digests_need_the_raw_traces(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_digests_need_the_raw_traces(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("DISCOSIM_TRACES", raising=False)
     (line,) = refused(capsys, "traces", "digest", "--all")
     assert "set DISCOSIM_TRACES to the folder of the raw traces" in line
@@ -231,14 +227,14 @@ def test_run_hands_the_scenario_over_and_prints_the_report(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[Any] = []
+    drawn: list[Path] = []
 
-    def execute_to_folder(scenario: object, out: object, **options: object) -> str:
+    def execute_to_folder(scenario: object, out: Path, **options: object) -> types.SimpleNamespace:
         calls.append((scenario, out, options))
-        return "result"
+        return types.SimpleNamespace(folder=out)
 
-    report = types.ModuleType("discosim.report.text")
-    report.render = lambda result: f"table of {result}"  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "discosim.report.text", report)
+    monkeypatch.setattr("discosim.report.text.render", lambda result: f"table of {result.folder}")
+    monkeypatch.setattr("discosim.report.figures.draw_all", drawn.append)
     monkeypatch.setattr("discosim.runs.execute_to_folder", execute_to_folder, raising=False)
     command = [
         "run",
@@ -261,7 +257,8 @@ def test_run_hands_the_scenario_over_and_prints_the_report(
         "progress": False,
         "command": "discosim run s.yaml --set 'name=new name' --seed 5 --out there --tokens --force",
     }
-    assert capsys.readouterr().out == "table of result\n"
+    assert drawn == [Path("there")]
+    assert capsys.readouterr().out == "table of there\n"
 
 
 def test_traces_list_and_show_speak_of_the_shipped_digests() -> None:
@@ -276,15 +273,11 @@ def test_traces_list_and_show_speak_of_the_shipped_digests() -> None:
 
 
 def test_traces_check_reads_a_file_and_refuses_a_broken_one() -> None:
-    Path("requests.jsonl").write_text(
-        '{"arrival_s": 0, "prompt_tok": 1, "output_tok": 2}\n', encoding="utf-8"
-    )
+    Path("requests.jsonl").write_text('{"arrival_s": 0, "prompt_tok": 1, "output_tok": 2}\n', encoding="utf-8")
     done = in_a_process("traces", "check", "requests.jsonl")
     assert (done.returncode, done.stderr) == (0, "")
     assert "prompt_tok" in done.stdout
-    Path("requests.jsonl").write_text(
-        '{"arrival_s": 0, "prompt_tok": 1, "output_tok": -2}\n', encoding="utf-8"
-    )
+    Path("requests.jsonl").write_text('{"arrival_s": 0, "prompt_tok": 1, "output_tok": -2}\n', encoding="utf-8")
     done = in_a_process("traces", "check", "requests.jsonl")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("discosim: error: requests.jsonl")
@@ -321,9 +314,7 @@ def raising(error: BaseException) -> Any:
     return verb
 
 
-def test_an_interrupt_exits_with_130(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(cli, "_run", raising(KeyboardInterrupt()))
     assert cli.main(["run", "s.yaml"]) == 130
     assert capsys.readouterr().err == "discosim: interrupted\n"

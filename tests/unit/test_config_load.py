@@ -363,9 +363,7 @@ def test_more_kinds_of_device_than_users() -> None:
 def test_a_mapping_has_no_file_but_paths() -> None:
     given = data()
     given["seed"] = math.nan
-    with pytest.raises(
-        UserError, match=r"^seed: must be a finite number \(got nan\)$|^seed: must be a whole number"
-    ):
+    with pytest.raises(UserError, match=r"^seed: must be a finite number \(got nan\)$|^seed: must be a whole number"):
         load_scenario(given)
 
 
@@ -418,9 +416,7 @@ class Bare(Policy):
 
 def test_state_is_no_option_and_needs_no_type_at_run_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("discosim.policies.known_policies", lambda: {"stateful": Stateful, "bare": Bare})
-    monkeypatch.setattr(
-        "discosim.policies.registry.known_policies", lambda: {"stateful": Stateful, "bare": Bare}
-    )
+    monkeypatch.setattr("discosim.policies.registry.known_policies", lambda: {"stateful": Stateful, "bare": Bare})
     given = data() | {"policies": [{"kind": "stateful"}, {"kind": "bare"}]}
     assert [policy.options for policy in load_scenario(given).policies] == [{}, {}]
     given["policies"][0]["seen"] = 1
@@ -429,9 +425,7 @@ def test_state_is_no_option_and_needs_no_type_at_run_time(monkeypatch: pytest.Mo
 
 
 def test_options_that_cannot_be_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "discosim.policies.known_policies", lambda: {"named": Named, "unresolved": Unresolved}
-    )
+    monkeypatch.setattr("discosim.policies.known_policies", lambda: {"named": Named, "unresolved": Unresolved})
     with pytest.raises(InvariantError, match="must not have options named name"):
         load_scenario(data() | {"policies": [{"kind": "named"}]})
     with pytest.raises(UserError, match="the type of option 'seen' cannot be resolved"):

@@ -132,9 +132,7 @@ _scalars = (
     | st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"]))
-    | st.sampled_from(
-        ["1e-3", "yes", "010", "12:30", "~", "", " x ", "5E+3", "&a", "!x", "<<", "=", "0x1f", "-"]
-    )
+    | st.sampled_from(["1e-3", "yes", "010", "12:30", "~", "", " x ", "5E+3", "&a", "!x", "<<", "=", "0x1f", "-"])
 )
 _data = st.recursive(
     _scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="ascii")), inner)

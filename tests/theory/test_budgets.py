@@ -1,0 +1,184 @@
+"""Budgets are kept: the limited endpoint processes the share b of all prompt tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from worlds import Floats, Played, model, past, play, profile, requests, server
+
+from discosim.core.empirical import CorrelatedSeries
+from discosim.core.scenario import DigestLengths
+from discosim.policies import Policy, policy_class
+from discosim.policies.disco import Disco
+from discosim.policies.view import View
+from discosim.traces.catalogue import load_digest
+from discosim.traces.digest import LatencyDigest
+from discosim.traces.lengths import draw_lengths
+from discosim.world.api_server import RawSeries
+from discosim.world.world import WorldModel
+
+WORKLOADS = ("azure-conv", "azure-code", "mooncake-conversation", "sharegpt")
+SERVICE = "openrouter-deepseek-v3.2"
+N_PAST = 400_000
+BUDGETS = tuple(round(0.1 * k, 1) for k in range(1, 10))
+KEEPERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "DiSCo-S": ("disco", {"constraint": "server"}),
+    "DiSCo-D": ("disco", {"constraint": "device"}),
+    "Stoch-S exclusive": ("stochastic", {"constraint": "server"}),
+    "Stoch-D exclusive": ("stochastic", {"constraint": "device"}),
+    "Stoch-S racing": ("stochastic", {"constraint": "server", "variant": "racing"}),
+    "Stoch-D racing": ("stochastic", {"constraint": "device", "variant": "racing"}),
+    "optimal_wait, server": ("optimal_wait", {"constraint": "server"}),
+    "optimal_wait, device": ("optimal_wait", {"constraint": "device"}),
+}
+
+
+@cache
+def measured_ttft() -> CorrelatedSeries:
+    digest = load_digest(SERVICE, "latency")
+    assert isinstance(digest, LatencyDigest)
+    return digest.ttft
+
+
+@cache
+def prompts(workload: str, n: int, seed: int) -> np.ndarray:
+    return draw_lengths(DigestLengths(digest=workload), n, np.random.default_rng(seed))[0]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A world in which a budget is measured: one user per request, answers of one token."""
+
+    parts: WorldModel
+    view: View
+    prompt_tok: np.ndarray
+
+    def play(self, policy: Policy) -> Played:
+        n = self.prompt_tok.size
+        return play(policy, self.parts, requests(n, prompt_tok=self.prompt_tok, output_tok=1), view=self.view)
+
+
+@cache
+def past_is_future(workload: str, n: int) -> Trial:
+    """Return a world whose requests and TTFTs are the very past: only their pairing and the coin are left."""
+    history, ttft_s = prompts(workload, n, 1), measured_ttft().table.ppf(np.random.default_rng(2).random(n))
+    parts = model(device=profile(prefill_s_per_tok=0.001), service=server(ttft=RawSeries(tuple(ttft_s.tolist()))))
+    shuffled = np.random.default_rng(3).permutation(history)
+    return Trial(parts, past(parts, prompt_tok=history, output_tok=np.ones(n), ttft_s=ttft_s), shuffled)
+
+
+@cache
+def long_past(workload: str) -> View:
+    """Return so long a past that its own sampling error hardly counts."""
+    parts = fresh_parts()
+    return past(parts, prompt_tok=prompts(workload, N_PAST, 1), output_tok=np.ones(N_PAST))
+
+
+def fresh_parts() -> WorldModel:
+    return model(device=profile(prefill_s_per_tok=0.001), service=server(ttft=CorrelatedSeries(measured_ttft().table)))
+
+
+def fresh_future(workload: str, n: int, seed: int) -> Trial:
+    """Return a world whose past is another sample of the same laws."""
+    return Trial(fresh_parts(), long_past(workload), prompts(workload, n, seed))
+
+
+def standard_error(weight_tok: Floats, chance: float) -> float:
+    """Return the standard error of a token-weighted share of independent coins: sd(coin) sqrt(sum l^2) / sum l."""
+    return float(np.sqrt(chance * (1 - chance) * np.sum(weight_tok**2)) / np.sum(weight_tok))
+
+
+def policy_of(keeper: str, budget: float) -> tuple[Policy, str]:
+    kind, options = KEEPERS[keeper]
+    extra = {"migration": False} if kind == "disco" else {}
+    return policy_class(kind)(budget=budget, **options, **extra), options["constraint"]
+
+
+@pytest.mark.parametrize("budget", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("workload", WORKLOADS)
+@pytest.mark.parametrize("keeper", KEEPERS)
+def test_budgets_are_kept(keeper: str, workload: str, budget: float) -> None:
+    n = 1500
+    trial = past_is_future(workload, n)
+    policy, side = policy_of(keeper, budget)
+    used = trial.play(policy).budget_used(side)
+    weight = trial.prompt_tok.astype(float)
+    if keeper == "DiSCo-S":  # a threshold on the very sample: only the boundary length is left to the coin
+        tolerance = 2.0 * weight.max() / weight.sum() + 4 * standard_error(weight, 0.5) * at_boundary(weight, budget)
+    elif keeper == "DiSCo-D":  # the tail share alone is random: P(T > w) = alpha
+        tolerance = 4 * standard_error(weight, 0.05) + 2.0 * weight.max() / weight.sum()
+    else:  # at worst a coin for every request; 4 standard errors, a false alarm in 15,000 seeds
+        tolerance = 4 * standard_error(weight, budget)
+    assert abs(used - budget) < tolerance
+
+
+def at_boundary(weight_tok: Floats, budget: float) -> float:
+    """Return the square root of the share of squared tokens that the boundary length holds."""
+    ranked = np.sort(weight_tok)
+    boundary = ranked[np.searchsorted(np.cumsum(ranked), (1 - budget) * ranked.sum())]
+    return float(np.sqrt(np.sum(weight_tok[weight_tok == boundary] ** 2) / np.sum(weight_tok**2)))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("workload", WORKLOADS)
+@pytest.mark.parametrize("keeper", ["DiSCo-S", "DiSCo-D", "Stoch-S exclusive", "Stoch-D exclusive"])
+def test_budgets_are_kept_within_one_percent_in_the_long_run(keeper: str, workload: str, budget: float) -> None:
+    # The used share is sum(I l) / sum(l); to first order its variance is Var((I - b) l) / (n E[l]^2). A pilot of 4000
+    # requests estimates it, and n makes four standard errors 0.01. The past adds the variance of N_PAST requests,
+    # so 0.01 is at least 3.4 standard errors: a false alarm in 1500 seeds.
+    policy, side = policy_of(keeper, budget)
+    pilot = fresh_future(workload, 4000, seed=4).play(policy)
+    used = np.array([getattr(record, f"is_{side}_dispatched") for record in pilot.records])
+    weight = pilot.columns["prompt_tok"].astype(float)
+    n = int(np.ceil(np.var((used - budget) * weight) / weight.mean() ** 2 / 0.0025**2))
+    assert n < 0.4 * N_PAST
+    assert abs(fresh_future(workload, n, seed=3).play(policy).budget_used(side) - budget) < 0.01
+
+
+# --- the tail share of DiSCo-D -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("budget", [0.0, 0.01, 0.03, 0.05])
+def test_up_to_alpha_every_length_starts_with_probability_b_exactly(budget: float) -> None:
+    trial = past_is_future("azure-conv", 2000)
+    policy = Disco(constraint="device", budget=budget, alpha=0.05)
+    policy.prepare(trial.view)
+    ttft_s = trial.view.server_ttft_s
+    for length in np.unique(trial.prompt_tok)[::50].tolist():
+        wait_s = policy.wait_s(length)
+        assert abs(np.mean(ttft_s > wait_s) - budget) <= 1 / ttft_s.size
+    played = trial.play(replace(policy, migration=False))
+    started = np.array([record.is_device_dispatched for record in played.records])
+    assert abs(started.mean() - budget) <= 1 / ttft_s.size  # requests meet every past TTFT exactly once
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.05, 0.2, 1.0])
+@pytest.mark.parametrize("budget", [0.0, 0.1, 0.5, 1.0])
+def test_the_expected_use_of_the_device_is_the_budget(budget: float, alpha: float) -> None:
+    trial = past_is_future("sharegpt", 2000)
+    policy = Disco(constraint="device", budget=budget, alpha=alpha)
+    policy.prepare(trial.view)
+    ttft_s, history = trial.view.server_ttft_s, trial.view.prompt_tok
+    chance = {length: np.mean(ttft_s > policy.wait_s(length)) for length in np.unique(history).tolist()}
+    used = sum(length * chance[length] for length in history.tolist()) / history.sum()
+    assert abs(used - budget) <= 2 / ttft_s.size
+
+
+def test_tail_protection_starts_whatever_the_length() -> None:
+    # b > alpha: long prompts start with the tail share alpha, and the share does not depend on their length
+    trial = fresh_future("azure-conv", 30_000, seed=3)
+    played = trial.play(Disco(constraint="device", budget=0.3, alpha=0.05, migration=False))
+    started = np.array([record.is_device_dispatched for record in played.records])
+    policy = played.policy
+    assert isinstance(policy, Disco)
+    waiting = np.array([policy.wait_s(length) > 0 for length in trial.prompt_tok.tolist()])
+    assert started[~waiting].all()
+    tail, length = started[waiting], trial.prompt_tok[waiting]
+    # 4 standard errors of a share: a false alarm in 15,000 seeds
+    for part in (tail, tail[length <= np.median(length)], tail[length > np.median(length)]):
+        assert abs(part.mean() - 0.05) < 4 * np.sqrt(0.05 * 0.95 / part.size)
