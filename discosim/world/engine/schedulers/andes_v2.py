@@ -1,0 +1,106 @@
+"""Andes as its second version describes it: the same knapsack, and a refiner that weighs what a swap of jobs costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from discosim.core.spec import spec
+from discosim.world.engine.schedulers.andes_solver import Choice, Look, Solver, choose
+from discosim.world.engine.schedulers.andes_v1 import admit_what_fits, orders_after, unchosen_residents
+from discosim.world.engine.schedulers.base import LiveArrays, Orders, Scheduler
+from discosim.world.engine.schedulers.future_qoe import FutureQoe
+from discosim.world.engine.schedulers.moves import MAX_PREFILL_TOK, blocks_held, enter, victims_for
+from discosim.world.engine.schedulers.objectives import Objective
+
+if TYPE_CHECKING:
+    from discosim.world.engine.job import Job
+    from discosim.world.engine.replica import Replica
+
+
+@dataclass(kw_only=True)
+class AndesV2(Scheduler):
+    """Serve those whose QoE gains most per token of memory, if the gain exceeds what all lose while jobs change places.
+
+    Notes
+    -----
+    The refiner pairs each admission, best first, with the resident jobs of least priority that make room for it, and
+    stops at the first pair that does not pay. Gain of a pair: that of the admitted minus those of its victims, over
+    Delta-t. Loss: what the QoE of the other resident jobs would lose if they stood still for as long as it takes to
+    bring the victims back (recomputing their contexts, or moving them out and in), at the end of that time. That the
+    victims' own loss counts, and that "cheapest" means least priority, is our reading.
+    """
+
+    kind: ClassVar[str] = "andes_v2"
+    source: ClassVar[str] = (
+        "Andes (arXiv 2404.16283) v2: knapsack as in v1, overhead-aware refiner instead of the cap (secondary source). "
+        "Which of swap and recomputation is faster is not chosen per request: the replica is set up for one of them."
+    )
+    needs_live: ClassVar[bool] = True
+
+    ahead_s: float = spec(10.0, doc="Horizon Delta-t; 10 s is the authors' code.", unit="s", gt=0)
+    objective: Objective = spec("average", doc="Mean QoE, worst QoE, or number of requests that are never late.")
+    solver: Solver = spec("greedy", doc="Greedy packing, or the exact dynamic program.")
+    trigger: float = spec(0.9, doc="Share of the KV memory above which the solver runs.", gt=0, le=1)
+    refiner: bool = spec(True, doc="Weigh the cost of preemptions; false preempts whatever the solver says.")
+    n_sizes: int = spec(8, doc="Most batch sizes tried per call.", ge=1)
+    solve_every: int = spec(1, doc="Iterations between two calls of the solver.", ge=1)
+    max_prefill_tok: int = spec(MAX_PREFILL_TOK, doc="Prompt tokens of one prefill iteration.", unit="tok", ge=1)
+
+    def schedule(self, replica: Replica) -> Orders:
+        """Serve everybody while there is room, else solve and refine."""
+        look = Look(replica)
+        if not look.jobs:
+            return Orders()
+        if look.is_crowded(self.trigger) and replica.iteration % self.solve_every == 0:
+            choice = choose(look, self.ahead_s, self.objective, self.solver, self.n_sizes)
+            self._refine(look, choice)
+        else:
+            admit_what_fits(replica)
+        return orders_after(look, self.max_prefill_tok, self.solve_every)
+
+    def _refine(self, look: Look, choice: Choice) -> None:
+        replica, jobs = look.replica, look.jobs
+        value = {job: float(choice.value[i]) for i, job in enumerate(jobs)} if self.refiner else {}
+        victims = unchosen_residents(look, choice)
+        gone: set[Job] = set()
+        for i in choice.chosen.tolist():
+            if look.is_resident[i]:
+                continue
+            n = victims_for(replica, jobs[i], victims)
+            if n is None:
+                return
+            if n and self.refiner:
+                gain = float(choice.value[i]) - sum(value[job] for job in victims[:n])
+                if gain <= self._loss(look, choice, gone.union(victims[:n]), victims[:n]):
+                    return
+            gone.update(victims[:n])
+            for job in victims[:n]:
+                replica.preempt(job)
+            del victims[:n]
+            enter(replica, jobs[i])
+
+    def _loss(self, look: Look, choice: Choice, out: set[Job], victims: list[Job]) -> float:
+        """Return the QoE that all who stay lose while the victims are put out and, one day, brought back."""
+        stall_s = sum(overhead_s(look.replica, job) for job in victims)
+        stays = np.array([bool(r) and job not in out for r, job in zip(look.is_resident, look.jobs, strict=True)])
+        if stall_s <= 0.0 or not stays.any():
+            return 0.0
+        future = FutureQoe(_rows(look.live, stays), look.now_s, stall_s)
+        return float((future.served(choice.token_s) - future.waiting()).sum())
+
+
+def overhead_s(replica: Replica, job: Job) -> float:
+    """Return how long the batch stands still because a resident job is preempted and brought back, in s."""
+    if replica.model.preemption == "swap" and blocks_held(replica, job) <= replica.host_free_blocks:
+        return 2.0 * replica.swap_s(blocks_held(replica, job))
+    tok = job.prompt_tok + replica.generated_of(job)
+    return replica.cost.prefill_s(tok, float(tok) ** 2)
+
+
+def _rows(live: LiveArrays, chosen: np.ndarray) -> LiveArrays:
+    """Return the chosen rows of the arrays; the list of jobs is left out."""
+    columns = {f.name: getattr(live, f.name)[chosen] for f in fields(LiveArrays) if f.name != "jobs"}
+    return LiveArrays(jobs=[], **columns)
