@@ -12,9 +12,17 @@ from discosim.config.checks import FILES, check_section
 from discosim.config.digests import check_digest
 from discosim.config.keypath import KeyPath, shown
 from discosim.config.leaf import read_leaf
-from discosim.config.policy_specs import POLICY_KEYS, build_policy, options_of
+from discosim.config.policy_specs import (
+    POLICY_KEYS,
+    SCHEDULER_KEYS,
+    build_policy,
+    build_scheduler,
+    options_of,
+    scheduler_options,
+)
 from discosim.config.problems import Problems
 from discosim.config.shape import Key, item_type, keys_of, kind_of, sections_of, without_none
+from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.errors import UserError, close_match
 from discosim.core.scenario import PolicySpec
 
@@ -42,8 +50,8 @@ class Builder:
         inner, is_nullable = without_none(annotation)
         if raw is None and is_nullable:
             return None
-        if inner is PolicySpec:
-            return self._policy(raw, path)
+        if inner in {PolicySpec, SchedulerSpec}:
+            return self._policy(raw, path) if inner is PolicySpec else self._scheduler(raw, path)
         if sections := sections_of(inner):
             return self._choice(sections, raw, path)
         if (item := item_type(inner)) is not None:
@@ -123,7 +131,31 @@ class Builder:
         kind = self._kind(raw, known_policies(), path)
         if kind is None:
             return BAD
-        keys = POLICY_KEYS | options_of(known_policies()[kind])
+        values = self._options(POLICY_KEYS | options_of(known_policies()[kind]), raw, path)
+        if values is None:
+            return BAD
+        options = {name: value for name, value in values.items() if name not in POLICY_KEYS}
+        spec = PolicySpec(kind=kind, name=values["name"] or kind, options=options)
+        return spec if self._is_buildable(spec, path) else BAD
+
+    def _scheduler(self, raw: Any, path: KeyPath) -> Any:
+        """Read the scheduler of an engine: its kind decides which options it has."""
+        from discosim.world.engine.schedulers.registry import known_schedulers
+
+        if not self._is_mapping(raw, path):
+            return BAD
+        kind = self._kind(raw, known_schedulers(), path)
+        if kind is None:
+            return BAD
+        values = self._options(SCHEDULER_KEYS | scheduler_options(known_schedulers()[kind]), raw, path)
+        if values is None:
+            return BAD
+        options = {name: value for name, value in values.items() if name not in SCHEDULER_KEYS}
+        spec = SchedulerSpec(kind=kind, options=options)
+        return spec if self._is_buildable(spec, path) else BAD
+
+    def _options(self, keys: Mapping[str, Key], raw: Mapping[str, Any], path: KeyPath) -> dict[str, Any] | None:
+        """Return the value of every option, or None where one was refused."""
         misspelt = self._unknown(raw, keys, path)
         values: dict[str, Any] = {}
         for key in keys.values():
@@ -135,16 +167,15 @@ class Builder:
             elif key.name not in misspelt:
                 values[key.name] = BAD
                 self.problems.add(here, _is_missing(key))
-        if misspelt or BAD in values.values():
-            return BAD
-        options = {name: value for name, value in values.items() if name not in POLICY_KEYS}
-        spec = PolicySpec(kind=kind, name=values["name"] or kind, options=options)
-        return spec if self._is_buildable(spec, path) else BAD
+        return None if misspelt or BAD in values.values() else values
 
-    def _is_buildable(self, spec: PolicySpec, path: KeyPath) -> bool:
+    def _is_buildable(self, spec: PolicySpec | SchedulerSpec, path: KeyPath) -> bool:
         """Let the policy's own checks speak before the run does."""
         try:
-            build_policy(spec)
+            if isinstance(spec, PolicySpec):
+                build_policy(spec)
+            else:
+                build_scheduler(spec)
         except UserError as error:
             self.problems.add(path, error.message)
             return False

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from discosim.config.keypath import KeyPath
+from discosim.core import engine_scenario as e
 from discosim.core import scenario as s
 from discosim.core.errors import close_match
 
 Values = Mapping[str, Any]
 Findings = Iterator[tuple[KeyPath, str]]
 
-FILES: dict[type, str] = {s.ReplayedWorkload: "file", s.ReplayedServer: "series"}
+FILES: dict[type, str] = {s.ReplayedWorkload: "file", s.ReplayedServer: "series", e.FileIterations: "file"}
 """Keys that name a file, relative to the folder of the config."""
 
 

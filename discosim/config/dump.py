@@ -10,6 +10,7 @@ import yaml
 from yaml.nodes import Node, ScalarNode
 
 from discosim.config.yaml_loader import scalar_tag
+from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.scenario import PolicySpec, Scenario
 
 _STR = "tag:yaml.org,2002:str"
@@ -59,6 +60,8 @@ def as_plain(value: Any) -> Any:
     """Turn a scenario, or any part of it, into mappings, lists and scalars as a config file holds them."""
     if isinstance(value, PolicySpec):
         return {"kind": value.kind, "name": value.name, **as_plain(value.options)}
+    if isinstance(value, SchedulerSpec):
+        return {"kind": value.kind, **as_plain(value.options)}
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: as_plain(getattr(value, f.name)) for f in fields(value) if f.init}
     if isinstance(value, Mapping):

@@ -1,20 +1,39 @@
-"""Policies in a configuration: their options are the fields of the policy's own class."""
+"""Policies and schedulers in a configuration: their options are the fields of their own classes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from discosim.config.shape import Key, keys_of
+from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.errors import InvariantError, UserError
 from discosim.core.scenario import PolicySpec
 
 if TYPE_CHECKING:
     from discosim.policies import Policy
+    from discosim.world.engine.schedulers.base import Scheduler
 
 POLICY_KEYS: dict[str, Key] = {
     "kind": Key("kind", str, False, None, "Which policy (`discosim explain policy`).", {}),
     "name": Key("name", str, True, "", "Name in tables and figures; the kind where left out.", {"min_length": 1}),
 }
+
+
+SCHEDULER_KEYS: dict[str, Key] = {
+    "kind": Key("kind", str, False, None, "Which scheduler (`discosim explain scheduler`).", {}),
+}
+
+
+def scheduler_options(scheduler: type[Scheduler]) -> dict[str, Key]:
+    """Return the options of a scheduler class."""
+    return keys_of(scheduler)
+
+
+def build_scheduler(spec: SchedulerSpec) -> Scheduler:
+    """Return a fresh scheduler object; errors as of `build_policy`."""
+    from discosim.world.engine.schedulers.registry import maker_of
+
+    return maker_of(spec)()
 
 
 def options_of(policy: type[Policy]) -> dict[str, Key]:

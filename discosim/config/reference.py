@@ -7,8 +7,9 @@ from typing import Any, Literal, get_args, get_origin
 
 from discosim.config.dump import as_plain, dump_yaml
 from discosim.config.leaf import expectation
-from discosim.config.policy_specs import POLICY_KEYS, options_of
+from discosim.config.policy_specs import POLICY_KEYS, options_of, scheduler_options
 from discosim.config.shape import Key, item_type, keys_of, kind_of, members_of, sections_of, without_none
+from discosim.core import engine_scenario as e
 from discosim.core import scenario as s
 
 HEADER = """\
@@ -42,6 +43,12 @@ EXAMPLES: dict[tuple[type, str], Any] = {
     (s.Prices, "output_usd_per_mtok"): 0.6,
     (s.ConstantLink, "rtt_s"): 0.05,
     (s.DigestLink, "digest"): "starlink-seattle",
+    (e.DigestIterations, "digest"): "llama2-70b-a100-tp4",
+    (e.FileIterations, "file"): "my-engine.json",
+    (e.ConstantIterations, "prefill_s"): 0.1,
+    (e.ConstantIterations, "decode_s"): 0.03,
+    (e.PrefillPool, "kv_gbit_per_s"): 200.0,
+    (e.Swap, "host_kv_tok"): 100_000,
     (s.Cost, "exchange_rate_usd_per_j"): 5e-6,
 }
 """Values of the keys that have no default, and of those whose default alone makes no valid section."""
@@ -73,6 +80,10 @@ def _key(section: type, key: Key) -> list[str]:
     """Return the comment and the value of one key, and its other kinds commented out."""
     inner, is_nullable = without_none(key.type)
     item = item_type(inner)
+    if inner is e.SchedulerSpec:
+        first, *others = _schedulers()
+        rest = [[f"{key.name}:", *_indented(other)] for other in others]
+        return [f"# {key.description}", f"{key.name}:", *_indented(first), *_commented(rest)]
     if inner is not s.PolicySpec and (sections := sections_of(inner)):
         lines = [f"# {key.description}"]
         blocks = [_block(key.name, choice) for choice in sections]
@@ -116,6 +127,20 @@ def _policies() -> list[str]:
             body += _leaf(policy, key)
         lines += [f"# {about}", *_as_item(body)]
     return lines
+
+
+def _schedulers() -> list[list[str]]:
+    """Return a block of lines for each kind of scheduler, the default first."""
+    from discosim.world.engine.schedulers.registry import known_schedulers
+
+    default = e.SchedulerSpec().kind
+    blocks = []
+    for kind, held in sorted(known_schedulers().items(), key=lambda item: (item[0] != default, item[0])):
+        lines = [f"# {(held.__doc__ or '').strip().partition(chr(10))[0]}", f"kind: {kind}"]
+        for key in scheduler_options(held).values():
+            lines += _leaf(held, key)
+        blocks.append(lines)
+    return blocks
 
 
 def _shown(section: type, key: Key) -> Any:

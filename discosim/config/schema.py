@@ -8,8 +8,9 @@ from typing import Any
 
 from discosim.config.dump import as_plain
 from discosim.config.leaf import adapter
-from discosim.config.policy_specs import POLICY_KEYS, options_of
+from discosim.config.policy_specs import POLICY_KEYS, SCHEDULER_KEYS, options_of, scheduler_options
 from discosim.config.shape import Key, item_type, keys_of, kind_of, sections_of, without_none
+from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.scenario import PolicySpec, Scenario
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -57,6 +58,8 @@ def _value(annotation: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
     schemas: list[dict[str, Any]]
     if inner is PolicySpec:
         schemas = _policies()
+    elif inner is SchedulerSpec:
+        schemas = _schedulers()
     elif sections := sections_of(inner):
         schemas = [_section(section, is_choice=len(sections) > 1) for section in sections]
     elif (item := item_type(inner)) is not None:
@@ -81,6 +84,15 @@ def _policies() -> list[dict[str, Any]]:
     return [
         _object(POLICY_KEYS | options_of(policy), (policy.__doc__ or "").strip().partition("\n")[0], kind)
         for kind, policy in known_policies().items()
+    ]
+
+
+def _schedulers() -> list[dict[str, Any]]:
+    from discosim.world.engine.schedulers.registry import known_schedulers
+
+    return [
+        _object(SCHEDULER_KEYS | scheduler_options(held), (held.__doc__ or "").strip().partition("\n")[0], kind)
+        for kind, held in known_schedulers().items()
     ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,11 @@ class RequestTable:
     def __len__(self) -> int:
         return int(self.arrival_s.size)
 
+    def head(self, n: int) -> RequestTable:
+        """Return the first ``n`` requests, or all where there are fewer."""
+        columns = {f.name: getattr(self, f.name)[:n] for f in fields(self) if f.name != "notes"}
+        return RequestTable(**columns, notes=self.notes)
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -86,3 +92,6 @@ class RequestRecord:
     server_cost_usd: float
     device_energy_j: float
     unified_cost_usd: float
+    n_preemptions: int = 0  # in a white-box server
+    gpu_s: float = math.nan  # share of its GPU time; NaN where the server is a black box
+    kv_tok_s: float = math.nan  # KV tokens held times seconds, at the server

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from discosim.core.engine_scenario import Iterations, Preemption, PrefillPool, Recompute, SchedulerSpec
 from discosim.core.spec import spec
 
 # --- workload -------------------------------------------------------------------------------------------------
@@ -213,7 +214,39 @@ class ReplayedServer:
     prices: Prices = spec(doc="Prices.")
 
 
-Server = ReplayedServer
+@dataclass(frozen=True, kw_only=True)
+class EngineServer:
+    """A service seen from inside: continuous batching, KV memory and a scheduler; its queue answers to the load."""
+
+    kind: Literal["engine"] = spec("engine", doc="Simulate an inference engine.")
+    iterations: Iterations = spec(doc="How long an iteration takes.", discriminator="kind")
+    n_replicas: int = spec(1, doc="Replicas (of the decode pool, where prefill has its own).", ge=1)
+    router: Literal["round_robin", "least_loaded", "shortest_queue"] = spec(
+        "round_robin",
+        doc="Who gets a request: the next replica, the one with fewest live requests, or the one with fewest tokens to prefill.",
+    )
+    scheduler: SchedulerSpec = spec(
+        SchedulerSpec, doc="Who decides what a replica does next (`discosim explain scheduler`)."
+    )
+    kv_tok: int | None = spec(None, doc="KV memory of a replica; null takes the digest's.", unit="tok", ge=1)
+    kv_bytes_per_tok: float | None = spec(
+        None, doc="Size of one token's KV cache; null takes the digest's.", unit="B", gt=0
+    )
+    block_tok: int = spec(16, doc="Tokens per KV block (vLLM's default, recollected).", unit="tok", ge=1)
+    watermark: float = spec(0.01, doc="Share of the blocks that admission leaves free (vLLM's default).", ge=0, lt=1)
+    max_batch: int = spec(256, doc="Most requests in a batch (vLLM's default).", ge=1)
+    max_context_tok: int | None = spec(
+        None, doc="Longest prompt plus answer, longer ones are rejected; null takes the digest's.", unit="tok", ge=1
+    )
+    preemption: Preemption = spec(Recompute, doc="What happens to a preempted request.", discriminator="kind")
+    prefill_pool: PrefillPool | None = spec(None, doc="Replicas of their own for prefill; null for none.")
+    pilot_requests: int = spec(
+        2000, doc="Requests of the pilot run whose TTFTs are the history that policies learn from.", ge=1
+    )
+    prices: Prices = spec(doc="Prices.")
+
+
+Server = ReplayedServer | EngineServer
 
 # --- last hop -------------------------------------------------------------------------------------------------
 
@@ -304,7 +337,7 @@ class Scenario:
     replications: int = spec(20, doc="Independent repetitions; the sample of every interval.", ge=1)
     workload: Workload = spec(doc="Who asks what, when.", discriminator="kind")
     devices: tuple[Device, ...] = spec(doc="The fleet.", min_length=1)
-    server: Server = spec(doc="The service.")
+    server: Server = spec(doc="The service.", discriminator="kind")
     link: Link = spec(NoLink, doc="The last hop between client and server.", discriminator="kind")
     reader: Reader = spec(Reader, doc="The reader.")
     cost: Cost = spec(doc="Exchange rate.")

@@ -7,24 +7,39 @@ from pathlib import Path
 
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.errors import UserError
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
-from discosim.core.scenario import ConstantLink, Device, DigestLink, Link, NoLink, ReplayedServer, Scenario
+from discosim.core.scenario import (
+    ConstantLink,
+    Device,
+    DigestLink,
+    EngineServer,
+    Link,
+    NoLink,
+    ReplayedServer,
+    Scenario,
+)
 from discosim.policies.view import View
+from discosim.runs.build_engine import engine_model, pilot_ttfts
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest, LatencyDigest, RttDigest
 from discosim.traces.readers import read_latency
 from discosim.traces.workload import length_history, make_requests
 from discosim.world.api_server import ApiServer, ApiServerModel, RawSeries, mean_of
 from discosim.world.device import DeviceProfile
+from discosim.world.engine.engine import EngineModel
 from discosim.world.link import Link as LinkTape
 from discosim.world.link import LinkModel
 from discosim.world.luck import Luck
 from discosim.world.meter import Meter
 from discosim.world.world import WorldModel
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 HISTORY_N = 100_000
 """Past requests a policy may learn from; so many that thresholds carry no sampling noise worth mentioning."""
@@ -80,7 +95,12 @@ def build(scenario: Scenario) -> Blueprint:
         exchange_rate_usd_per_j=scenario.cost.exchange_rate_usd_per_j,
     )
     fleet = tuple((_profile(device, i), device.share) for i, device in enumerate(scenario.devices))
-    server, contains = _server(scenario.server)
+    server: ApiServerModel | EngineModel
+    contains: tuple[str, ...] = ()
+    if isinstance(scenario.server, EngineServer):
+        server = engine_model(scenario.server)
+    else:
+        server, contains = _server(scenario.server)
     link, link_notes = _link(scenario.link, contains)
     model = WorldModel(fleet=fleet, server=server, link=link, meter=meter)
     return Blueprint(scenario, model, _view(scenario, model), link_notes)
@@ -200,22 +220,29 @@ def _overlap_s(spec: DigestLink, digest: RttDigest, server_contains: tuple[str, 
     return 0.0, ()
 
 
+def _past_ttfts(server: ApiServerModel, link: LinkModel, prompt_tok: Ints, streams: RandomStreams) -> Floats:
+    """Return what clients of a replayed service have seen, outages aside."""
+    n = prompt_tok.size
+    past = ApiServer(simpy.Environment(), replace(server, outages=()), LinkTape(link, 1, streams), Luck(streams, n))
+    sent_s = streams.generator("history.times").random(n) * HISTORY_SPAN_S
+    return past.true_ttft_s(sent_s, np.zeros(n, dtype=np.int64), prompt_tok)
+
+
 def _view(scenario: Scenario, model: WorldModel) -> View:
     """Draw the past: request lengths, and the TTFTs clients of the service have seen."""
     streams = RandomStreams(scenario.seed, HISTORY_REPLICATION)
     prompt_tok, output_tok = length_history(scenario.workload, HISTORY_N, streams, Path())
-    n = prompt_tok.size
-    link = LinkTape(model.link, 1, streams)
-    past = replace(model.server, outages=())
-    server = ApiServer(simpy.Environment(), past, link, Luck(streams, n))
-    sent_s = streams.generator("history.times").random(n) * HISTORY_SPAN_S
-    ttft_s = server.true_ttft_s(sent_s, np.zeros(n, dtype=np.int64), prompt_tok)
+    if isinstance(scenario.server, EngineServer):
+        ttft_s, tpot_s = pilot_ttfts(scenario, scenario.server, model, streams)
+    else:
+        assert isinstance(model.server, ApiServerModel)
+        ttft_s, tpot_s = _past_ttfts(model.server, model.link, prompt_tok, streams), mean_of(model.server.tpot)
     rtt_s = 0.0 if model.link.rtt is None else model.link.rtt.table.mean()
     return View(
         prompt_tok=prompt_tok,
         output_tok=output_tok,
         server_ttft_s=ttft_s,
-        server_tpot_s=mean_of(model.server.tpot),
+        server_tpot_s=tpot_s,
         link_delay_s=rtt_s / 2,
         fleet=model.fleet,
         meter=model.meter,

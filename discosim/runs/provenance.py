@@ -7,13 +7,16 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from discosim.core.engine_scenario import DigestIterations, FileIterations
 from discosim.core.scenario import (
     ClientArrivals,
     DigestArrivals,
     DigestLengths,
     DigestLink,
+    EngineServer,
     ReplayedWorkload,
     Scenario,
+    Server,
 )
 from discosim.traces.catalogue import digest_sha256, load_digest
 from discosim.traces.digest import DeviceDigest
@@ -33,13 +36,21 @@ def inputs_of(scenario: Scenario) -> list[tuple[str, str, str]]:
         if isinstance(workload.lengths, DigestLengths):
             found.append(("lengths", workload.lengths.digest, ""))
     found.extend(("device", device.profile, "device") for device in scenario.devices)
-    if scenario.server.digest is not None:
-        found.append(("server", scenario.server.digest, "latency"))
-    if scenario.server.series is not None:
-        found.append(("server", scenario.server.series, "file"))
+    found.extend(("server", *named) for named in _server_inputs(scenario.server))
     if isinstance(scenario.link, DigestLink):
         found.append(("last hop", scenario.link.digest, "rtt"))
     return list(dict.fromkeys(found))
+
+
+def _server_inputs(server: Server) -> list[tuple[str, str]]:
+    """Return (name, kind of digest or ``file``) of what a server's times come from."""
+    if isinstance(server, EngineServer):
+        times = server.iterations
+        if isinstance(times, DigestIterations):
+            return [(times.digest, "engine")]
+        return [(times.file, "file")] if isinstance(times, FileIterations) else []
+    named = [(server.digest, "latency"), (server.series, "file")]
+    return [(name, kind) for name, kind in named if name is not None]
 
 
 def fingerprints(scenario: Scenario) -> dict[str, str]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from discosim.core.errors import UserError, close_match
-from discosim.traces.digest import KINDS, Digest
 from discosim.traces.digest_file import parse_digest
+from discosim.traces.kinds import KINDS, Digest
 
 
 def shipped_folder(name: str) -> Path:
@@ -55,7 +55,7 @@ def find_digest(name: str, kind: str | None = None) -> Entry:
     name : str
         Name of the digest.
     kind : str, optional
-        Kind that is needed: ``workload``, ``clients``, ``latency``, ``rtt`` or ``device``.
+        Kind that is needed: ``workload``, ``clients``, ``latency``, ``rtt``, ``device`` or ``engine``.
 
     Raises
     ------

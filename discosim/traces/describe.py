@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.traces.catalogue import digest_sha256, load_digest
 from discosim.traces.devices import statuses
 from discosim.traces.digest import (
     ClientDigest,
     DeviceDigest,
-    Digest,
     LatencyDigest,
     RttDigest,
     WorkloadDigest,
-    kind_of,
 )
+from discosim.traces.engine_digest import EngineDigest
+from discosim.traces.kinds import Digest, kind_of
 
 Rows = list[tuple[str, str]]
 
@@ -61,6 +63,17 @@ COLUMNS = {
         "chunk tok",
         "decode tok/s",
         "J/tok prefill / decode",
+        "context tok",
+        "licence",
+        "status",
+    ),
+    "engine": (
+        "GPUs",
+        "prefill ms",
+        "decode ms",
+        "decode ms at 64",
+        "KV kB/tok",
+        "KV tok",
         "context tok",
         "licence",
         "status",
@@ -145,6 +158,31 @@ def cells(digest: Digest) -> tuple[str, ...]:
                 f"{_energy(digest.prefill_j_per_tok)} / {_energy(digest.decode_j_per_tok)}",
                 _count(digest.max_context_tok),
             )
+        case EngineDigest():
+            return (
+                str(digest.n_gpus),
+                *(_short(1000 * time_s) for time_s in times_of(digest)),
+                _short(digest.kv_bytes_per_tok / 1000),
+                _count(digest.kv_tok),
+                _count(digest.max_context_tok),
+            )
+
+
+def times_of(digest: EngineDigest) -> tuple[float, float, float]:
+    """Return seconds for a prompt of 1,000 tokens, and for decoding 1 and 64 requests with 1,000 tokens each."""
+    if digest.lines is not None:
+        a, b, c = digest.lines.prefill
+        decode = [
+            base + 1000 * n * slope + n * each for n in (1, 64) for base, slope, each in [digest.lines.decode_small]
+        ]
+        return a + 1000 * b + 1e6 * c, decode[0], decode[1]
+    grid = digest.grid
+    assert grid is not None
+    prefill_s = float(np.interp(1000.0, grid.prefill_tok, grid.prefill_times_s))
+    one, many = (
+        float(np.interp(n, grid.decode_batch, grid.decode_times_s)) + 1000 * n * grid.s_per_context_tok for n in (1, 64)
+    )
+    return prefill_s, one, many
 
 
 def _provenance_rows(digest: Digest) -> Rows:

@@ -341,20 +341,3 @@ class DeviceDigest:
         energies = (self.prefill_j_per_tok or 0.0, self.decode_j_per_tok or 0.0)
         if min(*not_negative, *energies) < 0 or not self.decode_tok_per_s > 0 or not self.params_b > 0:
             raise ValueError("a device profile needs times and energies >= 0 and a decode rate > 0")
-
-
-Digest = WorkloadDigest | ClientDigest | LatencyDigest | RttDigest | DeviceDigest
-
-KINDS: dict[str, type[Digest]] = {
-    "workload": WorkloadDigest,
-    "clients": ClientDigest,
-    "latency": LatencyDigest,
-    "rtt": RttDigest,
-    "device": DeviceDigest,
-}
-"""Kind of a digest, which is also its folder, to its class."""
-
-
-def kind_of(digest: Digest) -> str:
-    """Return the kind of a digest, one of the keys of `KINDS`."""
-    return next(kind for kind, cls in KINDS.items() if isinstance(digest, cls))

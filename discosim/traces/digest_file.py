@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from discosim.core.empirical import CorrelatedSeries
 from discosim.core.errors import UserError, close_match
-from discosim.traces.digest import KINDS, Digest, kind_of
+from discosim.traces.kinds import KINDS, Digest, kind_of
 
 SCHEMA_VERSION = 1
 SIGNIFICANT_DIGITS = 6

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from discosim.traces.catalogue import list_digests, load_digest
 from discosim.traces.describe import COLUMNS, cells, status_of
-from discosim.traces.digest import Card, Digest
+from discosim.traces.digest import Card
+from discosim.traces.kinds import Digest
 
 _TITLES = {
     "workload": "Workloads",
@@ -14,6 +15,7 @@ _TITLES = {
     "latency": "Server latencies",
     "rtt": "Last hops",
     "device": "Devices",
+    "engine": "Engines",
 }
 
 
@@ -110,5 +112,10 @@ _KIND_NOTES = {
     "device": (
         "Prefill of n tokens takes the fixed time plus n over the prefill rate; n is first rounded up\n"
         "to whole chunks where a chunk is given."
+    ),
+    "engine": (
+        "Iteration times of one replica, as DistServe's three fitted lines or as Splitwise's measured\n"
+        "curves, and the size of the KV cache. The columns show what the digest gives for one prompt, for\n"
+        "decoding alone and for a decode batch of 64, each with 1,000 tokens of context."
     ),
 }

@@ -6,7 +6,7 @@ token processed is paid for, and nothing is produced after a cancel has had time
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -16,6 +16,7 @@ from simpy.events import Event, Timeout
 from discosim.core.errors import InvariantError
 from discosim.core.request import RequestRecord, Segment
 from discosim.world.device import DeviceProfile
+from discosim.world.engine.server import EngineStream, is_refusal
 from discosim.world.link import Payload
 from discosim.world.stream import FirstToken, Stream, ramp
 
@@ -163,8 +164,7 @@ class Session:
 
     def finished(self) -> Event:
         """Return an event that fires when the last token has reached the client; the speaker must have spoken."""
-        env = self._world.env
-        return Timeout(env, max(0.0, self.speaker.last_arrival_s() - env.now))
+        return self.speaker.ended()
 
     def buffer_reaches(self, need_tok: Callable[[int, int], Floats]) -> Event:
         """Return an event that fires with token k when the reader's buffer first suffices after k tokens.
@@ -185,6 +185,8 @@ class Session:
         """
         env = self._world.env
         source = self.speaker
+        if isinstance(source, EngineStream):
+            return source.buffer_reaches(self.reader_tok_per_s, need_tok)
         arrival_s = source.arrival_s
         n = arrival_s.size
         # r D_k - k is the running maximum of r A_k - k, so the level is that maximum minus its argument
@@ -199,11 +201,19 @@ class Session:
             return Timeout(env, max(0.0, float(arrival_s[-1]) - env.now), None)
         return Timeout(env, max(0.0, float(arrival_s[at]) - env.now), source.first_token + at)
 
+    def closing(self) -> Iterator[Event]:
+        """Yield an event for every stream that still works and whose bill is therefore not final."""
+        for stream in self._streams:
+            if isinstance(stream, EngineStream) and not stream.is_closed:
+                yield stream.closed()
+
     # --- closing ----------------------------------------------------------------------------------------------
 
     def settle(self) -> RequestRecord:
         """Close the books: what was shown, what was processed, what it costs."""
-        status = "failed" if self._has_failed else "finished"
+        status = "finished"
+        if self._has_failed:
+            status = "rejected" if all(is_refusal(stream) for stream in self._streams) else "failed"
         if status == "finished" and self._speaker is None:
             raise InvariantError(f"request {self.request_id}: the policy ended without an answer and without failing")
         segments, generated_s, delivered_s = self._timeline() if status == "finished" else ((), NOTHING, NOTHING)
@@ -240,8 +250,12 @@ class Session:
         server_output = device_decode = 0
         is_device = is_server = False
         n_dispatch = self._kept or len(self._streams)
+        usage = self._world.no_usage
         for i, stream in enumerate(self._streams):
             prefilled, generated = stream.bill()
+            if isinstance(stream, EngineStream):
+                more = stream.usage()
+                usage = (usage[0] + more[0], usage[1] + more[1], usage[2] + more[2])
             is_dispatch = i < n_dispatch and not stream.failure
             if stream.endpoint == "device":
                 device_prefill += prefilled
@@ -277,4 +291,7 @@ class Session:
             server_cost_usd=usd,
             device_energy_j=energy_j,
             unified_cost_usd=meter.unified_usd(usd, energy_j),
+            n_preemptions=usage[0],
+            gpu_s=usage[1],
+            kv_tok_s=usage[2],
         )

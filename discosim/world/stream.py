@@ -73,6 +73,7 @@ class Stream:
     )
 
     endpoint = ""
+    is_growing = False  # whether its timeline becomes known only while the endpoint works
 
     def __init__(self, env: simpy.Environment, prompt_tok: int, first_token: int, n_tok: int) -> None:
         self.env = env
@@ -115,6 +116,10 @@ class Stream:
         """Return when the last token would reach the client."""
         return float(self.arrival_s[-1])
 
+    def ended(self) -> Event:
+        """Return an event that fires when the last token has reached the client."""
+        return Timeout(self.env, max(0.0, self.last_arrival_s() - self.env.now))
+
     def promise(self, first_arrival_s: float) -> None:
         """Announce when the first token arrives; schedules the one event of this stream."""
         self.first_arrival_s = first_arrival_s
@@ -132,6 +137,9 @@ class Stream:
         self._waiters.append(waiter)
 
     def _speak(self, _: Event) -> None:
+        self._speak_now()
+
+    def _speak_now(self) -> None:
         if self.is_stopped:
             return
         self.has_spoken = True

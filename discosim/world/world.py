@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,9 +13,13 @@ import simpy
 from numpy.typing import NDArray
 from simpy.events import Event, Timeout
 
+from discosim.core.errors import UserError
 from discosim.core.request import RequestRecord, RequestTable
 from discosim.world.api_server import ApiServer, ApiServerModel
 from discosim.world.device import Device, DeviceProfile
+from discosim.world.engine.engine import EngineModel
+from discosim.world.engine.replica import Observer
+from discosim.world.engine.server import EngineServer
 from discosim.world.link import Link, LinkModel
 from discosim.world.luck import Luck
 from discosim.world.meter import Meter
@@ -39,8 +44,8 @@ class WorldModel:
     ----------
     fleet : tuple of (DeviceProfile, float)
         Kinds of devices and their shares of the users; shares need not sum to one.
-    server : ApiServerModel
-        The service.
+    server : ApiServerModel or EngineModel
+        The service, seen from outside or from inside.
     link : LinkModel
         The last hop.
     meter : Meter
@@ -48,13 +53,13 @@ class WorldModel:
     """
 
     fleet: tuple[tuple[DeviceProfile, float], ...]
-    server: ApiServerModel
+    server: ApiServerModel | EngineModel
     link: LinkModel
     meter: Meter
 
 
 @dataclass(frozen=True)
-class _Columns:
+class Columns:
     """The request table as lists, which are quicker to read one by one than arrays."""
 
     arrival_s: list[float]
@@ -98,15 +103,17 @@ class World:
         Who asks what, when.
     luck : Luck
         Draws of this replication; share one object between policies to save the drawing.
+    observer : Observer, optional
+        Who writes down what a white-box server does.
     """
 
-    def __init__(self, model: WorldModel, requests: RequestTable, luck: Luck) -> None:
+    def __init__(self, model: WorldModel, requests: RequestTable, luck: Luck, observer: Observer | None = None) -> None:
         self.model = model
         self.requests = requests
         self.luck = luck
         self.env = simpy.Environment()
         self.meter = model.meter
-        self.columns = _Columns(
+        self.columns = Columns(
             arrival_s=requests.arrival_s.tolist(),
             prompt_tok=requests.prompt_tok.tolist(),
             output_tok=requests.output_tok.tolist(),
@@ -117,7 +124,13 @@ class World:
         )
         n_users = 1 + int(requests.user_id.max(initial=0))
         self.link = luck.shared("link", lambda streams: Link(model.link, n_users, streams))
-        self.server = ApiServer(self.env, model.server, self.link, luck)
+        self.server: ApiServer | EngineServer
+        if isinstance(model.server, EngineModel):
+            self.server = EngineServer(self.env, model.server, self.link, self.columns, observer)
+            self.no_usage = (0, 0.0, 0.0)  # preemptions, GPU-seconds, KV-token-seconds
+        else:
+            self.server = ApiServer(self.env, model.server, self.link, luck)
+            self.no_usage = (0, math.nan, math.nan)
         self._fleet_index = fleet_index(model.fleet, n_users, luck)
         self._devices: dict[int, Device] = {}
         self.n_arrived = 0
@@ -135,7 +148,15 @@ class World:
 
     @cached_property
     def draws(self) -> Draws:
-        """The true draws; only the oracle and the tests may look."""
+        """The true draws; only the oracle and the tests may look.
+
+        Raises
+        ------
+        UserError
+            With a white-box server: what a request would meet there depends on what all others do.
+        """
+        if isinstance(self.server, EngineServer):
+            raise UserError("a clairvoyant policy needs draws, which `server.kind: engine` has not", where="policies")
         table = self.requests
         device_s = np.empty(len(table))
         kinds = np.asarray(self._fleet_index)[table.user_id]
@@ -154,6 +175,7 @@ class World:
 
     def _arrivals(self, policy: Serves, sink: Callable[[RequestRecord], None]) -> Generator[Event, Any, None]:
         env, arrival_s, rejected = self.env, self.columns.arrival_s, self.columns.rejected
+        serve = self._serve if isinstance(self.server, ApiServer) else self._serve_until_closed
         for i, at_s in enumerate(arrival_s):
             if at_s > env.now:
                 yield Timeout(env, at_s - env.now)
@@ -162,11 +184,20 @@ class World:
             if rejected[i]:
                 sink(session.reject())
             else:
-                env.process(self._serve(policy, session, sink))
+                env.process(serve(policy, session, sink))
 
     @staticmethod
     def _serve(policy: Serves, session: Session, sink: Callable[[RequestRecord], None]) -> Generator[Any, Any, None]:
         yield from policy.serve(session)
+        sink(session.settle())
+
+    @staticmethod
+    def _serve_until_closed(
+        policy: Serves, session: Session, sink: Callable[[RequestRecord], None]
+    ) -> Generator[Any, Any, None]:
+        """Serve, and wait for streams that were told to stop: until they do, their bill grows."""
+        yield from policy.serve(session)
+        yield from session.closing()
         sink(session.settle())
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from discosim.core.errors import UserError
 from discosim.traces import catalogue
-from discosim.traces.digest import KINDS, STATUSES, DeviceDigest, LatencyDigest, RttDigest
+from discosim.traces.digest import STATUSES, DeviceDigest, LatencyDigest, RttDigest
 from discosim.traces.digest_file import dump_digest, parse_digest
+from discosim.traces.kinds import KINDS
 from discosim.traces.page import traces_page
 from discosim.traces.recipes.build import build_digest, recipes
 

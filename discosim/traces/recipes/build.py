@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from discosim.core.errors import UserError, close_match
-from discosim.traces.digest import Digest, kind_of
 from discosim.traces.digest_file import dump_digest, parse_digest
+from discosim.traces.kinds import Digest, kind_of
 from discosim.traces.recipes.recipe import Recipe
 
 
@@ -18,6 +18,7 @@ def recipes() -> dict[str, Recipe]:
         aihub,
         azure,
         disco_phones,
+        distserve,
         ireland,
         llmperf,
         mooncake,
@@ -25,6 +26,7 @@ def recipes() -> dict[str, Recipe]:
         published_devices,
         servegen,
         sharegpt,
+        splitwise_engine,
         starlink,
         uncore,
     )
@@ -42,6 +44,8 @@ def recipes() -> dict[str, Recipe]:
         aihub,
         published_devices,
         disco_phones,
+        distserve,
+        splitwise_engine,
     )
     return {recipe.name: recipe for source in sources for recipe in source.RECIPES}
 

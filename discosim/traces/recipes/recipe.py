@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from discosim.core.errors import UserError
-from discosim.traces.digest import Digest
+from discosim.traces.kinds import Digest
 from discosim.traces.readers.source import fingerprint
 
 Build = Callable[[Path, str], Digest]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from discosim.world.engine.replica import Replica
 
 Floats = NDArray[np.float64]
 
@@ -59,7 +62,7 @@ class Job:
     n_preemptions : int
         How often it was preempted.
     gpu_s, kv_tok_s : float
-        Share of the replica's busy time, and KV tokens held times seconds, up to its last change of state.
+        Share of the replica's GPU time, and KV tokens held times seconds, up to its last change of state.
     first_token_s : float
         When its first token was made; ``inf`` before.
     answer_tok : int
@@ -86,6 +89,7 @@ class Job:
         "mark_s",
         "n_preemptions",
         "owner",
+        "place",
         "prefill_left_tok",
         "prompt_tok",
         "reader_tok_per_s",
@@ -132,6 +136,7 @@ class Job:
         self.gpu_mark_s = 0.0
         self.kv_mark = 0.0
         self.row = -1
+        self.place: Replica | None = None  # the replica that has it
 
     @property
     def context_tok(self) -> int:

@@ -169,7 +169,7 @@ class Replica:
         self.host_peak_blocks = 0
         self._prefilling_tok = 0
         self._n_held = 0  # prefilled jobs whose KV has not left yet
-        self._gpu_clock_s = 0.0  # busy time that a job in every decode batch would have been charged
+        self._gpu_clock_s = 0.0  # GPU time that a job in every decode batch would have been charged
         self._kv_clock = 0.0  # integral of the decode step over time
         self._plan = Plan()
         self._orders = Orders()
@@ -214,19 +214,19 @@ class Replica:
         """Return the answer tokens a job has made at the newest boundary."""
         return job.base_tok + (self.steps.n - job.join_step if job.state is State.DECODING else 0)
 
-    def known_times(self, job: Job, t_s: float) -> tuple[Floats | None, float]:
+    def known_times(self, job: Job, t_s: float) -> tuple[Floats | None, float | None]:
         """Return the token times of a decoding job since it joined, as far as they are certain at ``t_s``.
 
         Returns
         -------
         times : array of float or None
             Ends of the iterations that have begun by ``t_s``; None where the job does not decode now.
-        running_end_s : float
-            End of the iteration that runs at ``t_s``, or ``t_s`` where none does.
+        running_end_s : float or None
+            End of the iteration that runs at ``t_s``; None where none does.
         """
         plan = self._plan
         i = plan.index_at(t_s)
-        running_end_s = plan.end_s(i) if plan.m else t_s
+        running_end_s = plan.end_s(i) if plan.m else None
         if job.state is not State.DECODING:
             return None, running_end_s
         known = self.steps.since(job.join_step)
@@ -442,6 +442,7 @@ class Replica:
         """Advance the step, the memory and the clocks by ``m`` iterations; all sums are in closed form."""
         span_s = self.now_s - plan.begin_s
         n, steps = plan.n_decode, self.steps
+        gpu_s = span_s * self.cost.n_gpus
         self.busy_s += span_s
         self.batch_s += self.n_resident * span_s
         self._kv_clock += steps.n * span_s
@@ -458,12 +459,12 @@ class Replica:
             steps.append(plan.start_s, plan.first_s, plan.ramp_s, m)
             self.context_tok += n * m
         if plan.n_prefill_tok:
-            share_s = span_s / (n + plan.n_prefill_tok)
+            share_s = gpu_s / (n + plan.n_prefill_tok)
             for job, tok in self._orders.prefill:
                 job.gpu_s += share_s * tok
             self._gpu_clock_s += share_s if n else 0.0
         else:
-            self._gpu_clock_s += span_s / n
+            self._gpu_clock_s += gpu_s / n
 
     def _end_prefill(self, job: Job, first: list[Job], over: list[Job]) -> None:
         """Take the token that the last prefill iteration has made."""

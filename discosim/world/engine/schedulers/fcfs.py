@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from discosim.core.spec import spec
 from discosim.world.engine.schedulers.base import NEVER, Orders, Scheduler
 
 if TYPE_CHECKING:
@@ -11,13 +13,9 @@ if TYPE_CHECKING:
     from discosim.world.engine.replica import Replica
 
 
+@dataclass
 class Fcfs(Scheduler):
     """Admit from the head of the queue whenever it fits; an iteration either prefills or decodes.
-
-    Parameters
-    ----------
-    max_prefill_tok : int
-        Prompt tokens of one prefill iteration; a longer prompt has one to itself.
 
     Notes
     -----
@@ -28,8 +26,9 @@ class Fcfs(Scheduler):
     kind: ClassVar[str] = "fcfs"
     source: ClassVar[str] = "vLLM's default scheduler (prefill first, newest preempted first); priorities are left out."
 
-    def __init__(self, max_prefill_tok: int = 4096) -> None:
-        self.max_prefill_tok = max_prefill_tok
+    max_prefill_tok: int = spec(
+        4096, doc="Prompt tokens of one prefill iteration; a longer prompt has one to itself.", unit="tok", ge=1
+    )
 
     def schedule(self, replica: Replica) -> Orders:
         """Prefill what fits; else decode."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from discosim.core.spec import spec
 from discosim.world.engine.schedulers.base import NEVER, Orders, Scheduler
 from discosim.world.engine.schedulers.fcfs import preempt_newest, resume_oldest
 
@@ -12,20 +14,16 @@ if TYPE_CHECKING:
     from discosim.world.engine.replica import Replica
 
 
+@dataclass
 class FcfsChunked(Scheduler):
-    """Every iteration decodes all it can and fills the rest of a token budget with pieces of prompts.
-
-    Parameters
-    ----------
-    token_budget : int
-        Tokens of one iteration: one per decoding request, the rest for prefill.
-    """
+    """Every iteration decodes all it can and fills the rest of a token budget with pieces of prompts."""
 
     kind: ClassVar[str] = "fcfs_chunked"
     source: ClassVar[str] = "Sarathi-Serve (OSDI 2024); budget and order (decodes first) as in Vidur's implementation."
 
-    def __init__(self, token_budget: int = 512) -> None:
-        self.token_budget = token_budget
+    token_budget: int = spec(
+        512, doc="Tokens of one iteration: one per decoding request, the rest for prefill.", unit="tok", ge=1
+    )
 
     def schedule(self, replica: Replica) -> Orders:
         """Place the decodes, then prompts in order of arrival."""

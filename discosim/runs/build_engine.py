@@ -1,0 +1,191 @@
+"""From a scenario's white-box server to the engine's model, and the past that its clients have seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discosim.core.engine_scenario import ConstantIterations, DigestIterations, FileIterations, Iterations, Swap
+from discosim.core.errors import UserError
+from discosim.core.request import RequestRecord
+from discosim.core.rng import RandomStreams
+from discosim.core.scenario import EngineServer, GeneratedWorkload, Scenario
+from discosim.policies.server_only import ServerOnly
+from discosim.traces.catalogue import load_digest
+from discosim.traces.digest_file import parse_digest
+from discosim.traces.engine_digest import EngineDigest
+from discosim.traces.workload import make_requests
+from discosim.world.engine.costs.base import CostModel, fastest_s
+from discosim.world.engine.costs.constant import ConstantCost
+from discosim.world.engine.costs.distserve import DistServeCost, Line
+from discosim.world.engine.costs.table import TableCost
+from discosim.world.engine.engine import EngineModel, PrefillPool
+from discosim.world.engine.replica import ReplicaModel
+from discosim.world.engine.schedulers.fcfs import Fcfs
+from discosim.world.engine.schedulers.registry import maker_of
+from discosim.world.luck import Luck
+from discosim.world.world import World, WorldModel
+
+Floats = NDArray[np.float64]
+BITS_PER_BYTE = 8.0
+
+
+def engine_model(spec: EngineServer) -> EngineModel:
+    """Resolve a white-box server.
+
+    Raises
+    ------
+    UserError
+        If a digest is unknown, a size that nobody gives is missing, the memory holds no prompt, or the cost model
+        gives impossible times.
+    """
+    cost, digest = _iterations(spec.iterations)
+    kv_tok = _size(spec.kv_tok, digest.kv_tok if digest else None, "kv_tok")
+    kv_blocks = kv_tok // spec.block_tok
+    if kv_blocks < 1:
+        raise UserError(
+            f"KV memory of {kv_tok} tokens holds no block of {spec.block_tok} tokens", where="server.kv_tok"
+        )
+    max_context_tok = spec.max_context_tok or (digest.max_context_tok if digest else None)
+    replica = ReplicaModel(
+        cost=cost,
+        kv_blocks=kv_blocks,
+        block_tok=spec.block_tok,
+        watermark=spec.watermark,
+        max_batch=spec.max_batch,
+        role="both" if spec.prefill_pool is None else "decode",
+    )
+    if isinstance(spec.preemption, Swap):
+        replica = _swapping(replica, spec.preemption, _kv_bytes(spec, digest))
+    return EngineModel(
+        replica=replica,
+        n_replicas=spec.n_replicas,
+        scheduler=maker_of(spec.scheduler),
+        router=spec.router,
+        prefill_pool=_prefill_pool(spec, replica, digest),
+        max_context_tok=max_context_tok,
+        fastest_iteration_s=fastest_s(cost, spec.max_batch),
+    )
+
+
+def _iterations(spec: Iterations) -> tuple[CostModel, EngineDigest | None]:
+    if isinstance(spec, ConstantIterations):
+        return ConstantCost(spec.prefill_s, spec.decode_s), None
+    if isinstance(spec, FileIterations):
+        held = parse_digest(Path(spec.file).read_text(encoding="utf-8"), where=spec.file)
+        if not isinstance(held, EngineDigest):
+            raise UserError("holds no engine digest; make one with `discosim traces fit-engine`", where=spec.file)
+        return cost_of(held), held
+    assert isinstance(spec, DigestIterations)
+    digest = load_digest(spec.digest, "engine")
+    assert isinstance(digest, EngineDigest)
+    return cost_of(digest), digest
+
+
+def cost_of(digest: EngineDigest) -> CostModel:
+    """Return the cost model of a digest."""
+    if digest.lines is not None:
+        lines = digest.lines
+        return DistServeCost(
+            _line(lines.prefill), _line(lines.decode_small), _line(lines.decode_large), digest.name, digest.n_gpus
+        )
+    grid = digest.grid
+    assert grid is not None
+    return TableCost(
+        grid.prefill_tok,
+        grid.prefill_times_s,
+        grid.decode_batch,
+        grid.decode_times_s,
+        grid.s_per_context_tok,
+        digest.name,
+        digest.n_gpus,
+    )
+
+
+def _line(coefficients: tuple[float, ...]) -> Line:
+    a, b, c = coefficients
+    return a, b, c
+
+
+def _size(given: float | None, measured: float | None, key: str) -> int:
+    value = measured if given is None else given
+    if value is None:
+        raise UserError(f"constant iterations name no size of the KV cache; give {key}", where=f"server.{key}")
+    return int(value)
+
+
+def _swapping(replica: ReplicaModel, how: Swap, kv_bytes_per_tok: float) -> ReplicaModel:
+    host_blocks = how.host_kv_tok // replica.block_tok
+    if host_blocks < 1:
+        raise UserError(
+            f"host memory of {how.host_kv_tok} tokens holds no block of {replica.block_tok} tokens to swap to",
+            where="server.preemption.host_kv_tok",
+        )
+    block_s = kv_bytes_per_tok * replica.block_tok / (how.gbyte_per_s * 1e9)
+    return replace(replica, preemption="swap", host_blocks=host_blocks, swap_s_per_block=block_s)
+
+
+def _kv_bytes(spec: EngineServer, digest: EngineDigest | None) -> float:
+    value = spec.kv_bytes_per_tok or (digest.kv_bytes_per_tok if digest else None)
+    if value is None:
+        raise UserError(
+            "constant iterations name no size of the KV cache; give kv_bytes_per_tok", where="server.kv_bytes_per_tok"
+        )
+    return value
+
+
+def _prefill_pool(spec: EngineServer, replica: ReplicaModel, digest: EngineDigest | None) -> PrefillPool | None:
+    pool = spec.prefill_pool
+    if pool is None:
+        return None
+    max_prefill_tok = pool.max_prefill_tok
+    return PrefillPool(
+        replica=replace(replica, role="prefill"),
+        n_replicas=pool.n_replicas,
+        scheduler=lambda: Fcfs(max_prefill_tok),
+        transfer_s_per_tok=_kv_bytes(spec, digest) * BITS_PER_BYTE / (pool.kv_gbit_per_s * 1e9),
+        transfer_latency_s=pool.latency_s,
+    )
+
+
+def pilot_ttfts(
+    scenario: Scenario, spec: EngineServer, model: WorldModel, streams: RandomStreams
+) -> tuple[Floats, float]:
+    """Return the TTFTs of a pilot run in which every request goes to the engine, and its mean TPOT.
+
+    Source: our choice. A client of a real service learns from what it and others have seen there; a pilot with all
+    requests at the server is the past of a service that no device relieves yet. Its arrivals are the past's, not
+    the run's. Requests that are refused count as ``inf``.
+    """
+    workload = scenario.workload
+    n = spec.pilot_requests
+    if isinstance(workload, GeneratedWorkload):
+        workload = replace(workload, n_requests=n)
+    requests = make_requests(workload, scenario.reader, streams, Path()).head(n)
+    world = World(model, requests, Luck(streams, len(requests)))
+    ttft_s: list[float] = []
+    tpot_s: list[float] = []
+
+    def note(record: RequestRecord) -> None:
+        if record.status == "finished":
+            ttft_s.append(float(record.delivered_s[0]) - record.arrival_s)
+            if record.output_tok > 1:
+                span_s = float(record.delivered_s[-1] - record.delivered_s[0])
+                tpot_s.append(span_s / (record.output_tok - 1))
+        elif record.status == "failed":
+            ttft_s.append(math.inf)
+
+    world.run(ServerOnly(), note)
+    if not np.isfinite(ttft_s).any():
+        raise UserError("the pilot run answered no request: every one is over a limit of the server", where="server")
+    return np.array(ttft_s), float(np.mean(tpot_s)) if tpot_s else model_tpot(model)
+
+
+def model_tpot(model: WorldModel) -> float:
+    """Return the time of a lone decode iteration, in s."""
+    assert isinstance(model.server, EngineModel)
+    return model.server.replica.cost.decode_line(1)[0]

@@ -1,0 +1,102 @@
+"""The engine digest: iteration times of one model on one kind of machine, and the size of its KV cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from discosim.traces.digest import Card
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinesFit:
+    """Iteration times as three fitted lines; see `discosim.world.engine.costs.distserve`.
+
+    Parameters
+    ----------
+    prefill : tuple of float
+        a, b, c of a + b * tokens + c * squared tokens, in s.
+    decode_small, decode_large : tuple of float
+        a, b, c of a + b * KV tokens + c * batch, in s, for batches up to 95 and above.
+    """
+
+    prefill: tuple[float, ...]
+    decode_small: tuple[float, ...]
+    decode_large: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not all(len(line) == 3 for line in (self.prefill, self.decode_small, self.decode_large)):
+            raise ValueError("each fitted line needs three coefficients")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridFit:
+    """Iteration times as two measured curves; see `discosim.world.engine.costs.table`.
+
+    Parameters
+    ----------
+    prefill_tok, prefill_times_s : tuple of float
+        Batched prompt tokens, rising, and seconds.
+    decode_batch, decode_times_s : tuple of float
+        Batch sizes, rising, and seconds without the KV part.
+    s_per_context_tok : float
+        Seconds per KV token read, >= 0.
+    """
+
+    prefill_tok: tuple[float, ...]
+    prefill_times_s: tuple[float, ...]
+    decode_batch: tuple[float, ...]
+    decode_times_s: tuple[float, ...]
+    s_per_context_tok: float
+
+    def __post_init__(self) -> None:
+        for grid, times in ((self.prefill_tok, self.prefill_times_s), (self.decode_batch, self.decode_times_s)):
+            if len(grid) != len(times) or len(grid) < 2 or list(grid) != sorted(set(grid)):
+                raise ValueError("a curve needs at least two points with rising positions, and as many times")
+        if self.s_per_context_tok < 0:
+            raise ValueError("s_per_context_tok must be >= 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineDigest:
+    """What the engine must know of one model on one kind of machine.
+
+    Parameters
+    ----------
+    name : str
+        Name of the digest.
+    card : Card
+        Origin; ``card.status`` tells measured from derived figures.
+    model, hardware : str
+        What ran on what.
+    n_gpus : int
+        GPUs of one replica, >= 1 (tensor parallel).
+    kv_bytes_per_tok : float
+        Size of the KV cache of one token, bytes, > 0.
+    kv_tok : int
+        KV tokens that fit into one replica, >= 1.
+    max_context_tok : int
+        Context limit of the model, tokens.
+    lines, grid : LinesFit or None, GridFit or None
+        Iteration times; exactly one of the two.
+    moments : mapping of str to float
+        Quality of the fit: mean and largest relative error, by phase.
+    """
+
+    name: str
+    card: Card
+    model: str
+    hardware: str
+    n_gpus: int
+    kv_bytes_per_tok: float
+    kv_tok: int
+    max_context_tok: int
+    lines: LinesFit | None = None
+    grid: GridFit | None = None
+    moments: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if (self.lines is None) == (self.grid is None):
+            raise ValueError("an engine digest holds either lines or a grid")
+        if self.n_gpus < 1 or self.kv_tok < 1 or not self.kv_bytes_per_tok > 0 or self.max_context_tok < 1:
+            raise ValueError("an engine digest needs at least one GPU, KV memory and a context")

@@ -1,0 +1,171 @@
+"""Fit iteration times to measurements: DistServe's lines to anyone's rows, curves to a grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discosim.core.errors import UserError
+from discosim.traces.digest import Card
+from discosim.traces.engine_digest import EngineDigest, LinesFit
+
+Floats = NDArray[np.float64]
+LARGE_BATCH = 95
+LEAST_ROWS = 3
+PHASES = ("prefill", "decode")
+
+
+@dataclass(frozen=True)
+class IterationRows:
+    """Measured iterations, as columns of equal length.
+
+    Parameters
+    ----------
+    is_decode : array of bool, shape (n,)
+        Decode iterations; the others prefill.
+    batch : array of float, shape (n,)
+        Requests in the iteration, >= 1.
+    tok : array of float, shape (n,)
+        Prefill: prompt tokens of the whole batch. Decode: KV tokens of the whole batch.
+    square_tok : array of float, shape (n,)
+        Prefill: sum of squared prompt lengths; unused for decodes.
+    time_s : array of float, shape (n,)
+        Duration, > 0.
+    """
+
+    is_decode: NDArray[np.bool_]
+    batch: Floats
+    tok: Floats
+    square_tok: Floats
+    time_s: Floats
+
+
+def read_iterations(path: Path) -> IterationRows:
+    """Read measured iterations from CSV.
+
+    Columns ``phase`` (prefill or decode), ``batch``, ``tokens`` (prefill: prompt tokens of the batch; decode: KV
+    tokens of the batch), one of ``time_s`` and ``time_ms``, and optionally ``square_tokens`` (sum of squared prompt
+    lengths; without it the prompts of a batch count as equally long).
+
+    Raises
+    ------
+    UserError
+        With file, row and column, for anything else.
+    """
+    from discosim.traces.readers.source import read_bytes
+    from discosim.traces.readers.table import header_of, read_csv
+
+    raw = read_bytes(path)
+    names = header_of(raw[: 1 << 16])
+    clock = "time_ms" if "time_ms" in names and "time_s" not in names else "time_s"
+    table = read_csv(raw, path, ("phase", "batch", "tokens", clock), ("square_tokens",))
+    phase = table.words("phase")
+    for i, word in enumerate(phase.tolist()):
+        if word not in PHASES:
+            raise table.error(i, "phase", f"expected prefill or decode, found {word!r}")
+    batch, tok = table.numbers("batch", lowest=1.0), table.numbers("tokens", lowest=1.0)
+    time_s = table.numbers(clock, lowest=1e-9) * (1e-3 if clock == "time_ms" else 1.0)
+    has_squares = table.has("square_tokens")
+    square = table.numbers("square_tokens", lowest=0.0) if has_squares else tok**2 / batch
+    return IterationRows(np.asarray(phase == "decode"), batch, tok, square, time_s)
+
+
+def fit_lines(rows: IterationRows, *, where: str) -> tuple[LinesFit, dict[str, float]]:
+    """Fit DistServe's form by least squares on the relative error, with coefficients >= 0.
+
+    Returns
+    -------
+    lines : LinesFit
+        Coefficients in s. Without rows above a batch of 95, both decode regimes are the same.
+    moments : dict
+        ``n``, ``mean`` and ``max`` of the absolute relative error, by phase.
+
+    Raises
+    ------
+    UserError
+        With fewer than three rows of a phase, or rows that do not tell the coefficients apart.
+
+    Notes
+    -----
+    Source: DistServe's profiles are fitted by least squares on the relative error; that no coefficient may be
+    negative is our addition, so that no extrapolation gives a negative time.
+    """
+    prefill, decode = ~rows.is_decode, rows.is_decode
+    large = decode & (rows.batch > LARGE_BATCH)
+    small = decode & ~large
+    if int(large.sum()) < LEAST_ROWS or int(small.sum()) < LEAST_ROWS:
+        small = large = decode
+    one = np.ones(rows.batch.size)
+    decode_form = np.column_stack([one, rows.tok, rows.batch])
+    parts = {
+        "prefill": (prefill, np.column_stack([one, rows.tok, rows.square_tok])),
+        "decode": (small, decode_form),
+        "decode_large": (large, decode_form),
+    }
+    found: dict[str, tuple[float, ...]] = {}
+    moments: dict[str, float] = {}
+    for name, (mask, form) in parts.items():
+        phase = name.partition("_")[0]
+        if int(mask.sum()) < LEAST_ROWS:
+            raise UserError(f"needs at least {LEAST_ROWS} {phase} rows, found {int(mask.sum())}", where=where)
+        found[name] = _relative_fit(form[mask], rows.time_s[mask])
+        error = np.abs(form[mask] @ np.array(found[name]) / rows.time_s[mask] - 1.0)
+        moments[f"{name}_n"] = int(mask.sum())
+        moments[f"{name}_error_mean"] = float(error.mean())
+        moments[f"{name}_error_max"] = float(error.max())
+    for name, line in found.items():
+        if not any(line):
+            raise UserError(f"the {name} rows fit no line", where=where)
+    lines = LinesFit(prefill=found["prefill"], decode_small=found["decode"], decode_large=found["decode_large"])
+    return lines, moments
+
+
+def _relative_fit(form: Floats, time_s: Floats) -> tuple[float, ...]:
+    from scipy.optimize import nnls
+
+    scaled = form / time_s[:, None]
+    size = np.maximum(scaled.max(axis=0), 1e-300)  # columns of like size: squares are 1e7 times larger than ones
+    found, _ = nnls(scaled / size, np.ones(time_s.size))
+    return tuple(float(value) for value in found / size)
+
+
+def fit_engine(
+    path: Path,
+    *,
+    name: str,
+    model: str,
+    hardware: str,
+    n_gpus: int,
+    kv_bytes_per_tok: float,
+    kv_tok: int,
+    max_context_tok: int,
+) -> EngineDigest:
+    """Return an engine digest of a user's own measurements; see `read_iterations` and `fit_lines`."""
+    from discosim.traces.readers.source import fingerprint
+
+    lines, moments = fit_lines(read_iterations(path), where=path.name)
+    return EngineDigest(
+        name=name,
+        card=Card(
+            title=f"{model} on {n_gpus} x {hardware}, own measurements",
+            origin="",
+            commit="",
+            licence="unstated",
+            citation="own measurements",
+            raw_file=path.name,
+            raw_sha256=fingerprint(path).raw_sha256,
+            method="least squares on the relative error, coefficients >= 0",
+            contains=("inference",),
+        ),
+        model=model,
+        hardware=hardware,
+        n_gpus=n_gpus,
+        kv_bytes_per_tok=kv_bytes_per_tok,
+        kv_tok=kv_tok,
+        max_context_tok=max_context_tok,
+        lines=lines,
+        moments=moments,
+    )

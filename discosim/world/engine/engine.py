@@ -1,0 +1,186 @@
+"""The whole engine: replicas behind a router, in one pool or in two."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle
+from typing import Literal
+
+import simpy
+from simpy.events import Event, Timeout
+
+from discosim.world.engine.job import Job, State
+from discosim.world.engine.replica import Observer, Replica, ReplicaModel
+from discosim.world.engine.schedulers.base import Scheduler
+
+Routing = Literal["round_robin", "least_loaded", "shortest_queue"]
+MakeScheduler = Callable[[], Scheduler]
+
+
+@dataclass(frozen=True)
+class PrefillPool:
+    """Replicas that only prefill, and the way of the KV cache to those that decode.
+
+    Parameters
+    ----------
+    replica : ReplicaModel
+        Its role is ``prefill``.
+    n_replicas : int
+        How many, >= 1.
+    scheduler : callable
+        Makes the scheduler of one replica.
+    transfer_s_per_tok, transfer_latency_s : float
+        Time to move the KV cache of one token, and of none, in s.
+    """
+
+    replica: ReplicaModel
+    n_replicas: int
+    scheduler: MakeScheduler
+    transfer_s_per_tok: float
+    transfer_latency_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class EngineModel:
+    """Parameters of a white-box server.
+
+    Parameters
+    ----------
+    replica : ReplicaModel
+        Every replica, or every replica of the decode pool.
+    n_replicas : int
+        How many, >= 1.
+    scheduler : callable
+        Makes the scheduler of one replica.
+    router : str
+        ``round_robin``; ``least_loaded``: fewest live requests; ``shortest_queue``: fewest tokens to prefill.
+    prefill_pool : PrefillPool or None
+        Where prefill and decode are apart.
+    max_context_tok : int or None
+        Longest prompt plus answer; None for no limit.
+    fastest_iteration_s : float
+        A lower bound on the time of any iteration, > 0: how soon a token can follow another at the earliest.
+    """
+
+    replica: ReplicaModel
+    n_replicas: int
+    scheduler: MakeScheduler
+    router: Routing = "round_robin"
+    prefill_pool: PrefillPool | None = None
+    max_context_tok: int | None = None
+    fastest_iteration_s: float = 1e-6
+
+    def why_refused(self, prompt_tok: int, answer_tok: int) -> str:
+        """Return why a request can never be served, or '' where it can."""
+        total_tok = prompt_tok + answer_tok
+        if self.max_context_tok is not None and total_tok > self.max_context_tok:
+            return OVER_CONTEXT
+        pools = [self.replica] if self.prefill_pool is None else [self.replica, self.prefill_pool.replica]
+        for model in pools:
+            kept_tok = prompt_tok if model.role == "prefill" else total_tok - 1
+            if -(-kept_tok // model.block_tok) > model.kv_blocks:
+                return OVER_MEMORY
+        return ""
+
+
+OVER_CONTEXT = "prompt and answer are longer than the server's context limit"
+OVER_MEMORY = "prompt and answer need more KV memory than a replica has"
+REFUSALS = frozenset({OVER_CONTEXT, OVER_MEMORY})
+
+
+class Engine:
+    """Routes jobs to replicas and moves their KV between pools."""
+
+    def __init__(self, env: simpy.Environment, model: EngineModel, observer: Observer | None = None) -> None:
+        self.env = env
+        self.model = model
+        pool = model.prefill_pool
+        self.replicas = [
+            Replica(env, model.replica, model.scheduler(), index=i, observer=observer) for i in range(model.n_replicas)
+        ]
+        self.prefillers: list[Replica] = []
+        if pool is not None:
+            self.prefillers = [
+                Replica(
+                    env,
+                    pool.replica,
+                    pool.scheduler(),
+                    index=model.n_replicas + i,
+                    on_prefilled=self._send_kv,
+                    observer=observer,
+                )
+                for i in range(pool.n_replicas)
+            ]
+        self.pick_entry = router(model.router, self.prefillers or self.replicas)
+        self._pick_decoder = router(model.router, self.replicas)
+        self.n_jobs = 0
+        self.n_refused = 0
+
+    def number(self) -> int:
+        """Return the number of the next job."""
+        self.n_jobs += 1
+        return self.n_jobs - 1
+
+    def submit(self, job: Job) -> None:
+        """Give a job to the replica that the router picks."""
+        replica = self.pick_entry()
+        job.place = replica
+        replica.submit(job)
+
+    def cancel(self, job: Job) -> None:
+        """Cancel a job, wherever it is."""
+        if job.state is State.GONE:
+            job.is_cancelled = True  # matters only while its KV is on the way
+        else:
+            assert job.place is not None
+            job.place.cancel(job)
+
+    def _send_kv(self, source: Replica, job: Job) -> None:
+        pool = self.model.prefill_pool
+        assert pool is not None
+        moving_s = pool.transfer_latency_s + job.prompt_tok * pool.transfer_s_per_tok
+        Timeout(self.env, moving_s).callbacks.append(partial(self._receive_kv, source, job))
+
+    def _receive_kv(self, source: Replica, job: Job, _: Event) -> None:
+        source.release(job.blocks)
+        job.blocks = 0
+        if job.is_cancelled:
+            job.owner.on_end(self.env.now)
+            return
+        job.state = State.WAITING
+        job.has_kv = True
+        job.place = self._pick_decoder()
+        job.place.submit(job)
+
+    def figures(self) -> dict[str, float]:
+        """Return what the engine did as a whole: its summary metrics, by name."""
+        replicas = [*self.replicas, *self.prefillers]
+        busy_s = sum(r.busy_s for r in replicas)
+        last_s = max(r.now_s for r in replicas)
+        kv_tok = sum(r.kv_tok_s for r in replicas)
+        room_tok = sum(r.memory.total_blocks * r.memory.block_tok for r in replicas)
+        return {
+            "engine_gpu_s": sum(r.busy_s * r.cost.n_gpus for r in replicas),
+            "engine_busy_share": busy_s / (last_s * len(replicas)) if last_s else math.nan,
+            "engine_batch_mean": sum(r.batch_s for r in replicas) / busy_s if busy_s else math.nan,
+            "engine_queue_peak": max(r.queue_peak for r in replicas),
+            "engine_kv_mean_share": kv_tok / (room_tok * last_s) if last_s else math.nan,
+            "engine_kv_peak_share": max(r.memory.peak_blocks / r.memory.total_blocks for r in replicas),
+            "engine_n_iterations": sum(r.iteration for r in replicas),
+        }
+
+
+def router(rule: Routing, replicas: list[Replica]) -> Callable[[], Replica]:
+    """Return what picks the replica of the next request; ties go to the first."""
+    if len(replicas) == 1:
+        only = replicas[0]
+        return lambda: only
+    if rule == "least_loaded":
+        return lambda: min(replicas, key=lambda r: r.n_live)
+    if rule == "shortest_queue":
+        return lambda: min(replicas, key=lambda r: r.pending_tok)
+    turns = cycle(replicas)
+    return lambda: next(turns)

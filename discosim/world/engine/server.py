@@ -1,0 +1,261 @@
+"""The engine as an endpoint: streams that grow while it works."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import simpy
+from simpy.events import Event, Timeout
+
+from discosim.world.engine.engine import REFUSALS, Engine, EngineModel
+from discosim.world.engine.job import Floats, Job, State
+from discosim.world.engine.replica import Observer
+from discosim.world.engine.watch import BufferWatch, Known, Moment, NeedTok
+from discosim.world.link import BYTES_PER_TOK, Link, Payload
+from discosim.world.stream import Stream
+
+if TYPE_CHECKING:
+    from discosim.world.world import Columns
+
+NOTHING: Floats = np.empty(0)
+
+
+class EngineStream(Stream):
+    """A stream from the engine: what is certain of it grows with the engine's iterations."""
+
+    __slots__ = ("_at_close", "_at_end", "_is_dropped", "_server", "_user_id", "is_closed", "job")
+
+    endpoint = "server"
+    is_growing = True
+
+    def __init__(self, server: EngineServer, user_id: int, job: Job, first_token: int) -> None:
+        super().__init__(server.env, job.prompt_tok, first_token, job.answer_tok)
+        self._server = server
+        self._user_id = user_id
+        self.job = job
+        self.is_closed = False
+        self._is_dropped = False  # its cancel came before it did
+        self._at_end: list[Moment] = []
+        self._at_close: list[Moment] = []
+        job.owner = self
+
+    # --- what is certain --------------------------------------------------------------------------------------
+
+    def known(self) -> Known:
+        """Return the tokens that are certain now, and how soon the next one can be made."""
+        if self.is_closed:
+            return Known(self.generated_s, self.arrival_s, math.inf)
+        job, now_s = self.job, self.env.now
+        times, running_end_s = (None, None) if job.place is None else job.place.known_times(job, now_s)
+        next_s = now_s + self._server.model.fastest_iteration_s if running_end_s is None else running_end_s
+        made_s = _joined(job, times)
+        # tokens that share a packet leave with the last of them
+        n_sent = made_s.size - made_s.size % self._server.link.model.tokens_per_packet
+        arrival_s = self._server.link.deliver(made_s[:n_sent], self._user_id) if n_sent else NOTHING
+        return Known(made_s, arrival_s, next_s)
+
+    @property
+    def generated_s(self) -> Floats:
+        """When each token was generated, as far as it is certain now."""
+        if self._generated_s is not None:
+            return self._generated_s
+        if self.is_closed:
+            self._generated_s = _joined(self.job, None)
+            return self._generated_s
+        return self.known().made_s
+
+    @property
+    def arrival_s(self) -> Floats:
+        """When each token reaches the client, as far as it is certain now."""
+        if self._arrival_s is not None:
+            return self._arrival_s
+        if self.is_closed:
+            made_s = self.generated_s
+            self._arrival_s = self._server.link.deliver(made_s, self._user_id) if made_s.size else NOTHING
+            return self._arrival_s
+        return self.known().arrival_s
+
+    # --- moments ----------------------------------------------------------------------------------------------
+
+    def ended(self) -> Event:
+        """Return an event that fires when the last token has reached the client."""
+        moment = Moment(self.env)
+        if self.is_closed:
+            moment.fire_at(self._last_s())
+        else:
+            self._at_end.append(moment)
+        return moment
+
+    def closed(self) -> Event:
+        """Return an event that fires when the engine makes no more tokens of this stream."""
+        moment = Moment(self.env)
+        self._at_close.append(moment)
+        return moment
+
+    def buffer_reaches(self, rate_tok_per_s: float, need_tok: NeedTok) -> Event:
+        """Watch the reader's buffer; see `Session.buffer_reaches`."""
+        return BufferWatch(self, rate_tok_per_s, need_tok, self._server.model.fastest_iteration_s)
+
+    def _last_s(self) -> float:
+        arrival_s = self.arrival_s
+        return float(arrival_s[-1]) if arrival_s.size else self.env.now
+
+    # --- what the engine tells --------------------------------------------------------------------------------
+
+    def on_first(self, at_s: float) -> None:
+        """Promise the arrival of the first token, made just now."""
+        if self.is_stopped:
+            return
+        link = self._server.link
+        if link.model.tokens_per_packet > 1:
+            self._await_packet()
+        elif link.is_instant:
+            self.first_arrival_s = at_s
+            self._speak_now()
+        else:
+            self.promise(at_s + link.down_s(at_s, self._user_id))
+
+    def _await_packet(self, _: Event | None = None) -> None:
+        known = self.known()
+        if known.arrival_s.size:
+            self.promise(float(known.arrival_s[0]))
+        elif not self.is_closed:
+            missing = min(self._server.link.model.tokens_per_packet, self.n_tok) - known.made_s.size
+            at_s = known.next_s + max(0, missing - 1) * self._server.model.fastest_iteration_s
+            Timeout(self.env, known.wait_s(at_s, self.env.now)).callbacks.append(self._await_packet)
+
+    def on_end(self, at_s: float) -> None:  # noqa: ARG002 - the times stand in the job
+        """Nothing more will be made."""
+        self.is_closed = True
+        for moment in self._at_close:
+            moment.fire_at(self.env.now)
+        if self._at_end:
+            last_s = self._last_s()
+            for moment in self._at_end:
+                moment.fire_at(last_s)
+
+    # --- from the client --------------------------------------------------------------------------------------
+
+    def submit(self, _: Event | None = None) -> None:
+        """Reach the engine."""
+        self.job.arrival_s = self.env.now
+        if self._is_dropped:
+            self.job.state = State.GONE
+            self.on_end(self.env.now)
+        else:
+            self._server.engine.submit(self.job)
+
+    def stop(self, *, finish_prefill: bool = False) -> None:  # noqa: ARG002 - an engine drops a request as a whole
+        """Send a cancel; the engine obeys at the iteration boundary after it has travelled up."""
+        if self.is_stopped:
+            return
+        self.is_stopped = True
+        if self.is_closed:
+            return
+        up_s = self._server.link.up_s(self.env.now, self._user_id)
+        if up_s > 0.0:
+            Timeout(self.env, up_s).callbacks.append(self._drop)
+        else:
+            self._drop()
+
+    def _drop(self, _: Event | None = None) -> None:
+        if self.is_closed:
+            return
+        if self.job.place is None:
+            self._is_dropped = True
+        else:
+            self._server.engine.cancel(self.job)
+
+    def bill(self) -> tuple[float, int]:
+        """Return prompt tokens processed and tokens made; certain once the stream is closed."""
+        if self.failure:
+            return 0.0, 0
+        job = self.job
+        if job.base_tok or job.first_token_s < math.inf:
+            return float(self.prompt_tok), self.generated_s.size
+        return float(self.prompt_tok - min(job.prefill_left_tok, self.prompt_tok)), 0
+
+    def usage(self) -> tuple[int, float, float]:
+        """Return preemptions, GPU-seconds and KV-token-seconds."""
+        return self.job.n_preemptions, self.job.gpu_s, self.job.kv_tok_s
+
+
+class EngineServer:
+    """Starts streams at the engine."""
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        model: EngineModel,
+        link: Link,
+        columns: Columns,
+        observer: Observer | None = None,
+    ) -> None:
+        self.env = env
+        self.model = model
+        self.link = link
+        self.engine = Engine(env, model, observer)
+        self._columns = columns
+
+    def start(
+        self,
+        request_id: int,
+        user_id: int,
+        attempt: int,  # noqa: ARG002 - an engine needs no draws
+        prompt_tok: int,
+        first_token: int,
+        n_tok: int,
+        payload: Payload = "text",
+    ) -> EngineStream:
+        """Send a request up."""
+        env, link, columns = self.env, self.link, self._columns
+        now_s = env.now
+        up_s = link.up_s(now_s, user_id) + link.bulk_s(prompt_tok * BYTES_PER_TOK[payload])
+        job = Job(
+            self.engine.number(),
+            NOBODY,
+            prompt_tok,
+            n_tok,
+            now_s + up_s,
+            columns.reader_tok_per_s[request_id],
+            columns.ttft_target_s[request_id],
+        )
+        stream = EngineStream(self, user_id, job, first_token)
+        if reason := self.model.why_refused(prompt_tok, n_tok):
+            self.engine.n_refused += 1
+            stream.is_closed = True
+            stream.promise_failure(now_s + up_s + link.down_s(now_s + up_s, user_id), reason)
+        elif up_s > 0.0:
+            Timeout(env, up_s).callbacks.append(stream.submit)
+        else:
+            stream.submit()
+        return stream
+
+
+class _Nobody:
+    def on_first(self, at_s: float) -> None:
+        """Hear nothing."""
+
+    def on_end(self, at_s: float) -> None:
+        """Hear nothing."""
+
+
+NOBODY = _Nobody()
+
+
+def is_refusal(stream: Stream) -> bool:
+    """Tell whether a stream failed because the server's limits can never take it."""
+    return stream.failure in REFUSALS
+
+
+def _joined(job: Job, since_join: Floats | None) -> Floats:
+    """Return all token times of a job: past stays in a batch, prefill ends, and the present stay."""
+    spans = job.spans if since_join is None else [*job.spans, since_join]
+    if len(spans) == 2 and isinstance(spans[0], float) and not isinstance(spans[1], float):
+        times = np.empty(1 + spans[1].size)
+        times[0] = spans[0]
+        times[1:] = spans[1]
+        return times
+    return np.concatenate([np.atleast_1d(span) for span in spans]) if spans else NOTHING
