@@ -24,7 +24,10 @@ class AndesV1(Scheduler):
     Notes
     -----
     A job that was not chosen keeps running where its memory is not needed: the paper's packing would leave the
-    memory empty (our choice). A victim is the resident job of the lowest priority.
+    memory empty (our choice). A victim is the resident job of the lowest priority. The paper calls the solver at each
+    iteration boundary; the authors' forks every 5th and every 10th iteration, and in between admit whoever fits. The
+    latter is the default: called at each boundary, the packing lets every newcomer pass those put out before, and near
+    the knee of the load it does worse than first come, first served.
     """
 
     kind: ClassVar[str] = "andes_v1"
@@ -42,7 +45,7 @@ class AndesV1(Scheduler):
         1.0, doc="Cap P on the mean number of preemptions per request; null for none.", ge=0
     )
     n_sizes: int = spec(8, doc="Most batch sizes tried per call.", ge=1)
-    solve_every: int = spec(1, doc="Iterations between two calls of the solver.", ge=1)
+    solve_every: int = spec(10, doc="Iterations between two calls of the solver.", ge=1)
     max_prefill_tok: int = spec(MAX_PREFILL_TOK, doc="Prompt tokens of one prefill iteration.", unit="tok", ge=1)
 
     _n_preempted: int = field(init=False, repr=False, default=0)

@@ -30,7 +30,8 @@ class AndesV2(Scheduler):
     stops at the first pair that does not pay. Gain of a pair: that of the admitted minus those of its victims, over
     Delta-t. Loss: what the QoE of the other resident jobs would lose if they stood still for as long as it takes to
     bring the victims back (recomputing their contexts, or moving them out and in), at the end of that time. That the
-    victims' own loss counts, and that "cheapest" means least priority, is our reading.
+    victims' own loss counts, and that "cheapest" means least priority, is our reading. How often the solver is called
+    is as in v1.
     """
 
     kind: ClassVar[str] = "andes_v2"
@@ -40,13 +41,13 @@ class AndesV2(Scheduler):
     )
     needs_live: ClassVar[bool] = True
 
-    ahead_s: float = spec(10.0, doc="Horizon Delta-t; 10 s is the authors' code.", unit="s", gt=0)
+    ahead_s: float = spec(50.0, doc="Horizon Delta-t; the authors' code has 10 s.", unit="s", gt=0)
     objective: Objective = spec("average", doc="Mean QoE, worst QoE, or number of requests that are never late.")
     solver: Solver = spec("greedy", doc="Greedy packing, or the exact dynamic program.")
     trigger: float = spec(0.9, doc="Share of the KV memory above which the solver runs.", gt=0, le=1)
     refiner: bool = spec(True, doc="Weigh the cost of preemptions; false preempts whatever the solver says.")
     n_sizes: int = spec(8, doc="Most batch sizes tried per call.", ge=1)
-    solve_every: int = spec(1, doc="Iterations between two calls of the solver.", ge=1)
+    solve_every: int = spec(10, doc="Iterations between two calls of the solver.", ge=1)
     max_prefill_tok: int = spec(MAX_PREFILL_TOK, doc="Prompt tokens of one prefill iteration.", unit="tok", ge=1)
 
     def schedule(self, replica: Replica) -> Orders:
