@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -92,6 +91,6 @@ class RequestRecord:
     server_cost_usd: float
     device_energy_j: float
     unified_cost_usd: float
-    n_preemptions: int = 0  # in a white-box server
-    gpu_s: float = math.nan  # share of its GPU time; NaN where the server is a black box
-    kv_tok_s: float = math.nan  # KV tokens held times seconds, at the server
+    n_preemptions: int = 0  # in a white-box server; this and the next two are 0 where nobody can look inside
+    gpu_s: float = 0.0  # its share of the server's GPU time
+    kv_tok_s: float = 0.0  # KV tokens it held there, times seconds

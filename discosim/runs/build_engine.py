@@ -24,7 +24,7 @@ from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.costs.distserve import DistServeCost, Line
 from discosim.world.engine.costs.table import TableCost
 from discosim.world.engine.engine import EngineModel, PrefillPool
-from discosim.world.engine.replica import ReplicaModel
+from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.schedulers.fcfs import Fcfs
 from discosim.world.engine.schedulers.registry import maker_of
 from discosim.world.luck import Luck

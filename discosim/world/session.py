@@ -250,7 +250,7 @@ class Session:
         server_output = device_decode = 0
         is_device = is_server = False
         n_dispatch = self._kept or len(self._streams)
-        usage = self._world.no_usage
+        usage = (0, 0.0, 0.0)  # preemptions, GPU-seconds, KV-token-seconds
         for i, stream in enumerate(self._streams):
             prefilled, generated = stream.bill()
             if isinstance(stream, EngineStream):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,10 +126,8 @@ class World:
         self.server: ApiServer | EngineServer
         if isinstance(model.server, EngineModel):
             self.server = EngineServer(self.env, model.server, self.link, self.columns, observer)
-            self.no_usage = (0, 0.0, 0.0)  # preemptions, GPU-seconds, KV-token-seconds
         else:
             self.server = ApiServer(self.env, model.server, self.link, luck)
-            self.no_usage = (0, math.nan, math.nan)
         self._fleet_index = fleet_index(model.fleet, n_users, luck)
         self._devices: dict[int, Device] = {}
         self.n_arrived = 0

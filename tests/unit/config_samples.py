@@ -24,6 +24,7 @@ workload:
 devices:
   - profile: phone
 server:
+  kind: replay
   digest: service
   prices: {prompt_usd_per_mtok: 1, output_usd_per_mtok: 2}
 cost:

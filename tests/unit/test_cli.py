@@ -150,14 +150,14 @@ BAD_FILES = {
     "unknown policy": (
         "kind: dice",
         "kind: dise",
-        "s.yaml:18:11 policies[1].kind: unknown kind 'dise'; did you",
+        "s.yaml:19:11 policies[1].kind: unknown kind 'dise'; did you",
     ),
     "unknown digest": (
         "digest: service",
         "digest: servce",
-        "s.yaml:12:11 server.digest: unknown latency digest 'se",
+        "s.yaml:13:11 server.digest: unknown latency digest 'se",
     ),
-    "budget": ("budget: 0.5", "budget: 1.01", "s.yaml:20:13 policies[1].budget: must be <= 1 (got 1.01)"),
+    "budget": ("budget: 0.5", "budget: 1.01", "s.yaml:21:13 policies[1].budget: must be <= 1 (got 1.01)"),
     "duplicate key": (
         "name: sample",
         "name: sample\nname: x",
@@ -166,7 +166,7 @@ BAD_FILES = {
     "duplicate name": (
         "name: Dice-0.5",
         "name: device_only",
-        "s.yaml:19:11 policies[1].name: the name 'device_on",
+        "s.yaml:20:11 policies[1].name: the name 'device_on",
     ),
     "baseline": (
         "name: sample",
@@ -198,7 +198,7 @@ def test_several_mistakes_are_several_lines(capsys: pytest.CaptureFixture[str]) 
     assert sorted(line.partition(": ")[0] for line in lines) == [
         "--seed -4 seed",
         "--set sed=3 sed",
-        "s.yaml:15:28 cost.exchange_rate_usd_per_j",
+        "s.yaml:16:28 cost.exchange_rate_usd_per_j",
         "s.yaml:4:41 workload.arrivals.rate_per_s",
     ]
 
@@ -266,7 +266,7 @@ def test_traces_list_and_show_speak_of_the_shipped_digests() -> None:
     assert (listed.returncode, listed.stderr) == (0, "")
     kinds_and_names = [line.split()[:2] for line in listed.stdout.splitlines()]
     assert ["workload", "azure-conv"] in kinds_and_names
-    assert {kind for kind, _ in kinds_and_names} == {"workload", "clients", "latency", "rtt", "device"}
+    assert {kind for kind, _ in kinds_and_names} == {"workload", "clients", "latency", "rtt", "device", "engine"}
     shown = in_a_process("traces", "show", "azure-conv")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "sha256" in shown.stdout

@@ -253,28 +253,28 @@ def test_a_bad_seed_is_named() -> None:
         (
             "digest: service",
             "digest: phone",
-            "s.yaml:12:11 server.digest: digest 'phone' is of kind device, a latency",
+            "s.yaml:13:11 server.digest: digest 'phone' is of kind device, a latency",
         ),
         (
             "  digest: service\n",
             "",
             "s.yaml:11:1 server: needs exactly one of digest and series (got neither)",
         ),
-        ("digest: service", "series: none.csv", "s.yaml:12:11 server.series: no such file: "),
+        ("digest: service", "series: none.csv", "s.yaml:13:11 server.series: no such file: "),
         (
             "digest: service",
             "digest: service\n  failures: of",
-            "s.yaml:13:13 server.failures: unknown value 'of'; did",
+            "s.yaml:14:13 server.failures: unknown value 'of'; did",
         ),
         (
             "cost:",
             "reader: {tok_per_s: 0}\ncost:",
-            "s.yaml:14:21 reader.tok_per_s: must be > 0 (got 0)",
+            "s.yaml:15:21 reader.tok_per_s: must be > 0 (got 0)",
         ),
         (
             "cost:",
             "reader: {tok_per_s: readng}\ncost:",
-            "s.yaml:14:21 reader.tok_per_s: unknown value 'readng'; did you mean 'reading'? Known: ",
+            "s.yaml:15:21 reader.tok_per_s: unknown value 'readng'; did you mean 'reading'? Known: ",
         ),
         (
             "kind: poisson, rate_per_s: 1e-1",
@@ -289,36 +289,36 @@ def test_a_bad_seed_is_named() -> None:
         (
             "kind: dice",
             "kind: dise",
-            "s.yaml:18:11 policies[1].kind: unknown kind 'dise'; did you mean 'dice'?",
+            "s.yaml:19:11 policies[1].kind: unknown kind 'dise'; did you mean 'dice'?",
         ),
         (
             "    budget: 0.5",
             "    budgt: 0.5",
-            "s.yaml:20:5 policies[1].budgt: unknown key; did you mean 'budget'?",
+            "s.yaml:21:5 policies[1].budgt: unknown key; did you mean 'budget'?",
         ),
-        ("    budget: 0.5", "    budget: 1.5", "s.yaml:20:13 policies[1].budget: must be <= 1 (got 1.5)"),
-        ("    budget: 0.5\n", "", "s.yaml:18:5 policies[1].budget: is missing. Share of requests."),
+        ("    budget: 0.5", "    budget: 1.5", "s.yaml:21:13 policies[1].budget: must be <= 1 (got 1.5)"),
+        ("    budget: 0.5\n", "", "s.yaml:19:5 policies[1].budget: is missing. Share of requests."),
         (
             "budget: 0.5",
             "budget: 0.5\n    side: left",
-            "s.yaml:21:11 policies[1].side: unknown value 'left'; Known: ",
+            "s.yaml:22:11 policies[1].side: unknown value 'left'; Known: ",
         ),
         (
             "budget: 0.5",
             "budget: 0\n    waits_s: [1, -1]",
-            "s.yaml:21:18 policies[1].waits_s[1]: must be >= 0 (got",
+            "s.yaml:22:18 policies[1].waits_s[1]: must be >= 0 (got",
         ),
-        ("budget: 0.5", "budget: 0\n    bias: 1", "s.yaml:18:5 policies[1]: a fair die has no bias"),
+        ("budget: 0.5", "budget: 0\n    bias: 1", "s.yaml:19:5 policies[1]: a fair die has no bias"),
         (
             "name: Dice-0.5",
             "name: device_only",
-            "s.yaml:19:11 policies[1].name: the name 'device_only' is taken by",
+            "s.yaml:20:11 policies[1].name: the name 'device_only' is taken by",
         ),
-        ("name: Dice-0.5", "name: ../x", "s.yaml:19:11 policies[1].name: must not be a path (got '../x')"),
+        ("name: Dice-0.5", "name: ../x", "s.yaml:20:11 policies[1].name: must not be a path (got '../x')"),
         (
             "cost:",
             "baseline: dice-0.5\ncost:",
-            "s.yaml:14:11 baseline: names no policy of this scenario ('dice-0.5'); did you mean 'Dice-0.5'? ",
+            "s.yaml:15:11 baseline: names no policy of this scenario ('dice-0.5'); did you mean 'Dice-0.5'? ",
         ),
     ],
 )
@@ -332,10 +332,10 @@ def test_all_mistakes_are_reported_at_once() -> None:
     text += "basline: x\nbaseline: nobody\n"
     places = [line.partition(": ")[0] for line in errors_of(text)]
     assert sorted(places) == [
-        "s.yaml:15:28 cost.exchange_rate_usd_per_j",
-        "s.yaml:18:11 policies[1].kind",
-        "s.yaml:21:1 basline",
-        "s.yaml:22:11 baseline",
+        "s.yaml:16:28 cost.exchange_rate_usd_per_j",
+        "s.yaml:19:11 policies[1].kind",
+        "s.yaml:22:1 basline",
+        "s.yaml:23:11 baseline",
         "s.yaml:4:41 workload.arrivals.rate_per_s",
     ]
 

@@ -12,8 +12,9 @@ from typing import Literal
 import simpy
 from simpy.events import Event, Timeout
 
+from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.job import Job, State
-from discosim.world.engine.replica import Observer, Replica, ReplicaModel
+from discosim.world.engine.replica import Observer, Replica
 from discosim.world.engine.schedulers.base import Scheduler
 
 Routing = Literal["round_robin", "least_loaded", "shortest_queue"]

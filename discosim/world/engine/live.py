@@ -11,7 +11,7 @@ from discosim.world.engine.job import Floats, Job, State
 from discosim.world.engine.schedulers.base import Ints, LiveArrays
 
 if TYPE_CHECKING:
-    from discosim.world.engine.replica import Replica
+    from discosim.world.engine.floor import Floor
 
 T = TypeVar("T", bound=np.generic)
 
@@ -27,7 +27,7 @@ class LiveTable:
     The reader's clock of a job is brought up to date when somebody asks, for all jobs at once.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Floor) -> None:
         self._replica = replica
         self._jobs: list[Job | None] = []
         self._n_gone = 0

@@ -22,8 +22,9 @@ def known_schedulers() -> dict[str, type[Scheduler]]:
     """Return every scheduler class by its ``kind``, sorted by name."""
     package = import_module("discosim.world.engine.schedulers")
     found: dict[str, type[Scheduler]] = {}
-    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        for _, value in inspect.getmembers(import_module(info.name), _is_scheduler):
+    for info in pkgutil.iter_modules(package.__path__):
+        module = import_module(f"discosim.world.engine.schedulers.{info.name}")
+        for _, value in inspect.getmembers(module, _is_scheduler):
             found[value.kind] = value
     return dict(sorted(found.items()))
 

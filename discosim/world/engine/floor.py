@@ -1,0 +1,256 @@
+"""The floor of a replica: its jobs, its memory, and the verbs that move a job from one place to another.
+
+Nothing here knows of time passing; `replica` adds the iterations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from heapq import heappush
+from typing import Literal
+
+from discosim.core.errors import InvariantError
+from discosim.world.engine.costs.base import CostModel
+from discosim.world.engine.job import Job, State
+from discosim.world.engine.live import LiveTable
+from discosim.world.engine.memory import KvMemory
+from discosim.world.engine.prefix import PrefixCache
+from discosim.world.engine.schedulers.base import LiveArrays, Scheduler
+from discosim.world.engine.steps import StepLog
+
+Role = Literal["both", "prefill", "decode"]
+
+
+@dataclass(frozen=True)
+class ReplicaModel:
+    """What every replica of a pool has.
+
+    Parameters
+    ----------
+    cost : CostModel
+        Iteration times.
+    kv_blocks, block_tok : int
+        KV memory, >= 1.
+    watermark : float
+        Share of the blocks that admission leaves free, in [0, 1). Source: vLLM, 1 %.
+    max_batch : int
+        Most resident requests, >= 1.
+    preemption : str
+        ``recompute`` or ``swap``.
+    host_blocks : int
+        Host memory for swapped requests, in blocks.
+    swap_s_per_block : float
+        Time to move one block between GPU and host. The whole batch stalls meanwhile (Andes, secondary source).
+    role : str
+        ``both``, or the pool it belongs to where prefill and decode are apart.
+    prefix_blocks, prefix_block_tok : int
+        Size of the prefix cache, and tokens per hashed block; 0 blocks for none.
+    """
+
+    cost: CostModel
+    kv_blocks: int
+    block_tok: int = 16
+    watermark: float = 0.01
+    max_batch: int = 256
+    preemption: Literal["recompute", "swap"] = "recompute"
+    host_blocks: int = 0
+    swap_s_per_block: float = 0.0
+    role: Role = "both"
+    prefix_blocks: int = 0
+    prefix_block_tok: int = 512
+
+
+class Floor:
+    """Jobs of one replica and where they stand; see `schedulers.base` for what a scheduler may do with it.
+
+    Attributes
+    ----------
+    now_s : float
+        Time of the newest boundary.
+    iteration : int
+        Iterations so far.
+    steps : StepLog
+        The ends of those that decoded.
+    pending_tok, n_live : int
+        Tokens still to be prefilled; jobs that are not over.
+    queue_peak, host_peak_blocks : int
+        Longest queue; most host memory in use.
+    """
+
+    def __init__(self, model: ReplicaModel, scheduler: Scheduler) -> None:
+        self.model = model
+        self.scheduler = scheduler
+        self.cost = model.cost
+        self.max_batch = model.max_batch
+        self.memory = KvMemory(model.kv_blocks, model.block_tok, math.ceil(model.watermark * model.kv_blocks))
+        self.host_free_blocks = model.host_blocks
+        self.waiting: OrderedDict[Job, None] = OrderedDict()
+        self.prefilling: dict[Job, None] = {}
+        self.decoding: dict[Job, None] = {}
+        self.swapped: dict[Job, None] = {}
+        self.now_s = 0.0
+        self.iteration = 0
+        self.steps = StepLog()
+        self.context_tok = 0
+        self.pending_tok = 0
+        self.n_live = 0
+        self.queue_peak = 0
+        self.host_peak_blocks = 0
+        self._prefilling_tok = 0
+        self._n_held = 0  # prefilled jobs whose KV has not left yet
+        self._gpu_clock_s = 0.0  # GPU time that a job in every decode batch would have been charged
+        self._kv_clock = 0.0  # integral of the decode step over time
+        self._stall_s = 0.0  # swap traffic that the next iteration waits for
+        self._finishes: list[tuple[int, int, Job]] = []
+        self._table = LiveTable(self) if scheduler.needs_live else None
+        self._prefix = PrefixCache(model.prefix_blocks, model.prefix_block_tok) if model.prefix_blocks else None
+
+    # --- what a scheduler may do ------------------------------------------------------------------------------
+
+    @property
+    def n_resident(self) -> int:
+        """Jobs that hold KV memory and are at work."""
+        return len(self.prefilling) + len(self.decoding)
+
+    def decode_shortfall(self) -> int:
+        """Return the blocks missing for one more decode iteration of the whole batch; <= 0 where it fits."""
+        return self.memory.growth(self.steps.n, 1) - self.memory.free_blocks
+
+    def swap_s(self, n_blocks: int) -> float:
+        """Return the time to move blocks between GPU and host, one way."""
+        return n_blocks * self.model.swap_s_per_block
+
+    def fits(self, job: Job) -> bool:
+        """Tell whether a waiting job can be admitted, or a swapped one resumed.
+
+        Blocks down to the watermark are for growth; a replica without any resident job ignores the watermark, else
+        one that has outgrown it would wait for ever. A job that joins the decode batch at once also needs room for
+        the batch's next token.
+        """
+        memory = self.memory
+        resident = len(self.prefilling) + len(self.decoding)
+        if resident >= self.max_batch:
+            return False
+        spare = memory.free_blocks - (memory.watermark_blocks if resident + self._n_held else 0)
+        if job.state is State.SWAPPED or job.has_kv:
+            # its KV lacks the newest token, whose place it needs in the next iteration
+            return memory.blocks_of(job.context_tok) + memory.growth(self.steps.n, 1) <= spare
+        return memory.blocks_of(job.context_tok) <= spare
+
+    def admit(self, job: Job) -> None:
+        """Take a waiting job in: it holds the blocks of its whole prompt from now on."""
+        del self.waiting[job]
+        context_tok = job.context_tok
+        if job.has_kv:
+            job.has_kv = False
+            self.memory.take(self.memory.blocks_of(context_tok - 1))
+            self._join(job)
+            return
+        job.blocks = self.memory.blocks_of(context_tok)
+        self.memory.take(job.blocks)
+        if self._prefix is not None:
+            hit_tok = min(self._prefix.hit_tok(job.hashes), context_tok - 1)
+            self.pending_tok -= hit_tok
+            job.prefill_left_tok = context_tok - hit_tok
+        job.state = State.PREFILLING
+        job.mark_s = self.now_s
+        self.prefilling[job] = None
+        self._prefilling_tok += context_tok
+        self._note(job)
+
+    def preempt(self, job: Job) -> None:
+        """Take a resident job out: to host memory where it may be swapped and there is room, else back to the queue."""
+        job.n_preemptions += 1
+        if job.state is State.DECODING:
+            blocks = self._leave(job)
+            can_swap = self.model.preemption == "swap" and blocks <= self.host_free_blocks
+        else:
+            blocks, can_swap = self._leave_prefill(job), False
+        self.memory.give(blocks)
+        job.blocks = 0
+        if can_swap:
+            job.blocks = blocks
+            job.state = State.SWAPPED
+            self.host_free_blocks -= blocks
+            self.host_peak_blocks = max(self.host_peak_blocks, self.model.host_blocks - self.host_free_blocks)
+            self._stall_s += self.swap_s(blocks)
+            self.swapped[job] = None
+        else:
+            self.pending_tok += job.context_tok - job.prefill_left_tok
+            job.prefill_left_tok = job.context_tok
+            job.state = State.WAITING
+            self.waiting[job] = None
+            self.waiting.move_to_end(job, last=False)
+            self.queue_peak = max(len(self.waiting), self.queue_peak)
+        self._note(job)
+
+    def resume(self, job: Job) -> None:
+        """Bring a swapped job back; the batch waits for the traffic."""
+        del self.swapped[job]
+        self.host_free_blocks += job.blocks
+        self._stall_s += self.swap_s(job.blocks)
+        self.memory.take(job.blocks)
+        self._join(job)
+
+    def live(self) -> LiveArrays:
+        """Return all live jobs as arrays; only for schedulers that declare ``needs_live``."""
+        if self._table is None:
+            raise InvariantError(f"scheduler {self.scheduler.kind} reads live() but does not declare needs_live")
+        return self._table.arrays()
+
+    def generated_of(self, job: Job) -> int:
+        """Return the answer tokens a job has made at the newest boundary."""
+        return job.base_tok + (self.steps.n - job.join_step if job.state is State.DECODING else 0)
+
+    # --- moving jobs ------------------------------------------------------------------------------------------
+
+    def _note(self, job: Job) -> None:
+        if self._table is not None:
+            self._table.note(job)
+
+    def _join(self, job: Job) -> None:
+        """Let a job with KV decode from the next iteration on."""
+        step, context_tok = self.steps.n, job.prompt_tok + job.base_tok
+        job.state = State.DECODING
+        job.blocks = 0
+        job.join_step = step
+        job.lead_tok = context_tok - step
+        job.finish_step = step + job.answer_tok - job.base_tok
+        job.mark_s = self.now_s
+        job.gpu_mark_s = self._gpu_clock_s
+        job.kv_mark = self._kv_clock
+        heappush(self._finishes, (job.finish_step, job.job_id, job))
+        self.decoding[job] = None
+        self.context_tok += context_tok
+        self.memory.join(job.lead_tok)
+        if self._table is not None:
+            self._table.note(job)
+
+    def _leave(self, job: Job) -> int:
+        """Take a job out of the decode batch; return the blocks it held."""
+        del self.decoding[job]
+        step, lead_tok = self.steps.n, job.lead_tok
+        if step > job.join_step:
+            job.spans.append(self.steps.since(job.join_step).copy())
+            job.base_tok += step - job.join_step
+        self.context_tok -= lead_tok + step
+        self.memory.join(lead_tok, -1)
+        job.gpu_s += self._gpu_clock_s - job.gpu_mark_s
+        job.kv_tok_s += (lead_tok - 1) * (self.now_s - job.mark_s) + self._kv_clock - job.kv_mark
+        return self.memory.blocks_of(lead_tok + step - 1)
+
+    def _leave_prefill(self, job: Job) -> int:
+        """Take a job out of prefilling; return the blocks it held."""
+        del self.prefilling[job]
+        self._prefilling_tok -= job.context_tok
+        job.kv_tok_s += job.context_tok * (self.now_s - job.mark_s)
+        return job.blocks
+
+    def _retire(self, job: Job) -> None:
+        """Forget a job that is over here."""
+        job.state = State.GONE
+        self.n_live -= 1
+        if self._table is not None:
+            self._table.remove(job)
