@@ -70,7 +70,7 @@ class Migration:
         self._routes: dict[tuple[str, str], _Route | None] = {}
 
     def server_overhead_s(self) -> float:
-        """Return the estimated time from a hand-over to the server's next token at the client, in s; ``inf`` unknown."""
+        """Return the estimated time from a hand-over to the server's next token, in s; ``inf`` where unknown."""
         ranked = self._view.sorted_ttft_s
         finite = ranked[np.isfinite(ranked)]
         if finite.size == 0:  # nobody has ever been answered: do not count on the service
