@@ -70,9 +70,11 @@ class Migration:
         self._routes: dict[tuple[str, str], _Route | None] = {}
 
     def server_overhead_s(self) -> float:
-        """Return the estimated time from a hand-over to the server's next token at the client, in s."""
+        """Return the estimated time from a hand-over to the server's next token, in s; ``inf`` where unknown."""
         ranked = self._view.sorted_ttft_s
         finite = ranked[np.isfinite(ranked)]
+        if finite.size == 0:  # nobody has ever been answered: do not count on the service
+            return np.inf
         if self._server_estimate == "mean":
             return float(finite.mean())
         return float(np.quantile(finite, int(self._server_estimate[1:]) / 100))

@@ -179,8 +179,10 @@ def joining_device(ranked_s: Floats, device_s: Floats, n_waits: int) -> tuple[Fl
     ttft_s, start : array, shape (g, w)
     """
     finite = ranked_s[np.isfinite(ranked_s)]
-    levels = np.linspace(0.0, 1.0, n_waits)
-    waits = np.unique(np.concatenate(([0.0], np.quantile(finite, levels, method="inverted_cdf"))))
+    waits = np.zeros(1)
+    if finite.size:
+        levels = np.linspace(0.0, 1.0, n_waits)
+        waits = np.unique(np.concatenate((waits, np.quantile(finite, levels, method="inverted_cdf"))))
     mass = np.concatenate(([0.0], np.cumsum(finite)))
     below_wait = np.searchsorted(finite, waits, side="right")
     start = 1.0 - below_wait / ranked_s.size

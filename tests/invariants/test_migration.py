@@ -79,11 +79,15 @@ def test_each_token_comes_once_and_in_order_and_the_text_is_that_of_the_unmigrat
             assert a.generated_s[k] >= a.delivered_s[k - 1]
 
 
+narrow_links = st.sampled_from([constant_link(0.05, uplink_bit_per_s=rate) for rate in (2e4, 1e6)])
+
+
 @examples(60)
 @given(
     sides,
     meters,
-    links,
+    links | narrow_links,
+    st.sampled_from(["text", "token_ids"]),
     devices,
     st.floats(0.05, 2.0),
     st.floats(1.0, 5.5),
@@ -94,6 +98,7 @@ def test_no_token_is_late_where_both_decoders_outrun_the_reader_and_t_m_is_known
     side: Any,
     meter: Meter,
     link: LinkModel,
+    payload: Any,
     device: DeviceProfile,
     ttft_s: float,
     rate: float,
@@ -104,7 +109,7 @@ def test_no_token_is_late_where_both_decoders_outrun_the_reader_and_t_m_is_known
     # idle device is always known.
     parts = model(device=device, link=link, meter=meter, service=server(ttft=constant(ttft_s), tpot=constant(tpot_s)))
     table = requests(40, seed=seed, reader_tok_per_s=rate)
-    played = play(Disco(constraint=side), parts, table, seed=seed)
+    played = play(Disco(constraint=side, payload=payload), parts, table, seed=seed)
     assert played.columns["n_tok_late"].sum() == 0
     assert played.columns["n_stalls"].sum() == 0
     assert played.columns["stall_s"].sum() == 0.0
