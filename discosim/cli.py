@@ -16,8 +16,8 @@ from discosim.core.errors import UserError, close_match
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 0, 2, 130, 141
 VERBS: dict[str, tuple[str, ...]] = {
     "run": (),
-    "traces": ("list", "show", "check", "digest"),
-    "explain": ("metric", "policy"),
+    "traces": ("list", "show", "check", "digest", "fit-engine"),
+    "explain": ("metric", "policy", "scheduler"),
     "schema": (),
 }
 
@@ -101,6 +101,8 @@ def _add_run(add: AddParser) -> None:
     parser.add_argument("--seed", metavar="N", type=int, help="replace the scenario's seed")
     parser.add_argument("--tokens", action="store_true", help="also write tokens.parquet, one row per token")
     parser.add_argument("--force", action="store_true", help="replace the result folder of another run")
+    parser.add_argument("--trace-events", metavar="FILE", type=Path, help="write a timeline for Perfetto (JSON)")
+    parser.add_argument("--trace-policy", metavar="NAME", help="policy of the timeline (default: the first)")
     parser.set_defaults(call=_run)
 
 
@@ -124,6 +126,12 @@ def _run(options: argparse.Namespace) -> None:
     assert result.folder is not None
     draw_all(result.folder)
     print(render(result))
+    if options.trace_events is not None:
+        from discosim.runs.trace_events import write_trace_events
+
+        n_left_out = write_trace_events(scenario, options.trace_events, options.trace_policy)
+        left_out = f" ({n_left_out} iterations left out: the file would be too long)" if n_left_out else ""
+        print(f"timeline   {options.trace_events}{left_out}; open it at https://ui.perfetto.dev")
 
 
 # --- traces -------------------------------------------------------------------------------------------------
@@ -147,6 +155,16 @@ def _add_traces(add: AddParser) -> None:
     digest.add_argument("--all", action="store_true", help="compute every digest")
     digest.add_argument("--out", metavar="DIR", type=Path, default=Path("traces"), help="default: traces")
     digest.set_defaults(call=_traces_digest)
+    fit = actions.add_parser("fit-engine", help="fit iteration times of your own server, for `server.kind: engine`")
+    fit.add_argument("file", metavar="FILE", type=Path, help="CSV: phase, batch, tokens, time_s or time_ms")
+    fit.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
+    fit.add_argument("--kv-tok", metavar="N", type=int, required=True, help="KV tokens that fit into one replica")
+    fit.add_argument("--kv-bytes-per-tok", metavar="N", type=float, required=True, help="bytes of a token's KV cache")
+    fit.add_argument("--max-context-tok", metavar="N", type=int, required=True, help="context limit of the model")
+    fit.add_argument("--gpus", metavar="N", type=int, default=1, help="GPUs of one replica (default: 1)")
+    fit.add_argument("--model", metavar="NAME", default="unnamed", help="name of the model")
+    fit.add_argument("--hardware", metavar="NAME", default="unnamed", help="name of the hardware")
+    fit.set_defaults(call=_traces_fit_engine)
 
 
 def _traces_list(_options: argparse.Namespace) -> None:
@@ -183,13 +201,32 @@ def _traces_digest(options: argparse.Namespace) -> None:
         print(path)
 
 
+def _traces_fit_engine(options: argparse.Namespace) -> None:
+    from discosim.traces.engine_fit import fit_engine, write_fit
+
+    digest = fit_engine(
+        options.file,
+        name=options.out.stem,
+        model=options.model,
+        hardware=options.hardware,
+        n_gpus=options.gpus,
+        kv_bytes_per_tok=options.kv_bytes_per_tok,
+        kv_tok=options.kv_tok,
+        max_context_tok=options.max_context_tok,
+    )
+    print(write_fit(digest, options.out))
+
+
 # --- explain, schema ----------------------------------------------------------------------------------------
 
 
 def _add_explain(add: AddParser) -> None:
-    topics = add("explain", help="say what a metric or a policy is").add_subparsers(metavar="TOPIC", required=True)
-    for topic, call in (("metric", _explain_metric), ("policy", _explain_policy)):
-        parser = topics.add_parser(topic, help=f"explain one {topic}, or list all")
+    topics = add("explain", help="say what a metric, a policy or a scheduler is").add_subparsers(
+        metavar="TOPIC", required=True
+    )
+    explained = (("metric", _explain_metric), ("policy", _explain_policy), ("scheduler", _explain_scheduler))
+    for topic, call in explained:
+        explained_topic = topics.add_parser(topic, help=f"explain one {topic}, or list all")
         parser.add_argument("name", metavar="NAME", nargs="?")
         parser.set_defaults(call=call)
 
@@ -208,6 +245,12 @@ def _explain_policy(options: argparse.Namespace) -> None:
     from discosim.policies.describe import explain, list_policies
 
     print(explain(options.name) if options.name else list_policies())
+
+
+def _explain_scheduler(options: argparse.Namespace) -> None:
+    from discosim.config.schedulers import explain_scheduler, list_schedulers
+
+    print(explain_scheduler(options.name) if options.name else list_schedulers())
 
 
 def _add_schema(add: AddParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from discosim.metrics.declare import MetricDefinition
+from discosim.metrics.engine_definitions import ENGINE_REQUEST_METRICS
 
 _request = partial(MetricDefinition, level="request")
 _text = partial(_request, unit="", dtype="string")
@@ -304,6 +305,7 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         direction="lower",
         source="DiSCo (arXiv 2502.11417), unified cost",
     ),
+    *ENGINE_REQUEST_METRICS,
     _text(
         name="status",
         formula="-",

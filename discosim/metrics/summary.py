@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from discosim.metrics.cost import budget_used
 from discosim.metrics.definitions import definition
+from discosim.metrics.engine_definitions import NO_ENGINE
 from discosim.metrics.histogram import PooledGaps
 from discosim.metrics.stats import LEVEL, Comparison, Interval, Summaries, compare
 from discosim.metrics.summary_definitions import PERCENTILES, RARE_FROM_N, SUMMARY_METRICS, percentile_name
@@ -35,7 +36,7 @@ HEADLINE: tuple[str, ...] = (
 Columns = Mapping[str, NDArray[Any]]
 
 
-def summarise(columns: Columns, gaps: PooledGaps) -> dict[str, float]:
+def summarise(columns: Columns, gaps: PooledGaps, engine: Mapping[str, float] | None = None) -> dict[str, float]:
     """Compute every number of ``SUMMARY_METRICS`` for one policy in one replication.
 
     Parameters
@@ -44,6 +45,8 @@ def summarise(columns: Columns, gaps: PooledGaps) -> dict[str, float]:
         Columns as ``request_columns`` returns them, for all requests of the replication.
     gaps : PooledGaps
         The pooled gaps of the same requests.
+    engine : mapping of str to float, optional
+        What a white-box server tells of its inside, by the names of the definitions.
 
     Returns
     -------
@@ -71,6 +74,8 @@ def summarise(columns: Columns, gaps: PooledGaps) -> dict[str, float]:
     numbers |= _quality(columns, n_served)
     numbers |= _endpoints(columns, done, n_finished, n_served)
     numbers |= _throughput(columns, done, n_finished)
+    numbers["n_preemptions_mean"] = _ratio(int(columns["n_preemptions"].sum()), n_served)
+    numbers |= NO_ENGINE if engine is None else engine
     return {metric.name: float(numbers[metric.name]) for metric in SUMMARY_METRICS}
 
 

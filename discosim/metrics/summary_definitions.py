@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from discosim.metrics.declare import Direction, MetricDefinition
+from discosim.metrics.engine_definitions import ENGINE_SUMMARY_METRICS
 
 _summary = partial(MetricDefinition, level="summary", dtype="float64")
 _count = partial(MetricDefinition, level="summary", dtype="int64", unit="1")
@@ -271,4 +272,5 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
         description="Shown tokens per second.",
         aliases={"vLLM bench serve": "output_throughput"},
     ),
+    *ENGINE_SUMMARY_METRICS,
 )

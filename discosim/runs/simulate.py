@@ -83,10 +83,10 @@ def simulate(
                 world = World(blueprint.model, requests, luck)
                 keep = EVERYTHING if token_sink else range(EXAMPLE_POOL if replication == 0 else 0)
                 collector = Collector(entrant.name, blueprint.model.meter, scenario.reader.pacer, keep)
-                world.run(_prepared(entrant.policy, blueprint.view, world), collector)
+                world.run(prepared(entrant.policy, blueprint.view, world), collector)
                 columns = collector.columns(len(requests))
                 parts[entrant.name, replication] = columns
-                summaries[entrant.name].append(summarise(columns, collector.gaps))
+                summaries[entrant.name].append(summarise(columns, collector.gaps, world.engine_figures()))
                 if replication == 0:
                     examples[entrant.name] = collector.tokens()
                 if token_sink is not None:
@@ -116,7 +116,7 @@ def _entrants(scenario: Scenario, extra: Mapping[str, Policy] | Sequence[Policy]
     return entrants
 
 
-def _prepared(policy: Policy, view: View, world: World) -> Policy:
+def prepared(policy: Policy, view: View, world: World) -> Policy:
     """Return a copy of the policy that has seen the past, and the future only if it declared that need."""
     fresh = copy.deepcopy(policy)
     fresh.prepare(replace(view, draws=world.draws) if "oracle" in policy.needs else view)

@@ -147,6 +147,8 @@ def fit_engine(
     from discosim.traces.readers.source import fingerprint
 
     lines, moments = fit_lines(read_iterations(path), where=path.name)
+    if min(n_gpus, kv_tok, max_context_tok) < 1 or not kv_bytes_per_tok > 0:
+        raise UserError("GPUs, KV tokens, KV bytes per token and context must all be > 0", where="traces fit-engine")
     return EngineDigest(
         name=name,
         card=Card(
@@ -169,3 +171,34 @@ def fit_engine(
         lines=lines,
         moments=moments,
     )
+
+
+def write_fit(digest: EngineDigest, path: Path) -> str:
+    """Write a fitted digest and return what it says, for people.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    from discosim.traces.digest_file import dump_digest
+
+    try:
+        path.write_text(dump_digest(digest), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write: {error.strerror}", where=str(path)) from error
+    lines, moments = digest.lines, digest.moments
+    assert lines is not None
+    shown = []
+    for name, line in (
+        ("prefill", lines.prefill),
+        ("decode", lines.decode_small),
+        ("decode_large", lines.decode_large),
+    ):
+        a, b, c = line
+        shown.append(
+            f"{name:<13} {a:.4g} + {b:.4g} * tokens + {c:.4g} * {'squares' if name == 'prefill' else 'batch'} s   "
+            f"n = {moments[f'{name}_n']:.0f}, error mean {moments[f'{name}_error_mean']:.1%}, "
+            f"max {moments[f'{name}_error_max']:.1%}"
+        )
+    return "\n".join([*shown, f"written       {path}"])

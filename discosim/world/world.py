@@ -165,6 +165,10 @@ class World:
         server_s = self.server.true_ttft_s(table.arrival_s, table.user_id, table.prompt_tok)
         return Draws(server_s, device_s, table.prompt_tok, table.rejected)
 
+    def engine_figures(self) -> dict[str, float] | None:
+        """Return what a white-box server did as a whole; None where the server is a black box."""
+        return self.server.engine.figures() if isinstance(self.server, EngineServer) else None
+
     def run(self, policy: Serves, sink: Callable[[RequestRecord], None]) -> None:
         """Let every request arrive and be served; ``sink`` gets each record when its request is over."""
         self.env.process(self._arrivals(policy, sink))

@@ -1,0 +1,44 @@
+"""Schedulers of the engine in words."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+
+from discosim.config.dump import as_plain, dump_yaml
+from discosim.config.leaf import expectation
+from discosim.config.shape import keys_of
+from discosim.core.errors import UserError, close_match
+from discosim.world.engine.schedulers.registry import known_schedulers
+
+WIDTH = 100
+
+
+def explain_scheduler(kind: str) -> str:
+    """Return the header of one scheduler and its options as plain text.
+
+    Raises
+    ------
+    UserError
+        For an unknown kind, with the nearest known one.
+    """
+    known = known_schedulers()
+    if kind not in known:
+        raise UserError(f"unknown scheduler '{kind}'; {close_match(kind, known)}")
+    scheduler = known[kind]
+    parts = [f"{kind}: {inspect.getdoc(scheduler)}", textwrap.fill(f"Source: {scheduler.source}", WIDTH)]
+    lines = []
+    for key in keys_of(scheduler).values():
+        default = dump_yaml(as_plain(key.default)).removesuffix("\n").removesuffix("...").strip()
+        words = f"{key.description} Must be {expectation(key.type, key.limits)}."
+        lines.append(f"  {key.name} (default {default})")
+        lines.append(textwrap.fill(words, WIDTH, initial_indent="    ", subsequent_indent="    "))
+    return "\n\n".join([*parts, "\n".join(["Options:", *lines]) if lines else "Options: none."])
+
+
+def list_schedulers() -> str:
+    """Return one line for each known scheduler."""
+    known = known_schedulers()
+    width = max(len(kind) for kind in known)
+    titles = {kind: (held.__doc__ or "").strip().partition("\n")[0] for kind, held in known.items()}
+    return "\n".join(f"{kind:<{width}}  {title}" for kind, title in titles.items())
