@@ -1,0 +1,56 @@
+"""QoE-aware schedulers in the leaping engine and in the plain one: the same decisions, the same token times."""
+
+from __future__ import annotations
+
+import pytest
+from engines import cases
+from hypothesis import given
+from test_engine_leaps import check_equal
+from worlds import examples
+
+from discosim.world.engine.schedulers.andes_code import AndesCode
+from discosim.world.engine.schedulers.andes_v1 import AndesV1
+from discosim.world.engine.schedulers.andes_v2 import AndesV2
+from discosim.world.engine.schedulers.lqsf import Lqsf
+from discosim.world.engine.schedulers.round_robin import RoundRobin
+
+SCHEDULERS = {
+    "round robin": RoundRobin(quantum=7),
+    "lqsf": Lqsf(),
+    "lqsf, unlimited": Lqsf(is_overhead_aware=False, every=4),
+    "v1": AndesV1(),
+    "v1 at every boundary": AndesV1(solve_every=1, max_preemptions=None),
+    "v1, short cap": AndesV1(solve_every=3, max_preemptions=0.3, max_prefill_tok=100),
+    "v1, exact": AndesV1(solver="dp", n_sizes=2, solve_every=4),
+    "v1, worst first": AndesV1(objective="max_min", solve_every=5),
+    "v2": AndesV2(),
+    "v2, no refiner, perfect": AndesV2(refiner=False, objective="perfect", solve_every=2),
+    "code": AndesCode(),
+    "code, September": AndesCode(is_overhead_aware=False, every=3),
+    "code, LQF, worst first": AndesCode(weigh="nothing", objective="max_min", every=5),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_leap_ends_where_steps_would(name):
+    n_preemptions = 0
+
+    @examples(60)
+    @given(cases())
+    def check(case):
+        nonlocal n_preemptions
+        n_preemptions += check_equal(case, SCHEDULERS[name])
+
+    check()
+    assert n_preemptions > 20  # the scenarios do press on the memory
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_leap_ends_where_steps_would_in_many_larger_scenarios(name):
+    @examples(600)
+    @given(cases(max_asks=30))
+    def check(case):
+        check_equal(case, SCHEDULERS[name])
+
+    check()

@@ -1,0 +1,131 @@
+"""The leaping engine against a plain one that steps through every iteration and asks its scheduler every time."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+from engines import Case, cases, run_leaping, run_stepping, token_times
+from hypothesis import given
+from worlds import examples
+
+from discosim.world.engine.schedulers.base import Orders, Scheduler
+from discosim.world.engine.schedulers.fcfs import Fcfs
+from discosim.world.engine.schedulers.fcfs_chunked import FcfsChunked
+
+REL = 1e-9
+SCHEDULERS = [
+    Fcfs(),
+    Fcfs(max_prefill_tok=100),
+    FcfsChunked(),
+    FcfsChunked(token_budget=3),
+    FcfsChunked(token_budget=40),
+]
+
+
+def check_equal(case: Case, scheduler: Scheduler) -> int:
+    """Compare token times, schedules, memory peaks and all counters; return the number of preemptions."""
+    plain = run_stepping(case.model, copy.deepcopy(scheduler), case.asks)
+    replica, jobs, seen = run_leaping(case.model, copy.deepcopy(scheduler), case.asks)
+    assert len(seen.log) == len(plain.log)
+    for mine, theirs in zip(seen.log, plain.log, strict=True):
+        assert mine[2:] == theirs[2:]
+        assert mine[:2] == pytest.approx(theirs[:2], rel=REL)
+    for job, other in zip(jobs, plain.jobs, strict=True):
+        np.testing.assert_allclose(token_times(job), other.tokens_s, rtol=REL, atol=0)
+        assert job.n_preemptions == other.n_preemptions
+        assert job.owner.end_s == pytest.approx(other.end_s, rel=REL)
+        first_s = other.tokens_s[0] if other.tokens_s else math.nan
+        assert job.owner.first_s == pytest.approx(first_s, rel=REL, nan_ok=True)
+    assert replica.memory.peak_blocks == plain.memory.peak_blocks
+    assert replica.host_peak_blocks == plain.host_peak_blocks
+    assert replica.queue_peak == plain.queue_peak
+    assert replica.iteration == plain.iteration
+    assert replica.busy_s == pytest.approx(plain.busy_s, rel=REL)
+    # nothing is left behind, and what the requests were charged is what was spent
+    assert (replica.n_live, replica.pending_tok, replica.context_tok, replica.memory.n_growing) == (0, 0, 0, 0)
+    assert replica.memory.free_blocks == replica.memory.total_blocks
+    assert replica.host_free_blocks == case.model.host_blocks
+    assert sum(job.gpu_s for job in jobs) == pytest.approx(replica.busy_s, rel=REL)
+    assert sum(job.kv_tok_s for job in jobs) == pytest.approx(replica.kv_tok_s, rel=REL)
+    return sum(job.n_preemptions for job in jobs)
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS, ids=repr)
+def test_a_leap_ends_where_steps_would(scheduler):
+    n_preemptions = 0
+
+    @examples(80)
+    @given(cases())
+    def check(case):
+        nonlocal n_preemptions
+        n_preemptions += check_equal(case, scheduler)
+
+    check()
+    assert n_preemptions > 20  # the scenarios do press on the memory
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheduler", SCHEDULERS, ids=repr)
+def test_a_leap_ends_where_steps_would_in_many_larger_scenarios(scheduler):
+    @examples(1500)
+    @given(cases(max_asks=30))
+    def check(case):
+        check_equal(case, scheduler)
+
+    check()
+
+
+class Periodic(Scheduler):
+    """Looks at all live jobs every third iteration, and puts the one out that is furthest ahead of its reader."""
+
+    kind = ""
+    needs_live = True
+
+    def __init__(self):
+        self.seen = []
+
+    def schedule(self, replica):
+        while replica.decode_shortfall() > 0:
+            replica.preempt(next(reversed(replica.decoding)))
+        prefill = []
+        if not replica.swapped:
+            while replica.waiting and replica.fits(job := next(iter(replica.waiting))):
+                replica.admit(job)
+                prefill.append((job, job.prefill_left_tok))
+        if prefill:
+            return Orders(prefill, decode=False)
+        moved = False
+        while replica.swapped and replica.fits(job := next(iter(replica.swapped))):
+            replica.resume(job)
+            moved = True
+        if replica.iteration % 3 == 0:
+            live = replica.live()
+            self.seen.append((replica.now_s, live))
+            ahead = [(live.clock_s[i], live.jobs[i]) for i in np.flatnonzero(live.state == 2)]
+            if len(ahead) > 1 and replica.iteration % 2 == 0:
+                replica.preempt(max(ahead, key=lambda pair: (pair[0], pair[1].job_id))[1])
+                moved = True
+        return Orders(
+            ask_after=1 if moved or replica.swapped or replica.waiting else 3 - replica.iteration % 3,
+            ask_on_arrival=True,
+        )
+
+
+@examples(80)
+@given(cases(max_asks=8))
+def test_what_a_scheduler_sees_is_what_a_plain_engine_shows(case):
+    plain_scheduler, leaping_scheduler = Periodic(), Periodic()
+    plain = run_stepping(case.model, plain_scheduler, case.asks)
+    _, jobs, _ = run_leaping(case.model, leaping_scheduler, case.asks)
+    assert [job.n_preemptions for job in jobs] == [job.n_preemptions for job in plain.jobs]
+    assert len(plain_scheduler.seen) == len(leaping_scheduler.seen)
+    for (at_s, mine), (their_s, theirs) in zip(leaping_scheduler.seen, plain_scheduler.seen, strict=True):
+        assert at_s == pytest.approx(their_s, rel=REL)
+        assert [job.job_id for job in mine.jobs] == [job.job_id for job in theirs.jobs]
+        for name in ("state", "prompt_tok", "generated_tok", "blocks", "run_blocks", "n_preemptions"):
+            np.testing.assert_array_equal(getattr(mine, name), getattr(theirs, name), err_msg=name)
+        for name in ("arrival_s", "reader_tok_per_s", "ttft_target_s", "first_token_s", "clock_s", "delay_s"):
+            np.testing.assert_allclose(getattr(mine, name), getattr(theirs, name), rtol=1e-8, atol=1e-9, err_msg=name)
