@@ -226,7 +226,7 @@ def _add_explain(add: AddParser) -> None:
     )
     explained = (("metric", _explain_metric), ("policy", _explain_policy), ("scheduler", _explain_scheduler))
     for topic, call in explained:
-        explained_topic = topics.add_parser(topic, help=f"explain one {topic}, or list all")
+        parser = topics.add_parser(topic, help=f"explain one {topic}, or list all")
         parser.add_argument("name", metavar="NAME", nargs="?")
         parser.set_defaults(call=call)
 
