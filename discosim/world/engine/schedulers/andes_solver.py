@@ -144,7 +144,7 @@ def choose(look: Look, ahead_s: float, objective: Objective, solver: Solver, n_s
     present = waiting if objective == "average" else FutureQoe(look.live, look.now_s, 0.0).waiting()
     best: Choice | None = None
     best_total = -1.0
-    for size in batch_sizes(look, n_sizes):
+    for size in reversed(batch_sizes(look, n_sizes)):
         token_s = look.token_s(size)
         value = gain(objective, future.served(token_s), waiting, present)
         order = ranked(value / look.context_tok, look.is_resident)

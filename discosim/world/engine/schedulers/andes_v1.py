@@ -48,6 +48,7 @@ class AndesV1(Scheduler):
     solve_every: int = spec(10, doc="Iterations between two calls of the solver.", ge=1)
     max_prefill_tok: int = spec(MAX_PREFILL_TOK, doc="Prompt tokens of one prefill iteration.", unit="tok", ge=1)
 
+    _size: int = field(init=False, repr=False, default=1 << 30)
     _n_preempted: int = field(init=False, repr=False, default=0)
     _n_seen: int = field(init=False, repr=False, default=0)
     _newest: int = field(init=False, repr=False, default=-1)
@@ -59,13 +60,15 @@ class AndesV1(Scheduler):
             return Orders()
         self._count_arrivals(look.jobs)
         if not look.is_crowded(self.trigger):
-            admit_what_fits(replica)
+            self._size = replica.max_batch
+            admit_what_fits(replica, self._size)
         elif replica.iteration % self.solve_every == 0:
             choice = choose(look, self.ahead_s, self.objective, self.solver, self.n_sizes)
+            self._size = choice.size
             self._rearrange(look, choice)
         else:
-            admit_what_fits(replica)
-        return orders_after(look, self.max_prefill_tok, self.solve_every)
+            admit_what_fits(replica, self._size)
+        return orders_after(look, self._size, self.max_prefill_tok, self.solve_every)
 
     def _count_arrivals(self, jobs: list[Job]) -> None:
         """Keep count of the requests seen, which the cap P is relative to."""
@@ -108,29 +111,31 @@ def unchosen_residents(look: Look, choice: Choice) -> list[Job]:
     return [look.jobs[i] for i in choice.order[::-1].tolist() if look.is_resident[i] and i not in is_chosen]
 
 
-def admit_what_fits(replica: Replica) -> None:
-    """Admit whatever fits, in queue order; a waiting job that is left cannot fit before the batch changes."""
+def admit_what_fits(replica: Replica, size: int) -> None:
+    """Admit whatever fits, in queue order, up to a batch of ``size``."""
     for job in outside(replica):
+        if replica.n_resident >= size:
+            return
         if replica.fits(job):
             enter(replica, job)
 
 
-def orders_after(look: Look, max_prefill_tok: int, solve_every: int) -> Orders:
+def orders_after(look: Look, size: int, max_prefill_tok: int, solve_every: int) -> Orders:
     """Return the orders once all moves are made.
 
-    The solver is asked again at its next turn while somebody is outside; with everybody inside it has nothing to
-    decide until memory or speed run out.
+    The solver is asked again at its next turn while somebody is outside, or at once where somebody outside fits all
+    the same; with everybody inside it has nothing to decide until memory or speed run out.
     """
     replica = look.replica
     if replica.n_resident == 0:
         enter(replica, next(outside(replica)))
     orders = prefill_first(replica, max_prefill_tok)
     if orders.decode:
-        preempt_newest(replica)
-        if replica.swapped:
+        if preempt_newest(replica) or replica.swapped:
             orders.ask_after = 1  # whether a swapped job fits changes with the batch's next growth
         elif replica.waiting:
-            orders.ask_after = solve_every - replica.iteration % solve_every
+            has_room = replica.n_resident < size and any(replica.fits(job) for job in replica.waiting)
+            orders.ask_after = 1 if has_room else solve_every - replica.iteration % solve_every
         else:
             orders.ask_after = look.calm_iterations()
     return orders

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -50,17 +50,23 @@ class AndesV2(Scheduler):
     solve_every: int = spec(10, doc="Iterations between two calls of the solver.", ge=1)
     max_prefill_tok: int = spec(MAX_PREFILL_TOK, doc="Prompt tokens of one prefill iteration.", unit="tok", ge=1)
 
+    _size: int = field(init=False, repr=False, default=1 << 30)
+
     def schedule(self, replica: Replica) -> Orders:
         """Serve everybody while there is room, else solve and refine."""
         look = Look(replica)
         if not look.jobs:
             return Orders()
-        if look.is_crowded(self.trigger) and replica.iteration % self.solve_every == 0:
+        if not look.is_crowded(self.trigger):
+            self._size = replica.max_batch
+            admit_what_fits(replica, self._size)
+        elif replica.iteration % self.solve_every == 0:
             choice = choose(look, self.ahead_s, self.objective, self.solver, self.n_sizes)
+            self._size = choice.size
             self._refine(look, choice)
         else:
-            admit_what_fits(replica)
-        return orders_after(look, self.max_prefill_tok, self.solve_every)
+            admit_what_fits(replica, self._size)
+        return orders_after(look, self._size, self.max_prefill_tok, self.solve_every)
 
     def _refine(self, look: Look, choice: Choice) -> None:
         replica, jobs = look.replica, look.jobs

@@ -12,6 +12,9 @@ from discosim.world.engine.schedulers.future_qoe import PERFECT
 Floats = NDArray[np.float64]
 Objective = Literal["average", "max_min", "perfect"]
 
+DIGITS = 9
+"""Gains are rounded to so many digits: the last bits of a time must not decide who runs."""
+
 
 def gain(objective: Objective, served: Floats, waiting: Floats, now: Floats) -> Floats:
     """Return the value of serving each request until the horizon instead of letting it wait, >= 0, shape (n,).
@@ -30,10 +33,9 @@ def gain(objective: Objective, served: Floats, waiting: Floats, now: Floats) -> 
     our reading; with it max-min has no opinion while some request has a QoE of 0.
     """
     if objective == "average":
-        better: Floats = np.maximum(served - waiting, 0.0)
-        return better
-    if objective == "max_min":
-        worse: Floats = np.maximum(now.min(initial=1.0) - waiting, 0.0)
-        return worse
-    kept = (served >= PERFECT) & (waiting < PERFECT) & (now >= PERFECT)
-    return kept.astype(np.float64)
+        value: Floats = np.maximum(served - waiting, 0.0)
+    elif objective == "max_min":
+        value = np.maximum(now.min(initial=1.0) - waiting, 0.0)
+    else:
+        value = ((served >= PERFECT) & (waiting < PERFECT) & (now >= PERFECT)).astype(np.float64)
+    return value.round(DIGITS)

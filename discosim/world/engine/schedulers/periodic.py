@@ -50,10 +50,7 @@ class Periodic(Scheduler):
     def schedule(self, replica: Replica) -> Orders:
         """Preempt at every tenth iteration of a full replica, admit at all of them."""
         if not (replica.waiting or replica.swapped):
-            orders = prefill_first(replica, self.max_prefill_tok)
-            if orders.decode:
-                preempt_newest(replica)
-            return orders
+            return self._orders(replica)
         live = replica.live()
         value = self.worth(live, replica.now_s, replica.memory.block_tok)
         memory = replica.memory
@@ -104,11 +101,9 @@ class Periodic(Scheduler):
     def _orders(self, replica: Replica) -> Orders:
         orders = prefill_first(replica, self.max_prefill_tok)
         if orders.decode:
-            preempt_newest(replica)
-            if not (replica.waiting or replica.swapped):
-                return orders
-            if replica.swapped or any(replica.fits(job) for job in replica.waiting):
-                orders.ask_after = 1  # values change with time, so somebody who fits may come to the front
-            else:
+            has_preempted = preempt_newest(replica)
+            if has_preempted or replica.swapped or any(replica.fits(job) for job in replica.waiting):
+                orders.ask_after = 1  # worth changes with time, so somebody who fits may come to the front
+            elif replica.waiting:
                 orders.ask_after = self.every - replica.iteration % self.every
         return orders

@@ -49,9 +49,11 @@ class RoundRobin(Scheduler):
             self._rotate(replica)
         orders = prefill_first(replica, self.max_prefill_tok)
         if orders.decode:
+            has_preempted = False
             while replica.decode_shortfall() > 0:
                 self._preempt(replica, next(reversed(replica.decoding)))
-            if replica.swapped:
+                has_preempted = True
+            if has_preempted or replica.swapped:
                 orders.ask_after = 1  # whether a swapped job fits changes with the batch's next growth
             elif replica.waiting:
                 orders.ask_after = self._until_next_turn(replica.iteration)
