@@ -51,10 +51,12 @@ class Iterations:
             begin = plan.end_s(i)
 
 
-def run_leaping(model: ReplicaModel, scheduler, asks: list[Ask]) -> tuple[Replica, list[Job], Iterations]:
+def run_leaping(
+    model: ReplicaModel, scheduler, asks: list[Ask], *, watched: bool = True
+) -> tuple[Replica, list[Job], Iterations]:
     """Serve the asks on one leaping replica."""
     env, seen = simpy.Environment(), Iterations()
-    replica = Replica(env, model, scheduler, observer=seen)
+    replica = Replica(env, model, scheduler, observer=seen if watched else None)
     jobs: list[Job] = []
 
     def send():

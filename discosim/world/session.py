@@ -6,7 +6,7 @@ token processed is paid for, and nothing is produced after a cancel has had time
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -201,11 +201,9 @@ class Session:
             return Timeout(env, max(0.0, float(arrival_s[-1]) - env.now), None)
         return Timeout(env, max(0.0, float(arrival_s[at]) - env.now), source.first_token + at)
 
-    def closing(self) -> Iterator[Event]:
-        """Yield an event for every stream that still works and whose bill is therefore not final."""
-        for stream in self._streams:
-            if isinstance(stream, EngineStream) and not stream.is_closed:
-                yield stream.closed()
+    def growing_streams(self) -> list[EngineStream]:
+        """Return the streams whose bill is final only when they are closed."""
+        return [stream for stream in self._streams if isinstance(stream, EngineStream)]
 
     # --- closing ----------------------------------------------------------------------------------------------
 

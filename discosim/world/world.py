@@ -198,7 +198,9 @@ class World:
     ) -> Generator[Any, Any, None]:
         """Serve, and wait for streams that were told to stop: until they do, their bill grows."""
         yield from policy.serve(session)
-        yield from session.closing()
+        for stream in session.growing_streams():
+            if not stream.is_closed:
+                yield stream.closed()
         sink(session.settle())
 
 

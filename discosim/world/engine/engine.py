@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import cycle
 from typing import Literal
 
@@ -73,6 +73,13 @@ class EngineModel:
     prefill_pool: PrefillPool | None = None
     max_context_tok: int | None = None
     fastest_iteration_s: float = 1e-6
+
+    @cached_property
+    def safe_tok(self) -> int:
+        """Prompts and answers of up to so many tokens together are never refused."""
+        pools = [self.replica] if self.prefill_pool is None else [self.replica, self.prefill_pool.replica]
+        limits = [pool.kv_blocks * pool.block_tok for pool in pools]
+        return min(limits) if self.max_context_tok is None else min(self.max_context_tok, *limits)
 
     def why_refused(self, prompt_tok: int, answer_tok: int) -> str:
         """Return why a request can never be served, or '' where it can."""

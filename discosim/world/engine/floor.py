@@ -116,7 +116,7 @@ class Floor:
 
     def decode_shortfall(self) -> int:
         """Return the blocks missing for one more decode iteration of the whole batch; <= 0 where it fits."""
-        return self.memory.growth(self.steps.n, 1) - self.memory.free_blocks
+        return self.memory.next_growth(self.steps.n) - self.memory.free_blocks
 
     def swap_s(self, n_blocks: int) -> float:
         """Return the time to move blocks between GPU and host, one way."""
@@ -136,7 +136,7 @@ class Floor:
         spare = memory.free_blocks - (memory.watermark_blocks if resident + self._n_held else 0)
         if job.state is State.SWAPPED or job.has_kv:
             # its KV lacks the newest token, whose place it needs in the next iteration
-            return memory.blocks_of(job.context_tok) + memory.growth(self.steps.n, 1) <= spare
+            return memory.blocks_of(job.context_tok) + memory.next_growth(self.steps.n) <= spare
         return memory.blocks_of(job.context_tok) <= spare
 
     def admit(self, job: Job) -> None:

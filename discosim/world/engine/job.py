@@ -69,35 +69,24 @@ class Job:
         Tokens it will make. The engine alone may know; a scheduler must not read it.
     """
 
-    __slots__ = (
-        "answer_tok",
-        "arrival_s",
-        "base_tok",
-        "blocks",
-        "finish_step",
-        "first_token_s",
-        "gpu_mark_s",
-        "gpu_s",
-        "has_kv",
-        "hashes",
-        "is_cancelled",
-        "job_id",
-        "join_step",
-        "kv_mark",
-        "kv_tok_s",
-        "lead_tok",
-        "mark_s",
-        "n_preemptions",
-        "owner",
-        "place",
-        "prefill_left_tok",
-        "prompt_tok",
-        "reader_tok_per_s",
-        "row",
-        "spans",
-        "state",
-        "ttft_target_s",
-    )
+    # defaults stand in the class: most jobs never need most of them, and making a job is on every request's path
+    state: State = State.WAITING
+    base_tok: int = 0
+    blocks: int = 0
+    has_kv: bool = False  # waiting, with its KV on this replica's doorstep
+    is_cancelled: bool = False
+    n_preemptions: int = 0
+    first_token_s: float = math.inf
+    gpu_s: float = 0.0
+    kv_tok_s: float = 0.0
+    join_step: int = 0
+    finish_step: int = 0
+    lead_tok: int = 0
+    mark_s: float = 0.0
+    gpu_mark_s: float = 0.0
+    kv_mark: float = 0.0
+    row: int = -1
+    place: Replica | None = None  # the replica that has it
 
     def __init__(
         self,
@@ -118,25 +107,8 @@ class Job:
         self.reader_tok_per_s = reader_tok_per_s
         self.ttft_target_s = ttft_target_s
         self.hashes = hashes  # prefix blocks of the prompt, for reuse
-        self.state = State.WAITING
-        self.base_tok = 0
         self.prefill_left_tok = prompt_tok
-        self.blocks = 0
-        self.has_kv = False  # waiting, with its KV on this replica's doorstep
-        self.is_cancelled = False
-        self.n_preemptions = 0
-        self.first_token_s = math.inf
-        self.gpu_s = 0.0
-        self.kv_tok_s = 0.0
         self.spans: list[float | Floats] = []  # token times of past stays in a decode batch, and of prefill ends
-        self.join_step = 0
-        self.finish_step = 0
-        self.lead_tok = 0
-        self.mark_s = 0.0
-        self.gpu_mark_s = 0.0
-        self.kv_mark = 0.0
-        self.row = -1
-        self.place: Replica | None = None  # the replica that has it
 
     @property
     def context_tok(self) -> int:

@@ -64,6 +64,19 @@ class KvMemory:
         self._at[at + self.block_tok] += sign
         self.n_growing += sign
 
+    def next_growth(self, step: int) -> int:
+        """Return the blocks that iteration ``step`` takes."""
+        return self._at[step % self.block_tok]
+
+    def grow(self, step: int, k: int) -> None:
+        """Take the blocks of iterations ``step .. step + k - 1``."""
+        taken = self._at[step % self.block_tok] if k == 1 else self.growth(step, k)
+        if taken:
+            self.free_blocks -= taken
+            used = self.total_blocks - self.free_blocks
+            if used > self.peak_blocks:  # noqa: PLR1730 - max() costs a call on every request's path
+                self.peak_blocks = used
+
     def growth(self, step: int, k: int) -> int:
         """Return the blocks that iterations ``step .. step + k - 1`` take together."""
         full, rest = divmod(k, self.block_tok)

@@ -17,10 +17,11 @@ class Turn(Event):
     """The end of a run of iterations, or the wake of an idle replica."""
 
     def __init__(self, env: simpy.Environment, act: Callable[[Event], None], delay_s: float) -> None:
-        super().__init__(env)
-        self._ok = True
+        # as SimPy's own Timeout does: this is on every request's path
+        self.env = env
+        self.callbacks = [act]
         self._value = None
-        self.callbacks.append(act)
+        self._ok = True
         env.schedule(self, LATE, delay_s)
 
 

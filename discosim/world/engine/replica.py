@@ -20,7 +20,7 @@ from discosim.world.engine.floor import Floor, ReplicaModel
 from discosim.world.engine.job import Floats, Job, State
 from discosim.world.engine.plan import Plan, Turn
 from discosim.world.engine.schedulers.base import Orders, Scheduler
-from discosim.world.engine.steps import MAX_LEAP, StepLog
+from discosim.world.engine.steps import MAX_LEAP
 
 
 class Observer(Protocol):
@@ -70,7 +70,7 @@ class Replica(Floor):
         self.waiting[job] = None
         self.n_live += 1
         self.pending_tok += job.prefill_left_tok
-        self.queue_peak = max(len(self.waiting), self.queue_peak)
+        self.queue_peak = max(self.queue_peak, len(self.waiting))
         if self._table is not None:
             self._table.add(job)
         if self._orders.ask_on_arrival or self._plan.m == 0:
@@ -104,10 +104,9 @@ class Replica(Floor):
         running_end_s = plan.end_s(i) if plan.m else None
         if job.state is not State.DECODING:
             return None, running_end_s
-        known = self.steps.since(job.join_step)
         if plan.m and plan.n_decode:
-            known = StepLog.extended(known, plan.start_s, plan.first_s, plan.ramp_s, i)
-        return known, running_end_s
+            return self.steps.extended(job.join_step, plan, i), running_end_s
+        return self.steps.since(job.join_step), running_end_s
 
     def _wake(self) -> None:
         """Have a boundary as soon as there can be one."""
@@ -132,39 +131,41 @@ class Replica(Floor):
             return  # the run it belonged to was cut
         self._due = None
         self._in_turn = True
-        self._complete()
+        plan = self._plan
+        if plan.m:
+            self._complete(plan, plan.m)
+        else:
+            self.now_s = self.env.now
         while self._cancelled:
             self._drop_cancelled()
-        self._begin()
+        if self.n_live:
+            self._begin(plan)
         self._in_turn = False
 
-    def _complete(self) -> None:
-        plan = self._plan
-        m = plan.m
-        if m == 0:
-            self.now_s = self.env.now
-            return
+    def _complete(self, plan: Plan, m: int) -> None:
+        """Take what ``m`` iterations have made."""
         self.now_s = now_s = plan.end_s(m)
         self.iteration += m
         if self._observer is not None:
             self._observer.iterations(self, plan, self._orders)
         plan.m = 0
         self._count(plan, m)
-        first: list[Job] = []
+        heard: list[Job] = []
         over: list[Job] = []
-        for job, tok in self._orders.prefill:
-            job.prefill_left_tok -= tok
-            self.pending_tok -= tok
-            if job.prefill_left_tok == 0:
-                self._end_prefill(job, first, over)
+        if plan.n_prefill_tok:
+            for job, tok in self._orders.prefill:
+                job.prefill_left_tok -= tok
+                self.pending_tok -= tok
+                if job.prefill_left_tok == 0:
+                    self._end_prefill(job, heard, over)
         finishes, step = self._finishes, self.steps.n
         while finishes and finishes[0][0] <= step:
             due_step, _, job = heappop(finishes)
             if job.state is State.DECODING and job.finish_step == due_step:
-                self.memory.give(self._leave(job))
+                self.memory.free_blocks += self._leave(job)
                 self._retire(job)
                 over.append(job)
-        for job in first:
+        for job in heard:
             job.owner.on_first(now_s)
         for job in over:
             job.owner.on_end(now_s)
@@ -172,22 +173,20 @@ class Replica(Floor):
     def _count(self, plan: Plan, m: int) -> None:
         """Advance the step, the memory and the clocks by ``m`` iterations; all sums are in closed form."""
         span_s = self.now_s - plan.begin_s
-        n, steps = plan.n_decode, self.steps
+        n, steps, n_decoding = plan.n_decode, self.steps, len(self.decoding)
         gpu_s = span_s * self.cost.n_gpus
         self.busy_s += span_s
-        self.batch_s += self.n_resident * span_s
+        self.batch_s += (n_decoding + len(self.prefilling)) * span_s
         self._kv_clock += steps.n * span_s
-        self.kv_tok_s += (self.context_tok - len(self.decoding) + self._prefilling_tok) * span_s
+        self.kv_tok_s += (self.context_tok - n_decoding + self._prefilling_tok) * span_s
         if n:
             if m > 1:
                 # sum of i * (duration of iteration i), i from 0: how long the i-th new token has been held
                 lag_s = plan.first_s * (m * (m - 1) // 2) + plan.ramp_s * ((m - 1) * m * (2 * m - 1) // 6)
                 self._kv_clock += lag_s
                 self.kv_tok_s += n * lag_s
-            self.memory.take(self.memory.growth(steps.n, m))
-            if steps.is_full_for(m):
-                steps.make_room(m, min(job.join_step for job in self.decoding))
-            steps.append(plan.start_s, plan.first_s, plan.ramp_s, m)
+            self.memory.grow(steps.n, m)
+            steps.append(plan, m, self.decoding)
             self.context_tok += n * m
         if plan.n_prefill_tok:
             share_s = gpu_s / (n + plan.n_prefill_tok)
@@ -239,31 +238,29 @@ class Replica(Floor):
             self._retire(job)
             job.owner.on_end(self.now_s)
 
-    def _begin(self) -> None:
+    def _begin(self, plan: Plan) -> None:
         """Ask the scheduler and plan as many iterations as are certain."""
-        if self.n_live == 0:
-            return
         self._orders = orders = self.scheduler.schedule(self)
-        n = len(self.decoding) if orders.decode else 0
-        plan = self._plan
+        now_s = self.now_s
+        plan.n_decode = n = len(self.decoding) if orders.decode else 0
         if orders.prefill:
-            first_s, plan.n_prefill_tok = self._prefill_iteration(orders, n)
-            ramp_s, m = 0.0, 1
+            plan.first_s, plan.n_prefill_tok = self._prefill_iteration(orders, n)
+            plan.ramp_s, plan.m = 0.0, 1
         elif n:
-            first_s, ramp_s, m = self._decode_iterations(orders, n)
             plan.n_prefill_tok = 0
+            self._decode_iterations(plan, orders.ask_after, n)
         elif self._n_held:
             return  # memory is on its way out; its release wakes the replica
         else:
             raise InvariantError(
                 f"scheduler {self.scheduler.kind} runs nothing although {self.n_live} jobs are live on replica "
-                f"{self.index} at {self.now_s:g} s"
+                f"{self.index} at {now_s:g} s"
             )
-        plan.begin_s = self.now_s
-        plan.start_s = self.now_s + self._stall_s
-        plan.first_s, plan.ramp_s, plan.m, plan.n_decode = first_s, ramp_s, m, n
+        plan.begin_s = now_s
+        plan.start_s = now_s + self._stall_s
         self._stall_s = 0.0
-        self._due = Turn(self.env, self._turn, max(0.0, plan.end_s(m) - self.env.now))
+        delay_s = plan.end_s(plan.m) - self.env.now
+        self._due = Turn(self.env, self._turn, max(0.0, delay_s))
 
     def _prefill_iteration(self, orders: Orders, n: int) -> tuple[float, int]:
         tok = square = 0
@@ -277,15 +274,21 @@ class Replica(Floor):
             raise InvariantError(f"scheduler {self.scheduler.kind} ordered a decode that does not fit into memory")
         return self.cost.mixed_s(tok, square, n, self.context_tok), tok
 
-    def _decode_iterations(self, orders: Orders, n: int) -> tuple[float, float, int]:
+    def _decode_iterations(self, plan: Plan, ask_after: int, n: int) -> None:
         finishes, step = self._finishes, self.steps.n
-        while finishes[0][2].state is not State.DECODING or finishes[0][0] != finishes[0][2].finish_step:
+        while True:
+            due_step, _, job = finishes[0]
+            if job.finish_step == due_step and job.state is State.DECODING:
+                break
             heappop(finishes)  # preempted or cancelled since
-        m = self.memory.room(step, min(finishes[0][0] - step, orders.ask_after, MAX_LEAP))
+        m = due_step - step
+        if m > ask_after or m > MAX_LEAP:
+            m = min(ask_after, MAX_LEAP)
+        plan.m = m = self.memory.room(step, m)
         if m < 1:
             raise InvariantError(f"scheduler {self.scheduler.kind} ordered a decode that does not fit into memory")
         line = self._lines.get(n)
         if line is None:
             line = self._lines[n] = self.cost.decode_line(n)
-        fixed_s, slope_s = line
-        return fixed_s + slope_s * self.context_tok, slope_s * n, m
+        plan.first_s = line[0] + line[1] * self.context_tok
+        plan.ramp_s = line[1] * n

@@ -223,7 +223,8 @@ class EngineServer:
             columns.ttft_target_s[request_id],
         )
         stream = EngineStream(self, user_id, job, first_token)
-        if reason := self.model.why_refused(prompt_tok, n_tok):
+        too_long = prompt_tok + n_tok > self.model.safe_tok
+        if too_long and (reason := self.model.why_refused(prompt_tok, n_tok)):
             self.engine.n_refused += 1
             stream.is_closed = True
             stream.promise_failure(now_s + up_s + link.down_s(now_s + up_s, user_id), reason)

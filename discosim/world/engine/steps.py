@@ -5,14 +5,16 @@ A request that decodes from step a to step b has made its tokens at ``ends[a:b]`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from discosim.world.engine.job import Floats
+from discosim.world.engine.job import Floats, Job
+from discosim.world.engine.plan import Plan
 
 MAX_LEAP = 4096
 COUNT: Floats = np.arange(1, MAX_LEAP + 1, dtype=np.float64)
 PAIRS: Floats = COUNT * (COUNT - 1) / 2
-FEW = 4
 
 
 class StepLog:
@@ -31,11 +33,20 @@ class StepLog:
         self._base = 0  # step of the first entry
         self._ends: Floats = np.empty(1 << 14)
 
-    def is_full_for(self, m: int) -> bool:
-        """Tell whether ``m`` more entries need room to be made."""
-        return self.n - self._base + m > self._ends.size
+    def append(self, plan: Plan, m: int, users: Iterable[Job]) -> None:
+        """Write the ends of the first ``m`` iterations of a plan; ``users`` need what is there since they joined."""
+        at = self.n - self._base
+        if at + m > self._ends.size:
+            self._make_room(m, min(job.join_step for job in users))
+            at = self.n - self._base
+        ends = self._ends
+        if m == 1:
+            ends[at] = plan.start_s + plan.first_s
+        else:
+            _fill(ends[at : at + m], plan)
+        self.n += m
 
-    def make_room(self, m: int, oldest: int) -> None:
+    def _make_room(self, m: int, oldest: int) -> None:
         """Drop the entries before step ``oldest``, and grow where that is not enough."""
         kept = self._ends[oldest - self._base : self.n - self._base].copy()
         size = self._ends.size
@@ -45,33 +56,23 @@ class StepLog:
         self._ends[: kept.size] = kept
         self._base = oldest
 
-    def append(self, start_s: float, first_s: float, ramp_s: float, m: int) -> None:
-        """Write the ends of ``m`` iterations; see `Plan.end_s` for the formula."""
-        at = self.n - self._base
-        ends = self._ends
-        if m <= FEW:
-            for i in range(1, m + 1):
-                ends[at + i - 1] = start_s + i * first_s + ramp_s * (i * (i - 1) // 2)
-        else:
-            _fill(ends[at : at + m], start_s, first_s, ramp_s)
-        self.n += m
-
     def since(self, step: int) -> Floats:
         """Return the ends of the iterations after the first ``step``; a view."""
         return self._ends[step - self._base : self.n - self._base]
 
-    @staticmethod
-    def extended(known: Floats, start_s: float, first_s: float, ramp_s: float, m: int) -> Floats:
-        """Return ``known`` with the ends of ``m`` iterations that are not written yet."""
+    def extended(self, step: int, plan: Plan, m: int) -> Floats:
+        """Return `since`, and the ends of the first ``m`` iterations of a plan that are not written yet."""
+        known = self.since(step)
         longer = np.empty(known.size + m)
         longer[: known.size] = known
-        _fill(longer[known.size :], start_s, first_s, ramp_s)
+        _fill(longer[known.size :], plan)
         return longer
 
 
-def _fill(out: Floats, start_s: float, first_s: float, ramp_s: float) -> None:
+def _fill(out: Floats, plan: Plan) -> None:
+    """Write `Plan.end_s` of 1, 2, ...; the same operations in the same order, so that the results agree bit by bit."""
     m = out.size
-    np.multiply(COUNT[:m], first_s, out=out)
-    out += start_s
-    if ramp_s:
-        out += PAIRS[:m] * ramp_s
+    np.multiply(COUNT[:m], plan.first_s, out=out)
+    out += plan.start_s
+    if plan.ramp_s:
+        out += PAIRS[:m] * plan.ramp_s

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from discosim.core.spec import spec
-from discosim.world.engine.schedulers.base import NEVER, Orders, Scheduler
+from discosim.world.engine.schedulers.base import Orders, Scheduler
 
 if TYPE_CHECKING:
     from discosim.world.engine.job import Job
     from discosim.world.engine.replica import Replica
+
+
+DECODE = Orders()
+BLOCKED = Orders(ask_on_arrival=False)
 
 
 @dataclass
@@ -37,12 +41,11 @@ class Fcfs(Scheduler):
             prefill = self._admit(replica)
             if prefill:
                 return Orders(prefill, decode=False)
-        has_moved = preempt_newest(replica) or resume_oldest(replica)
+        has_moved = preempt_newest(replica) or (bool(replica.swapped) and resume_oldest(replica))
+        if has_moved:
+            return Orders(ask_after=1)  # what was blocked by the jobs moved may fit now
         # a queue that is blocked stays blocked until the batch changes: memory only shrinks meanwhile
-        return Orders(
-            ask_after=1 if has_moved else NEVER,  # what was blocked by the jobs moved may fit now
-            ask_on_arrival=not waiting and not replica.swapped,
-        )
+        return BLOCKED if waiting or replica.swapped else DECODE
 
     def _admit(self, replica: Replica) -> list[tuple[Job, int]]:
         prefill: list[tuple[Job, int]] = []
