@@ -40,6 +40,8 @@ class PlainJob:
     n_preemptions: int = 0
     end_s: float = math.inf
     has_kv: bool = False
+    gpu_s: float = 0.0
+    kv_tok_s: float = 0.0
 
     def __post_init__(self):
         self.prompt_tok = self.ask.prompt_tok
@@ -239,6 +241,7 @@ class SteppingReplica:
         begin, self.now_s = self.now_s, self.now_s + self.stall_s + spent
         self.stall_s = 0.0
         self.busy_s += self.now_s - begin
+        self._charge(self.now_s - begin, decoders, orders.prefill)
         self.iteration += 1
         who = [(job.job_id, chunk) for job, chunk in orders.prefill]
         self.log.append((begin, self.now_s, who, sorted(job.job_id for job in decoders)))
@@ -254,3 +257,15 @@ class SteppingReplica:
         for job in list(self.decoding):
             if len(job.tokens_s) == job.ask.answer_tok:
                 self._over(job)
+
+    def _charge(self, span, decoders, prefill):
+        """Give every job its share of the GPUs, and count the memory it holds."""
+        for job in self.prefilling:
+            job.kv_tok_s += job.context_tok * span
+        for job in self.decoding:
+            job.kv_tok_s += (job.context_tok - 1) * span
+        each = span * self.cost.n_gpus / (len(decoders) + sum(chunk for _, chunk in prefill))
+        for job in decoders:
+            job.gpu_s += each
+        for job, chunk in prefill:
+            job.gpu_s += each * chunk

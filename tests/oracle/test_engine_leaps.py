@@ -36,6 +36,8 @@ def check_equal(case: Case, scheduler: Scheduler) -> int:
     for job, other in zip(jobs, plain.jobs, strict=True):
         np.testing.assert_allclose(token_times(job), other.tokens_s, rtol=REL, atol=0)
         assert job.n_preemptions == other.n_preemptions
+        assert job.gpu_s == pytest.approx(other.gpu_s, rel=REL, abs=1e-12)
+        assert job.kv_tok_s == pytest.approx(other.kv_tok_s, rel=1e-8, abs=1e-9)
         assert job.owner.end_s == pytest.approx(other.end_s, rel=REL)
         first_s = other.tokens_s[0] if other.tokens_s else math.nan
         assert job.owner.first_s == pytest.approx(first_s, rel=REL, nan_ok=True)
@@ -49,7 +51,6 @@ def check_equal(case: Case, scheduler: Scheduler) -> int:
     assert replica.memory.free_blocks == replica.memory.total_blocks
     assert replica.host_free_blocks == case.model.host_blocks
     assert sum(job.gpu_s for job in jobs) == pytest.approx(replica.busy_s, rel=REL)
-    assert sum(job.kv_tok_s for job in jobs) == pytest.approx(replica.kv_tok_s, rel=REL)
     return sum(job.n_preemptions for job in jobs)
 
 

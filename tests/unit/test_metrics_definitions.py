@@ -86,7 +86,15 @@ def test_computed_summaries_are_the_declared_ones_in_order():
 
 
 def test_the_unit_is_the_suffix_of_the_name():
-    suffixes = {"kv_tok_s": "tok s", "_tok_per_s": "tok/s", "_s": "s", "_usd": "USD", "_j": "J", "_rps": "1/s", "_share": "1"}
+    suffixes = {
+        "_tok_s": "tok s",
+        "_tok_per_s": "tok/s",
+        "_s": "s",
+        "_usd": "USD",
+        "_j": "J",
+        "_rps": "1/s",
+        "_share": "1",
+    }
     for metric in all_definitions():
         unit = next((u for suffix, u in suffixes.items() if metric.name.endswith(suffix)), None)
         assert unit in (None, metric.unit), metric.name

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from heapq import heappush
 from typing import Literal
 
+import numpy as np
+
 from discosim.core.errors import InvariantError
 from discosim.world.engine.costs.base import CostModel
 from discosim.world.engine.job import Job, State
@@ -75,6 +77,8 @@ class Floor:
         The ends of those that decoded.
     pending_tok, n_live : int
         Tokens still to be prefilled; jobs that are not over.
+    batch_s, kv_tok_s : float
+        Integrals of resident jobs and of KV tokens held over time, of stays that have ended.
     queue_peak, host_peak_blocks : int
         Longest queue; most host memory in use.
     """
@@ -96,9 +100,9 @@ class Floor:
         self.context_tok = 0
         self.pending_tok = 0
         self.n_live = 0
+        self.batch_s = self.kv_tok_s = 0.0
         self.queue_peak = 0
         self.host_peak_blocks = 0
-        self._prefilling_tok = 0
         self._n_held = 0  # prefilled jobs whose KV has not left yet
         self._gpu_clock_s = 0.0  # GPU time that a job in every decode batch would have been charged
         self._kv_clock = 0.0  # integral of the decode step over time
@@ -157,7 +161,6 @@ class Floor:
         job.state = State.PREFILLING
         job.mark_s = self.now_s
         self.prefilling[job] = None
-        self._prefilling_tok += context_tok
         self._note(job)
 
     def preempt(self, job: Job) -> None:
@@ -233,19 +236,33 @@ class Floor:
         del self.decoding[job]
         step, lead_tok = self.steps.n, job.lead_tok
         if step > job.join_step:
-            job.spans.append(self.steps.since(job.join_step).copy())
+            made_s = self.steps.since(job.join_step)
+            spans = job.spans
+            if len(spans) == 1 and isinstance(spans[0], float):  # nearly always: one prefill, one stay
+                whole_s = np.empty(made_s.size + 1)
+                whole_s[0] = spans[0]
+                whole_s[1:] = made_s
+                spans[0] = whole_s
+            else:
+                spans.append(made_s.copy())
             job.base_tok += step - job.join_step
         self.context_tok -= lead_tok + step
         self.memory.join(lead_tok, -1)
         job.gpu_s += self._gpu_clock_s - job.gpu_mark_s
-        job.kv_tok_s += (lead_tok - 1) * (self.now_s - job.mark_s) + self._kv_clock - job.kv_mark
+        stay_s = self.now_s - job.mark_s
+        kv_tok_s = (lead_tok - 1) * stay_s + self._kv_clock - job.kv_mark
+        job.kv_tok_s += kv_tok_s
+        self.kv_tok_s += kv_tok_s
+        self.batch_s += stay_s
         return self.memory.blocks_of(lead_tok + step - 1)
 
     def _leave_prefill(self, job: Job) -> int:
         """Take a job out of prefilling; return the blocks it held."""
         del self.prefilling[job]
-        self._prefilling_tok -= job.context_tok
-        job.kv_tok_s += job.context_tok * (self.now_s - job.mark_s)
+        stay_s = self.now_s - job.mark_s
+        job.kv_tok_s += job.context_tok * stay_s
+        self.kv_tok_s += job.context_tok * stay_s
+        self.batch_s += stay_s
         return job.blocks
 
     def _retire(self, job: Job) -> None:

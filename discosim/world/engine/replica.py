@@ -8,7 +8,7 @@ the next iteration boundary, which is where an engine that steps through every i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappop
 from typing import Protocol
 
@@ -32,13 +32,7 @@ class Observer(Protocol):
 
 
 class Replica(Floor):
-    """A replica of the engine.
-
-    Attributes
-    ----------
-    busy_s, batch_s, kv_tok_s : float
-        Time spent in iterations, and the integrals of resident requests and of KV tokens held over it.
-    """
+    """A replica of the engine: what is on the floor, and when."""
 
     def __init__(
         self,
@@ -53,7 +47,8 @@ class Replica(Floor):
         super().__init__(model, scheduler)
         self.env = env
         self.index = index
-        self.busy_s = self.batch_s = self.kv_tok_s = 0.0
+        self._idle_s = 0.0
+        self._act = self._turn  # bound once
         self._plan = Plan()
         self._orders = Orders()
         self._due: Turn | None = None
@@ -112,30 +107,35 @@ class Replica(Floor):
         """Have a boundary as soon as there can be one."""
         if self._in_turn:
             return
-        plan = self._plan
+        plan, env = self._plan, self.env
         if plan.m == 0:
             if self._due is None:
-                self._due = Turn(self.env, self._turn, 0.0)
+                self._due = Turn(env, self._act, 0.0)  # an event, so that whoever else comes now is seen too
         elif plan.m > 1:
-            now_s = self.env.now
-            i = plan.index_at(now_s)
+            i = plan.index_at(env.now)
             if i < plan.m:
                 plan.m = i
-                self._due = Turn(self.env, self._turn, max(0.0, plan.end_s(i) - now_s))
+                self._due = Turn(env, self._act, max(0.0, plan.end_s(i) - env.now))
+
+    @property
+    def busy_s(self) -> float:
+        """Time spent in iterations up to the newest boundary."""
+        return self.now_s - self._idle_s
 
     # --- boundaries -------------------------------------------------------------------------------------------
 
     def _turn(self, event: Event) -> None:
-        """Close the iterations that have ended, ask the scheduler, begin the next ones."""
+        """Close the iterations that have ended, ask the scheduler, begin the next ones; nothing if the run was cut."""
         if event is not self._due:
-            return  # the run it belonged to was cut
+            return
         self._due = None
         self._in_turn = True
         plan = self._plan
         if plan.m:
             self._complete(plan, plan.m)
         else:
-            self.now_s = self.env.now
+            before_s, self.now_s = self.now_s, self.env.now
+            self._idle_s += self.now_s - before_s
         while self._cancelled:
             self._drop_cancelled()
         if self.n_live:
@@ -143,26 +143,37 @@ class Replica(Floor):
         self._in_turn = False
 
     def _complete(self, plan: Plan, m: int) -> None:
-        """Take what ``m`` iterations have made."""
-        self.now_s = now_s = plan.end_s(m)
+        """Take what ``m`` iterations have made; step, memory and clocks advance in closed form."""
+        now_s = plan.end_s(m)
+        span_s = now_s - plan.begin_s
+        n, orders, steps, memory = plan.n_decode, self._orders, self.steps, self.memory
+        self.now_s = now_s
         self.iteration += m
         if self._observer is not None:
-            self._observer.iterations(self, plan, self._orders)
+            self._observer.iterations(self, plan, orders)
         plan.m = 0
-        self._count(plan, m)
-        heard: list[Job] = []
+        self._kv_clock += steps.n * span_s
+        if n:
+            if m > 1:
+                # sum of i * (duration of iteration i), i from 0: how long the i-th new token has been held
+                lag_s = plan.first_s * (m * (m - 1) // 2) + plan.ramp_s * ((m - 1) * m * (2 * m - 1) // 6)
+                self._kv_clock += lag_s
+            memory.grow(steps.n, m)
+            steps.append(plan, m, self.decoding)
+            self.context_tok += n * m
+        heard: Sequence[Job] = ()
         over: list[Job] = []
         if plan.n_prefill_tok:
-            for job, tok in self._orders.prefill:
-                job.prefill_left_tok -= tok
-                self.pending_tok -= tok
-                if job.prefill_left_tok == 0:
-                    self._end_prefill(job, heard, over)
-        finishes, step = self._finishes, self.steps.n
+            share_s = span_s * self.cost.n_gpus / (n + plan.n_prefill_tok)
+            self._gpu_clock_s += share_s if n else 0.0
+            heard = self._complete_prefill(orders, share_s, over)
+        else:
+            self._gpu_clock_s += span_s * self.cost.n_gpus / n
+        finishes, step = self._finishes, steps.n
         while finishes and finishes[0][0] <= step:
             due_step, _, job = heappop(finishes)
-            if job.state is State.DECODING and job.finish_step == due_step:
-                self.memory.free_blocks += self._leave(job)
+            if job.finish_step == due_step and job.state is State.DECODING:
+                memory.free_blocks += self._leave(job)
                 self._retire(job)
                 over.append(job)
         for job in heard:
@@ -170,31 +181,16 @@ class Replica(Floor):
         for job in over:
             job.owner.on_end(now_s)
 
-    def _count(self, plan: Plan, m: int) -> None:
-        """Advance the step, the memory and the clocks by ``m`` iterations; all sums are in closed form."""
-        span_s = self.now_s - plan.begin_s
-        n, steps, n_decoding = plan.n_decode, self.steps, len(self.decoding)
-        gpu_s = span_s * self.cost.n_gpus
-        self.busy_s += span_s
-        self.batch_s += (n_decoding + len(self.prefilling)) * span_s
-        self._kv_clock += steps.n * span_s
-        self.kv_tok_s += (self.context_tok - n_decoding + self._prefilling_tok) * span_s
-        if n:
-            if m > 1:
-                # sum of i * (duration of iteration i), i from 0: how long the i-th new token has been held
-                lag_s = plan.first_s * (m * (m - 1) // 2) + plan.ramp_s * ((m - 1) * m * (2 * m - 1) // 6)
-                self._kv_clock += lag_s
-                self.kv_tok_s += n * lag_s
-            self.memory.grow(steps.n, m)
-            steps.append(plan, m, self.decoding)
-            self.context_tok += n * m
-        if plan.n_prefill_tok:
-            share_s = gpu_s / (n + plan.n_prefill_tok)
-            for job, tok in self._orders.prefill:
-                job.gpu_s += share_s * tok
-            self._gpu_clock_s += share_s if n else 0.0
-        else:
-            self._gpu_clock_s += gpu_s / n
+    def _complete_prefill(self, orders: Orders, share_s: float, over: list[Job]) -> list[Job]:
+        """Take the prefilled tokens; return the jobs that have just made their first token."""
+        heard: list[Job] = []
+        for job, tok in orders.prefill:
+            job.gpu_s += share_s * tok
+            job.prefill_left_tok -= tok
+            self.pending_tok -= tok
+            if job.prefill_left_tok == 0:
+                self._end_prefill(job, heard, over)
+        return heard
 
     def _end_prefill(self, job: Job, first: list[Job], over: list[Job]) -> None:
         """Take the token that the last prefill iteration has made."""
@@ -260,7 +256,7 @@ class Replica(Floor):
         plan.start_s = now_s + self._stall_s
         self._stall_s = 0.0
         delay_s = plan.end_s(plan.m) - self.env.now
-        self._due = Turn(self.env, self._turn, max(0.0, delay_s))
+        self._due = Turn(self.env, self._act, max(0.0, delay_s))
 
     def _prefill_iteration(self, orders: Orders, n: int) -> tuple[float, int]:
         tok = square = 0
@@ -281,10 +277,10 @@ class Replica(Floor):
             if job.finish_step == due_step and job.state is State.DECODING:
                 break
             heappop(finishes)  # preempted or cancelled since
-        m = due_step - step
-        if m > ask_after or m > MAX_LEAP:
-            m = min(ask_after, MAX_LEAP)
-        plan.m = m = self.memory.room(step, m)
+        m, memory = min(due_step - step, ask_after, MAX_LEAP), self.memory
+        if memory.free_blocks < n * ((m - 1) // memory.block_tok + 1):
+            m = memory.room(step, m)
+        plan.m = m
         if m < 1:
             raise InvariantError(f"scheduler {self.scheduler.kind} ordered a decode that does not fit into memory")
         line = self._lines.get(n)

@@ -253,6 +253,8 @@ def is_refusal(stream: Stream) -> bool:
 
 def _joined(job: Job, since_join: Floats | None) -> Floats:
     """Return all token times of a job: past stays in a batch, prefill ends, and the present stay."""
+    if since_join is None and len(job.spans) == 1 and not isinstance(job.spans[0], float):
+        return job.spans[0]
     spans = job.spans if since_join is None else [*job.spans, since_join]
     if len(spans) == 2 and isinstance(spans[0], float) and not isinstance(spans[1], float):
         times = np.empty(1 + spans[1].size)

@@ -14,6 +14,7 @@ from discosim.world.engine.plan import Plan
 
 MAX_LEAP = 4096
 COUNT: Floats = np.arange(1, MAX_LEAP + 1, dtype=np.float64)
+FEW = 3  # so short that numpy's calls cost more than its loops save
 PAIRS: Floats = COUNT * (COUNT - 1) / 2
 
 
@@ -40,8 +41,9 @@ class StepLog:
             self._make_room(m, min(job.join_step for job in users))
             at = self.n - self._base
         ends = self._ends
-        if m == 1:
-            ends[at] = plan.start_s + plan.first_s
+        if m <= FEW:
+            for i in range(1, m + 1):
+                ends[at + i - 1] = plan.end_s(i)
         else:
             _fill(ends[at : at + m], plan)
         self.n += m

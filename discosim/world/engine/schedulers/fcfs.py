@@ -41,7 +41,9 @@ class Fcfs(Scheduler):
             prefill = self._admit(replica)
             if prefill:
                 return Orders(prefill, decode=False)
-        has_moved = preempt_newest(replica) or (bool(replica.swapped) and resume_oldest(replica))
+        has_moved = replica.decode_shortfall() > 0 and preempt_newest(replica)
+        if replica.swapped and not has_moved:
+            has_moved = resume_oldest(replica)
         if has_moved:
             return Orders(ask_after=1)  # what was blocked by the jobs moved may fit now
         # a queue that is blocked stays blocked until the batch changes: memory only shrinks meanwhile
