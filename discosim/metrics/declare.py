@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Direction = Literal["lower", "higher", "neutral"]
-Level = Literal["request", "token", "summary"]
+Level = Literal["request", "token", "summary", "on_demand"]
 DType = Literal["float64", "int64", "bool", "string"]
 
 
@@ -31,8 +31,8 @@ class MetricDefinition:
     direction : str
         Which way is better: ``lower``, ``higher``, or ``neutral`` where neither is.
     level : str
-        ``request`` (requests.parquet), ``token`` (tokens.parquet) or ``summary`` (per policy and
-        replication).
+        ``request`` (requests.parquet), ``token`` (tokens.parquet), ``summary`` (per policy and
+        replication) or ``on_demand`` (in no file; `discosim.metrics.streaming` computes it).
     source : str
         Paper or convention that the definition follows, or "our choice".
     aliases : mapping of str to str

@@ -9,11 +9,13 @@ from discosim.core.errors import UserError
 from discosim.metrics.contrast import traps_of
 from discosim.metrics.declare import MetricDefinition
 from discosim.metrics.request_definitions import REQUEST_METRICS, TOKEN_METRICS
+from discosim.metrics.streaming_definitions import STREAMING_METRICS
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 
 __all__ = [
     "DEFINITIONS",
     "REQUEST_METRICS",
+    "STREAMING_METRICS",
     "SUMMARY_METRICS",
     "TOKEN_METRICS",
     "MetricDefinition",
@@ -23,13 +25,14 @@ __all__ = [
 ]
 
 DEFINITIONS: dict[str, MetricDefinition] = {
-    metric.name: metric for metric in (*REQUEST_METRICS, *TOKEN_METRICS, *SUMMARY_METRICS)
+    metric.name: metric for metric in (*REQUEST_METRICS, *TOKEN_METRICS, *SUMMARY_METRICS, *STREAMING_METRICS)
 }
 
 _FILES = {
     "request": "column of requests.parquet",
     "token": "column of tokens.parquet",
     "summary": "per policy and replication",
+    "on_demand": "on demand",
 }
 
 
@@ -51,7 +54,7 @@ def definition(name: str) -> MetricDefinition:
 
 
 def all_definitions() -> tuple[MetricDefinition, ...]:
-    """Return every definition: request columns, token columns, summary numbers."""
+    """Return every definition: request columns, token columns, summary numbers, metrics on demand."""
     return tuple(DEFINITIONS.values())
 
 

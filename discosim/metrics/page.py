@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from discosim.metrics.contrast import TRAPS, VOCABULARY
-from discosim.metrics.definitions import REQUEST_METRICS, SUMMARY_METRICS, TOKEN_METRICS, MetricDefinition
+from discosim.metrics.definitions import (
+    REQUEST_METRICS,
+    STREAMING_METRICS,
+    SUMMARY_METRICS,
+    TOKEN_METRICS,
+    MetricDefinition,
+)
 
 _HEAD = """\
 # Metrics
@@ -53,6 +59,20 @@ Times are seconds since the arrival of the request, tokens count from i = 1 to n
 """
 
 
+_ON_DEMAND = """\
+## On demand
+
+In no file: `discosim.metrics.streaming` and `discosim.metrics.capacity` compute them from token timelines, each
+with parameters of its own (deadlines D_p and D_d, weight alpha).
+"""
+
+_CONTRAST = """\
+The same answer under different metrics: 100 tokens for a reader of 5 tok/s whose first token is due at 1 s (exact
+values; each is a test). Andes averages lateness over the tokens, smooth goodput takes the worst one, Etalon counts
+missed slots, and the stall ratio ignores the wait for the first token.
+"""
+
+
 def metrics_page() -> str:
     """Return docs/metrics.md as text."""
     sections = [
@@ -63,6 +83,10 @@ def metrics_page() -> str:
         _table(TOKEN_METRICS),
         "## Summary, per policy and replication\n",
         _table(SUMMARY_METRICS),
+        _ON_DEMAND,
+        _table(STREAMING_METRICS),
+        _CONTRAST,
+        _contrast(),
         "## The same things in other tools\n",
         _vocabulary(),
         "Traps:\n",
@@ -86,6 +110,21 @@ def _table(metrics: Sequence[MetricDefinition]) -> str:
         for m in metrics
     ]
     return _markdown(("Name", "Unit", "Type", "Better", "Formula", "Meaning", "Source"), rows)
+
+
+def _contrast() -> str:
+    """Return what each metric makes of the same delivery patterns."""
+    head = ("Delivery", "qoe_andes", "fluidity_index", "share_on_time", "idle_latency_s", "n - 2.5 l", "stall_s")
+    rows = [
+        ("on the ideal line", "1", "1", "1", "0.80", "98.0", "0"),
+        ("a token per 0.05 s, first at 1 s", "1", "1", "1", "0.80", "98.0", "0"),
+        ("the same, first at 11 s", "0.4975", "0.6600", "0.99", "10.80", "73.0", "0"),
+        ("a token per 0.4 s, first at 1 s", "0.6667", "0.0050", "0.01", "20.60", "48.5", "19.80"),
+        ("a token per 0.05 s, pause of 10 s before token 51", "0.8992", "0.8839", "0.99", "3.30", "91.8", "2.50"),
+        ("the same, before token 6", "0.5411", "0.6781", "0.99", "10.05", "74.9", "9.25"),
+        ("the same, of 5 s before token 51", "1", "1", "1", "0.80", "98.0", "0"),
+    ]
+    return _markdown(head, rows)
 
 
 def _elsewhere(metric: MetricDefinition) -> str:

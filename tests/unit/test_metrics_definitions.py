@@ -13,6 +13,7 @@ from discosim.metrics.contrast import TRAPS
 from discosim.metrics.definitions import (
     DEFINITIONS,
     REQUEST_METRICS,
+    STREAMING_METRICS,
     SUMMARY_METRICS,
     TOKEN_METRICS,
     all_definitions,
@@ -61,7 +62,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_names_are_unique():
-    names = Counter(m.name for m in (*REQUEST_METRICS, *TOKEN_METRICS, *SUMMARY_METRICS))
+    names = Counter(m.name for m in (*REQUEST_METRICS, *TOKEN_METRICS, *SUMMARY_METRICS, *STREAMING_METRICS))
     assert [name for name, count in names.items() if count > 1] == []
     assert len(all_definitions()) == len(names)
 
