@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ class RequestTable:
         TTFT the reader expects, >= 0.
     rejected : array of bool, shape (n,)
         True where a length limit of the scenario refuses the request.
+    prefix_hashes : tuple of tuple of int, optional
+        Per request the hashes of the leading blocks of its prompt, where the trace has them.
     notes : dict
         What the workload stage did to the data (clipped, spread, rescaled, ...), with counts.
     """
@@ -41,6 +44,7 @@ class RequestTable:
     reader_tok_per_s: Floats
     ttft_target_s: Floats
     rejected: Bools
+    prefix_hashes: tuple[tuple[int, ...], ...] | None = None
     notes: dict[str, float | str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -48,8 +52,9 @@ class RequestTable:
 
     def head(self, n: int) -> RequestTable:
         """Return the first ``n`` requests, or all where there are fewer."""
-        columns = {f.name: getattr(self, f.name)[:n] for f in fields(self) if f.name != "notes"}
-        return RequestTable(**columns, notes=self.notes)
+        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "notes"}
+        first: dict[str, Any] = {name: None if values is None else values[:n] for name, values in columns.items()}
+        return replace(self, **first)
 
 
 @dataclass(frozen=True, slots=True)

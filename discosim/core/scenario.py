@@ -239,6 +239,13 @@ class EngineServer:
         None, doc="Longest prompt plus answer, longer ones are rejected; null takes the digest's.", unit="tok", ge=1
     )
     preemption: Preemption = spec(Recompute, doc="What happens to a preempted request.", discriminator="kind")
+    prefix_cache_tok: int = spec(
+        0,
+        doc="Prompt tokens whose prefix a replica remembers, beside its KV memory, least recently used out first; needs a trace with `hash_ids`. A hit saves prefill time.",
+        unit="tok",
+        ge=0,
+    )
+    prefix_block_tok: int = spec(512, doc="Tokens per hashed block of the trace (Mooncake: 512).", unit="tok", ge=1)
     prefill_pool: PrefillPool | None = spec(None, doc="Replicas of their own for prefill; null for none.")
     pilot_requests: int = spec(
         2000, doc="Requests of the pilot run whose TTFTs are the history that policies learn from.", ge=1

@@ -77,7 +77,14 @@ class Blueprint:
     def requests(self, replication: int) -> RequestTable:
         """Return the requests of one replication."""
         streams = RandomStreams(self.scenario.seed, replication)
-        return make_requests(self.scenario.workload, self.scenario.reader, streams, Path())
+        requests = make_requests(self.scenario.workload, self.scenario.reader, streams, Path())
+        server = self.scenario.server
+        if isinstance(server, EngineServer) and server.prefix_cache_tok and requests.prefix_hashes is None:
+            raise UserError(
+                "reuse of prefixes needs a replayed trace with hash_ids; this workload has none",
+                where="server.prefix_cache_tok",
+            )
+        return requests
 
 
 def build(scenario: Scenario) -> Blueprint:

@@ -58,6 +58,8 @@ def engine_model(spec: EngineServer) -> EngineModel:
         watermark=spec.watermark,
         max_batch=spec.max_batch,
         role="both" if spec.prefill_pool is None else "decode",
+        prefix_blocks=spec.prefix_cache_tok // spec.prefix_block_tok,
+        prefix_block_tok=spec.prefix_block_tok,
     )
     if isinstance(spec.preemption, Swap):
         replica = _swapping(replica, spec.preemption, _kv_bytes(spec, digest))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +158,10 @@ def _replayed(workload: ReplayedWorkload, reader: Reader, streams: RandomStreams
         user = _numbered(names[:n].tolist())
         notes["users"] = "from the trace"
     arrival_s = trace.arrival_s[:n] * workload.time_scale
-    return _table(workload, reader, streams, arrival_s, trace.prompt_tok[:n], trace.output_tok[:n], user, notes)
+    table = _table(workload, reader, streams, arrival_s, trace.prompt_tok[:n], trace.output_tok[:n], user, notes)
+    if trace.hash_ids is None:
+        return table
+    return replace(table, prefix_hashes=tuple(tuple(trace.hash_ids[i].tolist()) for i in range(n)))
 
 
 def _numbered(names: list[str]) -> Ints:

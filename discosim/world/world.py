@@ -68,6 +68,7 @@ class Columns:
     reader_tok_per_s: list[float]
     ttft_target_s: list[float]
     rejected: list[bool]
+    prefix_hashes: tuple[tuple[int, ...], ...] | None
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ class World:
             reader_tok_per_s=requests.reader_tok_per_s.tolist(),
             ttft_target_s=requests.ttft_target_s.tolist(),
             rejected=requests.rejected.tolist(),
+            prefix_hashes=requests.prefix_hashes,
         )
         n_users = 1 + int(requests.user_id.max(initial=0))
         self.link = luck.shared("link", lambda streams: Link(model.link, n_users, streams))

@@ -221,6 +221,7 @@ class EngineServer:
             now_s + up_s,
             columns.reader_tok_per_s[request_id],
             columns.ttft_target_s[request_id],
+            () if columns.prefix_hashes is None else columns.prefix_hashes[request_id],
         )
         stream = EngineStream(self, user_id, job, first_token)
         too_long = prompt_tok + n_tok > self.model.safe_tok
