@@ -65,11 +65,13 @@ def find_digest(name: str, kind: str | None = None) -> Entry:
     entries = {entry.name: entry for entry in list_digests()}
     fitting = [entry.name for entry in entries.values() if kind in {None, entry.kind}]
     wanted = f"{kind} digest" if kind else "digest"
+    article = "an" if wanted[0] in "aeiou" else "a"
     if name not in entries:
         raise UserError(f"unknown {wanted} {name!r}; {close_match(name, fitting)}")
     if kind not in {None, entries[name].kind}:
+        found = entries[name].kind
         raise UserError(
-            f"digest {name!r} is of kind {entries[name].kind}, a {wanted} is needed; {close_match(name, fitting)}"
+            f"digest {name!r} is of kind {found}, {article} {wanted} is needed; {close_match(name, fitting)}"
         )
     return entries[name]
 

@@ -1,0 +1,127 @@
+"""Fitting iteration times to own measurements, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from discosim.cli import main
+from discosim.config import load_scenario
+from discosim.core.errors import UserError
+from discosim.runs.build import build
+from discosim.traces.engine_fit import fit_lines, read_iterations
+
+PREFILL, SMALL, LARGE = (0.03, 1.5e-4, 8e-9), (0.03, 4.5e-7, 6e-5), (0.027, 4e-7, 1.2e-4)
+SIZES = ["--kv-tok", "60000", "--kv-bytes-per-tok", "8e5", "--max-context-tok", "4096"]
+
+
+def rows(noise: float = 0.0, n: int = 200) -> list[str]:
+    rng = np.random.default_rng(7)
+    lines = ["phase,batch,tokens,time_ms"]
+    for _ in range(n):
+        batch = int(rng.integers(1, 8))
+        tok = batch * int(rng.integers(20, 900))
+        true_s = PREFILL[0] + PREFILL[1] * tok + PREFILL[2] * tok**2 / batch
+        lines.append(f"prefill,{batch},{tok},{1e3 * true_s * np.exp(rng.normal(0, noise))!r}")
+        batch = int(rng.integers(1, 200))
+        tok = batch * int(rng.integers(20, 900))
+        line = SMALL if batch <= 95 else LARGE
+        true_s = line[0] + line[1] * tok + line[2] * batch
+        lines.append(f"decode,{batch},{tok},{1e3 * true_s * np.exp(rng.normal(0, noise))!r}")
+    return [line.replace("np.float64(", "").replace(")", "") for line in lines]
+
+
+def written(tmp_path, lines: list[str]):
+    path = tmp_path / "iterations.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_exact_rows_give_their_coefficients_back(tmp_path):
+    lines, moments = fit_lines(read_iterations(written(tmp_path, rows())), where="x")
+    assert lines.prefill == pytest.approx(PREFILL, rel=1e-6)
+    assert lines.decode_small == pytest.approx(SMALL, rel=1e-6)
+    assert lines.decode_large == pytest.approx(LARGE, rel=1e-6)
+    assert moments["prefill_error_max"] < 1e-9
+
+
+def test_noisy_rows_give_nearly_the_right_times(tmp_path):
+    lines, moments = fit_lines(read_iterations(written(tmp_path, rows(0.05))), where="x")
+    assert min(*lines.prefill, *lines.decode_small, *lines.decode_large) >= 0.0
+    a, b, c = lines.prefill
+    # 200 rows with 5 % noise: the error of the fit inside the data is far below 2 %
+    assert a + 1000 * b + 1e6 / 4 * c == pytest.approx(PREFILL[0] + 1000 * PREFILL[1] + 1e6 / 4 * PREFILL[2], rel=0.02)
+    assert moments["decode_error_mean"] == pytest.approx(0.05 * np.sqrt(2 / np.pi), rel=0.3)
+
+
+def test_a_fit_serves_a_scenario(tmp_path, capsys):
+    out = tmp_path / "mine.json"
+    path = written(tmp_path, rows(0.01))
+    assert main(["traces", "fit-engine", str(path), "--out", str(out), *SIZES, "--gpus", "2"]) == 0
+    assert "n = 200" in capsys.readouterr().out
+    assert json.loads(out.read_text())["data"]["n_gpus"] == 2
+    changes = [f"server.iterations={{kind: file, file: {out}}}", "replications=1", "server.pilot_requests=20"]
+    model = build(load_scenario("engine", overrides=changes)).model.server
+    assert model.replica.cost.prefill_s(100, 10_000) == pytest.approx(0.03 + 0.015 + 8e-5, rel=0.05)
+    assert model.replica.kv_blocks == 60_000 // 16
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: lines[:1], "iterations.csv"),
+        (lambda lines: [*lines[:3], "prefil,1,10,5"], "row 4 column phase: expected prefill or decode, found 'prefil'"),
+        (lambda lines: [*lines[:3], "prefill,0,10,5"], "row 4 column batch: expected a finite number of at least 1"),
+        (lambda lines: [*lines[:3], "prefill,1,10,-5"], "row 4 column time_ms"),
+        (lambda lines: [line for line in lines if "decode" not in line], "needs at least 3 decode rows, found 0"),
+        (lambda lines: ["a,b,c", "1,2,3"], "phase"),
+    ],
+)
+def test_rows_that_cannot_be_fitted_are_refused_in_one_line(tmp_path, capsys, change, said):
+    path, out = written(tmp_path, change(rows(n=5))), tmp_path / "out.json"
+    assert main(["traces", "fit-engine", str(path), "--out", str(out), *SIZES]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+ENGINE = {"kind": "engine", "iterations": {"kind": "digest", "digest": "opt-13b-a100-tp1"}}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["server.n_replicas=0"], "server.n_replicas: must be >= 1 (got 0)"),
+        (["server.iterations.digest=opt-13b-a100-tp3"], "unknown engine digest 'opt-13b-a100-tp3'; did you mean"),
+        (["server.iterations.digest=openrouter-gpt-5.4"], "is of kind latency, an engine digest is needed"),
+        (["server.scheduler.kind=fcsf"], "unknown kind 'fcsf'; did you mean 'fcfs'?"),
+        (["server.scheduler={kind: fcfs, max_prefil_tok: 3}"], "unknown key; did you mean 'max_prefill_tok'"),
+        (["server.scheduler={kind: fcfs_chunked, token_budget: 0}"], "must be >= 1 (got 0)"),
+        (["server.kv_tok=8"], "KV memory of 8 tokens holds no block of 16 tokens"),
+        (["server.preemption={kind: swap}"], "host_kv_tok: is missing"),
+        (["server.preemption={kind: swap, host_kv_tok: 0}"], "must be >= 1 (got 0)"),
+        (["server.preemption={kind: swap, host_kv_tok: 8}"], "host memory of 8 tokens holds no block"),
+        (["server.iterations={kind: constant, prefill_s: 0.1, decode_s: 0.0}"], "must be > 0 (got 0"),
+        (["server.iterations={kind: constant, prefill_s: 0.1, decode_s: 0.1}"], "give kv_tok"),
+        (
+            [
+                "server.iterations={kind: constant, prefill_s: 0.1, decode_s: 0.1}",
+                "server.kv_tok=1000",
+                "server.prefill_pool={kv_gbit_per_s: 100}",
+            ],
+            "give kv_bytes_per_tok",
+        ),
+        (["server.prefix_cache_tok=1000"], "needs a replayed trace with hash_ids"),
+        (["server.kv_tok=16", "server.pilot_requests=5"], "answered no request"),
+    ],
+)
+def test_an_impossible_engine_is_refused(overrides, said):
+    def run():
+        build(load_scenario("engine", overrides=overrides)).requests(0)
+
+    with pytest.raises(UserError) as caught:
+        run()
+    assert said in str(caught.value)
