@@ -40,9 +40,7 @@ class Builder:
     def value(self, annotation: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
         """Return the value of one key, or ``BAD``."""
         inner, is_nullable = without_none(annotation)
-        if raw is None and is_nullable:
-            return None
-        if inner is Any:
+        if inner is Any or (raw is None and is_nullable):
             return raw
         if inner is PolicySpec:
             return self._policy(raw, path)
@@ -52,6 +50,9 @@ class Builder:
             return self._choice(sections, raw, path)
         if (item := item_type(inner)) is not None:
             return self._items(item, limits, raw, path)
+        return self._leaf(annotation, limits, raw, path)
+
+    def _leaf(self, annotation: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
         try:
             return read_leaf(annotation, limits, raw)
         except UserError as error:

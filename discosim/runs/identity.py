@@ -35,7 +35,6 @@ def run_id(scenario: Scenario, inputs_sha256: Mapping[str, str] | None = None) -
 
     Notes
     -----
-
     It covers the resolved scenario with its seed, the content of every input, and the version of the result files.
     Files count by name and content, not by place, so that two machines agree. The version of the code is not part
     of it: :func:`code_facts` is recorded beside each run and compared.

@@ -124,7 +124,7 @@ def fresh_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder beside ``target`` that takes its place when all went well."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.{_owner()}.", dir=target.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.{owner()}.", dir=target.parent))
     except OSError as error:
         raise UserError(f"cannot be written ({error.strerror})", where=str(target)) from error
     try:
@@ -138,9 +138,9 @@ def fresh_folder(target: Path) -> Iterator[Path]:
 
 
 def is_abandoned(folder: Path) -> bool:
-    """Tell whether a temporary folder was left by a process of this host that is no more."""
+    """Tell whether a temporary file or folder was left by a process of this host that is no more."""
     host, _, pid = folder.name.rpartition(".")[0].rpartition(".")[2].rpartition("~")
-    if not pid.isdigit() or not host.endswith(_host()):
+    if not pid.isdigit() or host != _host():
         return False
     try:
         os.kill(int(pid), 0)
@@ -151,7 +151,8 @@ def is_abandoned(folder: Path) -> bool:
     return False
 
 
-def _owner() -> str:
+def owner() -> str:
+    """Return host and process, as temporary names carry them."""
     return f"{_host()}~{os.getpid()}"
 
 
@@ -161,7 +162,7 @@ def _host() -> str:
 
 def _take_place(folder: Path, target: Path) -> None:
     if target.exists() and any(target.iterdir()):
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.{owner()}.", dir=target.parent))
         target.replace(old)
         folder.replace(target)
         shutil.rmtree(old, ignore_errors=True)
