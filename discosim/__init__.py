@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from discosim.config import load_scenario
     from discosim.policies import Policy
-    from discosim.runs import simulate
+    from discosim.runs.simulate import simulate
     from discosim.sweep import load_results
 
 __version__ = "0.1.0"
