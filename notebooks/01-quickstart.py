@@ -22,12 +22,14 @@ from discosim import Policy, load_scenario, simulate
 # %% [markdown]
 # ## Run
 #
-# A scenario is plain data; `quickstart` ships with the package. Two replications of 500 requests keep this page quick;
+# A scenario is plain data; `quickstart` ships with the package. Five replications of 500 requests keep this page quick;
 # `discosim run quickstart` runs ten of 1,000.
 
 # %%
-scenario = load_scenario("quickstart", overrides=["replications=2", "workload.n_requests=500"])
+scenario = load_scenario("quickstart", overrides=["replications=5", "workload.n_requests=500"])
 result = simulate(scenario)
+
+print(result)
 
 # %% [markdown]
 # ## Look

@@ -138,6 +138,7 @@ def past(
         link_delay_s=0.0 if parts.link.rtt is None else parts.link.rtt.table.mean() / 2,
         fleet=parts.fleet,
         meter=parts.meter,
+        uplink_bit_per_s=parts.link.uplink_bit_per_s,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -184,7 +184,7 @@ class SummaryTable:
     baseline: str
     level: float
     n_replications: int
-    cells: Mapping[tuple[str, str], Comparison]
+    cells: Mapping[tuple[str, str], Comparison] = field(repr=False)
 
     @classmethod
     def of(

@@ -13,6 +13,7 @@ from discosim.policies.base import Policy
 from discosim.policies.budget import Constraint, resolve_constraint
 from discosim.policies.migration import Migration, ServerEstimate
 from discosim.policies.view import View
+from discosim.world.link import Payload
 from discosim.world.session import Loser
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Disco(Policy):
     )
     migration: bool = spec(True, doc="Hand answers over to the cheaper decoder.")
     losers: Loser = spec("cancel", doc="Fate of the endpoint that loses a race: cancel, finish_prefill or run_on.")
+    payload: Payload = spec("text", doc="What a hand-over sends up to the server: text or token_ids.")
     server_estimate: ServerEstimate = spec(
         "mean", doc="Statistic of past TTFTs that estimates a hand-over to the server."
     )
@@ -75,7 +77,7 @@ class Disco(Policy):
             # the one length on the boundary starts with a probability between alpha and 1
             edge = self._part + (1.0 - self._part) * alpha
             self._edge_wait_s = view.server_ttft_quantile_s(1.0 - edge) if edge > 0.0 else np.inf
-        self._migration = Migration(view, self.server_estimate) if self.migration else None
+        self._migration = Migration(view, self.server_estimate, self.payload) if self.migration else None
 
     def wait_s(self, prompt_tok: int) -> float:
         """Return how long the device holds back for a prompt of this length, in s (device budget)."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from discosim.policies.view import View
 from discosim.world.device import DeviceProfile
+from discosim.world.link import BYTES_PER_TOK, Payload
 
 if TYPE_CHECKING:
     from discosim.world.session import Session
@@ -48,6 +49,9 @@ class Migration:
         History and prices.
     server_estimate : str
         Which statistic of the past TTFTs estimates t_m when the server is the target.
+    payload : str
+        What travels up when the server is the target: ``text`` or ``token_ids`` (open in general; the paper sends IDs
+        where both sides share a vocabulary).
 
     Notes
     -----
@@ -59,18 +63,29 @@ class Migration:
     is when its own device is busy at that moment (our choice: t_m would be unknown, and the client can see it).
     """
 
-    def __init__(self, view: View, server_estimate: ServerEstimate = "mean") -> None:
+    def __init__(self, view: View, server_estimate: ServerEstimate = "mean", payload: Payload = "text") -> None:
         self._view = view
+        self._payload: Payload = payload
         self._server_estimate: ServerEstimate = server_estimate
         self._routes: dict[tuple[str, str], _Route | None] = {}
 
     def server_overhead_s(self) -> float:
-        """Return the estimated time from a hand-over to the server's next token at the client, in s."""
+        """Return the estimated time from a hand-over to the server's next token, in s; ``inf`` where unknown."""
         ranked = self._view.sorted_ttft_s
         finite = ranked[np.isfinite(ranked)]
+        if finite.size == 0:  # nobody has ever been answered: do not count on the service
+            return np.inf
         if self._server_estimate == "mean":
             return float(finite.mean())
         return float(np.quantile(finite, int(self._server_estimate[1:]) / 100))
+
+    def _extra_upload_s(self, n_tok: NDArray[np.int64]) -> Floats:
+        """Return how much longer ``n_tok`` tokens take upwards than the average prompt, which past TTFTs contain."""
+        if self._view.uplink_bit_per_s is None:
+            return np.zeros(n_tok.size)
+        past_bytes = float(self._view.prompt_tok.mean()) * BYTES_PER_TOK["text"]
+        extra_bytes = n_tok.astype(np.float64) * BYTES_PER_TOK[self._payload] - past_bytes
+        return np.maximum(extra_bytes * 8.0 / self._view.uplink_bit_per_s, -self.server_overhead_s())
 
     def _route(self, source: str, profile: DeviceProfile) -> _Route | None:
         """Return the way out of ``source`` for users of this device, None where the other side is not cheaper."""
@@ -93,7 +108,7 @@ class Migration:
         if target == "device":
             overhead_s = profile.prefill_array_s(np.arange(LONGEST_TOK))
         else:
-            overhead_s = np.full(LONGEST_TOK, self.server_overhead_s())
+            overhead_s = self.server_overhead_s() + self._extra_upload_s(np.arange(LONGEST_TOK))
         return _Route(target, prefill[target], saving * rest - prefill[target] * count, overhead_s)
 
     def run(self, session: Session) -> Generator[Any, Any, None]:
@@ -105,19 +120,23 @@ class Migration:
             return
         prompt_tok = session.prompt_tok
         limit = profile.max_context_tok
-        if route.target == "device" and limit is not None and prompt_tok >= limit:
+        is_to_device = route.target == "device"
+        if is_to_device and limit is not None and prompt_tok >= limit:
             return
         rate, prefill_usd = session.reader_tok_per_s, route.prefill_usd_per_tok * prompt_tok
 
         def need_tok(first: int, n: int) -> Floats:
             margin = _window(route.margin_usd, first, n)
             overhead_s = _window(route.overhead_s, prompt_tok + first, n)
-            return np.where(margin > prefill_usd, overhead_s * rate, np.inf)
+            need = np.where(margin > prefill_usd, overhead_s * rate, np.inf)
+            if is_to_device and limit is not None:  # it would refuse prompt and generated tokens beyond its context
+                need[max(0, limit - prompt_tok - first + 1) :] = np.inf
+            return need
 
         last_token = yield session.buffer_reaches(need_tok)
-        if last_token is None or (route.target == "device" and session.is_device_busy):
+        if last_token is None or (is_to_device and session.is_device_busy):
             return
-        target = session.start(route.target, after_token=last_token)
+        target = session.start(route.target, after_token=last_token, payload=self._payload)
         session.hand_over(target)
         heard = yield session.first_token_of(target)
         if heard is None:

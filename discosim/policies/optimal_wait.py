@@ -15,6 +15,7 @@ from discosim.policies.base import Policy
 from discosim.policies.budget import Constraint, Side, resolve_constraint
 from discosim.policies.migration import OTHER, Migration, ServerEstimate
 from discosim.policies.view import View
+from discosim.world.link import Payload
 from discosim.world.session import Loser
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class OptimalWait(Policy):
     budget: float = spec(0.5, doc="Share of prompt tokens the limited endpoint may process.", ge=0, le=1)
     migration: bool = spec(False, doc="Hand answers over to the cheaper decoder, as DiSCo does.")
     losers: Loser = spec("cancel", doc="Fate of the endpoint that loses a race.")
+    payload: Payload = spec("text", doc="What a hand-over sends up to the server: text or token_ids.")
     server_estimate: ServerEstimate = spec(
         "mean", doc="Statistic of past TTFTs that estimates a hand-over to the server."
     )
@@ -79,7 +81,7 @@ class OptimalWait(Policy):
     def prepare(self, view: View) -> None:
         """Solve the dual for every kind of device with one common price."""
         self._side = resolve_constraint(self.constraint, view)
-        self._migration = Migration(view, self.server_estimate) if self.migration else None
+        self._migration = Migration(view, self.server_estimate, self.payload) if self.migration else None
         tables = [self._table(view, index) for index in range(len(view.fleet))]
         low, high = solve_price(tables, self.budget)
         lean, rich = [t.at(high) for t in tables], [t.at(low) for t in tables]
@@ -177,8 +179,10 @@ def joining_device(ranked_s: Floats, device_s: Floats, n_waits: int) -> tuple[Fl
     ttft_s, start : array, shape (g, w)
     """
     finite = ranked_s[np.isfinite(ranked_s)]
-    levels = np.linspace(0.0, 1.0, n_waits)
-    waits = np.unique(np.concatenate(([0.0], np.quantile(finite, levels, method="inverted_cdf"))))
+    waits = np.zeros(1)
+    if finite.size:
+        levels = np.linspace(0.0, 1.0, n_waits)
+        waits = np.unique(np.concatenate((waits, np.quantile(finite, levels, method="inverted_cdf"))))
     mass = np.concatenate(([0.0], np.cumsum(finite)))
     below_wait = np.searchsorted(finite, waits, side="right")
     start = 1.0 - below_wait / ranked_s.size

@@ -30,6 +30,8 @@ class View:
         Mean time per token of the service.
     link_delay_s : float
         Mean one-way delay of the last hop.
+    uplink_bit_per_s : float or None
+        Bandwidth of the uplink; None for infinite.
     fleet : tuple of (DeviceProfile, float)
         Kinds of devices and their shares of the users.
     meter : Meter
@@ -45,6 +47,7 @@ class View:
     link_delay_s: float
     fleet: tuple[tuple[DeviceProfile, float], ...]
     meter: Meter
+    uplink_bit_per_s: float | None = None
     draws: Draws | None = None
 
     @cached_property

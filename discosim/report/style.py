@@ -62,6 +62,17 @@ _NO_METADATA: dict[str, dict[str, None]] = {
 }
 
 
+class Picture(Figure):
+    """A figure that a notebook shows by itself; made without pyplot, so that no global state keeps it alive."""
+
+    def _repr_png_(self) -> bytes:
+        """Return the picture as notebooks ask for it."""
+        buffer = io.BytesIO()
+        with house_style():
+            self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
 @contextmanager
 def house_style() -> Iterator[None]:
     """Apply the style inside a ``with`` block, whatever the user's own matplotlib settings are."""
@@ -112,7 +123,7 @@ def save(figure: Figure, path_without_suffix: Path, formats: Sequence[str] = ("p
 def message_figure(title: str, message: str) -> Figure:
     """Return a figure that says in words why there is nothing to draw."""
     with house_style():
-        figure = Figure(figsize=(PAGE_IN, 1.6), layout="constrained")
+        figure = Picture(figsize=(PAGE_IN, 1.6), layout="constrained")
         figure.suptitle(title)
         figure.text(0.5, 0.4, message, ha="center", va="center", color=MUTED)
     return figure

@@ -219,4 +219,5 @@ def _view(scenario: Scenario, model: WorldModel) -> View:
         link_delay_s=rtt_s / 2,
         fleet=model.fleet,
         meter=model.meter,
+        uplink_bit_per_s=model.link.uplink_bit_per_s,
     )

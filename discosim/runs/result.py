@@ -67,6 +67,13 @@ class RunResult:
 
         return pd.DataFrame(self.example_columns)
 
+    def __str__(self) -> str:
+        """Return the table that the command line prints."""
+        from importlib import import_module
+
+        text: str = import_module("discosim.report.text").render(self)
+        return text
+
     # The report room stands above this one; these shortcuts reach up at call time so that a notebook can say
     # result.plot_ttft_cdf() without knowing the rooms.
 

@@ -18,15 +18,14 @@ from scipy.special import ndtri
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
-from discosim.world.link import Link
+from discosim.world.link import BYTES_PER_TOK, Link, Payload
 from discosim.world.luck import Luck
-from discosim.world.stream import Stream
+from discosim.world.stream import ROUNDING, Stream, ramp
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Z99 = float(ndtri(0.99))
 JITTER_TAPE = 1 << 16
-BYTES_PER_PROMPT_TOK = 4.0
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ class ServerStream(Stream):
             return
         self.is_stopped = True
         now = self.env.now
-        self._stop_s = max(now + self._server.link.up_s(now, self._user_id), self._accepted_s)
+        self._stop_s = max((now + self._server.link.up_s(now, self._user_id)) * ROUNDING, self._accepted_s)
 
     def bill(self) -> tuple[float, int]:
         """Return billed prompt tokens (all, unless refused) and tokens generated until the cancel arrives."""
@@ -190,12 +189,19 @@ class ApiServer:
         return self._attempts[attempt]
 
     def start(
-        self, request_id: int, user_id: int, attempt: int, prompt_tok: int, first_token: int, n_tok: int
+        self,
+        request_id: int,
+        user_id: int,
+        attempt: int,
+        prompt_tok: int,
+        first_token: int,
+        n_tok: int,
+        payload: Payload = "text",
     ) -> ServerStream:
         """Send a request up; ``attempt`` counts the requests made to the service for this answer, from 0."""
         model, link, now = self.model, self.link, self.env.now
         ttft_s, tpot_s, fails = self._attempt(attempt)
-        accepted_s = now + link.up_s(now, user_id) + link.bulk_s(prompt_tok * BYTES_PER_PROMPT_TOK)
+        accepted_s = now + link.up_s(now, user_id) + link.bulk_s(prompt_tok * BYTES_PER_TOK[payload])
         above = prompt_tok - model.ttft_reference_prompt_tok
         extra_s = model.ttft_s_per_prompt_tok * above if above > 0 else 0.0
         start_s = accepted_s + ttft_s[request_id] + extra_s
@@ -217,7 +223,7 @@ class ApiServer:
         """Return the times of the tokens of one answer after its first, in units of its TPOT."""
         tape = self._tape
         if tape is None:
-            return np.arange(n_tok, dtype=float)
+            return ramp(n_tok)
         first = int(self._luck.uniform_list("server.jitter.start")[request_id] * JITTER_TAPE)
         if n_tok > JITTER_TAPE:  # longer than the tape: read it cyclically
             at = first + np.arange(n_tok)
@@ -233,7 +239,7 @@ class ApiServer:
         For clairvoyant policies and tests only; exact while every token travels in its own packet.
         """
         model, link = self.model, self.link
-        upload_s = np.array([link.bulk_s(n * BYTES_PER_PROMPT_TOK) for n in prompt_tok.tolist()])
+        upload_s = np.array([link.bulk_s(n * BYTES_PER_TOK["text"]) for n in prompt_tok.tolist()])
         accepted_s = sent_s + link.up_array_s(sent_s, user_id) + upload_s
         start_s: Floats = accepted_s + self._luck.series("server.ttft.0", model.ttft) + model.extra_ttft_s(prompt_tok)
         total: Floats = start_s + link.down_array_s(start_s, user_id) - sent_s

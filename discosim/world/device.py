@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from simpy.events import Event, Timeout
 
 from discosim.core.scenario import Throttle
-from discosim.world.stream import Stream
+from discosim.world.stream import ROUNDING, Stream, ramp
 
 Floats = NDArray[np.float64]
 
@@ -106,19 +106,23 @@ class DeviceStream(Stream):
         return self._room_s + (work_s - self._room_s) / throttle.sustained
 
     def _make_generated(self) -> Floats:
-        profile = self.device.profile
-        work_s: Floats = np.arange(self.n_tok, dtype=np.float64) * (1.0 / profile.decode_tok_per_s)
-        work_s += self._prefill_s
-        if profile.throttle is not None:
-            hot_s = self._room_s + (work_s - self._room_s) / profile.throttle.sustained
-            np.maximum(work_s, hot_s, out=work_s)
-        work_s += self._begin_s
-        return work_s
+        times_s: Floats = ramp(self.n_tok) * self.device.gap_s
+        throttle = self.device.profile.throttle
+        if throttle is None:
+            times_s += self._prefill_end_s
+            return times_s
+        times_s += self._prefill_s
+        hot_s = self._room_s + (times_s - self._room_s) / throttle.sustained
+        np.maximum(times_s, hot_s, out=times_s)
+        times_s += self._begin_s
+        return times_s
 
     def last_arrival_s(self) -> float:
         """Return when the last token is generated, without making the whole timeline."""
-        work_s = (self.n_tok - 1) * (1.0 / self.device.profile.decode_tok_per_s) + self._prefill_s
-        return self._elapsed_s(work_s) + self._begin_s
+        work_s = (self.n_tok - 1) * self.device.gap_s
+        if self.device.profile.throttle is None:
+            return work_s + self._prefill_end_s
+        return self._elapsed_s(work_s + self._prefill_s) + self._begin_s
 
     def stop(self, *, finish_prefill: bool = False) -> None:
         """Stop now, or at the end of a prefill that has to be finished; a device hears of it at once."""
@@ -132,7 +136,7 @@ class DeviceStream(Stream):
                 self._stop_s = self._prefill_end_s
                 self.device.release(self, self._prefill_end_s)
             return
-        self._stop_s = now_s
+        self._stop_s = now_s * ROUNDING
         self.device.release(self, now_s)
 
     def bill(self) -> tuple[float, int]:
@@ -167,10 +171,12 @@ class Device:
     def __init__(self, env: simpy.Environment, profile: DeviceProfile) -> None:
         self.env = env
         self.profile = profile
+        self.gap_s = 1.0 / profile.decode_tok_per_s
         self._current: DeviceStream | None = None
         self._begun_s = 0.0
         self._end_s = -math.inf
         self._waiting: deque[DeviceStream] = deque()
+        self._next_turn: Event | None = None
         self._heat_s = 0.0
         self._idle_since_s = 0.0
 
@@ -205,12 +211,15 @@ class Device:
                 self._turn_at(at_s)
 
     def _turn_at(self, at_s: float) -> None:
-        turn = Timeout(self.env, max(0.0, at_s - self.env.now))
-        turn.callbacks.append(self._turn)
+        self._next_turn = Timeout(self.env, max(0.0, at_s - self.env.now))
+        self._next_turn.callbacks.append(self._turn)
 
-    def _turn(self, _: Event) -> None:
-        """Take the next stream on, unless the current one was told in the meantime to end earlier or has ended."""
-        if self._waiting and self.env.now >= self._end_s:
+    def _turn(self, turn: Event) -> None:
+        """Take the next stream on, unless the current one was told in the meantime to end earlier or has ended.
+
+        The event itself says which turn is due: its time may differ from the promised end by a rounding error.
+        """
+        if turn is self._next_turn and self._waiting:
             self._close()
             self._begin(self._waiting.popleft())
 

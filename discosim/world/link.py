@@ -8,6 +8,7 @@ spacing of the measurement; every user reads it from an own starting point.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,11 @@ from discosim.core.rng import RandomStreams
 
 Floats = NDArray[np.float64]
 TAPE_TICKS = 1 << 16
+
+Payload = Literal["text", "token_ids"]
+BYTES_PER_TOK: dict[Payload, float] = {"text": 4.0, "token_ids": 2.2}
+"""Size of a token on the uplink: about four characters of text (our assumption), and 35 to 54 % less as token IDs
+(DiSCo, secondary source; the middle of the range)."""
 
 
 @dataclass(frozen=True)

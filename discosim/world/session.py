@@ -16,7 +16,8 @@ from simpy.events import Event, Timeout
 from discosim.core.errors import InvariantError
 from discosim.core.request import RequestRecord, Segment
 from discosim.world.device import DeviceProfile
-from discosim.world.stream import FirstToken, Stream
+from discosim.world.link import Payload
+from discosim.world.stream import FirstToken, Stream, ramp
 
 if TYPE_CHECKING:
     from discosim.world.world import World
@@ -100,10 +101,11 @@ class Session:
 
     # --- acting -----------------------------------------------------------------------------------------------
 
-    def start(self, endpoint: str, *, after_token: int = 0) -> Stream:
+    def start(self, endpoint: str, *, after_token: int = 0, payload: Payload = "text") -> Stream:
         """Ask an endpoint for the answer, or for its rest after token ``after_token``.
 
-        The endpoint prefills the prompt and the tokens generated so far; no cache travels between endpoints.
+        The endpoint prefills the prompt and the tokens generated so far; no cache travels between endpoints. What
+        goes up to the server is text, or token IDs where both sides share a vocabulary.
         """
         prompt_tok = self.prompt_tok + after_token
         n_tok = self._output_tok - after_token
@@ -116,7 +118,7 @@ class Session:
             attempt = self._attempts
             self._attempts = attempt + 1
             stream = self._world.server.start(
-                self.request_id, self.user_id, attempt, prompt_tok, after_token + 1, n_tok
+                self.request_id, self.user_id, attempt, prompt_tok, after_token + 1, n_tok, payload
             )
         else:
             raise InvariantError(f"request {self.request_id}: there is no endpoint '{endpoint}'")
@@ -187,7 +189,7 @@ class Session:
         n = arrival_s.size
         # r D_k - k is the running maximum of r A_k - k, so the level is that maximum minus its argument
         ahead = arrival_s * self.reader_tok_per_s
-        ahead -= np.arange(n)
+        ahead -= ramp(n)
         level = np.maximum.accumulate(ahead)
         level -= ahead
         level += 1.0 + 1e-9

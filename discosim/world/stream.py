@@ -7,12 +7,34 @@ its first token, and whoever waits for more asks for one moment of the timeline.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import simpy
 from numpy.typing import NDArray
 from simpy.events import PENDING, Event, Timeout
 
 Floats = NDArray[np.float64]
+
+
+@cache
+def _counting(size: int) -> Floats:
+    numbers = np.arange(size, dtype=float)
+    numbers.flags.writeable = False
+    return numbers
+
+
+def ramp(n: int) -> Floats:
+    """Return 0.0, 1.0, ..., n - 1 as a read-only view: every timeline starts from one."""
+    return _counting(1 << max(12, (n - 1).bit_length()))[:n]
+
+
+ROUNDING = 1.0 + 2.0**-50
+"""A stop lets pass what was due up to this factor of its time.
+
+A policy that reacts to a token acts at ``now + (t - now)``, which may miss the token's time t by a rounding error; the
+token it has seen must not count as never generated.
+"""
 
 
 class Stream:

@@ -227,14 +227,14 @@ def test_run_hands_the_scenario_over_and_prints_the_report(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[Any] = []
+    drawn: list[Path] = []
 
-    def execute_to_folder(scenario: object, out: object, **options: object) -> str:
+    def execute_to_folder(scenario: object, out: Path, **options: object) -> types.SimpleNamespace:
         calls.append((scenario, out, options))
-        return "result"
+        return types.SimpleNamespace(folder=out)
 
-    report = types.ModuleType("discosim.report.text")
-    report.render = lambda result: f"table of {result}"  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "discosim.report.text", report)
+    monkeypatch.setattr("discosim.report.text.render", lambda result: f"table of {result.folder}")
+    monkeypatch.setattr("discosim.report.figures.draw_all", drawn.append)
     monkeypatch.setattr("discosim.runs.execute_to_folder", execute_to_folder, raising=False)
     command = [
         "run",
@@ -257,7 +257,8 @@ def test_run_hands_the_scenario_over_and_prints_the_report(
         "progress": False,
         "command": "discosim run s.yaml --set 'name=new name' --seed 5 --out there --tokens --force",
     }
-    assert capsys.readouterr().out == "table of result\n"
+    assert drawn == [Path("there")]
+    assert capsys.readouterr().out == "table of there\n"
 
 
 def test_traces_list_and_show_speak_of_the_shipped_digests() -> None:

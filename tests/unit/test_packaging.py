@@ -31,8 +31,8 @@ ONLY_THESE_LIBRARIES = {
 }
 NEVER_THESE_LIBRARIES = {"metrics": {"simpy"}, "sweep": {"simpy"}, "report": {"simpy"}, "cli": {"simpy"}}
 
-SHORTCUTS = {("runs/result.py", "discosim.report.figures")}
-"""A result offers its pictures to notebooks: the one reach upwards, made at call time by name."""
+SHORTCUTS = {("runs/result.py", "discosim.report.figures"), ("runs/result.py", "discosim.report.text")}
+"""A result offers its pictures and its table to notebooks: the one reach upwards, made at call time by name."""
 
 SOURCES = ("discosim", "configs", "docs", "tests", "benchmarks", "experiments", "notebooks", ".ci")
 TEXT = {".py", ".md", ".yaml", ".yml", ".json", ".toml", ".cff", ".txt", ".csv", ""}

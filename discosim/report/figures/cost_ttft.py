@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from discosim.metrics.summary import SummaryTable
 from discosim.report.labels import label_points
-from discosim.report.style import MUTED, PAGE_IN, PALETTE, house_style, marker, message_figure
+from discosim.report.style import MUTED, PAGE_IN, PALETTE, Picture, house_style, marker, message_figure
 from discosim.report.tables import PlainSummary, number, plain
 
 COST = "unified_cost_mean_usd"
@@ -68,7 +68,7 @@ def draw_cost_ttft(table: pd.DataFrame) -> Figure:
     if known.empty:
         return message_figure(TITLE, "No request finished, so there is no TTFT to set against the cost.")
     with house_style():
-        figure = Figure(figsize=(PAGE_IN, 3.1), layout="constrained")
+        figure = Picture(figsize=(PAGE_IN, 3.1), layout="constrained")
         both = figure.subplots(1, 2)
         for axes, (wait, name) in zip(both, WAITS.items(), strict=True):
             _draw_points(axes, known, places, wait)

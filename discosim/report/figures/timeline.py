@@ -14,7 +14,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from discosim.core.errors import UserError
-from discosim.report.style import ENDPOINT_COLOURS, LATE_COLOUR, MUTED, PAGE_IN, PALE, house_style, message_figure
+from discosim.report.style import (
+    ENDPOINT_COLOURS,
+    LATE_COLOUR,
+    MUTED,
+    PAGE_IN,
+    PALE,
+    Picture,
+    house_style,
+    message_figure,
+)
 from discosim.report.tables import need_columns, policy_names
 
 TOKEN_COLUMNS = (
@@ -164,7 +173,7 @@ def draw_timeline(table: pd.DataFrame) -> Figure:
     n_rows = -(-len(groups) // n_columns)
     is_full = len(groups) % n_columns == 0
     with house_style():
-        figure = Figure(figsize=(PAGE_IN, (0.9 if is_full else 0.5) + 1.75 * n_rows), layout="constrained")
+        figure = Picture(figsize=(PAGE_IN, (0.9 if is_full else 0.5) + 1.75 * n_rows), layout="constrained")
         grid = figure.add_gridspec(2 * n_rows, n_columns, height_ratios=[0.3, 1.0] * n_rows)
         for i, (policy, rows) in enumerate(groups):
             row, column = divmod(i, n_columns)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from discosim.metrics.stats import t_interval
-from discosim.report.style import MUTED, PAGE_IN, house_style, legend_columns, look, message_figure
+from discosim.report.style import MUTED, PAGE_IN, Picture, house_style, legend_columns, look, message_figure
 from discosim.report.tables import need_columns, policy_names
 
 COLUMNS = ("policy", "replication", "ttft_s", "status")
@@ -104,7 +104,7 @@ def draw_ttft_cdf(table: pd.DataFrame) -> Figure:
     ttft_s = table["ttft_s"].to_numpy()
     is_log = ttft_s.min() > 0.0 and ttft_s.max() / ttft_s.min() > LOG_FROM_RATIO
     with house_style():
-        figure = Figure(figsize=(PAGE_IN, 3.1), layout="constrained")
+        figure = Picture(figsize=(PAGE_IN, 3.1), layout="constrained")
         body, tail = figure.subplots(1, 2)
         for i, (policy, rows) in enumerate(table.groupby("policy", sort=False)):
             _draw_policy(body, tail, rows, str(policy), i)

@@ -1,0 +1,162 @@
+"""Every registered policy in many small random worlds, with all run-time checks on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import (
+    DEAR_DEVICE,
+    DEAR_SERVER,
+    NO_LINK,
+    SKEWED_S,
+    constant,
+    constant_link,
+    examples,
+    law,
+    model,
+    past,
+    play,
+    profile,
+    requests,
+    server,
+)
+
+from discosim.config.policy_specs import options_of
+from discosim.core.empirical import QuantileTable
+from discosim.core.scenario import Outage, Throttle
+from discosim.policies import Policy, known_policies
+from discosim.world.api_server import ApiServerModel, RawSeries
+from discosim.world.device import DeviceProfile
+from discosim.world.link import LinkModel
+from discosim.world.meter import Meter
+from discosim.world.world import WorldModel
+
+KINDS = sorted(known_policies())
+
+
+def option_values(name: str, key: Any) -> st.SearchStrategy[Any]:
+    """Return values an option may take, read off its declaration."""
+    if get_origin(key.type) is Literal:
+        return st.sampled_from(get_args(key.type))
+    if key.type is bool:
+        return st.booleans()
+    if key.type is float and "ge" in key.limits and "le" in key.limits:
+        low, high = key.limits["ge"], key.limits["le"]
+        return st.sampled_from([low, high]) | st.floats(low, high)
+    if key.type is int and name.startswith("n_"):
+        low = key.limits.get("ge", 0)
+        return st.integers(low, low + 30)
+    if key.has_default:
+        return st.just(key.default)
+    raise AssertionError(f"teach this test what values the option '{name}' takes")
+
+
+def policies(kind: str) -> st.SearchStrategy[Policy]:
+    policy = known_policies()[kind]
+    return st.builds(policy, **{name: option_values(name, key) for name, key in options_of(policy).items()})
+
+
+def may_be(strategy: st.SearchStrategy[Any], otherwise: Any = None) -> st.SearchStrategy[Any]:
+    return st.just(otherwise) | strategy
+
+
+devices: st.SearchStrategy[DeviceProfile] = st.builds(
+    profile,
+    name=st.sampled_from(["one", "two"]),
+    prefill_s_per_tok=may_be(st.floats(0.0001, 0.02), 0.0),
+    prefill_intercept_s=st.floats(0.0, 0.5),
+    chunk_tok=st.sampled_from([None, 64, 128]),
+    decode_tok_per_s=st.floats(2.0, 60.0),
+    max_context_tok=may_be(st.integers(1, 500)),
+    throttle=may_be(
+        st.builds(Throttle, onset_s=st.floats(0, 5), sustained=st.floats(0.2, 1), cooling=st.floats(0.1, 3))
+    ),
+)
+services: st.SearchStrategy[ApiServerModel] = st.builds(
+    server,
+    ttft=st.sampled_from([law(), law(SKEWED_S, 0.7), constant(0.0), constant(0.5), RawSeries((0.1, 0.4, 3.0))]),
+    tpot=st.sampled_from([law(QuantileTable((0.0, 1.0), (0.01, 0.3))), constant(0.0), constant(0.05)]),
+    ttft_s_per_prompt_tok=st.sampled_from([0.0, 0.002]),
+    ttft_reference_prompt_tok=st.sampled_from([0, 100]),
+    jitter_p99_over_p50=st.sampled_from([1.0, 3.0]),
+    failure_share=st.sampled_from([0.0, 0.0, 0.3, 1.0]),
+    failure_after_s=st.sampled_from([0.0, 0.5]),
+    outages=st.sampled_from([(), (Outage(start_s=5.0, end_s=30.0),)]),
+)
+wandering = law(QuantileTable((0.0, 0.5, 0.9, 1.0), (0.0, 0.0, 0.06, 0.9)), 0.5)
+links: st.SearchStrategy[LinkModel] = st.builds(
+    replace,
+    st.sampled_from([NO_LINK, constant_link(0.1), LinkModel(rtt=wandering, tick_s=0.1)]),
+    up_share=st.sampled_from([0.0, 0.5, 1.0]),
+    loss_share=st.sampled_from([0.0, 0.2]),
+    tokens_per_packet=st.sampled_from([1, 4]),
+    uplink_bit_per_s=st.sampled_from([None, 1e5]),
+)
+worlds: st.SearchStrategy[WorldModel] = st.builds(
+    lambda fleet, service, link, meter: model(fleet=fleet, service=service, link=link, meter=meter),
+    st.lists(st.tuples(devices, st.floats(0.1, 5)), min_size=1, max_size=2, unique_by=lambda pair: pair[0].name),
+    services,
+    links,
+    st.sampled_from([DEAR_SERVER, DEAR_DEVICE, Meter(0.0, 0.0, 0.0)]),
+)
+
+
+@examples(60)
+@given(st.data(), worlds, st.sampled_from([0.05, 2.0, 30.0]), st.sampled_from([1, 3, 1000]), st.integers(0, 2**20))
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_check_holds_in_every_world(
+    kind: str, data: st.DataObject, parts: WorldModel, gap_s: float, n_users: int, seed: int
+) -> None:
+    policy = data.draw(policies(kind))
+    table = requests(30, seed=seed, gap_s=gap_s, n_users=n_users, rejected=np.arange(30) % 7 == 3)
+    view = past(parts, n=101, seed=seed)
+    played = play(policy, parts, table, seed=seed, view=view)  # raises on any breach of INV-1 to INV-5
+    assert played.world.n_arrived == 30
+    for record in played.records:
+        assert (record.status == "rejected") == bool(table.rejected[record.request_id])
+        if record.status == "rejected":
+            assert record.unified_cost_usd == record.server_prompt_tok == record.device_prefill_tok == 0
+        if record.status == "finished":
+            assert record.delivered_s.size == record.output_tok
+            assert record.delivered_s[0] >= record.arrival_s - 1e-9
+        # work is never negative, and no endpoint prefills more than it was asked to
+        assert record.n_tok_wasted >= 0
+        assert record.device_prefill_tok >= 0
+        profile_of_user = played.world.profile_of(record.user_id)
+        limit = profile_of_user.max_context_tok
+        if limit is not None and record.prompt_tok > limit:
+            assert record.device_prefill_tok == record.device_decode_tok == 0
+
+
+NOBODY: dict[str, dict[str, Any]] = {
+    "the service refuses everything": {"service": server(failure_share=1.0, failure_after_s=0.2)},
+    "the service is out": {"service": server(outages=(Outage(start_s=0.0, end_s=1e9),))},
+    "the device is too small": {"device": profile(max_context_tok=1)},
+    "both": {"service": server(failure_share=1.0), "device": profile(max_context_tok=1)},
+}
+
+
+@pytest.mark.parametrize("link", [NO_LINK, constant_link(0.2)], ids=["no link", "link"])
+@pytest.mark.parametrize("case", NOBODY)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_refusal_is_survived_where_somebody_else_can_answer(kind: str, case: str, link: LinkModel) -> None:
+    parts = model(link=link, **NOBODY[case])
+    table = requests(60, prompt_tok=50, output_tok=20)
+    constraint = "constraint" in options_of(known_policies()[kind])
+    for side in ("server", "device") if constraint else ("",):
+        policy = known_policies()[kind](**({"constraint": side} if side else {}))
+        records = play(policy, parts, table, view=past(model(link=link))).records
+        statuses = {record.status for record in records}
+        if case == "both":
+            assert statuses == {"failed"}
+            assert all(record.unified_cost_usd == 0.0 for record in records)
+        elif kind in {"race", "disco", "optimal_wait"}:
+            assert statuses == {"finished"}, "another endpoint could answer"
+        for record in records:
+            used = {"server": record.is_server_dispatched, "device": record.is_device_dispatched}
+            assert not used["device" if "device" in case or case == "both" else "server"]
