@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from discosim.metrics.definitions import definition
-from discosim.report.columns import decimals_for
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference
 from discosim.sweep.diff import FolderDiff
@@ -17,6 +16,7 @@ from discosim.sweep.store import FAILURES, State, Store
 
 WIDTH = 120
 MOST_FAILURES = 10
+MOST_PLACES = 9
 
 
 def render_sweep(result: SweepResult) -> str:
@@ -77,8 +77,8 @@ def render_diff(diff: FolderDiff) -> str:
         rows = [row for row in diff.rows if row.metric == metric]
         unit = definition(metric).unit
         head = ["policy", *rows[0].values, "n", "A", "B", "B - A", "95 %"]
-        places = decimals_for([row.a for row in rows])
-        change = decimals_for([row.diff.mean for row in rows])
+        places = _places([row.a for row in rows])
+        change = _places([row.diff.mean for row in rows])
         body = [
             [
                 row.policy,
@@ -113,8 +113,8 @@ def _comparison(rows: Sequence[Difference]) -> str:
         "" if metric.direction == "neutral" else f", {metric.direction} is better"
     )
     head = [*labels.values(), "n", first.policy, other if len(other) < 40 else "baseline", "difference", "interval", ""]
-    places = decimals_for([row.mean for row in rows] + [row.baseline_mean for row in rows])
-    change = max(places, decimals_for([row.diff for row in rows]))
+    places = _places([row.mean for row in rows] + [row.baseline_mean for row in rows])
+    change = max(places, _places([row.diff for row in rows]))
     body = [
         [
             *(shown(row.values[path]) for path in labels),
@@ -173,6 +173,12 @@ def _other(row: Difference) -> str:
     """Return what a row is compared with."""
     at = ", ".join(f"{path.rpartition('.')[2]}={shown(value)}" for path, value in row.against.items())
     return f"{row.baseline} at {at}" if at else row.baseline
+
+
+def _places(values: Sequence[float]) -> int:
+    """Return how many decimals give the median of the non-zero sizes three digits."""
+    sizes = sorted(abs(value) for value in values if value and math.isfinite(value))
+    return min(MOST_PLACES, max(0, 2 - math.floor(math.log10(sizes[(len(sizes) - 1) // 2])))) if sizes else 2
 
 
 def _number(value: float, decimals: int, *, sign: bool = False) -> str:

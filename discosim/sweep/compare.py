@@ -48,8 +48,8 @@ class Difference:
     margin : float
         Largest harm that does not matter; NaN where no test was asked for.
     verdict : str
-        ``better``, ``worse``, ``unclear``; ``lower`` or ``higher`` for a neutral metric; with a margin ``no worse``
-        or ``not shown``.
+        ``better``, ``worse``, ``unclear``, ``equal`` (in every pair); ``lower`` or ``higher`` for a neutral metric;
+        with a margin ``no worse`` or ``not shown``.
     """
 
     compare: str
@@ -175,7 +175,7 @@ def _verdict(a: Floats, b: Floats, compare: Compare, low: float, high: float) ->
         test = tost(a, b, compare.margin, alpha=(1.0 - compare.level))
         return "no worse" if test.is_no_worse(direction) else "not shown"
     if not (low > 0.0 or high < 0.0):
-        return "unclear"
+        return "equal" if low == high else "unclear"
     side = "higher" if low > 0.0 else "lower"
     if direction == "neutral":
         return side

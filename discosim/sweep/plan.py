@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from discosim.config import as_plain
+from discosim.config.checks import FILES
 from discosim.config.load import build_section, copied, read_document
 from discosim.config.overrides import apply_override, set_value
 from discosim.config.problems import ConfigError, Place, Problems
@@ -152,7 +153,7 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
     problems.raise_if_any()
     chosen = with_profile(file, profile)
     axes = axes_of(chosen, profile, file)
-    base, folder = _base(chosen, document, path)
+    base = _base(chosen, document, path)
     for key, value in chosen.set.items():
         set_value(base, key, value, _label(document, ("set", key), f"set {key}"))
     if profile:
@@ -161,7 +162,7 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
     for override in overrides:
         apply_override(base, override)
     _one_replication(base, chosen)
-    points = _points(base, folder, axes, document)
+    points = _points(base, path.resolve().parent, axes, document)
     check_points(chosen, axes, [point.scenario for point in points], problems)
     problems.raise_if_any()
     return Plan(chosen, profile, axes, points)
@@ -180,21 +181,31 @@ def _read(source: str | os.PathLike[str]) -> tuple[Document, Path]:
     return document, path
 
 
-def _base(file: SweepFile, document: Document, path: Path) -> tuple[Document, Path]:
-    """Return the base scenario as plain data that may be changed, and its folder for file names."""
+def _base(file: SweepFile, document: Document, path: Path) -> Document:
+    """Return the base scenario as plain data that may be changed."""
     where = document.places.get(("base",), Place("", "")).value
     if isinstance(file.base, Mapping):
         places = {key[1:]: place for key, place in document.places.items() if key[:1] == ("base",)}
-        return Document(copied(file.base), places), path.resolve().parent
+        return Document(copied(file.base), places)
     if not isinstance(file.base, str) or not file.base:
         raise UserError("must be a file, the name of a shipped scenario, or a scenario", where=f"{where} base")
     beside = path.parent / file.base
     try:
-        return read_document(beside if beside.is_file() else file.base)
+        base, folder = read_document(beside if beside.is_file() else file.base)
     except ConfigError:
         raise
     except UserError as error:
         raise UserError(str(error), where=f"{where} base") from None
+    _anchor_files(base.data, folder)
+    return base
+
+
+def _anchor_files(data: Any, folder: Path) -> None:
+    """Make the file names of the base absolute, so that those in the sweep file can be relative to that one."""
+    for section in data.values() if isinstance(data, dict) else ():
+        for key in set(FILES.values()) if isinstance(section, dict) else ():
+            if isinstance(section.get(key), str):
+                section[key] = str(folder / section[key])
 
 
 def _one_replication(base: Document, file: SweepFile) -> None:

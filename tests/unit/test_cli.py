@@ -65,7 +65,19 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [[], ["run"], ["sweep"], ["sweep", "status"], ["diff"], ["traces"], ["traces", "digest"], ["explain"], ["explain", "metric"], ["schema"]]
+    "verb",
+    [
+        [],
+        ["run"],
+        ["sweep"],
+        ["sweep", "status"],
+        ["diff"],
+        ["traces"],
+        ["traces", "digest"],
+        ["explain"],
+        ["explain", "metric"],
+        ["schema"],
+    ],
 )
 def test_every_verb_has_help(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
