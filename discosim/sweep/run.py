@@ -111,6 +111,7 @@ def run_sweep(
             seeds = range(seeds[0], seeds[0] + min(len(seeds) + stop.step, stop.n_max))
     write_index(store, table)
     _write_comparisons(store, differences)
+    store.remove_abandoned()
     return SweepResult(plan, store, tuple(seeds), store.state(runs), table, tuple(differences), tuple(notes))
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,8 +12,8 @@ from discosim.core.errors import UserError
 from discosim.sweep import drive
 from discosim.sweep.drive import Terms
 from discosim.sweep.executors import Engine, LocalExecutor, n_cpus, open_engine
-from discosim.sweep.plan import load_plan
-from discosim.sweep.run import run_sweep
+from discosim.sweep.plan import Run, load_plan
+from discosim.sweep.run import SweepResult, run_sweep
 from discosim.sweep.worker import Outcome, Task
 
 SMALL = (("n: 3}", "n: 1}"), ("[0.2, 0.6]", "[0.2]"))
@@ -120,7 +116,7 @@ def test_a_failed_point_is_kept_with_its_error_and_the_sweep_goes_on(tmp_path: P
     assert len(again.state.failed) == 6
 
 
-def _with_a_hung_point(folder: Path, executor: str, retries: int):  # noqa: ANN202
+def _with_a_hung_point(folder: Path, executor: str, retries: int) -> SweepResult:
     changes = (*SMALL, ("link: [{kind: none}, {kind: constant, rtt_s: 0.1}]", "workload.n_requests: [20, 8000000]"))
     path = write(folder, SWEEP, *changes)
     return run_sweep(load_plan(path), folder / "out", executor=executor, terms=Terms(retries=retries, limit_s=2.5))
@@ -140,23 +136,29 @@ def test_a_time_limit_needs_a_process(tmp_path: Path) -> None:
         _with_a_hung_point(tmp_path, "serial", retries=0)
 
 
+class Killer:
+    """A watcher that kills a busy process after the second and after the fifth run."""
+
+    def __init__(self, executor: LocalExecutor) -> None:
+        self.executor, self.n_done, self.n_killed = executor, 0, 0
+
+    def done(self, run: Run, outcome: Outcome) -> None:
+        self.n_done += 1
+        if self.n_done in {2, 5}:
+            slot = next(slot for future, slot in self.executor._busy.items() if not future.done())
+            for process in slot._processes:
+                process.kill()
+                self.n_killed += 1
+
+
 def test_a_worker_that_dies_costs_one_try_of_one_run(
     serial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kill each of the first processes while it works; the retries make up for it."""
     executor = LocalExecutor(2)
-    victims = [process for slot in executor._free for process in slot._processes]
-
-    def kill() -> None:
-        for process in victims:
-            time.sleep(1.0)
-            os.kill(process.pid or 0, signal.SIGKILL)
-
+    killer = Killer(executor)
     monkeypatch.setattr("discosim.sweep.run.open_engine", lambda _: Engine(executor, 2))
-    killer = threading.Thread(target=kill)
-    killer.start()
-    result = sweep(serial / "sample.yaml", tmp_path / "out")
-    killer.join()
+    result = sweep(serial / "sample.yaml", tmp_path / "out", watch=lambda _finished, _all: killer)
+    assert killer.n_killed == 2
     assert len(result.state.finished) == 12
     assert contents(tmp_path / "out") == contents(serial / "out")
 
@@ -164,7 +166,7 @@ def test_a_worker_that_dies_costs_one_try_of_one_run(
 def test_a_worker_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = drive.code_facts
     monkeypatch.setattr(drive, "code_facts", lambda: {**real(), "discosim": "9.9"})
-    with pytest.raises(UserError, match="the worker has another version than the driver: discosim 9.9 -> "):
+    with pytest.raises(UserError, match=r"the worker has another version than the driver: discosim 9\.9 -> "):
         sweep(write(tmp_path, SWEEP, *SMALL), tmp_path / "out")
 
 

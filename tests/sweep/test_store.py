@@ -112,7 +112,7 @@ def test_a_changed_input_is_said_and_refused(tmp_path: Path) -> None:
     path = write(tmp_path, text)
     sweep(path, tmp_path / "out")
     trace.write_text('{"arrival_s": 0, "prompt_tok": 5, "output_tok": 6}\n', encoding="utf-8")
-    with pytest.raises(UserError, match="the input 'workload: mine.jsonl' has changed"):
+    with pytest.raises(UserError, match=r"the input 'workload: mine\.jsonl' has changed"):
         sweep(path, tmp_path / "out")
     result = sweep(path, tmp_path / "out", accept_version=True)
     assert len(result.state.finished) == len(result.state.strangers) == 12
@@ -173,7 +173,7 @@ def test_results_are_one_tidy_table(out: Path) -> None:
     table = load_results(out)
     assert len(table) == 12 * 3
     assert set(table["policies.A.budget"]) == {0.2, 0.6}
-    assert set(table["link"]) == {"none", "constant 0.1 0.5 1 null"} or set(table["link"]) == {"none", "constant 0.1"}
+    assert set(table["link"]) == {"none", "constant 0.1"}
     assert table["ttft_mean_s"].notna().all()
     run = load_results(next((out / "runs").iterdir()))
     assert list(run["policy"]) == ["A", "B", "server_only"]
@@ -186,6 +186,6 @@ def test_what_a_sweep_holds_is_what_a_run_of_its_configuration_gives(out: Path, 
     from discosim import load_scenario
     from discosim.runs import execute_to_folder
 
-    run = sorted((out / "runs").iterdir())[0]
+    run = min((out / "runs").iterdir())
     execute_to_folder(load_scenario(run / "config.yaml"), tmp_path / "again")
     assert contents(tmp_path / "again") == contents(run)
