@@ -23,7 +23,7 @@ base: quickstart
 set: {workload.n_requests: 1500}
 sweep:
   grid: {policies.DiSCo-S.budget: [0.3, 0.7]}
-  seeds: {n: 4}
+  seeds: {n: 8}
 compare:
   - {metric: ttft_mean_s, policy: DiSCo-S, baseline: server_only}
 """
@@ -57,6 +57,7 @@ def test_overhead_of_a_sweep(plan, tmp_path, capsys, monkeypatch):
         return result
 
     monkeypatch.setattr("discosim.runs.store.run_to_folder", timed)
+    sweep_s(plan, tmp_path / "imports", "serial")
     ratios, run_s = [], []
     for i in range(ROUNDS):
         own_s.clear()

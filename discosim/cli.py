@@ -179,6 +179,10 @@ def _sweep(options: argparse.Namespace) -> None:
     from discosim.sweep.plan import load_plan
     from discosim.sweep.run import how_to_go_on, parse_shard, run_sweep
 
+    if options.retries < 0:
+        raise UserError(f"must be >= 0 (got {options.retries})", where="--retries")
+    if options.timeout_s is not None and not options.timeout_s > 0:
+        raise UserError(f"must be > 0 (got {options.timeout_s:g})", where="--timeout-s")
     plan = load_plan(options.plan, profile=options.profile, overrides=options.overrides)
     terms = Terms(retries=options.retries, limit_s=options.timeout_s, command=options.command)
     shard = None if options.shard is None else parse_shard(options.shard)

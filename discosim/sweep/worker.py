@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from discosim.core.errors import InvariantError, UserError
+from discosim.core.scenario import Scenario
 
 Status = Literal["finished", "failed", "unwritable", "refused"]
 FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EFBIG}
@@ -64,10 +65,14 @@ def perform(task: Task) -> Outcome:
         )
 
     try:
-        if reason := _why_refused(task):
+        from discosim.config import load_scenario
+        from discosim.runs.store import run_to_folder
+
+        scenario = load_scenario(task["scenario"])
+        if reason := _why_refused(task, scenario):
             return outcome("refused", reason)
         with _time_limit(task["limit_s"], Path(task["watch"])):
-            _simulate(task)
+            run_to_folder(scenario, Path(task["target"]), command=task["command"])
     except InvariantError as error:
         return outcome("failed", f"InvariantError: {error}")
     except (UserError, OSError) as error:
@@ -80,21 +85,13 @@ def perform(task: Task) -> Outcome:
     return outcome("finished")
 
 
-def _simulate(task: Task) -> None:
-    from discosim.config import load_scenario
-    from discosim.runs.store import run_to_folder
-
-    run_to_folder(load_scenario(task["scenario"]), Path(task["target"]), command=task["command"])
-
-
-def _why_refused(task: Task) -> str:
+def _why_refused(task: Task, scenario: Scenario) -> str:
     """Return why this worker must not take the task, or ''."""
-    from discosim.config import load_scenario
     from discosim.runs.identity import code_facts, differences, run_id
 
     if changed := differences(task["code"], code_facts()):
         return f"the worker has another version than the driver: {', '.join(changed)}"
-    if run_id(load_scenario(task["scenario"])) != task["run_id"]:
+    if run_id(scenario) != task["run_id"]:
         return "the worker reads other inputs than the driver (a digest or a trace file differs)"
     return ""
 
