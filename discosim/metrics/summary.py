@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from discosim.metrics.cost import budget_used
 from discosim.metrics.definitions import definition
 from discosim.metrics.histogram import PooledGaps
+from discosim.metrics.long_run import MIN_BATCHES, MSER_BATCH, mser5
 from discosim.metrics.stats import LEVEL, Comparison, Interval, Summaries, compare
 from discosim.metrics.summary_definitions import PERCENTILES, RARE_FROM_N, SUMMARY_METRICS, percentile_name
 
@@ -71,6 +72,8 @@ def summarise(columns: Columns, gaps: PooledGaps) -> dict[str, float]:
     numbers |= _quality(columns, n_served)
     numbers |= _endpoints(columns, done, n_finished, n_served)
     numbers |= _throughput(columns, done, n_finished)
+    is_long = n_finished >= MSER_BATCH * MIN_BATCHES
+    numbers["warmup_mser5_share"] = mser5(done["ttft_s"]).share if is_long else math.nan
     return {metric.name: float(numbers[metric.name]) for metric in SUMMARY_METRICS}
 
 
