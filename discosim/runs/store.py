@@ -160,11 +160,26 @@ def _host() -> str:
     return socket.gethostname().replace(".", "-").replace("/", "-")
 
 
+OWN_ENTRIES = {
+    "config.yaml",
+    "example_tokens.parquet",
+    "figures",
+    "requests.parquet",
+    "run.json",
+    "summary.json",
+    "tokens.parquet",
+}
+"""What a run writes, and therefore replaces."""
+
+
 def _take_place(folder: Path, target: Path) -> None:
     if target.exists() and any(target.iterdir()):
         old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.{owner()}.", dir=target.parent))
         target.replace(old)
         folder.replace(target)
+        for entry in old.iterdir():  # notes and the like that the user laid beside the run
+            if entry.name not in OWN_ENTRIES:
+                entry.replace(target / entry.name)
         shutil.rmtree(old, ignore_errors=True)
     else:
         folder.replace(target)
