@@ -164,6 +164,7 @@ OWN_ENTRIES = {
     "config.yaml",
     "example_tokens.parquet",
     "figures",
+    "replications.parquet",
     "requests.parquet",
     "run.json",
     "summary.json",
