@@ -50,7 +50,14 @@ SCENARIO: dict[str, Any] = {
     "cost": {"exchange_rate_usd_per_j": 1e-7},
     "policies": [{"kind": "server_only"}, {"kind": "disco", "name": "DiSCo-D", "constraint": "device"}],
 }
-FILES = {"config.yaml", "requests.parquet", "example_tokens.parquet", "summary.json", "run.json"}
+FILES = {
+    "config.yaml",
+    "requests.parquet",
+    "replications.parquet",
+    "example_tokens.parquet",
+    "summary.json",
+    "run.json",
+}
 REQUEST_COLUMNS = [
     "policy",
     "replication",
