@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 from sweep_samples import SWEEP, write
 
-from discosim.config.schema import schema_of
+from discosim.config.schema import schema_json, schema_of
 from discosim.config.yaml_loader import read_file
 from discosim.core.errors import UserError
 from discosim.sweep.file import SweepFile
@@ -143,6 +143,12 @@ def test_lists_that_go_together_are_equally_long(tmp_path: Path) -> None:
 def test_stop_refers_to_a_comparison(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"stop.compare: unknown comparison 'x'"):
         load_plan(write(tmp_path, SWEEP + "stop: {compare: x, half_width: 0.1}\n"))
+
+
+def test_the_committed_schema_is_up_to_date() -> None:
+    committed = (SHIPPED[0].parent / "discosim-sweep.schema.json").read_text(encoding="utf-8")
+    wanted = schema_json(SweepFile, "discosim sweep")
+    assert committed == wanted, "run: discosim schema --sweep > configs/sweeps/discosim-sweep.schema.json"
 
 
 def test_there_are_shipped_sweeps() -> None:
