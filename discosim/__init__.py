@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from discosim.config import load_scenario
     from discosim.policies import Policy
-    from discosim.runs import simulate
+    from discosim.runs.simulate import simulate
+    from discosim.sweep import load_results
 
 __version__ = "0.1.0"
 
-__all__ = ["Policy", "__version__", "load_scenario", "simulate"]
+__all__ = ["Policy", "__version__", "load_results", "load_scenario", "simulate"]
 
 _HOME = {
+    "load_results": "discosim.sweep",
     "load_scenario": "discosim.config",
     "Policy": "discosim.policies",
     "simulate": "discosim.runs",

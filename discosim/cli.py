@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,8 +20,11 @@ VERBS: dict[str, tuple[str, ...]] = {
     "run": (),
     "traces": ("list", "show", "check", "digest", "fit-engine"),
     "explain": ("metric", "policy", "scheduler"),
+    "sweep": (),
+    "diff": (),
     "schema": (),
 }
+SWEEP_ACTIONS = ("status", "collect", "clean")
 
 AddParser = Callable[..., argparse.ArgumentParser]
 
@@ -29,6 +34,13 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **kwargs})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Read ``sweep status`` and its like as one word: ``sweep`` itself takes a file where they stand."""
+        words = list(sys.argv[1:] if args is None else args)
+        if words[:1] == ["sweep"] and words[1:2] and words[1] in SWEEP_ACTIONS:
+            words[:2] = [" ".join(words[:2])]
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage."""
@@ -77,6 +89,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"discosim {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     _add_run(verbs.add_parser)
+    _add_sweep(verbs.add_parser)
+    _add_diff(verbs.add_parser)
     _add_traces(verbs.add_parser)
     _add_explain(verbs.add_parser)
     _add_schema(verbs.add_parser)
@@ -129,9 +143,109 @@ def _run(options: argparse.Namespace) -> None:
     if options.trace_events is not None:
         from discosim.runs.trace_events import write_trace_events
 
-        n_left_out = write_trace_events(scenario, options.trace_events, options.trace_policy)
-        left_out = f" ({n_left_out} iterations left out: the file would be too long)" if n_left_out else ""
-        print(f"timeline   {options.trace_events}{left_out}; open it at https://ui.perfetto.dev")
+        print(write_trace_events(scenario, options.trace_events, options.trace_policy))
+
+
+# --- sweep, diff --------------------------------------------------------------------------------------------
+
+
+def _add_sweep(add: AddParser) -> None:
+    parser = add("sweep", help="run what is not finished of a sweep, then compare")
+    parser.add_argument("plan", metavar="PLAN", help="a YAML file, or the name of a shipped sweep")
+    parser.add_argument("--profile", metavar="NAME", default="", help="one of the sweep's profiles, such as quick")
+    parser.add_argument("--set", metavar="a.b=c", action="append", default=[], dest="overrides", help="change the base")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="folder of the sweep (default: results/<name>)")
+    parser.add_argument(
+        "--executor",
+        metavar="NAME",
+        default="local",
+        help="serial, local[:N], ray[:N], ray://host:port, dask[:N], dask://host:port (default: local)",
+    )
+    parser.add_argument("--shard", metavar="i/n", help="only every n-th run, from the i-th on; collect afterwards")
+    parser.add_argument("--retries", metavar="N", type=int, default=2, help="tries after the first one (default: 2)")
+    parser.add_argument("--timeout-s", metavar="X", type=float, help="time after which a run counts as hung")
+    parser.add_argument("--accept-version", action="store_true", help="go on beside runs of another version")
+    parser.set_defaults(call=_sweep)
+    for action, words in (
+        ("status", "say where a sweep stands"),
+        ("collect", "build the index from the runs that are there"),
+        ("clean", "remove leftovers, kept errors, and runs of no plan"),
+    ):
+        parser = add(f"sweep {action}", help=words)
+        parser.add_argument("folder", metavar="FOLDER", type=Path)
+        parser.set_defaults(call=_sweep_folder, action=action)
+        if action == "clean":
+            parser.add_argument("--stale", action="store_true", help="also remove runs made by another version")
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    from discosim.report.progress import Bar
+    from discosim.report.sweep_text import render_sweep
+    from discosim.sweep.drive import Terms
+    from discosim.sweep.plan import load_plan
+    from discosim.sweep.run import how_to_go_on, parse_shard, run_sweep
+
+    if options.retries < 0:
+        raise UserError(f"must be >= 0 (got {options.retries})", where="--retries")
+    if options.timeout_s is not None and not options.timeout_s > 0:
+        raise UserError(f"must be > 0 (got {options.timeout_s:g})", where="--timeout-s")
+    plan = load_plan(options.plan, profile=options.profile, overrides=options.overrides)
+    terms = Terms(retries=options.retries, limit_s=options.timeout_s, command=options.command)
+    shard = None if options.shard is None else parse_shard(options.shard)
+    with _terminated_like_interrupted(), how_to_go_on(plan, options.out, lambda line: print(line, file=sys.stderr)):
+        result = run_sweep(
+            plan,
+            options.out,
+            executor=options.executor,
+            shard=shard,
+            terms=terms,
+            accept_version=options.accept_version,
+            watch=lambda n_finished, n_runs: Bar(n_finished, n_runs, is_shown=sys.stderr.isatty()),
+        )
+    print(render_sweep(result))
+
+
+def _sweep_folder(options: argparse.Namespace) -> None:
+    from discosim.report.sweep_text import render_status
+    from discosim.sweep.run import collect_sweep
+    from discosim.sweep.store import Store
+
+    store = Store(options.folder)
+    if options.action == "clean":
+        for name in store.clean(stale=options.stale):
+            print(f"removed {name}")
+    elif options.action == "collect":
+        collect_sweep(options.folder)
+    print(render_status(store, store.state(store.planned())))
+
+
+def _add_diff(add: AddParser) -> None:
+    parser = add("diff", help="compare two result folders: configuration and paired numbers")
+    parser.add_argument("a", metavar="A", type=Path)
+    parser.add_argument("b", metavar="B", type=Path)
+    parser.add_argument("--metric", metavar="NAME", action="append", default=[], dest="metrics", help="may be repeated")
+    parser.set_defaults(call=_diff)
+
+
+def _diff(options: argparse.Namespace) -> None:
+    from discosim.report.sweep_text import render_diff
+    from discosim.sweep.diff import diff_folders
+
+    print(render_diff(diff_folders(options.a, options.b, options.metrics)))
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Let the signal by which batch systems end a job act like Ctrl-C."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # --- traces -------------------------------------------------------------------------------------------------
@@ -158,12 +272,16 @@ def _add_traces(add: AddParser) -> None:
     fit = actions.add_parser("fit-engine", help="fit iteration times of your own server, for `server.kind: engine`")
     fit.add_argument("file", metavar="FILE", type=Path, help="CSV: phase, batch, tokens, time_s or time_ms")
     fit.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
-    fit.add_argument("--kv-tok", metavar="N", type=int, required=True, help="KV tokens that fit into one replica")
-    fit.add_argument("--kv-bytes-per-tok", metavar="N", type=float, required=True, help="bytes of a token's KV cache")
-    fit.add_argument("--max-context-tok", metavar="N", type=int, required=True, help="context limit of the model")
-    fit.add_argument("--gpus", metavar="N", type=int, default=1, help="GPUs of one replica (default: 1)")
-    fit.add_argument("--model", metavar="NAME", default="unnamed", help="name of the model")
-    fit.add_argument("--hardware", metavar="NAME", default="unnamed", help="name of the hardware")
+    needed = (
+        ("--kv-tok", int, "KV tokens that fit into one replica"),
+        ("--kv-bytes-per-tok", float, "bytes of a token's KV cache"),
+        ("--max-context-tok", int, "context limit of the model"),
+    )
+    for option, number, text in needed:
+        fit.add_argument(option, metavar="N", type=number, required=True, help=text)
+    fit.add_argument("--n-gpus", metavar="N", type=int, default=1, help="GPUs of one replica (default: 1)")
+    for option in ("--model", "--hardware"):
+        fit.add_argument(option, metavar="NAME", default="unnamed", help=f"name of the {option[2:]}")
     fit.set_defaults(call=_traces_fit_engine)
 
 
@@ -204,16 +322,8 @@ def _traces_digest(options: argparse.Namespace) -> None:
 def _traces_fit_engine(options: argparse.Namespace) -> None:
     from discosim.traces.engine_fit import fit_engine, write_fit
 
-    digest = fit_engine(
-        options.file,
-        name=options.out.stem,
-        model=options.model,
-        hardware=options.hardware,
-        n_gpus=options.gpus,
-        kv_bytes_per_tok=options.kv_bytes_per_tok,
-        kv_tok=options.kv_tok,
-        max_context_tok=options.max_context_tok,
-    )
+    facts = ("model", "hardware", "n_gpus", "kv_tok", "kv_bytes_per_tok", "max_context_tok")
+    digest = fit_engine(options.file, name=options.out.stem, **{name: getattr(options, name) for name in facts})
     print(write_fit(digest, options.out))
 
 
@@ -232,13 +342,9 @@ def _add_explain(add: AddParser) -> None:
 
 
 def _explain_metric(options: argparse.Namespace) -> None:
-    from discosim.metrics.definitions import DEFINITIONS, explain
+    from discosim.metrics.definitions import explain, list_metrics
 
-    if options.name:
-        print(explain(options.name))
-        return
-    for name, metric in DEFINITIONS.items():
-        print(f"{name:<28} {metric.unit:<10} {metric.description.partition('. ')[0]}".rstrip())
+    print(explain(options.name) if options.name else list_metrics())
 
 
 def _explain_policy(options: argparse.Namespace) -> None:
@@ -256,6 +362,7 @@ def _explain_scheduler(options: argparse.Namespace) -> None:
 def _add_schema(add: AddParser) -> None:
     parser = add("schema", help="print the JSON Schema of a scenario")
     parser.add_argument("--reference", action="store_true", help="print the commented reference scenario instead")
+    parser.add_argument("--sweep", action="store_true", help="print the JSON Schema of a sweep file instead")
     parser.set_defaults(call=_schema)
 
 
@@ -264,6 +371,11 @@ def _schema(options: argparse.Namespace) -> None:
         from discosim.config.reference import reference_yaml
 
         print(reference_yaml(), end="")
+    elif options.sweep:
+        from discosim.config.schema import schema_json
+        from discosim.sweep.file import SweepFile
+
+        print(schema_json(SweepFile, "discosim sweep"), end="")
     else:
         from discosim.config.schema import schema_json
 

@@ -21,7 +21,7 @@ from discosim.config.policy_specs import (
     scheduler_options,
 )
 from discosim.config.problems import Problems
-from discosim.config.shape import Key, item_type, keys_of, kind_of, sections_of, without_none
+from discosim.config.shape import Key, item_type, keys_of, kind_of, mapping_value, sections_of, without_none
 from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.errors import UserError, close_match
 from discosim.core.scenario import PolicySpec
@@ -48,14 +48,19 @@ class Builder:
     def value(self, annotation: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
         """Return the value of one key, or ``BAD``."""
         inner, is_nullable = without_none(annotation)
-        if raw is None and is_nullable:
-            return None
+        if inner is Any or (raw is None and is_nullable):
+            return raw
         if inner in {PolicySpec, SchedulerSpec}:
             return self._policy(raw, path) if inner is PolicySpec else self._scheduler(raw, path)
+        if (named := mapping_value(inner)) is not None:
+            return self._mapping(named, limits, raw, path)
         if sections := sections_of(inner):
             return self._choice(sections, raw, path)
         if (item := item_type(inner)) is not None:
             return self._items(item, limits, raw, path)
+        return self._leaf(annotation, limits, raw, path)
+
+    def _leaf(self, annotation: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
         try:
             return read_leaf(annotation, limits, raw)
         except UserError as error:
@@ -120,7 +125,14 @@ class Builder:
             return BAD
         inner = {name: limit for name, limit in limits.items() if not name.endswith("_length")}
         values = tuple(self.value(item, inner, part, (*path, i)) for i, part in enumerate(raw))
-        return BAD if BAD in values else values
+        return BAD if any(value is BAD for value in values) else values
+
+    def _mapping(self, item: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
+        """Read a mapping with keys of the user's own; the limits are those of its values."""
+        if not self._is_mapping(raw, path):
+            return BAD
+        values = {name: self.value(item, limits, part, (*path, name)) for name, part in raw.items()}
+        return BAD if any(value is BAD for value in values.values()) else values
 
     def _policy(self, raw: Any, path: KeyPath) -> Any:
         """Read one policy: its kind decides which options it has."""

@@ -48,25 +48,49 @@ def load_scenario(
     >>> load_scenario("reference", overrides=["replications=3"]).replications
     3
     """
-    document, base = _read(source)
+    document, base = read_document(source)
     for override in overrides:
         apply_override(document, override)
     if seed is not None:
         set_value(document, "seed", seed, f"--seed {seed}")
-    problems = Problems(document.places)
-    if document.data is None:
-        problems.add((), "is empty; expected a mapping of keys to values")
-        problems.raise_if_any()
-    scenario = Builder(problems, base).section(Scenario, document.data, ())
-    problems.raise_if_any()
+    scenario = build_section(Scenario, document, base)
     assert isinstance(scenario, Scenario)
     return scenario
 
 
-def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, Path]:
-    """Return the data and the folder against which its file names are resolved."""
+def build_section(section: type, document: Document, base: Path) -> Any:
+    """Return the dataclass that a whole document describes.
+
+    Parameters
+    ----------
+    section : type
+        Dataclass of the outermost section, for example ``Scenario``.
+    document : Document
+        Data, and the place of each key.
+    base : Path
+        Folder against which file names are resolved.
+
+    Raises
+    ------
+    ConfigError
+        With every mistake.
+    """
+    problems = Problems(document.places)
+    if document.data is None:
+        problems.add((), "is empty; expected a mapping of keys to values")
+        problems.raise_if_any()
+    built = Builder(problems, base).section(section, document.data, ())
+    problems.raise_if_any()
+    return built
+
+
+def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, Path]:
+    """Return the plain data of a scenario, and the folder against which its file names are resolved.
+
+    The sources are those of :func:`load_scenario`; nothing is validated beyond being strict YAML.
+    """
     if isinstance(source, Mapping):
-        return Document(_copied(source)), Path.cwd()
+        return Document(copied(source)), Path.cwd()
     if not isinstance(source, str | os.PathLike):
         raise UserError(f"expected a path, a name or a mapping, not {type(source).__name__}", where="load_scenario")
     path = Path(source)
@@ -83,10 +107,10 @@ def _is_bare_name(path: Path) -> bool:
     return len(path.parts) == 1 and path.suffix not in {".yaml", ".yml"}
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
     """Copy mappings and lists, so that overrides leave the caller's data alone."""
     if isinstance(value, Mapping):
-        return {key: _copied(item) for key, item in value.items()}
+        return {key: copied(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_copied(item) for item in value]
+        return [copied(item) for item in value]
     return value

@@ -9,7 +9,7 @@ from typing import Any
 from discosim.config.dump import as_plain
 from discosim.config.leaf import adapter
 from discosim.config.policy_specs import POLICY_KEYS, SCHEDULER_KEYS, options_of, scheduler_options
-from discosim.config.shape import Key, item_type, keys_of, kind_of, sections_of, without_none
+from discosim.config.shape import Key, item_type, keys_of, kind_of, mapping_value, sections_of, without_none
 from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.scenario import PolicySpec, Scenario
 
@@ -21,7 +21,12 @@ def scenario_schema() -> dict[str, Any]:
 
     Rules that tie several keys together are beyond a schema; `load_scenario` checks them.
     """
-    return {"$schema": DRAFT, "title": "discosim scenario", **_section(Scenario)}
+    return schema_of(Scenario, "discosim scenario")
+
+
+def schema_of(section: type, title: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 07) of a file whose outermost section is the given dataclass."""
+    return {"$schema": DRAFT, "title": title, **_section(section)}
 
 
 def _section(section: type, *, is_choice: bool = False) -> dict[str, Any]:
@@ -56,10 +61,14 @@ def _key(key: Key) -> dict[str, Any]:
 def _value(annotation: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
     inner, is_nullable = without_none(annotation)
     schemas: list[dict[str, Any]]
+    if inner is Any:
+        return {}
     if inner is PolicySpec:
         schemas = _policies()
     elif inner is SchedulerSpec:
         schemas = _schedulers()
+    elif (named := mapping_value(inner)) is not None:
+        schemas = [{"type": "object", "additionalProperties": _value(named, limits)}]
     elif sections := sections_of(inner):
         schemas = [_section(section, is_choice=len(sections) > 1) for section in sections]
     elif (item := item_type(inner)) is not None:
@@ -96,6 +105,6 @@ def _schedulers() -> list[dict[str, Any]]:
     ]
 
 
-def schema_json() -> str:
+def schema_json(section: type = Scenario, title: str = "discosim scenario") -> str:
     """Return the schema as text, the same bytes for the same package."""
-    return json.dumps(scenario_schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(schema_of(section, title), indent=2, ensure_ascii=False) + "\n"

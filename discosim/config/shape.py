@@ -90,6 +90,11 @@ def kind_of(section: type) -> str:
     return str(get_args(key.type)[0]) if key is not None and get_origin(key.type) is Literal else ""
 
 
+def mapping_value(annotation: Any) -> Any | None:
+    """Return the type of the values of ``Mapping[str, X]``, or None where the type is no such mapping."""
+    return get_args(annotation)[1] if get_origin(annotation) is Mapping else None
+
+
 def item_type(annotation: Any) -> Any | None:
     """Return the type of the items of ``tuple[X, ...]``, or None where the type is no such list."""
     arguments = get_args(annotation)

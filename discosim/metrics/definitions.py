@@ -22,6 +22,7 @@ __all__ = [
     "all_definitions",
     "definition",
     "explain",
+    "list_metrics",
 ]
 
 DEFINITIONS: dict[str, MetricDefinition] = {
@@ -56,6 +57,12 @@ def definition(name: str) -> MetricDefinition:
 def all_definitions() -> tuple[MetricDefinition, ...]:
     """Return every definition: request columns, token columns, summary numbers, metrics on demand."""
     return tuple(DEFINITIONS.values())
+
+
+def list_metrics() -> str:
+    """Return one line for each metric: name, unit, and what it is."""
+    lines = (f"{name:<28} {m.unit:<10} {m.description.partition('. ')[0]}" for name, m in DEFINITIONS.items())
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def explain(name: str) -> str:

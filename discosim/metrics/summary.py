@@ -14,6 +14,7 @@ from discosim.metrics.cost import budget_used
 from discosim.metrics.definitions import definition
 from discosim.metrics.engine_definitions import NO_ENGINE
 from discosim.metrics.histogram import PooledGaps
+from discosim.metrics.long_run import MIN_BATCHES, MSER_BATCH, mser5
 from discosim.metrics.stats import LEVEL, Comparison, Interval, Summaries, compare
 from discosim.metrics.summary_definitions import PERCENTILES, RARE_FROM_N, SUMMARY_METRICS, percentile_name
 
@@ -76,6 +77,8 @@ def summarise(columns: Columns, gaps: PooledGaps, engine: Mapping[str, float] | 
     numbers |= _throughput(columns, done, n_finished)
     numbers["n_preemptions_mean"] = _ratio(int(columns["n_preemptions"].sum()), n_served)
     numbers |= NO_ENGINE if engine is None else engine
+    is_long = n_finished >= MSER_BATCH * MIN_BATCHES
+    numbers["warmup_mser5_share"] = mser5(done["ttft_s"]).share if is_long else math.nan
     return {metric.name: float(numbers[metric.name]) for metric in SUMMARY_METRICS}
 
 

@@ -272,5 +272,12 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
         description="Shown tokens per second.",
         aliases={"vLLM bench serve": "output_throughput"},
     ),
+    _share(
+        name="warmup_mser5_share",
+        formula="n_deleted/n of MSER-5 over ttft_s",
+        description=f"Share of {_FINISHED}, from the first on, that the MSER-5 rule would leave out as warm-up of "
+        "TTFT. Nothing is left out of the other numbers; above 0.5 the run is too short to tell. NaN below 50.",
+        source="White, Cobb and Spratt, WSC 2000",
+    ),
     *ENGINE_SUMMARY_METRICS,
 )

@@ -27,7 +27,7 @@ class Policy:
     departures : str
         Where the implementation differs from the paper, and why.
     needs : frozenset of str
-        ``{"oracle"}`` asks for the true draws (``session.oracle``); nobody else may see them.
+        ``{"oracle"}`` asks for the true draws (``view.draws`` in ``prepare``); nobody else may see them.
     """
 
     kind: ClassVar[str] = ""

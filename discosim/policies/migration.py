@@ -36,7 +36,7 @@ class _Route:
 
     target: str
     prefill_usd_per_tok: float
-    margin_usd: Floats  # after k tokens: saving on the expected rest minus prefilling k tokens
+    margin_usd: Floats  # after k tokens: saving on the expected rest minus prefilling k tokens and those in flight
     overhead_s: Floats  # t_m for a target that has to prefill n tokens
 
 
@@ -55,10 +55,12 @@ class Migration:
 
     Notes
     -----
-    Cost gate: the saving on the expected rest must exceed the target's prefill of prompt and generated tokens.
+    Cost gate: the saving on the expected rest must exceed the target's prefill of prompt and generated tokens and,
+    on the way from the server, the tokens it makes during one round trip until it hears of the cancel.
     Buffer rule: the buffer must last for the estimated time t_m until the target's next token.
 
-    Source: DiSCo (secondary source): delta_c_decode * l_remaining > overhead; B = r_c * t_m. The rest of the answer
+    Source: DiSCo (secondary source): delta_c_decode * l_remaining > overhead; B = r_c * t_m. What belongs to the
+    overhead is open; tokens in flight are our choice, because they are paid. The rest of the answer
     is estimated by the mean residual length of past outputs (our choice; open in the paper). An answer stays where it
     is when its own device is busy at that moment (our choice: t_m would be unknown, and the client can see it).
     """
@@ -105,11 +107,15 @@ class Migration:
             return None
         rest = np.pad(self._view.residual_output_tok, (0, PAD_TOK))
         count = np.arange(rest.size)
+        margin_usd = saving * rest - prefill[target] * count
         if target == "device":
             overhead_s = profile.prefill_array_s(np.arange(LONGEST_TOK))
+            # what the server makes until the cancel reaches it is billed and never shown
+            in_flight_tok = 2.0 * self._view.link_delay_s / self._view.server_tpot_s
+            margin_usd -= decode[source] * np.minimum(rest, in_flight_tok)
         else:
             overhead_s = self.server_overhead_s() + self._extra_upload_s(np.arange(LONGEST_TOK))
-        return _Route(target, prefill[target], saving * rest - prefill[target] * count, overhead_s)
+        return _Route(target, prefill[target], margin_usd, overhead_s)
 
     def run(self, session: Session) -> Generator[Any, Any, None]:
         """Watch the buffer of an answer that has begun, and hand over when both rules hold."""

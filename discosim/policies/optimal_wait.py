@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -98,8 +97,9 @@ class OptimalWait(Policy):
         profile, share = view.fleet[index]
         total = sum(s for _, s in view.fleet)
         ranked = np.sort(view.prompt_tok)
-        edges = np.linspace(0, ranked.size, min(self.n_lengths, ranked.size) + 1).astype(int)
-        groups = [ranked[a:b] for a, b in pairwise(edges) if b > a]
+        at_quantile = ranked[np.linspace(0, ranked.size, self.n_lengths, endpoint=False).astype(int)]
+        edges = np.unique(np.searchsorted(ranked, at_quantile))  # all prompts of one length belong to one group
+        groups = np.split(ranked, edges[1:])
         upper = np.array([group[-1] for group in groups])
         tokens = np.array([group.sum() for group in groups], dtype=float)
         weight = np.array([group.size for group in groups], dtype=float) / ranked.size * share / total

@@ -28,6 +28,8 @@ class RunResult:
         The columns of requests.parquet, sorted by policy, replication and request.
     summary : SummaryTable
         Means over replications, their intervals, and paired differences to the baseline.
+    replication_columns : dict of str to array
+        The columns of replications.parquet: every summary number of each policy and replication.
     example_columns : dict of str to array
         Token rows of a few requests of the first replication.
     notes : tuple of str
@@ -39,6 +41,7 @@ class RunResult:
     scenario: Scenario
     columns: Columns = field(repr=False)
     summary: SummaryTable = field(repr=False)
+    replication_columns: Columns = field(repr=False)
     example_columns: Columns = field(repr=False)
     notes: tuple[str, ...] = field(repr=False)
     folder: Path | None = None
@@ -49,6 +52,13 @@ class RunResult:
         import pandas as pd
 
         return pd.DataFrame(self.columns)
+
+    @cached_property
+    def by_replication(self) -> pd.DataFrame:
+        """One row per policy and replication: the sample behind every interval."""
+        import pandas as pd
+
+        return pd.DataFrame(self.replication_columns)
 
     @cached_property
     def example_tokens(self) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario
 from discosim.metrics.summary import SummaryTable, summarise
+from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.policies.base import Policy
 from discosim.policies.view import View
 from discosim.runs.build import Blueprint, build
@@ -98,6 +99,7 @@ def simulate(
         scenario=scenario,
         columns=_stacked(parts),
         summary=SummaryTable.of(summaries, scenario.baseline or entrants[0].name),
+        replication_columns=_by_replication(summaries),
         example_columns=example_columns,
         notes=input_notes(scenario, blueprint.notes, workload_notes),
     )
@@ -134,6 +136,16 @@ def _stacked(parts: Mapping[tuple[str, int], Columns]) -> Columns:
         "policy": np.repeat(np.array([name for name, _ in keys], dtype=object), sizes),
         "replication": np.repeat(np.array([replication for _, replication in keys], dtype=np.int64), sizes),
         **join_columns([parts[key] for key in keys]),
+    }
+
+
+def _by_replication(summaries: Mapping[str, Sequence[Mapping[str, float]]]) -> Columns:
+    """Return every summary number by policy name and replication."""
+    rows = [(name, i, numbers) for name in sorted(summaries) for i, numbers in enumerate(summaries[name])]
+    return {
+        "policy": np.array([name for name, _, _ in rows], dtype=object),
+        "replication": np.array([i for _, i, _ in rows], dtype=np.int64),
+        **{m.name: np.array([numbers[m.name] for _, _, numbers in rows], dtype=m.dtype) for m in SUMMARY_METRICS},
     }
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import platform
 import resource
 import shutil
-import subprocess
+import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from discosim.config import dump_scenario
 from discosim.core.errors import UserError
 from discosim.core.scenario import Scenario
 from discosim.runs.collect import Columns
+from discosim.runs.identity import LIBRARIES, SCHEMA_VERSION, code_facts, commit, run_id
 from discosim.runs.provenance import fingerprints
 from discosim.runs.result import RunResult
 from discosim.runs.simulate import simulate
-from discosim.runs.tables import request_table, token_table, write_parquet
+from discosim.runs.tables import replication_table, request_table, token_table, write_parquet
 
-SCHEMA_VERSION = 1
-LIBRARIES = ("numpy", "scipy", "pandas", "simpy", "pyarrow")
+FACTS = "run.json"
+"""Written last: a folder without it holds no finished run."""
 
 
 def execute_to_folder(
@@ -63,18 +65,42 @@ def execute_to_folder(
         If the folder cannot be written, or holds another run and ``force`` is false; nothing is changed then.
     """
     target = Path("results") / scenario.name if out is None else out
-    resolved = dump_scenario(scenario)
-    _check_target(target, resolved, force=force)
+    _check_target(target, dump_scenario(scenario), force=force)
+    with _bar(scenario, enabled=progress) as tick:
+        return run_to_folder(scenario, target, tokens=tokens, tick=tick, command=command)
+
+
+def run_to_folder(
+    scenario: Scenario,
+    target: Path,
+    *,
+    tokens: bool = False,
+    tick: Callable[[], None] | None = None,
+    command: str = "",
+) -> RunResult:
+    """Run a scenario and let its result folder take the place of whatever is at ``target``, all at once.
+
+    The parameters are those of :func:`execute_to_folder`; ``tick`` is called after each world. A process that dies
+    on the way leaves a folder whose name begins with a dot and names host and process.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written; its cause is the ``OSError``.
+    """
     started = time.perf_counter()
-    with _fresh_folder(target) as folder, _bar(scenario, enabled=progress) as tick:
+    with fresh_folder(target) as folder:
         with _token_writer(folder / "tokens.parquet", enabled=tokens) as sink:
             result = simulate(scenario, tick=tick, token_sink=sink)
-        (folder / "config.yaml").write_text(resolved, encoding="utf-8")
+        (folder / "config.yaml").write_text(dump_scenario(scenario), encoding="utf-8")
         write_parquet(request_table(result.columns), folder / "requests.parquet")
+        write_parquet(replication_table(result.replication_columns), folder / "replications.parquet")
         write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet")
         summary = {**result.summary.to_json_dict(), "notes": list(result.notes)}
-        _write_json(folder / "summary.json", summary)
-        _write_json(folder / "run.json", _run_facts(scenario, command, time.perf_counter() - started))
+        write_json(folder / "summary.json", summary)
+        facts = _run_facts(scenario, command, time.perf_counter() - started)
+        write_json(folder / FACTS, {**facts, "files": _files(folder)})
+        _flush(folder)
     return replace(result, folder=target)
 
 
@@ -94,11 +120,11 @@ def _check_target(target: Path, resolved: str, *, force: bool) -> None:
 
 
 @contextmanager
-def _fresh_folder(target: Path) -> Iterator[Path]:
+def fresh_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder beside ``target`` that takes its place when all went well."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.{owner()}.", dir=target.parent))
     except OSError as error:
         raise UserError(f"cannot be written ({error.strerror})", where=str(target)) from error
     try:
@@ -111,11 +137,50 @@ def _fresh_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def is_abandoned(folder: Path) -> bool:
+    """Tell whether a temporary file or folder was left by a process of this host that is no more."""
+    host, _, pid = folder.name.rpartition(".")[0].rpartition(".")[2].rpartition("~")
+    if not pid.isdigit() or host != _host():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def owner() -> str:
+    """Return host and process, as temporary names carry them."""
+    return f"{_host()}~{os.getpid()}"
+
+
+def _host() -> str:
+    return socket.gethostname().replace(".", "-").replace("/", "-")
+
+
+OWN_ENTRIES = {
+    "config.yaml",
+    "example_tokens.parquet",
+    "figures",
+    "replications.parquet",
+    "requests.parquet",
+    "run.json",
+    "summary.json",
+    "tokens.parquet",
+}
+"""What a run writes, and therefore replaces."""
+
+
 def _take_place(folder: Path, target: Path) -> None:
     if target.exists() and any(target.iterdir()):
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.{owner()}.", dir=target.parent))
         target.replace(old)
         folder.replace(target)
+        for entry in old.iterdir():  # notes and the like that the user laid beside the run
+            if entry.name not in OWN_ENTRIES:
+                entry.replace(target / entry.name)
         shutil.rmtree(old, ignore_errors=True)
     else:
         folder.replace(target)
@@ -160,36 +225,47 @@ def _token_writer(path: Path, *, enabled: bool) -> Iterator[Any]:
             writer.close()
 
 
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+def write_json(path: Path, content: Any) -> None:
+    """Write plain data as JSON that people can read; NaN is refused."""
+    path.write_text(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return size and sha256 of every file, by which a damaged folder is told from a whole one."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        found[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
+    return found
+
+
+def _flush(folder: Path) -> None:
+    """Push every file to the disk before the folder gets its name, so that a power cut leaves no empty file behind."""
+    for path in (*folder.iterdir(), folder):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _run_facts(scenario: Scenario, command: str, wall_s: float) -> dict[str, Any]:
     """Return what only this execution knows: the one place for wall-clock facts."""
+    inputs = fingerprints(scenario)
+    code = code_facts()
     return {
         "schema_version": SCHEMA_VERSION,
+        "run_id": run_id(scenario, inputs),
         "discosim": discosim.__version__,
-        "commit": _commit(),
+        "commit": commit(),
+        "code": code,
         "command": command,
         "seed": scenario.seed,
         "python": platform.python_version(),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": {name: code[name] for name in LIBRARIES},
         "platform": platform.platform(),
         "wall_s": round(wall_s, 3),
         "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        "inputs_sha256": fingerprints(scenario),
+        "inputs_sha256": inputs,
     }
-
-
-def _commit() -> str | None:
-    """Return the commit of a source checkout, marked when files differ from it; None for an installed package."""
-    root = Path(discosim.__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    try:
-        git = ["git", "-C", str(root)]
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)  # noqa: S603
-        state = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head.stdout.strip() + ("+changes" if state.stdout.strip() else "")

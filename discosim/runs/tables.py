@@ -32,6 +32,11 @@ def request_table(columns: Columns) -> pa.Table:
     return _table(columns, described)
 
 
+def replication_table(columns: Columns) -> pa.Table:
+    """Return replications.parquet as an Arrow table: every summary number of each policy and replication."""
+    return request_table(columns)
+
+
 def token_table(columns: Columns) -> pa.Table:
     """Return token rows as an Arrow table."""
     described = {name: {"unit": TOKEN_FIELDS[name][0], "description": TOKEN_FIELDS[name][1]} for name in columns}

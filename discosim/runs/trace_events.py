@@ -16,7 +16,7 @@ from discosim.world.luck import Luck
 from discosim.world.world import World
 
 
-def write_trace_events(scenario: Scenario, path: Path, policy: str | None = None) -> int:
+def write_trace_events(scenario: Scenario, path: Path, policy: str | None = None) -> str:
     """Run the first replication of one policy again and write what happened as trace events.
 
     Parameters
@@ -30,8 +30,8 @@ def write_trace_events(scenario: Scenario, path: Path, policy: str | None = None
 
     Returns
     -------
-    int
-        Iterations left out because the file would have become too long to open.
+    str
+        Where the timeline lies, and how many iterations were left out lest it become too long to open.
 
     Raises
     ------
@@ -50,4 +50,5 @@ def write_trace_events(scenario: Scenario, path: Path, policy: str | None = None
     world.run(prepared(build_policy(specs[name]), blueprint.view, world), records.append)
     log.requests(records)
     log.write(path)
-    return log.n_left_out
+    left_out = f" ({log.n_left_out} iterations left out: the file would be too long)" if log.n_left_out else ""
+    return f"timeline   {path}{left_out}; open it at https://ui.perfetto.dev"

@@ -295,6 +295,8 @@ class PlainDisco:
             displayed_s = max(arrived_s, displayed_s + interval_s)
             saving = (here["decode"] - there["decode"]) * self.expected_rest(k)
             if winner.endpoint == "server":
+                on_the_way = 2 * self.view.link_delay_s / self.view.server_tpot_s
+                saving -= here["decode"] * min(self.expected_rest(k), on_the_way)
                 t_m = unit.prefill_intercept_s + unit.prefill_s_per_tok * (prompt + k)
             else:
                 t_m = mean_ttft_s

@@ -65,7 +65,19 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [[], ["run"], ["traces"], ["traces", "digest"], ["explain"], ["explain", "metric"], ["schema"]]
+    "verb",
+    [
+        [],
+        ["run"],
+        ["sweep"],
+        ["sweep", "status"],
+        ["diff"],
+        ["traces"],
+        ["traces", "digest"],
+        ["explain"],
+        ["explain", "metric"],
+        ["schema"],
+    ],
 )
 def test_every_verb_has_help(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
@@ -93,7 +105,7 @@ def test_the_known_verbs_are_those_of_the_parser() -> None:
     ("arguments", "message"),
     [
         ([], "the following arguments are required: VERB (see `discosim --help`)"),
-        (["rnu"], "unknown command 'rnu'; did you mean 'run'? Known: explain, run, schema, traces"),
+        (["rnu"], "unknown command 'rnu'; did you mean 'run'? Known: diff, explain, run, schema, sweep, traces"),
         (["traces", "lst"], "unknown command 'lst'; did you mean 'list'? Known: check, digest, list, show"),
         (["traces"], "the following arguments are required: ACTION (see `discosim traces --help`)"),
         (["explain", "metrics"], "unknown command 'metrics'; did you mean 'metric'? Known: metric, policy"),

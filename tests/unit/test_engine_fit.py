@@ -59,7 +59,7 @@ def test_noisy_rows_give_nearly_the_right_times(tmp_path):
 def test_a_fit_serves_a_scenario(tmp_path, capsys):
     out = tmp_path / "mine.json"
     path = written(tmp_path, rows(0.01))
-    assert main(["traces", "fit-engine", str(path), "--out", str(out), *SIZES, "--gpus", "2"]) == 0
+    assert main(["traces", "fit-engine", str(path), "--out", str(out), *SIZES, "--n-gpus", "2"]) == 0
     assert "n = 200" in capsys.readouterr().out
     assert json.loads(out.read_text())["data"]["n_gpus"] == 2
     changes = [f"server.iterations={{kind: file, file: {out}}}", "replications=1", "server.pilot_requests=20"]

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "discosim"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-ROOMS = ("core", "traces", "world", "policies", "metrics", "config", "runs", "report", "cli")
+ROOMS = ("core", "traces", "world", "policies", "metrics", "config", "runs", "sweep", "report", "cli")
 """From the ground up: a room may import itself and what stands before it."""
 
 MAY_NOT_IMPORT = {
@@ -29,7 +29,7 @@ ONLY_THESE_LIBRARIES = {
     "world": {"numpy", "scipy.special", "simpy"},
     "policies": {"numpy", "scipy.special", "simpy"},
 }
-NEVER_THESE_LIBRARIES = {"metrics": {"simpy"}, "report": {"simpy"}, "cli": {"simpy"}}
+NEVER_THESE_LIBRARIES = {"metrics": {"simpy"}, "sweep": {"simpy"}, "report": {"simpy"}, "cli": {"simpy"}}
 
 SHORTCUTS = {("runs/result.py", "discosim.report.figures"), ("runs/result.py", "discosim.report.text")}
 """A result offers its pictures and its table to notebooks: the one reach upwards, made at call time by name."""

@@ -50,7 +50,14 @@ SCENARIO: dict[str, Any] = {
     "cost": {"exchange_rate_usd_per_j": 1e-7},
     "policies": [{"kind": "server_only"}, {"kind": "disco", "name": "DiSCo-D", "constraint": "device"}],
 }
-FILES = {"config.yaml", "requests.parquet", "example_tokens.parquet", "summary.json", "run.json"}
+FILES = {
+    "config.yaml",
+    "requests.parquet",
+    "replications.parquet",
+    "example_tokens.parquet",
+    "summary.json",
+    "run.json",
+}
 REQUEST_COLUMNS = [
     "policy",
     "replication",
@@ -249,6 +256,18 @@ def test_another_run_is_replaced_by_force_alone(tmp_path: Path) -> None:
     assert contents(target) == before
     execute_to_folder(scenario(replications=1, seed=4), target, force=True)
     assert json.loads((target / "run.json").read_text())["seed"] == 4
+
+
+def test_what_the_user_laid_beside_a_run_survives_the_next_one(tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    execute_to_folder(scenario(replications=1), target, tokens=True)
+    (target / "notes.md").write_text("the tail is the device's queue")
+    (target / "mine").mkdir()
+    (target / "mine" / "fig.svg").write_text("<svg/>")
+    execute_to_folder(scenario(replications=1), target)
+    assert (target / "notes.md").read_text() == "the tail is the device's queue"
+    assert (target / "mine" / "fig.svg").is_file()
+    assert {path.name for path in target.iterdir()} == {*FILES, "notes.md", "mine"}  # the old tokens are gone
 
 
 def test_a_folder_of_something_else_is_never_touched_not_even_by_force(tmp_path: Path) -> None:

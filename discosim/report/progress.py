@@ -1,0 +1,39 @@
+"""How far a sweep is, for people: a bar on stderr with rate, time left and failures."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from discosim.sweep.plan import Run
+from discosim.sweep.worker import Outcome
+
+
+class Bar:
+    """A watcher that moves a bar.
+
+    Parameters
+    ----------
+    n_finished, n_runs : int
+        Runs that are on disk already, and all runs.
+    is_shown : bool
+        Whether stderr is a terminal; failures are said in any case.
+    """
+
+    def __init__(self, n_finished: int, n_runs: int, *, is_shown: bool) -> None:
+        from tqdm import tqdm
+
+        self._n_failed = 0
+        self._bar: Any = tqdm(
+            total=n_runs, initial=n_finished, unit="run", file=sys.stderr, disable=not is_shown, dynamic_ncols=True
+        )
+
+    def done(self, run: Run, outcome: Outcome) -> None:
+        """Count a run; say at once if it failed."""
+        if outcome["status"] == "failed":
+            self._n_failed += 1
+            self._bar.set_postfix_str(f"{self._n_failed} failed")
+            self._bar.write(f"discosim: {run.folder} failed: {outcome['error']}", file=sys.stderr)
+        self._bar.update()
+        if self._bar.n >= (self._bar.total or 0):
+            self._bar.close()

@@ -1,0 +1,205 @@
+"""A sweep as fixed-width text: what was run, the paired differences, what failed."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from discosim.metrics.definitions import definition
+from discosim.sweep.axes import shown
+from discosim.sweep.compare import Difference
+from discosim.sweep.diff import FolderDiff
+from discosim.sweep.run import SweepResult
+from discosim.sweep.store import FAILURES, State, Store
+
+WIDTH = 120
+MOST_FAILURES = 10
+MOST_PLACES = 9
+
+
+def render_sweep(result: SweepResult) -> str:
+    """Return the text that a sweep prints."""
+    plan, n_seeds = result.plan, len(result.seeds)
+    n_points = len(plan.points)
+    what = f"{plan.name}: {_n(n_points, 'point')} x {_n(n_seeds, 'seed')} = {_n(n_points * n_seeds, 'run')}"
+    blocks = [f"{what}, {status_line(result.state)}", *(f"note: {note}" for note in result.notes)]
+    if result.differences:
+        blocks += [_comparison(rows) for rows in _by_compare(result.differences)]
+        blocks.append(_chance(result.differences))
+    blocks += [failures_text(result.store, result.state), f"written    {result.store.folder}/"]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def render_status(store: Store, state: State) -> str:
+    """Return where a sweep stands: runs, failures, and folders that belong to no point."""
+    blocks = [f"{store.folder}: {status_line(state)}", failures_text(store, state)]
+    if state.strangers:
+        blocks.append(
+            f"{_n(len(state.strangers), 'run')} of another plan in this folder; `discosim sweep clean` removes them"
+        )
+    return "\n\n".join(block for block in blocks if block)
+
+
+def status_line(state: State) -> str:
+    """Return how many runs are finished, failed and missing.
+
+    Examples
+    --------
+    >>> status_line(State((), (), (), {}, ()))
+    '0 finished, 0 failed, 0 missing'
+    """
+    return f"{len(state.finished)} finished, {len(state.failed)} failed, {len(state.missing)} missing"
+
+
+def failures_text(store: Store, state: State) -> str:
+    """Return the failed runs with their errors; empty if there are none."""
+    if not state.failed:
+        return ""
+    lines = [f"failed     (errors and traces: {store.folder}/{FAILURES}/; the same command tries them again)"]
+    for run in state.failed[:MOST_FAILURES]:
+        failure = state.failures[run.folder]
+        lines += _wrapped(f"  {run.folder}", f"after {_n(failure['tries'], 'try', 'tries')}: {failure['error']}")
+    if len(state.failed) > MOST_FAILURES:
+        lines.append(f"  and {len(state.failed) - MOST_FAILURES} more")
+    return "\n".join(lines)
+
+
+def render_diff(diff: FolderDiff) -> str:
+    """Return how two result folders differ: configuration first, then numbers."""
+    lines = [f"A  {diff.a}", f"B  {diff.b}", ""]
+    lines += [f"  {line}" for line in diff.config] or ["  the same configuration"]
+    blocks = ["\n".join(lines)]
+    if diff.note:
+        blocks.append(diff.note)
+    for metric in dict.fromkeys(row.metric for row in diff.rows):
+        rows = [row for row in diff.rows if row.metric == metric]
+        unit = definition(metric).unit
+        head = ["policy", *rows[0].values, "n", "A", "B", "B - A", "95 %"]
+        places = _places([row.a for row in rows])
+        change = _places([row.diff.mean for row in rows])
+        body = [
+            [
+                row.policy,
+                *row.values.values(),
+                str(row.diff.n),
+                _number(row.a, places),
+                _number(row.b, places),
+                _number(row.diff.mean, change, sign=True),
+                f"±{_number(row.diff.half_width, change)}",
+            ]
+            for row in rows
+        ]
+        blocks.append("\n".join([f"{metric} [{unit}], paired t over equal seeds", *_table(head, body)]))
+    return "\n\n".join(blocks)
+
+
+# --- parts ----------------------------------------------------------------------------------------------------
+
+
+def _by_compare(differences: Sequence[Difference]) -> list[list[Difference]]:
+    names = dict.fromkeys(row.compare for row in differences)
+    return [[row for row in differences if row.compare == name] for name in names]
+
+
+def _comparison(rows: Sequence[Difference]) -> str:
+    """Return one comparison: a line per point, and what the numbers are made of."""
+    first = rows[0]
+    metric = definition(first.metric)
+    labels = _short_names(first.values)
+    other = _other(first)
+    title = f"{first.compare}   [{metric.unit}]" + (
+        "" if metric.direction == "neutral" else f", {metric.direction} is better"
+    )
+    head = [*labels.values(), "n", first.policy, other if len(other) < 40 else "baseline", "difference", "interval", ""]
+    places = _places([row.mean for row in rows] + [row.baseline_mean for row in rows])
+    change = max(places, _places([row.diff for row in rows]))
+    body = [
+        [
+            *(shown(row.values[path]) for path in labels),
+            str(row.n) if not row.n_missing else f"{row.n} ({row.n_missing} missing)",
+            _number(row.mean, places),
+            _number(row.baseline_mean, places),
+            _number(row.diff, change, sign=True),
+            f"[{_number(row.low, change, sign=True)}, {_number(row.high, change, sign=True)}]",
+            row.verdict,
+        ]
+        for row in rows
+    ]
+    return "\n".join([title, "", *_table(head, body), "", *_footer(rows)])
+
+
+def _footer(rows: Sequence[Difference]) -> list[str]:
+    first = rows[0]
+    metric = definition(first.metric)
+    requests, failed = sum(row.n_requests for row in rows), sum(row.n_failed for row in rows)
+    text = (
+        f"{first.policy} minus {_other(first)}; {100 * first.level:g} % intervals, {first.method} over n seeds with "
+        f"the same luck. {metric.description} {requests:,} requests of {first.policy}; failed: "
+        f"{f'{failed:,}' if failed else 'none'}."
+    )
+    if not math.isnan(first.margin):
+        text += (
+            f" 'no worse': two one-sided tests against a margin of {first.margin:g} {metric.unit}, "
+            f"alpha {1 - first.level:.2g}."
+        )
+    return textwrap.wrap(text, WIDTH)
+
+
+def _chance(differences: Sequence[Difference]) -> str:
+    """Say how many of so many intervals miss their truth by chance."""
+    expected = sum(1.0 - row.level for row in differences)
+    if expected < 1.0:
+        return ""
+    return f"Of these {len(differences)} intervals about {expected:.0f} will miss the truth by chance alone."
+
+
+def _short_names(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return a short heading for each path that says something on its own; paths that move together share one."""
+    last = {path: path.rpartition(".")[2] for path in values}
+    seen: dict[str, tuple[str, str]] = {}
+    names: dict[str, str] = {}
+    for path, name in last.items():
+        twin = seen.get(name)
+        if twin and shown(values[path]) == twin[1]:
+            continue
+        names[path] = name if twin is None else path
+        seen.setdefault(name, (path, shown(values[path])))
+    return names
+
+
+def _other(row: Difference) -> str:
+    """Return what a row is compared with."""
+    at = ", ".join(f"{path.rpartition('.')[2]}={shown(value)}" for path, value in row.against.items())
+    return f"{row.baseline} at {at}" if at else row.baseline
+
+
+def _places(values: Sequence[float]) -> int:
+    """Return how many decimals give the median of the non-zero sizes three digits."""
+    sizes = sorted(abs(value) for value in values if value and math.isfinite(value))
+    return min(MOST_PLACES, max(0, 2 - math.floor(math.log10(sizes[(len(sizes) - 1) // 2])))) if sizes else 2
+
+
+def _number(value: float, decimals: int, *, sign: bool = False) -> str:
+    return "n/a" if math.isnan(value) else f"{value:{'+' if sign else ''},.{decimals}f}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return aligned lines: text to the left, what begins like a number to the right."""
+    columns = list(zip(head, *rows, strict=True))
+    parts = []
+    for column in columns:
+        width = max(map(len, column))
+        is_text = any(cell[:1].isalpha() and cell != "n/a" for cell in column[1:])
+        parts.append([cell.ljust(width) if is_text else cell.rjust(width) for cell in column])
+    lines = ["   ".join(row).rstrip() for row in zip(*parts, strict=True)]
+    return [lines[0], "   ".join("-" * len(part[0]) for part in parts if part[0].strip() or len(part[0])), *lines[1:]]
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=f"{label}  ", subsequent_indent=" " * 4)
+
+
+def _n(count: int, word: str, plural: str = "") -> str:
+    return f"{count:,} {word if count == 1 else plural or word + 's'}"

@@ -1,0 +1,95 @@
+"""What a run is, and what made it: the hash of everything that decides a result, and the version of the code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points, version
+from pathlib import Path
+from typing import Any
+
+import discosim
+from discosim.config import as_plain
+from discosim.core.scenario import Scenario
+from discosim.policies.registry import ENTRY_POINT_GROUP
+from discosim.runs.provenance import fingerprints, inputs_of
+
+SCHEMA_VERSION = 1
+LIBRARIES = ("numpy", "scipy", "pandas", "simpy", "pyarrow")
+RESULT_ROOMS = ("core", "traces", "world", "policies", "metrics", "config", "runs")
+"""Rooms whose code decides what stands in a result file."""
+
+
+def run_id(scenario: Scenario, inputs_sha256: Mapping[str, str] | None = None) -> str:
+    """Return the sha256 of everything that decides a result.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Resolved; its seed and replications count.
+    inputs_sha256 : mapping of str to str, optional
+        Fingerprints of its inputs, if they are known already.
+
+    Notes
+    -----
+    It covers the resolved scenario with its seed, the content of every input, and the version of the result files.
+    Files count by name and content, not by place, so that two machines agree. The version of the code is not part
+    of it: :func:`code_facts` is recorded beside each run and compared.
+    """
+    text = json.dumps(as_plain(scenario), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    for _, name, kind in inputs_of(scenario):
+        if kind == "file":
+            text = text.replace(json.dumps(name, ensure_ascii=False), json.dumps(Path(name).name, ensure_ascii=False))
+    if inputs_sha256 is None:
+        inputs_sha256 = fingerprints(scenario)
+    facts = {"schema_version": SCHEMA_VERSION, "scenario": text, "inputs_sha256": dict(inputs_sha256)}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+@cache
+def code_facts() -> dict[str, str]:
+    """Return what must agree between two runs that are compared: package, its source, libraries, plug-ins.
+
+    The source is hashed as it lies on disk, without the rooms that decide no result; so a change of the command
+    line or of a figure is no other version, and a checkout needs no commit.
+    """
+    root = Path(discosim.__file__).parent
+    source = hashlib.sha256()
+    for room in RESULT_ROOMS:
+        for path in sorted((root / room).rglob("*.py")):
+            source.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    facts = {"discosim": discosim.__version__, "source_sha256": source.hexdigest()}
+    facts |= {name: version(name) for name in LIBRARIES}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.dist is not None and point.dist.name != "discosim":
+            facts[point.dist.name] = point.dist.version
+    return facts
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return one phrase for every fact that differs, for example ``numpy 2.3.1 -> 2.4.6``."""
+    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return [f"{name} {_short(old.get(name))} -> {_short(new.get(name))}" for name in changed]
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text[:10] if len(text) == 64 else text
+
+
+@cache
+def commit() -> str | None:
+    """Return the commit of a source checkout, marked when files differ from it; None for an installed package."""
+    root = Path(discosim.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        git = ["git", "-C", str(root)]
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)  # noqa: S603
+        state = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+changes" if state.stdout.strip() else "")

@@ -1,0 +1,241 @@
+"""Where runs are computed: one seam, ``concurrent.futures.Executor``, and what stands behind it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from multiprocessing import active_children, get_context
+from typing import Any
+
+from discosim.core.errors import UserError, close_match
+from discosim.sweep.worker import prepare_worker
+
+ENTRY_POINT_GROUP = "discosim.executors"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An executor, and how it is used.
+
+    Parameters
+    ----------
+    executor : Executor
+        Takes module-level functions with plain arguments.
+    n_at_once : int
+        Runs to hand over before one comes back.
+    has_own_process : bool
+        Whether a run may end its process, as a time limit does.
+    """
+
+    executor: Executor
+    n_at_once: int
+    has_own_process: bool = True
+
+
+def open_engine(text: str) -> Engine:
+    """Return the engine that a text names.
+
+    Parameters
+    ----------
+    text : str
+        ``serial``; ``local`` or ``local:N`` (processes of this machine); ``ray``, ``ray:N`` (a cluster of this
+        machine, or that of RAY_ADDRESS) or ``ray://host:port``; ``dask``, ``dask:N`` or ``dask://host:port``; or the
+        name of an entry point of the group ``discosim.executors``, whose object is called with what stands behind
+        the colon and returns an Executor or an Engine.
+
+    Raises
+    ------
+    UserError
+        For an unknown name, a bad number, or an engine that is not installed.
+    """
+    name, _, rest = text.partition(":")
+    built_in: dict[str, Callable[[str], Engine]] = {"serial": _serial, "local": _local, "ray": _ray, "dask": _dask}
+    plugins = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    if name in built_in:
+        return built_in[name](rest)
+    if name not in plugins:
+        raise UserError(f"unknown executor '{name}'; {close_match(name, [*built_in, *plugins])}", where="--executor")
+    made = plugins[name].load()(rest)
+    return made if isinstance(made, Engine) else Engine(made, n_at_once=2 * n_cpus(), has_own_process=False)
+
+
+def n_cpus() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _count(rest: str, name: str, default: int) -> int:
+    if not rest:
+        return default
+    if not rest.isdigit() or int(rest) < 1:
+        raise UserError(f"expected {name}:N with N >= 1 (got '{name}:{rest}')", where="--executor")
+    return int(rest)
+
+
+# --- this machine ---------------------------------------------------------------------------------------------
+
+
+class SerialExecutor(Executor):
+    """Runs everything at once, here."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call the function now."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - a Future carries any error to whoever asks for its result
+            future.set_exception(error)
+        return future
+
+
+class LocalExecutor(Executor):
+    """A fixed number of processes, each with a pool of its own.
+
+    A pool breaks as a whole when one of its processes dies, and cannot tell whose run it was; with one process per
+    pool a death costs one run, and the next one finds a fresh process.
+
+    Parameters
+    ----------
+    n : int
+        Number of processes, started afresh (``spawn``).
+    """
+
+    def __init__(self, n: int) -> None:
+        self._context = get_context("spawn")
+        self._free: list[_Slot] = [_Slot(self._context) for _ in range(n)]
+        self._busy: dict[Future[Any], _Slot] = {}
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hand a call to a free process; the caller never has more calls out than there are processes."""
+        for future in [future for future in self._busy if future.done()]:
+            slot = self._busy.pop(future)
+            self._free.append(_Slot(self._context) if slot.is_broken(future) else slot)
+        slot = self._free.pop(0)
+        try:
+            future = slot.pool.submit(fn, *args, **kwargs)
+        except RuntimeError:  # the process died while it was idle
+            slot = _Slot(self._context)
+            future = slot.pool.submit(fn, *args, **kwargs)
+        self._busy[future] = slot
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End all processes; without ``wait`` at once, whatever they are doing."""
+        for slot in (*self._free, *self._busy.values()):
+            if not wait:
+                slot.kill()
+            slot.pool.shutdown(wait=True, cancel_futures=cancel_futures)
+
+
+class _Slot:
+    """One process."""
+
+    def __init__(self, context: Any) -> None:
+        others = set(active_children())
+        self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=prepare_worker)
+        self.pool.submit(os.getpid)  # starts the process, so that it imports while others already work
+        self._processes = set(active_children()) - others
+
+    def is_broken(self, future: Future[Any]) -> bool:
+        """Tell whether the process died over this call."""
+        return not future.cancelled() and isinstance(future.exception(), BrokenProcessPool)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        for process in self._processes:
+            process.kill()
+            process.join()
+
+
+def _serial(rest: str) -> Engine:
+    if rest:
+        raise UserError(f"serial takes no number (got 'serial:{rest}')", where="--executor")
+    return Engine(SerialExecutor(), n_at_once=1, has_own_process=False)
+
+
+def _local(rest: str) -> Engine:
+    n = _count(rest, "local", n_cpus())
+    return Engine(LocalExecutor(n), n_at_once=n)
+
+
+# --- clusters -------------------------------------------------------------------------------------------------
+
+
+def _ray(rest: str) -> Engine:
+    """Return Ray's tasks behind the seam; an address begins with ``//``."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise _not_installed("ray") from None
+    options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
+    address = f"ray:{rest}" if rest.startswith("//") else os.environ.get("RAY_ADDRESS")
+    if address:
+        options = {"address": address, "log_to_driver": False, "logging_level": "error"}
+    else:
+        options["num_cpus"] = _count(rest, "ray", n_cpus())
+
+    class RayExecutor(Executor):
+        """Submits to Ray; a task that kills its worker is not tried again behind our back."""
+
+        def __init__(self) -> None:
+            self._client = ray.init(ignore_reinit_error=True, **options)
+
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            task = ray.remote(max_retries=0, num_cpus=1)(fn)
+            future: Future[Any] = task.remote(*args, **kwargs).future()
+            return future
+
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - the seam's
+            ray.shutdown()
+
+    try:
+        executor = RayExecutor()
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UserError(f"Ray cannot be reached ({error})", where="--executor") from error
+    return Engine(executor, n_at_once=2 * max(1, int(ray.cluster_resources().get("CPU", 1))))
+
+
+def _dask(rest: str) -> Engine:
+    """Return Dask's scheduler behind the seam; an address begins with ``//``."""
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise _not_installed("dask") from None
+
+    class DaskExecutor(Executor):
+        """Submits to Dask; the same call may run again, so nothing is taken for pure."""
+
+        def __init__(self, client: Any, cluster: Any) -> None:
+            self._client, self._cluster = client, cluster
+            self._inner = client.get_executor(pure=False, retries=0)
+
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future: Future[Any] = self._inner.submit(fn, *args, **kwargs)
+            return future
+
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - the seam's
+            self._client.close()
+            if self._cluster is not None:
+                self._cluster.close()
+
+    cluster: Any = None
+    try:
+        if rest.startswith("//"):
+            client = Client(f"tcp:{rest}")
+        else:
+            n = _count(rest, "dask", n_cpus())
+            cluster = LocalCluster(n_workers=n, threads_per_worker=1, processes=True, dashboard_address=None)
+            client = Client(cluster)
+    except OSError as error:
+        raise UserError(f"the Dask scheduler cannot be reached ({error})", where="--executor") from error
+    n_threads = sum(client.nthreads().values())
+    return Engine(DaskExecutor(client, cluster), n_at_once=2 * max(1, n_threads))
+
+
+def _not_installed(extra: str) -> UserError:
+    return UserError(f"is not installed; pip install 'discosim[{extra}]'", where=f"--executor {extra}")

@@ -1,0 +1,260 @@
+"""From a sweep file to its runs: every point is resolved and validated before the first one starts."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from discosim.config import as_plain
+from discosim.config.checks import FILES
+from discosim.config.load import build_section, copied, read_document
+from discosim.config.overrides import apply_override, set_value
+from discosim.config.problems import ConfigError, Place, Problems
+from discosim.config.yaml_loader import Document, read_file
+from discosim.core.errors import UserError, close_match
+from discosim.core.scenario import Scenario
+from discosim.runs.identity import run_id
+from discosim.runs.provenance import fingerprints
+from discosim.sweep.axes import Axis, Values, axes_of, key_of, with_profile
+from discosim.sweep.file import Compare, SweepFile
+from discosim.sweep.rules import check_file, check_points
+from discosim.traces.catalogue import shipped_folder
+
+MOST_PROBLEMS = 20
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of values.
+
+    Parameters
+    ----------
+    index : int
+        Position in the plan, from 0.
+    values : mapping
+        Path -> value of every axis.
+    scenario : Scenario
+        Resolved, with the first seed and one replication.
+    inputs_sha256 : mapping
+        Fingerprints of its inputs.
+    """
+
+    index: int
+    values: Values
+    scenario: Scenario
+    inputs_sha256: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One point with one seed: the unit of work."""
+
+    point: int
+    seed: int
+    id: str
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder below ``runs/``."""
+        return f"{self.id[:10]}-s{self.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep that is ready to run.
+
+    Parameters
+    ----------
+    file : SweepFile
+        The sweep with its profile worked in.
+    profile : str
+        Name of the profile, or ''.
+    axes : tuple of Axis
+        What is varied, in the order of the file.
+    points : tuple of Point
+        All combinations; the first axis varies slowest.
+    """
+
+    file: SweepFile
+    profile: str
+    axes: tuple[Axis, ...]
+    points: tuple[Point, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the sweep, and of its folder."""
+        return f"{self.file.name}-{self.profile}" if self.profile else self.file.name
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Paths of all axes."""
+        return tuple(path for axis in self.axes for path in axis.paths)
+
+    @property
+    def seeds(self) -> range:
+        """Seeds that run before any rule is asked."""
+        seeds = self.file.sweep.seeds
+        return range(seeds.root, seeds.root + seeds.n)
+
+    def runs(self, seeds: Iterable[int]) -> list[Run]:
+        """Return all points with each of the seeds, seed by seed, so that what is done first is a whole replication."""
+        return [
+            Run(point.index, seed, run_id(replace(point.scenario, seed=seed), point.inputs_sha256))
+            for seed in seeds
+            for point in self.points
+        ]
+
+    def scenario(self, run: Run) -> Scenario:
+        """Return what a run simulates."""
+        return replace(self.points[run.point].scenario, seed=run.seed)
+
+    def baseline(self, compare: Compare) -> str:
+        """Return the policy that a comparison refers to."""
+        scenario = self.points[0].scenario
+        if compare.baseline is None and compare.against:
+            return compare.policy
+        return compare.baseline or scenario.baseline or scenario.policies[0].name
+
+
+def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: Iterable[str] = ()) -> Plan:
+    """Read a sweep file and resolve all its points.
+
+    Parameters
+    ----------
+    source : path or str
+        A YAML file, or the bare name of a shipped sweep.
+    profile : str
+        One of the file's profiles.
+    overrides : iterable of str
+        ``a.b=c`` texts for the base scenario, as ``--set`` takes them.
+
+    Returns
+    -------
+    Plan
+        The same file gives the same plan, in the same order.
+
+    Raises
+    ------
+    UserError
+        For every mistake at once, each with its place; a wrong value of an axis is reported where it stands.
+    """
+    document, path = _read(source)
+    file = build_section(SweepFile, document, path.parent)
+    assert isinstance(file, SweepFile)
+    problems = Problems(document.places)
+    check_file(file, problems)
+    if profile and profile not in file.profiles:
+        raise UserError(f"unknown profile '{profile}'; {close_match(profile, file.profiles)}", where=str(source))
+    problems.raise_if_any()
+    chosen = with_profile(file, profile)
+    axes = axes_of(chosen, profile, file)
+    base = _base(chosen, document, path)
+    for key, value in chosen.set.items():
+        set_value(base, key, value, _label(document, ("set", key), f"set {key}"))
+    if profile:
+        for key, value in file.profiles[profile].set.items():
+            set_value(base, key, value, _label(document, ("profiles", profile, "set", key), f"profile {profile} {key}"))
+    for override in overrides:
+        apply_override(base, override)
+    _one_replication(base, chosen)
+    points = _points(base, path.resolve().parent, axes, document)
+    check_points(chosen, axes, [point.scenario for point in points], problems)
+    problems.raise_if_any()
+    return Plan(chosen, profile, axes, points)
+
+
+def _read(source: str | os.PathLike[str]) -> tuple[Document, Path]:
+    path = Path(source)
+    if len(path.parts) == 1 and path.suffix not in {".yaml", ".yml"} and not path.exists():
+        shipped = shipped_folder("configs") / "sweeps"
+        known = sorted(found.stem for found in shipped.glob("*.yaml"))
+        if path.name not in known:
+            raise UserError(f"unknown sweep '{path.name}'; {close_match(path.name, known)}")
+        path = shipped / f"{path.name}.yaml"
+    document = read_file(path)
+    document.places.setdefault((), Place(str(path), str(path)))
+    return document, path
+
+
+def _base(file: SweepFile, document: Document, path: Path) -> Document:
+    """Return the base scenario as plain data that may be changed."""
+    where = document.places.get(("base",), Place("", "")).value
+    if isinstance(file.base, Mapping):
+        places = {key[1:]: place for key, place in document.places.items() if key[:1] == ("base",)}
+        return Document(copied(file.base), places)
+    if not isinstance(file.base, str) or not file.base:
+        raise UserError("must be a file, the name of a shipped scenario, or a scenario", where=f"{where} base")
+    beside = path.parent / file.base
+    try:
+        base, folder = read_document(beside if beside.is_file() else file.base)
+    except ConfigError:
+        raise
+    except UserError as error:
+        raise UserError(str(error), where=f"{where} base") from None
+    _anchor_files(base.data, folder)
+    return base
+
+
+def _anchor_files(data: Any, folder: Path) -> None:
+    """Make the file names of the base absolute, so that those in the sweep file can be relative to that one."""
+    for section in data.values() if isinstance(data, dict) else ():
+        for key in set(FILES.values()) if isinstance(section, dict) else ():
+            if isinstance(section.get(key), str):
+                section[key] = str(folder / section[key])
+
+
+def _one_replication(base: Document, file: SweepFile) -> None:
+    """Let the seeds of the sweep be its replications, whatever the base says about them."""
+    if isinstance(base.data, dict):
+        base.data["replications"] = 1
+        base.data["seed"] = file.sweep.seeds.root
+
+
+def _points(base: Document, folder: Path, axes: tuple[Axis, ...], document: Document) -> tuple[Point, ...]:
+    points: list[Point] = []
+    problems: dict[str, UserError] = {}
+    fingerprinted: dict[str, Mapping[str, str]] = {}
+    for choice in itertools.product(*(axis.steps for axis in axes)):
+        data = Document(copied(base.data), dict(base.places))
+        values: dict[str, Any] = {}
+        try:
+            for step in choice:
+                for setting in step:
+                    set_value(data, setting.path, copied(setting.value), _label(document, setting.place, setting.path))
+                    values[setting.path] = setting.value
+            scenario = build_section(Scenario, data, folder)
+        except ConfigError as error:
+            problems.update((str(problem), problem) for problem in error.problems)
+            continue
+        except UserError as error:
+            problems[str(error)] = error
+            continue
+        inputs = _inputs(scenario, fingerprinted)
+        points.append(Point(len(points), values, scenario, inputs))
+    if problems:
+        shown = list(problems.values())[:MOST_PROBLEMS]
+        rest = len(problems) - len(shown)
+        raise ConfigError((*shown, *([UserError(f"and {rest} more mistakes")] if rest else [])))
+    return tuple(points)
+
+
+def _inputs(scenario: Scenario, known: dict[str, Mapping[str, str]]) -> Mapping[str, str]:
+    """Fingerprint each set of inputs once: points mostly share them."""
+    parts = (scenario.workload, scenario.devices, scenario.server, scenario.link)
+    key = json.dumps(as_plain(parts), sort_keys=True)
+    if key not in known:
+        known[key] = fingerprints(scenario)
+    return known[key]
+
+
+def _label(document: Document, key: tuple[str | int, ...], fallback: str) -> str:
+    place = document.places.get(key)
+    return place.value if place else fallback
+
+
+__all__ = ["Plan", "Point", "Run", "key_of", "load_plan"]

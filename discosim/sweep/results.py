@@ -1,0 +1,67 @@
+"""Reading results back: a run or a sweep as one tidy table."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from discosim.config.yaml_loader import read_file
+from discosim.core.errors import UserError
+from discosim.runs.store import FACTS
+from discosim.sweep.store import INDEX, PLAN, Store
+from discosim.sweep.table import collect
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load_results(folder: str | os.PathLike[str]) -> pd.DataFrame:
+    """Return a result folder as one tidy table.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of a run or of a sweep.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Of a run: ``policy, replication``, every summary metric, and ``seed``. Of a sweep: one row per run and
+        policy with ``point``, ``seed``, ``status``, one column per path that was varied, ``policy`` and every
+        summary metric; runs that failed or are missing have one row each, so that nothing is lost silently.
+
+    Raises
+    ------
+    UserError
+        If the folder holds neither.
+    """
+    path = Path(folder)
+    if is_sweep(path):
+        return _sweep(path)
+    if not (path / FACTS).is_file() or not (path / "replications.parquet").is_file():
+        raise UserError("holds neither a run nor a sweep", where=str(path))
+    import pandas as pd
+
+    table = pd.read_parquet(path / "replications.parquet")
+    table["policy"] = table["policy"].astype("string")
+    return table.assign(seed=int(read_file(path / "config.yaml").data["seed"]))
+
+
+def is_sweep(folder: Path) -> bool:
+    """Tell whether a folder holds a sweep."""
+    return (folder / PLAN).is_file()
+
+
+def _sweep(folder: Path) -> pd.DataFrame:
+    """Read the index if it is complete, else the runs themselves."""
+    import pandas as pd
+
+    store = Store(folder)
+    index = folder / INDEX
+    if index.is_file():
+        table = pd.read_parquet(index)
+        planned = {run.folder for run in store.planned()}
+        if set(table["run"]) == planned and (table["status"] == "finished").all():
+            return table
+    return collect(store)

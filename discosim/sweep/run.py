@@ -1,0 +1,214 @@
+"""The verbs of a sweep: run it, say where it stands, collect it, clean it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from discosim.core.errors import UserError
+from discosim.sweep.axes import shown
+from discosim.sweep.compare import Difference, compare_all, is_content
+from discosim.sweep.drive import Terms, Watcher, carry_out
+from discosim.sweep.executors import Engine, open_engine
+from discosim.sweep.plan import Plan, Run
+from discosim.sweep.store import PLAN, State, Store
+from discosim.sweep.table import collect, write_index
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+COMPARISONS = "comparisons.csv"
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep gives back.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was asked for.
+    store : Store
+        Where it is.
+    seeds : tuple of int
+        Seeds that were run, more than planned where a rule asked for them.
+    state : State
+        What is finished and what failed.
+    table : pandas.DataFrame or None
+        The index, a row per run and policy; None for a shard, which sees only its part.
+    differences : tuple of Difference
+        The comparisons.
+    notes : tuple of str
+        What was accepted with ``--accept-version``.
+    """
+
+    plan: Plan
+    store: Store
+    seeds: tuple[int, ...]
+    state: State
+    table: pd.DataFrame | None
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...]
+
+
+def run_sweep(
+    plan: Plan,
+    out: Path | None = None,
+    *,
+    executor: str = "local",
+    shard: tuple[int, int] | None = None,
+    terms: Terms | None = None,
+    accept_version: bool = False,
+    watch: Callable[[int, int], Watcher] | None = None,
+) -> SweepResult:
+    """Run whatever of a sweep is not finished yet, then collect and compare.
+
+    Parameters
+    ----------
+    plan : Plan
+        From :func:`discosim.sweep.plan.load_plan`.
+    out : Path, optional
+        Folder of the sweep; ``results/<name>`` by default.
+    executor : str
+        See :func:`discosim.sweep.executors.open_engine`.
+    shard : (int, int), optional
+        Part i of n, from 1: every n-th run of the plan. Nothing is collected.
+    terms : Terms, optional
+        Retries and time limit.
+    accept_version : bool
+        Go on although finished runs were made by another version, or from other inputs.
+    watch : callable, optional
+        Called with the numbers of finished and of all runs; gives a watcher that hears of each run.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be used, or not any more; what is finished stays.
+    """
+    if shard is not None and plan.file.stop is not None:
+        raise UserError("a shard cannot know when to stop; leave out --shard, or `stop`", where="--shard")
+    store = Store(Path("results") / plan.name if out is None else out)
+    notes = store.prepare(plan, accept_version=accept_version)
+    seeds: Sequence[int] = plan.seeds
+    stop = plan.file.stop
+    with _lazy(executor) as engine:
+        while True:
+            runs = plan.runs(seeds)
+            store.write_plan(plan, seeds)
+            mine = runs if shard is None else runs[shard[0] - 1 :: shard[1]]
+            _finish(plan, mine, store, engine, terms or Terms(), watch)
+            if shard is not None:
+                return SweepResult(plan, store, tuple(seeds), store.state(mine), None, (), tuple(notes))
+            table = collect(store)
+            differences = compare_all(plan, table, seeds)
+            if stop is None or len(seeds) >= stop.n_max or is_content(stop, differences):
+                break
+            seeds = range(seeds[0], seeds[0] + min(len(seeds) + stop.step, stop.n_max))
+    write_index(store, table)
+    _write_comparisons(store, differences)
+    store.remove_abandoned()
+    return SweepResult(plan, store, tuple(seeds), store.state(runs), table, tuple(differences), tuple(notes))
+
+
+def _finish(
+    plan: Plan,
+    runs: Sequence[Run],
+    store: Store,
+    engine: Callable[[], Engine],
+    terms: Terms,
+    watch: Callable[[int, int], Watcher] | None,
+) -> None:
+    state = store.state(runs)
+    waiting = sorted((*state.failed, *state.missing), key={run: i for i, run in enumerate(runs)}.__getitem__)
+    if waiting:
+        watchers = [watch(len(state.finished), len(runs))] if watch else []
+        carry_out(plan, waiting, store, engine(), terms, watchers)
+
+
+@contextmanager
+def _lazy(executor: str) -> Iterator[Callable[[], Engine]]:
+    """Give a function that starts the engine when there is something to do; end it at once if things go wrong."""
+    engines: list[Engine] = []
+
+    def engine() -> Engine:
+        if not engines:
+            engines.append(open_engine(executor))
+        return engines[0]
+
+    try:
+        yield engine
+    except BaseException:
+        for opened in engines:
+            opened.executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    for opened in engines:
+        opened.executor.shutdown(wait=True)
+
+
+@contextmanager
+def how_to_go_on(plan: Plan, out: Path | None, say: Callable[[str], None]) -> Iterator[None]:
+    """Say what is on disk, and that the same command goes on, when a sweep is interrupted or runs out of disk."""
+    try:
+        yield
+    except (KeyboardInterrupt, UserError) as error:
+        store = Store(Path("results") / plan.name if out is None else out)
+        is_begun = (store.folder / PLAN).is_file()
+        if is_begun and (isinstance(error, KeyboardInterrupt) or is_about_disk(error)):
+            with suppress(OSError):
+                store.remove_abandoned()
+            runs = store.planned()
+            n_finished = len(store.state(runs).finished)
+            say(f"discosim: {n_finished} of {len(runs)} runs are finished and stay in {store.folder}; to go on, run")
+            say("discosim: the same command again")
+        raise
+
+
+def is_about_disk(error: UserError) -> bool:
+    """Tell whether a sweep stopped because its folder cannot be written."""
+    return "cannot be written" in error.message
+
+
+def collect_sweep(plan_folder: Path) -> tuple[Store, State, pd.DataFrame]:
+    """Build the index of a sweep from the runs that are there, whoever made them, and write it."""
+    store = Store(plan_folder)
+    table = collect(store)
+    write_index(store, table)
+    return store, store.state(store.planned()), table
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return part and number of parts of ``i/n``, counted from 1.
+
+    Examples
+    --------
+    >>> parse_shard("3/16")
+    (3, 16)
+    """
+    part, _, parts = text.partition("/")
+    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise UserError(f"expected i/n with 1 <= i <= n (got '{text}')", where="--shard")
+    return int(part), int(parts)
+
+
+def differences_table(differences: Sequence[Difference]) -> pd.DataFrame:
+    """Return comparisons as a tidy table: one row each, one column per axis."""
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for row in differences:
+        fields = {name: getattr(row, name) for name in row.__dataclass_fields__ if name not in {"values", "against"}}
+        against = ", ".join(f"{path}={shown(value)}" for path, value in row.against.items())
+        head = {name: fields.pop(name) for name in ("compare", "metric", "policy", "baseline")}
+        rows.append({**head, **{k: shown(v) for k, v in row.values.items()}, "against": against, **fields})
+    return pd.DataFrame(rows)
+
+
+def _write_comparisons(store: Store, differences: Sequence[Difference]) -> None:
+    if differences:
+        text = differences_table(differences).to_csv(index=False, float_format="%.9g", lineterminator="\n")
+        store.write_text(COMPARISONS, text)

@@ -1,0 +1,133 @@
+"""What runs in a worker: one task in, plain data out, the result in its folder; nothing of ours is pickled."""
+
+from __future__ import annotations
+
+import errno
+import faulthandler
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from discosim.core.errors import InvariantError, UserError
+from discosim.core.scenario import Scenario
+
+Status = Literal["finished", "failed", "unwritable", "refused"]
+FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EFBIG}
+"""Errors of the disk that every other run would meet as well."""
+
+
+class Task(TypedDict):
+    """One run, as plain data."""
+
+    run_id: str
+    target: str
+    scenario: dict[str, Any]
+    code: dict[str, str]
+    command: str
+    limit_s: float | None
+    watch: str
+
+
+class Outcome(TypedDict):
+    """What became of it."""
+
+    status: Status
+    error: str
+    traceback: str
+    is_final: bool
+    wall_s: float
+
+
+def perform(task: Task) -> Outcome:
+    """Simulate one run and write its folder; every error comes back as data.
+
+    Parameters
+    ----------
+    task : Task
+        JSON-able; made by the driver.
+
+    Returns
+    -------
+    Outcome
+        ``finished``; ``failed`` with the error (final if trying again cannot help); ``unwritable`` where the disk is
+        full or closed; ``refused`` where this worker would compute something else than the driver asked for.
+    """
+    started = time.perf_counter()
+
+    def outcome(status: Status, error: str = "", *, is_final: bool = True) -> Outcome:
+        trace = traceback.format_exc() if status == "failed" else ""
+        return Outcome(
+            status=status, error=error, traceback=trace, is_final=is_final, wall_s=time.perf_counter() - started
+        )
+
+    try:
+        from discosim.config import load_scenario
+        from discosim.runs.store import run_to_folder
+
+        scenario = load_scenario(task["scenario"])
+        if reason := _why_refused(task, scenario):
+            return outcome("refused", reason)
+        with _time_limit(task["limit_s"], Path(task["watch"])):
+            run_to_folder(scenario, Path(task["target"]), command=task["command"])
+    except InvariantError as error:
+        return outcome("failed", f"InvariantError: {error}")
+    except (UserError, OSError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(cause, OSError):
+            return outcome("unwritable" if cause.errno in FATAL else "failed", str(error), is_final=False)
+        return outcome("failed", str(error))
+    except Exception as error:  # noqa: BLE001 - one bad point must not stop a sweep; the error is kept and shown
+        return outcome("failed", f"{type(error).__name__}: {error}", is_final=False)
+    return outcome("finished")
+
+
+def _why_refused(task: Task, scenario: Scenario) -> str:
+    """Return why this worker must not take the task, or ''."""
+    from discosim.runs.identity import code_facts, differences, run_id
+
+    if changed := differences(task["code"], code_facts()):
+        return f"the worker has another version than the driver: {', '.join(changed)}"
+    if run_id(scenario) != task["run_id"]:
+        return "the worker reads other inputs than the driver (a digest or a trace file differs)"
+    return ""
+
+
+@contextmanager
+def _time_limit(limit_s: float | None, watch: Path) -> Iterator[None]:
+    """End this process when the run takes too long, and leave a trace of where it hung.
+
+    A watchdog thread below Python does it, so that no loop and no library can hold it up. The driver sees a dead
+    worker, and the file says why.
+    """
+    if limit_s is None:
+        yield
+        return
+    with watch.open("w", encoding="utf-8") as file:
+        faulthandler.dump_traceback_later(limit_s, exit=True, file=file)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+    watch.unlink(missing_ok=True)
+
+
+def prepare_worker() -> None:
+    """Make a worker process leave Ctrl-C to the driver, and die with it."""
+    import signal
+    import threading
+    from multiprocessing import parent_process
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    driver = parent_process()
+    if driver is None:
+        return
+
+    def follow() -> None:
+        driver.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
