@@ -45,16 +45,16 @@ class RoundRobin(Scheduler):
             self._since = {
                 job: begun for job, begun in self._since.items() if job in replica.decoding or job in replica.prefilling
             }
+        n_places = self._n_places
         if replica.waiting or replica.swapped:
             self._rotate(replica)
         orders = prefill_first(replica, self.max_prefill_tok)
         if orders.decode:
-            has_preempted = False
             while replica.decode_shortfall() > 0:
                 self._preempt(replica, next(reversed(replica.decoding)))
-                has_preempted = True
-            if has_preempted or replica.swapped:
-                orders.ask_after = 1  # whether a swapped job fits changes with the batch's next growth
+            if self._n_places > n_places or replica.swapped:
+                # somebody has just joined the line, or is swapped out and fits or not as the batch grows
+                orders.ask_after = 1
             elif replica.waiting:
                 orders.ask_after = self._until_next_turn(replica.iteration)
             else:
