@@ -111,7 +111,8 @@ class Migration:
         if target == "device":
             overhead_s = profile.prefill_array_s(np.arange(LONGEST_TOK))
             # what the server makes until the cancel reaches it is billed and never shown
-            in_flight_tok = 2.0 * self._view.link_delay_s / self._view.server_tpot_s
+            round_trip_s, tpot_s = 2.0 * self._view.link_delay_s, self._view.server_tpot_s
+            in_flight_tok = round_trip_s / tpot_s if tpot_s > 0.0 else np.inf  # a whole answer at once
             margin_usd -= decode[source] * np.minimum(rest, in_flight_tok)
         else:
             overhead_s = self.server_overhead_s() + self._extra_upload_s(np.arange(LONGEST_TOK))
