@@ -1,4 +1,4 @@
-"""What the engine's benchmarks run: Azure-conversation lengths on one replica of Llama-2-70B, at a share of its capacity."""
+"""What the engine's benchmarks run: Azure-conversation lengths on one Llama-2-70B, at a share of its capacity."""
 
 from __future__ import annotations
 

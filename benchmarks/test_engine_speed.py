@@ -45,8 +45,8 @@ def test_leaps_beat_steps(name, aim, capsys):
     leaping_s, stepping_s, error = min(leaping_and_stepping(LOADS[name], 1500) for _ in range(2))
     with capsys.disabled():
         print(
-            f"\n{name} load: leaping {leaping_s:.2f} s, stepping {stepping_s:.2f} s, ratio {stepping_s / leaping_s:.1f} "
-            f"(aim {aim:g}), largest relative difference of a token time {error:.1e}"
+            f"\n{name} load: leaping {leaping_s:.2f} s, stepping {stepping_s:.2f} s, "
+            f"ratio {stepping_s / leaping_s:.1f} (aim {aim:g}), largest relative difference of a token time {error:.1e}"
         )
     assert error < 1e-9
 
@@ -74,7 +74,8 @@ def _process(n_requests: int, load: float, folder: Path) -> tuple[float, float]:
     sets = [f"workload.n_requests={n_requests}", f"workload.arrivals.rate_per_s={load * CAPACITY_RPS}"]
     code = (
         "import resource, sys, time; start = time.perf_counter(); "
-        "from discosim.config import load_scenario; from discosim.runs import execute_to_folder; from pathlib import Path; "
+        "from pathlib import Path; from discosim.config import load_scenario; "
+        "from discosim.runs import execute_to_folder; "
         f"scenario = load_scenario({str(config)!r}, overrides={sets!r}); "
         f"execute_to_folder(scenario, Path({str(folder / 'out')!r}), force=True); "
         "print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
@@ -95,6 +96,6 @@ def test_whole_process(n_requests, tmp_path, capsys):
     timeout_s = min(before, bare_timeout_s(n_processes=1000))
     with capsys.disabled():
         print(
-            f"\n{n_requests:,} requests at 70 %: {seconds:.1f} s, {seconds / n_requests / timeout_s:.0f} bare timeouts each, "
-            f"peak {mib:,.0f} MiB"
+            f"\n{n_requests:,} requests at 70 %: {seconds:.1f} s, "
+            f"{seconds / n_requests / timeout_s:.0f} bare timeouts each, peak {mib:,.0f} MiB"
         )
