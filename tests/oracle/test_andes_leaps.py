@@ -53,7 +53,7 @@ def test_a_leap_ends_where_steps_would(name):
 @pytest.mark.long
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_a_leap_ends_where_steps_would_in_many_larger_scenarios(name):
-    @examples(600)
+    @examples(60)
     @given(uneven(30))
     def check(case):
         check_equal(case, SCHEDULERS[name])
