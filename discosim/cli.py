@@ -103,14 +103,8 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_run(add: AddParser) -> None:
     parser = add("run", help="run a scenario, print its table, write its result folder")
     parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a shipped configuration")
-    parser.add_argument(
-        "--set",
-        metavar="a.b=c",
-        action="append",
-        default=[],
-        dest="overrides",
-        help="replace one value; may be repeated (policies.NAME.budget=0.3, devices[0].share=2)",
-    )
+    set_help = "replace one value; may be repeated (policies.NAME.budget=0.3, devices[0].share=2)"
+    parser.add_argument("--set", metavar="a.b=c", action="append", default=[], dest="overrides", help=set_help)
     parser.add_argument("--out", metavar="DIR", type=Path, help="result folder (default: results/<name>)")
     parser.add_argument("--seed", metavar="N", type=int, help="replace the scenario's seed")
     parser.add_argument("--tokens", action="store_true", help="also write tokens.parquet, one row per token")

@@ -23,6 +23,7 @@ base:
   devices:
     - profile: pixel-7-pro-bloom-1.1b
   server:
+    kind: replay
     digest: openrouter-deepseek-v3.2
     prices: {prompt_usd_per_mtok: 1, output_usd_per_mtok: 2}
   cost: {exchange_rate_usd_per_j: 1e-7}
