@@ -328,8 +328,7 @@ def _add_explain(add: AddParser) -> None:
     topics = add("explain", help="say what a metric, a policy or a scheduler is").add_subparsers(
         metavar="TOPIC", required=True
     )
-    explained = (("metric", _explain_metric), ("policy", _explain_policy), ("scheduler", _explain_scheduler))
-    for topic, call in explained:
+    for topic, call in {"metric": _explain_metric, "policy": _explain_policy, "scheduler": _explain_scheduler}.items():
         parser = topics.add_parser(topic, help=f"explain one {topic}, or list all")
         parser.add_argument("name", metavar="NAME", nargs="?")
         parser.set_defaults(call=call)
