@@ -1,4 +1,4 @@
-"""What the engine's benchmarks run: Azure-conversation lengths on one Llama-2-70B, at a share of its capacity."""
+"""What the engine's benchmarks run: Azure-conversation lengths on one replica, at a share of its capacity."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SCENARIO = {
     "policies": [{"kind": "server_only"}],
 }
 
-CAPACITY_RPS = 1.75
+CAPACITY_RPS = 1.9
 """Requests per second that one replica finishes when it is never idle (`capacity_rps` measures it)."""
 
 
@@ -116,6 +116,16 @@ def asks_of(requests: RequestTable) -> list:
 
     rows = zip(requests.arrival_s.tolist(), requests.prompt_tok.tolist(), requests.output_tok.tolist(), strict=True)
     return [Ask(*row) for row in rows]
+
+
+def leaping_s(blueprint: Blueprint, requests: RequestTable) -> float:
+    """Return seconds of the bare leaping engine: no sessions, no policy, no link."""
+    from engines import run_leaping
+
+    asks, server = asks_of(requests), blueprint.model.server
+    start = time.perf_counter()
+    run_leaping(server.replica, server.scheduler(), asks, watched=False)
+    return time.perf_counter() - start
 
 
 def leaping_and_stepping(load: float, n_requests: int) -> tuple[float, float, float]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from engine_load import CAPACITY_RPS, SCENARIO, capacity_rps, leaping_and_stepping, longer, run, run_at, scenario_at
+from engine_load import CAPACITY_RPS, SCENARIO, capacity_rps, leaping_and_stepping, leaping_s, longer, run, scenario_at
 from measure import bare_timeout_s
 
 from discosim.runs.build import build
@@ -26,27 +27,35 @@ def test_capacity_is_what_the_loads_assume(capsys):
 
 @pytest.mark.parametrize("name", LOADS)
 def test_cost_of_a_request_in_timeouts(name, capsys):
-    """Limit 40 bare timeouts; sessions, policy and engine, without metrics."""
-    before = bare_timeout_s(n_processes=1000), bare_timeout_s()
-    cost = min((run_at(LOADS[name], 10_000) for _ in range(3)), key=lambda cost: cost.world_s)
-    after = bare_timeout_s(n_processes=1000), bare_timeout_s()
-    crowd_s, alone_s = min(before[0], after[0]), min(before[1], after[1])
-    each_s = cost.world_s / cost.n_requests
+    """Limit 40 bare timeouts, for the engine alone and with sessions and policy; metrics are not part of it."""
+    blueprint = build(scenario_at(LOADS[name], 2000))
+    requests = blueprint.requests(0)
+    best = {"crowd": math.inf, "alone": math.inf, "engine": math.inf, "world": math.inf}
+    for _ in range(10):  # in turns, so that a busy moment of the machine hits all alike
+        found = {
+            "crowd": bare_timeout_s(60_000, n_processes=1000),
+            "alone": bare_timeout_s(60_000),
+            "engine": leaping_s(blueprint, requests) / len(requests),
+            "world": run(blueprint, requests).world_s / len(requests),
+        }
+        best = {key: min(best[key], value) for key, value in found.items()}
+    engine, world = best["engine"], best["world"]
     with capsys.disabled():
         print(
-            f"\n{name} load, mean batch {cost.batch_mean:.1f}: {each_s * 1e6:.0f} us a request = "
-            f"{each_s / crowd_s:.0f} bare timeouts among 1,000 processes, {each_s / alone_s:.0f} of one process"
+            f"\n{name} load, in bare timeouts among 1,000 processes (of one process): "
+            f"engine alone {engine / best['crowd']:.0f} ({engine / best['alone']:.0f}), {engine * 1e6:.0f} us a request; "
+            f"with sessions and policy {world / best['crowd']:.0f} ({world / best['alone']:.0f}), {world * 1e6:.0f} us"
         )
-    assert cost.n_requests == 10_000
+    assert best["world"] > best["engine"] > 0
 
 
 @pytest.mark.parametrize(("name", "aim"), [("70 %", 3.0), ("light", 8.0)])
 def test_leaps_beat_steps(name, aim, capsys):
-    leaping_s, stepping_s, error = min(leaping_and_stepping(LOADS[name], 1500) for _ in range(2))
+    leaping, stepping, error = min(leaping_and_stepping(LOADS[name], 1500) for _ in range(2))
     with capsys.disabled():
         print(
-            f"\n{name} load: leaping {leaping_s:.2f} s, stepping {stepping_s:.2f} s, "
-            f"ratio {stepping_s / leaping_s:.1f} (aim {aim:g}), largest relative difference of a token time {error:.1e}"
+            f"\n{name} load: leaping {leaping:.2f} s, stepping {stepping:.2f} s, ratio {stepping / leaping:.1f} "
+            f"(aim {aim:g}), largest relative difference of a token time {error:.1e}"
         )
     assert error < 1e-9
 
@@ -56,8 +65,9 @@ def test_cost_follows_batch_changes_and_not_tokens(capsys):
     scenario = scenario_at(0.3, 10_000, iterations=constant, kv_tok=10**8, max_batch=10**4, max_context_tok=None)
     blueprint = build(scenario)
     requests = blueprint.requests(0)
-    short = min((run(blueprint, requests) for _ in range(3)), key=lambda cost: cost.world_s)
-    long = min((run(blueprint, longer(requests, 10)) for _ in range(3)), key=lambda cost: cost.world_s)
+    tenfold = longer(requests, 10)
+    pairs = [(run(blueprint, requests), run(blueprint, tenfold)) for _ in range(6)]
+    short, long = (min(runs, key=lambda cost: cost.world_s) for runs in zip(*pairs, strict=True))
     with capsys.disabled():
         print(
             f"\nanswers ten times longer: {long.n_iterations / short.n_iterations:.1f} times the iterations, "
@@ -74,8 +84,8 @@ def _process(n_requests: int, load: float, folder: Path) -> tuple[float, float]:
     sets = [f"workload.n_requests={n_requests}", f"workload.arrivals.rate_per_s={load * CAPACITY_RPS}"]
     code = (
         "import resource, sys, time; start = time.perf_counter(); "
-        "from pathlib import Path; from discosim.config import load_scenario; "
-        "from discosim.runs import execute_to_folder; "
+        "from pathlib import Path; "
+        "from discosim.config import load_scenario; from discosim.runs import execute_to_folder; "
         f"scenario = load_scenario({str(config)!r}, overrides={sets!r}); "
         f"execute_to_folder(scenario, Path({str(folder / 'out')!r}), force=True); "
         "print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"

@@ -14,7 +14,7 @@ from discosim.world.engine.plan import Plan
 
 MAX_LEAP = 4096
 COUNT: Floats = np.arange(1, MAX_LEAP + 1, dtype=np.float64)
-FEW = 3  # so short that numpy's calls cost more than its loops save
+FEW = 8  # so short that numpy's calls cost more than its loops save
 PAIRS: Floats = COUNT * (COUNT - 1) / 2
 
 
@@ -42,8 +42,9 @@ class StepLog:
             at = self.n - self._base
         ends = self._ends
         if m <= FEW:
-            for i in range(1, m + 1):
-                ends[at + i - 1] = plan.end_s(i)
+            start_s, first_s, ramp_s = plan.start_s, plan.first_s, plan.ramp_s
+            for i in range(m):  # `Plan.end_s` of i + 1
+                ends[at + i] = start_s + (i + 1) * first_s + ramp_s * (i * (i + 1) // 2)
         else:
             _fill(ends[at : at + m], plan)
         self.n += m
