@@ -43,7 +43,7 @@ def test_cost_of_a_request_in_timeouts(name, capsys):
     with capsys.disabled():
         print(
             f"\n{name} load, in bare timeouts among 1,000 processes (of one process): "
-            f"engine alone {engine / best['crowd']:.0f} ({engine / best['alone']:.0f}), {engine * 1e6:.0f} us a request; "
+            f"engine alone {engine / best['crowd']:.0f} ({engine / best['alone']:.0f}), {engine * 1e6:.0f} us each; "
             f"with sessions and policy {world / best['crowd']:.0f} ({world / best['alone']:.0f}), {world * 1e6:.0f} us"
         )
     assert best["world"] > best["engine"] > 0

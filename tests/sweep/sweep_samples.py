@@ -20,10 +20,12 @@ base:
     n_users: 40
     arrivals: {kind: poisson, rate_per_s: 1}
     lengths: {kind: lognormal, prompt_median_tok: 50, output_median_tok: 20}
-  devices: [{profile: pixel-7-pro-bloom-1.1b}]
+  devices:
+    - profile: pixel-7-pro-bloom-1.1b
   server:
-    {kind: replay, digest: openrouter-deepseek-v3.2,
-    prices: {prompt_usd_per_mtok: 1, output_usd_per_mtok: 2}}
+    kind: replay
+    digest: openrouter-deepseek-v3.2
+    prices: {prompt_usd_per_mtok: 1, output_usd_per_mtok: 2}
   cost: {exchange_rate_usd_per_j: 1e-7}
   policies:
     - {kind: server_only}

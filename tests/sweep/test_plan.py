@@ -97,20 +97,20 @@ def test_a_base_is_a_file_beside_the_sweep_or_a_shipped_name(tmp_path: Path) -> 
 
 
 MISTAKES = {
-    "unknown key": ("compare:", "compara:", "sample.yaml:25:1 compara: unknown key; did you mean 'compare'"),
+    "unknown key": ("compare:", "compara:", "sample.yaml:26:1 compara: unknown key; did you mean 'compare'"),
     "wrong value on an axis": (
         "[0.2, 0.6]",
         "[0.2, 1.6]",
-        "sample.yaml:22:49 policies[1].budget: must be <= 1 (got 1.6)",
+        "sample.yaml:23:49 policies[1].budget: must be <= 1 (got 1.6)",
     ),
-    "unknown policy on an axis": ("policies.B.budget:", "policies.C.budget:", "sample.yaml:22:44: no policy named 'C'"),
-    "unknown path": ("    link:", "    lnk:", "sample.yaml:23:11 lnk: unknown key; did you mean 'link'"),
+    "unknown policy on an axis": ("policies.B.budget:", "policies.C.budget:", "sample.yaml:23:44: no policy named 'C'"),
+    "unknown path": ("    link:", "    lnk:", "sample.yaml:24:11 lnk: unknown key; did you mean 'link'"),
     "seeds on an axis": (
         "    link:",
         "    seed: [1, 2]\n    link:",
         "seed: cannot be varied: seeds stand in sweep.seeds",
     ),
-    "same value twice": ("[0.2, 0.6]", "[0.2, 0.2]", "sample.yaml:22:49"),
+    "same value twice": ("[0.2, 0.6]", "[0.2, 0.2]", "sample.yaml:23:49"),
     "unknown metric": ("metric: ttft_mean_s", "metric: ttft_men_s", "compare[0].metric: unknown metric 'ttft_men_s'"),
     "column, not summary": ("metric: ttft_mean_s", "metric: ttft_s", "is a column of single requests, not a summary"),
     "unknown baseline": (
