@@ -6,6 +6,7 @@ token processed is paid for, and nothing is produced after a cancel has had time
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -16,8 +17,12 @@ from simpy.events import Event, Timeout
 from discosim.core.errors import InvariantError
 from discosim.core.request import RequestRecord, Segment
 from discosim.world.device import DeviceProfile
+from discosim.world.edge.tier import EdgeLoad, EdgeTier
 from discosim.world.engine.server import EngineStream, is_refusal
 from discosim.world.link import Payload
+from discosim.world.load import ServerLoad, server_load
+from discosim.world.parts import PartsStream
+from discosim.world.quality import Pick, Written
 from discosim.world.stream import FirstToken, Stream, ramp
 
 if TYPE_CHECKING:
@@ -44,12 +49,16 @@ class Session:
     __slots__ = (
         "_attempts",
         "_has_failed",
+        "_is_sketch_shown",
         "_kept",
+        "_n_parts",
         "_output_tok",
         "_shown",
+        "_sketch",
         "_speaker",
         "_streams",
         "_world",
+        "_written",
         "arrival_s",
         "profile",
         "prompt_tok",
@@ -76,6 +85,10 @@ class Session:
         self._shown: list[tuple[Stream, int]] = []  # streams handed over from, and their last shown token
         self._kept = 0  # streams opened before the answer was decided
         self._has_failed = False
+        self._sketch: Stream | None = None
+        self._is_sketch_shown = False
+        self._n_parts = 0
+        self._written = Written()
 
     # --- looking ----------------------------------------------------------------------------------------------
 
@@ -92,6 +105,24 @@ class Session:
     def is_device_busy(self) -> bool:
         """Whether the user's device works on, or has queued, anything now; the client can see that."""
         return self._world.device_of(self.user_id).is_busy
+
+    @property
+    def server_load(self) -> ServerLoad | None:
+        """How busy a white-box server is now; None where the server is a black box."""
+        return server_load(self._world.server)
+
+    @property
+    def edge_load(self) -> EdgeLoad:
+        """How busy the user's edge boxes are now."""
+        return self._edge().load(self.user_id)
+
+    def seems_suitable(self, error: float = 0.0) -> bool:
+        """Tell whether the answer seems to fall into parts; wrong in a share ``error`` of the cases."""
+        return self._world.answers.seems_suitable(self.request_id, error)
+
+    def predicted_tok(self, error: float = 0.0) -> float:
+        """Return a guess of the answer's length; the standard deviation of its log is ``error``."""
+        return self._world.answers.predicted_tok(self.request_id, self._output_tok, error)
 
     @property
     def speaker(self) -> Stream:
@@ -121,10 +152,89 @@ class Session:
             stream = self._world.server.start(
                 self.request_id, self.user_id, attempt, prompt_tok, after_token + 1, n_tok, payload
             )
+        elif endpoint == "edge":
+            stream = self._edge().start(self.request_id, self.user_id, prompt_tok, after_token + 1, n_tok)
         else:
             raise InvariantError(f"request {self.request_id}: there is no endpoint '{endpoint}'")
         self._streams.append(stream)
         return stream
+
+    def sketch(self, n_tok: float, *, shown: bool = False) -> Stream:
+        """Ask the server for a sketch of about ``n_tok`` tokens: at least one, and none longer than the answer.
+
+        Its tokens are no part of the answer; where ``shown``, the reader sees them before it.
+        """
+        if self._sketch is not None:
+            raise InvariantError(f"request {self.request_id}: a second sketch")
+        size = min(max(1, round(n_tok)), self._output_tok)
+        self._sketch = self._ask_server(self.prompt_tok, 1, size)
+        self._is_sketch_shown = shown
+        self._streams.append(self._sketch)
+        return self._sketch
+
+    def expand(
+        self,
+        endpoint: str,
+        n_parts: int,
+        *,
+        width: int = 1,
+        pick: Pick = "random",
+        error: float = 0.0,
+        list_key: Callable[[float], int] | None = None,
+    ) -> Stream:
+        """Ask an endpoint (edge or server) for the answer in parts, written side by side from the sketch.
+
+        Parameters
+        ----------
+        endpoint : str
+            ``edge`` or ``server``.
+        n_parts : int
+            Parts, >= 1; an answer of fewer tokens gets fewer.
+        width : int
+            Candidates of each part, >= 1 (edge only).
+        pick : str
+            How one of them is picked; what it is worth is the quality model's business.
+        error : float
+            Standard deviation of the log error of the guessed lengths.
+        list_key : callable, optional
+            Gives the job list of a part by its guessed length; one list for all where left out.
+        """
+        answers, sketch_tok = self._world.answers, self._sketch.n_tok if self._sketch is not None else 0
+        lengths, guesses = answers.parts_tok(self.request_id, self._output_tok, n_parts, error)
+        context_tok = self.prompt_tok + sketch_tok
+        parts: list[list[Stream]] = []
+        first = 1
+        for length, guess in zip(lengths.tolist(), guesses, strict=True):
+            if endpoint == "edge":
+                key = 0 if list_key is None else list_key(guess)
+                candidates: list[Stream] = [
+                    self._edge().start(
+                        self.request_id, self.user_id, context_tok, first, length, candidate=c, list_key=key
+                    )
+                    for c in range(width)
+                ]
+            else:
+                candidates = [self._ask_server(context_tok, first, length)]
+            parts.append(candidates)
+            first += length
+        luck = self.coin("pick")
+        answer = PartsStream(parts, [int(luck * len(candidates)) for candidates in parts])
+        self._streams.append(answer)
+        self._n_parts = len(parts)
+        self._written = Written(
+            sketch_tok / self._output_tok, width, pick, is_suitable=answers.is_suitable(self.request_id)
+        )
+        return answer
+
+    def _ask_server(self, prompt_tok: int, first_token: int, n_tok: int) -> Stream:
+        attempt = self._attempts
+        self._attempts = attempt + 1
+        return self._world.server.start(self.request_id, self.user_id, attempt, prompt_tok, first_token, n_tok)
+
+    def _edge(self) -> EdgeTier:
+        if self._world.edge is None:
+            raise InvariantError(f"request {self.request_id}: there is no edge tier")
+        return self._world.edge
 
     def wait(self, seconds: float) -> Event:
         """Return an event that fires after ``seconds`` >= 0."""
@@ -201,9 +311,9 @@ class Session:
             return Timeout(env, max(0.0, float(arrival_s[-1]) - env.now), None)
         return Timeout(env, max(0.0, float(arrival_s[at]) - env.now), source.first_token + at)
 
-    def growing_streams(self) -> list[EngineStream]:
+    def growing_streams(self) -> list[Stream]:
         """Return the streams whose bill is final only when they are closed."""
-        return [stream for stream in self._streams if isinstance(stream, EngineStream)]
+        return [stream for stream in self._streams if stream.is_growing]
 
     # --- closing ----------------------------------------------------------------------------------------------
 
@@ -247,18 +357,26 @@ class Session:
         server_prompt = device_prefill = 0.0
         server_output = device_decode = 0
         is_device = is_server = False
+        edge_prefill = edge_box_s = 0.0
+        edge_decode = sketch_tok = 0
         n_dispatch = self._kept or len(self._streams)
         usage = (0, 0.0, 0.0)  # preemptions, GPU-seconds, KV-token-seconds
         for i, stream in enumerate(self._streams):
             prefilled, generated = stream.bill()
-            if isinstance(stream, EngineStream):
+            if stream.is_growing:
                 more = stream.usage()
                 usage = (usage[0] + more[0], usage[1] + more[1], usage[2] + more[2])
+                edge_box_s += stream.box_s()
+            if stream is self._sketch:
+                sketch_tok = generated
             is_dispatch = i < n_dispatch and not stream.failure
             if stream.endpoint == "device":
                 device_prefill += prefilled
                 device_decode += generated
                 is_device |= is_dispatch
+            elif stream.endpoint == "edge":
+                edge_prefill += prefilled
+                edge_decode += generated
             else:
                 server_prompt += prefilled
                 server_output += generated
@@ -266,6 +384,10 @@ class Session:
         meter, profile = self._world.meter, self.profile
         usd = meter.server_usd(server_prompt, server_output)
         energy_j = device_prefill * profile.prefill_j_per_tok + device_decode * profile.decode_j_per_tok
+        edge_usd = edge_j = 0.0
+        if edge_prefill or edge_decode:
+            edge = self._edge().model
+            edge_usd, edge_j = edge.usd(edge_prefill, edge_decode), edge.energy_j(edge_prefill, edge_decode)
         return RequestRecord(
             request_id=self.request_id,
             user_id=self.user_id,
@@ -281,15 +403,44 @@ class Session:
             delivered_s=delivered_s,
             is_device_dispatched=is_device,
             is_server_dispatched=is_server,
-            n_tok_wasted=server_output + device_decode - delivered_s.size,
+            n_tok_wasted=server_output + device_decode + edge_decode - sketch_tok - delivered_s.size,
             server_prompt_tok=int(server_prompt),
             server_output_tok=server_output,
             device_prefill_tok=device_prefill,
             device_decode_tok=device_decode,
             server_cost_usd=usd,
             device_energy_j=energy_j,
-            unified_cost_usd=meter.unified_usd(usd, energy_j),
+            unified_cost_usd=meter.unified_usd(usd + edge_usd, energy_j + edge_j),
             n_preemptions=usage[0],
             gpu_s=usage[1],
             kv_tok_s=usage[2],
+            sketch_tok=sketch_tok,
+            sketch_s=self._seen_sketch_s(delivered_s),
+            n_parts=self._n_parts if self._is_in_parts else 0,
+            edge_prefill_tok=edge_prefill,
+            edge_decode_tok=edge_decode,
+            edge_box_s=edge_box_s,
+            edge_energy_j=edge_j,
+            edge_cost_usd=edge_usd,
+            quality_assumed=self._quality(status, segments),
         )
+
+    @property
+    def _is_in_parts(self) -> bool:
+        return isinstance(self._speaker, PartsStream)
+
+    def _seen_sketch_s(self, delivered_s: Floats) -> Floats:
+        """Return when the tokens of a sketch that the reader sees came."""
+        if self._sketch is None or not self._is_sketch_shown or not delivered_s.size or not self._sketch.has_spoken:
+            return NOTHING
+        return self._sketch.arrival_s
+
+    def _quality(self, status: str, segments: tuple[Segment, ...]) -> float:
+        """Return the assumed quality: 0 where the request failed, NaN where nobody served it or nothing is assumed."""
+        model = self._world.model.quality
+        if model is None or status == "rejected":
+            return math.nan
+        if not segments:
+            return 0.0
+        written = self._written if self._is_in_parts else Written()
+        return model.of(segments, written, is_in_parts=self._is_in_parts)

@@ -8,6 +8,7 @@ its first token, and whoever waits for more asks for one moment of the timeline.
 from __future__ import annotations
 
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 import simpy
@@ -35,6 +36,18 @@ ROUNDING = 1.0 + 2.0**-50
 A policy that reacts to a token acts at ``now + (t - now)``, which may miss the token's time t by a rounding error; the
 token it has seen must not count as never generated.
 """
+
+
+class Listener(Protocol):
+    """Who wants to know whether a stream speaks or fails."""
+
+    def hear(self, stream: Stream) -> None:
+        """Note that ``stream`` has spoken."""
+        ...
+
+    def lose(self) -> None:
+        """Note that one stream has failed."""
+        ...
 
 
 class Stream:
@@ -86,7 +99,7 @@ class Stream:
         self.has_failed = False
         self.is_stopped = False
         self.failure = ""
-        self._waiters: list[FirstToken] = []
+        self._waiters: list[Listener] = []
         self._generated_s: Floats | None = None
         self._arrival_s: Floats | None = None
 
@@ -132,7 +145,7 @@ class Stream:
         known = Timeout(self.env, max(0.0, at_s - self.env.now))
         known.callbacks.append(self._fail)
 
-    def listen(self, waiter: FirstToken) -> None:
+    def listen(self, waiter: Listener) -> None:
         """Tell ``waiter`` when this stream speaks or fails."""
         self._waiters.append(waiter)
 
@@ -148,8 +161,10 @@ class Stream:
             waiter.hear(self)
 
     def _fail(self, _: Event) -> None:
-        if self.is_stopped:
-            return
+        if not self.is_stopped:
+            self._fail_now()
+
+    def _fail_now(self) -> None:
         self.has_failed = True
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -163,6 +178,23 @@ class Stream:
 
     def bill(self) -> tuple[float, int]:
         """Return prompt tokens processed and tokens generated, given every stop so far."""
+        raise NotImplementedError
+
+    def usage(self) -> tuple[int, float, float]:
+        """Return preemptions, GPU-seconds and KV-token-seconds, as far as an endpoint lets itself be looked into."""
+        return 0, 0.0, 0.0
+
+    def box_s(self) -> float:
+        """Return the time of edge boxes that it took, in s."""
+        return 0.0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the bill is final; a stream whose timeline is known from the start knows its bill, too."""
+        return True
+
+    def closed(self) -> Event:
+        """Return an event that fires when the bill becomes final; only for growing streams."""
         raise NotImplementedError
 
 
