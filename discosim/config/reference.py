@@ -9,6 +9,7 @@ from discosim.config.dump import as_plain, dump_yaml
 from discosim.config.leaf import expectation
 from discosim.config.policy_specs import POLICY_KEYS, options_of, scheduler_options
 from discosim.config.shape import Key, item_type, keys_of, kind_of, members_of, sections_of, without_none
+from discosim.core import edge_scenario as d
 from discosim.core import engine_scenario as e
 from discosim.core import scenario as s
 
@@ -49,6 +50,7 @@ EXAMPLES: dict[tuple[type, str], Any] = {
     (e.ConstantIterations, "decode_s"): 0.03,
     (e.PrefillPool, "kv_gbit_per_s"): 200.0,
     (e.Swap, "host_kv_tok"): 100_000,
+    (d.EdgeTier, "profile"): "m4-mac-mini-llama-3.2-3b",
     (s.Cost, "exchange_rate_usd_per_j"): 5e-6,
 }
 """Values of the keys that have no default, and of those whose default alone makes no valid section."""

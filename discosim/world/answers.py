@@ -80,8 +80,9 @@ def split(n_tok: int, weights: NDArray[np.float64]) -> Ints:
         raise ValueError("weights must be > 0")
     rest = n_tok - weights.size
     shares = rest * weights / weights.sum()
-    lengths = np.floor(shares).astype(np.int64)
+    lengths: Ints = np.floor(shares).astype(np.int64)
     missing = rest - int(lengths.sum())
     order = np.argsort(lengths - shares, kind="stable")
     lengths[order[:missing]] += 1
-    return lengths + 1
+    lengths += 1
+    return lengths

@@ -56,6 +56,7 @@ class PartsStream(Stream):
             if stream.is_growing and not stream.is_closed:
                 self._n_running += 1
                 stream.closed().callbacks.append(self._close)
+        self.is_closed = self._n_running == 0
 
     # --- what the streams tell --------------------------------------------------------------------------------
 
@@ -90,15 +91,11 @@ class PartsStream(Stream):
     def _close(self, _: Event) -> None:
         self._n_running -= 1
         if self._n_running == 0:
+            self.is_closed = True
             for moment in self._at_close:
                 moment.fire_at(self.env.now)
 
     # --- the promise ------------------------------------------------------------------------------------------
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the bill is final."""
-        return self._n_running == 0
 
     def _make_generated(self) -> Floats:
         shown = [candidates[pick] for candidates, pick in zip(self._parts, self._picks, strict=True)]

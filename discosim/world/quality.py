@@ -75,7 +75,7 @@ class QualityModel:
         """Return the quality of text written at the edge."""
         gain = self.pick_accuracy[written.pick] * self.spread * expected_max(written.width)
         candidate = min(self.cloud, self.edge + gain) if self.edge < self.cloud else self.edge
-        missing = (1.0 - min(1.0, written.rho)) ** self.sketch_power
+        missing = math.pow(1.0 - min(1.0, written.rho), self.sketch_power)
         loss = 0.0 if written.is_suitable or not written.rho else self.unsuitable_loss
         return max(0.0, self.cloud - (self.cloud - candidate) * missing - loss)
 

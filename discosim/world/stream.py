@@ -67,6 +67,8 @@ class Stream:
         When its first token reaches the client; None until promised.
     has_spoken, has_failed, is_stopped : bool
         Its first token has arrived; it will never speak; it was told to stop.
+    is_closed : bool
+        Whether the bill is final; where the timeline is known from the start, so is the bill.
     """
 
     __slots__ = (
@@ -79,6 +81,7 @@ class Stream:
         "first_token",
         "has_failed",
         "has_spoken",
+        "is_closed",
         "is_stopped",
         "n_tok",
         "prompt_tok",
@@ -97,6 +100,7 @@ class Stream:
         self.first_arrival_s: float | None = None
         self.has_spoken = False
         self.has_failed = False
+        self.is_closed = True
         self.is_stopped = False
         self.failure = ""
         self._waiters: list[Listener] = []
@@ -187,11 +191,6 @@ class Stream:
     def box_s(self) -> float:
         """Return the time of edge boxes that it took, in s."""
         return 0.0
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the bill is final; a stream whose timeline is known from the start knows its bill, too."""
-        return True
 
     def closed(self) -> Event:
         """Return an event that fires when the bill becomes final; only for growing streams."""

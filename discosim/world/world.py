@@ -29,6 +29,7 @@ from discosim.world.quality import QualityModel
 from discosim.world.session import Session
 
 Floats = NDArray[np.float64]
+ONE_KIND = AnswerModel()
 
 
 class Serves(Protocol):
@@ -66,7 +67,7 @@ class WorldModel:
     link: LinkModel
     meter: Meter
     edge: EdgeModel | None = None
-    answers: AnswerModel = AnswerModel()
+    answers: AnswerModel = ONE_KIND
     quality: QualityModel | None = None
 
 

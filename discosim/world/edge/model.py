@@ -7,6 +7,7 @@ from typing import Literal
 
 from discosim.world.link import LinkModel
 
+NO_DELAY = LinkModel()
 Sharing = Literal["pooled", "own"]
 
 
@@ -50,7 +51,7 @@ class EdgeModel:
     prefill_intercept_s: float = 0.0
     memory_tok: int = 1 << 30
     age_limit_s: float = 30.0
-    link: LinkModel | None = LinkModel()
+    link: LinkModel | None = NO_DELAY
     prefill_j_per_tok: float = 0.0
     decode_j_per_tok: float = 0.0
     prompt_usd_per_tok: float = 0.0

@@ -42,7 +42,6 @@ class EdgeStream(Stream):
         "_stop_s",
         "_user_id",
         "context",
-        "is_closed",
         "is_queued",
         "list_key",
         "pays_prefill",
