@@ -32,9 +32,9 @@ class Pice(Sketching):
     )
     departures: ClassVar[str] = (
         "No equation, algorithm or setting of the paper could be read. Completion times, the objective, the forecast "
-        "of queues, rounds, job lists and the quality model are our reconstruction. Candidates of a part have one length "
-        "and share a batch; the sketch passes through the client; the choice among edge models and their fine-tuning "
-        "are left out."
+        "of queues, rounds, job lists and the quality model are our reconstruction. Candidates of a part have one "
+        "length and share a batch; the sketch passes through the client; the choice among edge models and their "
+        "fine-tuning are left out."
     )
 
     min_tok: float = spec(100.0, doc="Shorter expected answers come from the server (our choice).", unit="tok", ge=0)
@@ -46,7 +46,7 @@ class Pice(Sketching):
     throughput_weight: float = spec(
         1.0, doc="Weight of the delay that the request causes to all who wait (our choice).", ge=0
     )
-    error_weight: float = spec(1.0, doc="Weight of the assumed loss of quality (our choice).", ge=0)
+    error_weight: float = spec(4.0, doc="Weight of the assumed loss of quality (our choice).", ge=0)
     q_min: float = spec(0.7, doc="Least assumed quality of a sketched answer (our choice).", ge=0, le=1)
     recheck: bool = spec(
         True, doc="Look at the edge again when the sketch is there; the server writes if it is faster."
