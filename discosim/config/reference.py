@@ -56,6 +56,10 @@ EXAMPLES: dict[tuple[type, str], Any] = {
 """Values of the keys that have no default, and of those whose default alone makes no valid section."""
 
 
+SHOWN = {(s.Scenario, "edge")}
+"""Sections that may be left out but are shown in full: policies of the reference need them."""
+
+
 def reference_yaml() -> str:
     """Return the text of the reference configuration; what is not commented out is a valid scenario."""
     return "\n".join([HEADER, *_section(s.Scenario)]) + "\n"
@@ -89,7 +93,7 @@ def _key(section: type, key: Key) -> list[str]:
     if inner is not s.PolicySpec and (sections := sections_of(inner)):
         lines = [f"# {key.description}"]
         blocks = [_block(key.name, choice) for choice in sections]
-        if is_nullable:
+        if is_nullable and (section, key.name) not in SHOWN:
             return [*lines, f"{key.name}: null", *_commented(blocks)]
         return [*lines, *blocks[0], *_commented(blocks[1:])]
     if item is s.PolicySpec:

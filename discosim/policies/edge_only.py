@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class EdgeOnly(Policy):
     """Run every request on an edge box, without any sketch; what no box can hold fails."""
 
+    needs_edge: ClassVar[bool] = True
     kind: ClassVar[str] = "edge_only"
     paper: ClassVar[str] = "Baseline 'edge-only' of PICE (arXiv 2501.09367), name recollected, not verified."
     departures: ClassVar[str] = "Boxes work in rounds here too: an answer waits for the longest of its batch to leave."

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class EdgeRouter(Policy):
     """Send a request to the edge if its expected answer is short, else to the server."""
 
+    needs_edge: ClassVar[bool] = True
     kind: ClassVar[str] = "edge_router"
     paper: ClassVar[str] = "Baseline 'routing' of PICE (arXiv 2501.09367), name recollected, not verified."
     departures: ClassVar[str] = "Easy means a short expected answer: our choice; the paper's router could not be read."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -51,6 +51,8 @@ def expansion_s(lengths: Sequence[float], edge: EdgeModel) -> float:
 @dataclass(kw_only=True)
 class Sketching(Policy):
     """Base of policies whose answers are sketched by the server and written out at the edge."""
+
+    needs_edge: ClassVar[bool] = True
 
     width: int = spec(1, doc="Candidates of each part (ensemble).", ge=1)
     pick: Pick = spec("both", doc="How one of several candidates is picked; its worth stands in the quality model.")

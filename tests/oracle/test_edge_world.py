@@ -21,10 +21,7 @@ BYTES = 4.0
 def plain_answer(lengths, edge, prompt_tok, ready_s, up_s, down_s, *, grouped, ratio):
     """Return when each token reaches the client if one idle box writes all parts: longest lists first, or in order."""
     waiting = list(range(len(lengths)))
-    if grouped:
-        keys = [int(np.floor(np.log(n) / np.log(ratio))) for n in lengths]
-    else:
-        keys = [0] * len(lengths)
+    keys = [int(np.floor(np.log(n) / np.log(ratio))) if grouped else 0 for n in lengths]
     now_s, arrival_s, is_first, maxima_s = ready_s + up_s, {}, True, 0.0
     while waiting:
         counts = {k: min(edge.slots, sum(keys[i] == k for i in waiting)) for k in {keys[i] for i in waiting}}
@@ -60,7 +57,7 @@ def test_a_noiseless_world_is_a_few_lines_of_arithmetic(slots, slowdown, sigma, 
     answers = AnswerModel(1.0, part_tok=15.0, part_sigma=sigma)
     service = server(ttft=constant(0.6), tpot=constant(0.03))
     parts = model(service=service, link=constant_link(0.1), edge=edge, answers=answers)
-    table = requests(12, seed=seed, gap_s=1000.0)
+    table = replace(requests(12, seed=seed), arrival_s=np.arange(1.0, 13.0) * 1000.0)
     policy = FixedRho(rho=rho, length_error=0.0, length_grouping=grouped)
     played = play(policy, parts, table, seed=seed)
     for i, record in enumerate(played.records):

@@ -80,7 +80,7 @@ def test_memory_bounds_a_round_and_what_never_fits_is_refused():
 
 
 def test_a_token_counts_when_all_parts_before_it_are_there():
-    played = one(edge_box(slots=1, batch_slowdown=0.0), Parts(key=lambda guess: int(guess)), sigma=1.0)
+    played = one(edge_box(slots=1, batch_slowdown=0.0), Parts(key=int), sigma=1.0)
     (record,) = played.records
     # the longest part is written first, and read in its place
     assert (np.diff(record.delivered_s) >= 0).all()
@@ -124,17 +124,17 @@ def test_the_age_limit_ends_the_wait_of_a_rare_length():
             pass
 
         def serve(self, session):
-            answer = session.expand("edge", 1, list_key=lambda guess: int(guess))
+            answer = session.expand("edge", 1, list_key=int)
             yield session.first_token_of(answer)
             session.keep(answer)
             yield session.finished()
 
     lengths = np.full(300, 10)
     lengths[5] = 40
-    table = requests(300, gap_s=0.2, prompt_tok=5, output_tok=lengths)
+    table = requests(300, gap_s=0.1, prompt_tok=5, output_tok=lengths)
 
     def wait_s(age_limit_s):
-        edge = edge_box(slots=1, prefill_s_per_tok=0.0, age_limit_s=age_limit_s)
+        edge = edge_box(slots=2, prefill_s_per_tok=0.0, age_limit_s=age_limit_s)
         record = play(Lists(), model(edge=edge), table).records[5]
         return float(record.delivered_s[0] - record.arrival_s)
 
@@ -167,7 +167,7 @@ def test_sketch_and_answer_have_two_first_tokens_and_two_scores():
 
 def test_unsuitable_and_short_answers_come_from_the_server():
     parts = model(answers=AnswerModel(0.5, 20.0))
-    played = play(Pice(min_tok=80, length_error=0.0, q_min=0.0), parts, requests(200))
+    played = play(Pice(min_tok=80, length_error=0.0, error_weight=0.0), parts, requests(200))
     suits = [played.world.answers.is_suitable(r.request_id) for r in played.records]
     for record, is_suitable in zip(played.records, suits, strict=True):
         if record.sketch_tok:
@@ -185,7 +185,7 @@ def test_an_edge_that_filled_up_meanwhile_leaves_the_answer_to_the_server():
     # the sketches of a burst are all asked for while the edge is idle
     table = requests(60, gap_s=0.001, output_tok=150)
     parts = model(edge=edge_box(n_boxes=1))
-    with_look, without = (play(Pice(recheck=r, q_min=0.0), parts, table).records for r in (True, False))
+    with_look, without = (play(Pice(recheck=r, error_weight=0.0), parts, table).records for r in (True, False))
     back = [r for r in with_look if r.sketch_tok and r.first_endpoint == "server"]
     assert len(back) > 20
     assert all(r.first_endpoint == "edge" for r in without if r.sketch_tok)
@@ -288,8 +288,8 @@ def test_the_expected_largest_of_k_normals_is_the_known_one(k, known):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("edge.slots=0", r"edge.slots: must be a whole number >= 1"),
-        ("edge.n_boxes=0", r"edge.n_boxes: must be a whole number >= 1"),
+        ("edge.slots=0", r"edge.slots: must be >= 1"),
+        ("edge.n_boxes=0", r"edge.n_boxes: must be >= 1"),
         ("edge.memory_tok=0", r"edge.memory_tok"),
         ("edge.batch_slowdown=-0.1", r"edge.batch_slowdown"),
         ("edge.link.kind=wire", r"edge.link.kind: unknown kind 'wire'"),
