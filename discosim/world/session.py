@@ -6,7 +6,6 @@ token processed is paid for, and nothing is produced after a cancel has had time
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -17,12 +16,9 @@ from simpy.events import Event, Timeout
 from discosim.core.errors import InvariantError
 from discosim.core.request import RequestRecord, Segment
 from discosim.world.device import DeviceProfile
-from discosim.world.edge.tier import EdgeLoad, EdgeTier
 from discosim.world.engine.server import EngineStream, is_refusal
 from discosim.world.link import Payload
-from discosim.world.load import ServerLoad, server_load
-from discosim.world.parts import PartsStream
-from discosim.world.quality import Pick, Written
+from discosim.world.parted_session import PartedSession
 from discosim.world.stream import FirstToken, Stream, ramp
 
 if TYPE_CHECKING:
@@ -33,7 +29,7 @@ Loser = Literal["cancel", "finish_prefill", "run_on"]
 NOTHING = np.empty(0)
 
 
-class Session:
+class Session(PartedSession):
     """One request being served.
 
     Attributes
@@ -47,18 +43,13 @@ class Session:
     """
 
     __slots__ = (
-        "_attempts",
         "_has_failed",
-        "_is_sketch_shown",
         "_kept",
-        "_n_parts",
         "_output_tok",
         "_shown",
-        "_sketch",
         "_speaker",
         "_streams",
         "_world",
-        "_written",
         "arrival_s",
         "profile",
         "prompt_tok",
@@ -69,6 +60,7 @@ class Session:
     )
 
     def __init__(self, world: World, request_id: int) -> None:
+        super().__init__()
         columns = world.columns
         self._world = world
         self.request_id = request_id
@@ -80,15 +72,10 @@ class Session:
         self.ttft_target_s = columns.ttft_target_s[request_id]
         self.profile: DeviceProfile = world.profile_of(self.user_id)
         self._streams: list[Stream] = []
-        self._attempts = 0  # requests made to the server
         self._speaker: Stream | None = None
         self._shown: list[tuple[Stream, int]] = []  # streams handed over from, and their last shown token
         self._kept = 0  # streams opened before the answer was decided
         self._has_failed = False
-        self._sketch: Stream | None = None
-        self._is_sketch_shown = False
-        self._n_parts = 0
-        self._written = Written()
 
     # --- looking ----------------------------------------------------------------------------------------------
 
@@ -97,32 +84,10 @@ class Session:
         """Simulation time in s."""
         return self._world.env.now
 
-    def coin(self, role: str = "dispatch") -> float:
-        """Return this request's own uniform draw on [0, 1) for ``role``; the same under every policy."""
-        return self._world.luck.uniform_list(f"policy.{role}")[self.request_id]
-
     @property
     def is_device_busy(self) -> bool:
         """Whether the user's device works on, or has queued, anything now; the client can see that."""
         return self._world.device_of(self.user_id).is_busy
-
-    @property
-    def server_load(self) -> ServerLoad | None:
-        """How busy a white-box server is now; None where the server is a black box."""
-        return server_load(self._world.server)
-
-    @property
-    def edge_load(self) -> EdgeLoad:
-        """How busy the user's edge boxes are now."""
-        return self._edge().load(self.user_id)
-
-    def seems_suitable(self, error: float = 0.0) -> bool:
-        """Tell whether the answer seems to fall into parts; wrong in a share ``error`` of the cases."""
-        return self._world.answers.seems_suitable(self.request_id, error)
-
-    def predicted_tok(self, error: float = 0.0) -> float:
-        """Return a guess of the answer's length; the standard deviation of its log is ``error``."""
-        return self._world.answers.predicted_tok(self.request_id, self._output_tok, error)
 
     @property
     def speaker(self) -> Stream:
@@ -158,83 +123,6 @@ class Session:
             raise InvariantError(f"request {self.request_id}: there is no endpoint '{endpoint}'")
         self._streams.append(stream)
         return stream
-
-    def sketch(self, n_tok: float, *, shown: bool = False) -> Stream:
-        """Ask the server for a sketch of about ``n_tok`` tokens: at least one, and none longer than the answer.
-
-        Its tokens are no part of the answer; where ``shown``, the reader sees them before it.
-        """
-        if self._sketch is not None:
-            raise InvariantError(f"request {self.request_id}: a second sketch")
-        size = min(max(1, round(n_tok)), self._output_tok)
-        self._sketch = self._ask_server(self.prompt_tok, 1, size)
-        self._is_sketch_shown = shown
-        self._streams.append(self._sketch)
-        return self._sketch
-
-    def expand(
-        self,
-        endpoint: str,
-        n_parts: int,
-        *,
-        width: int = 1,
-        pick: Pick = "random",
-        error: float = 0.0,
-        list_key: Callable[[float], int] | None = None,
-    ) -> Stream:
-        """Ask an endpoint (edge or server) for the answer in parts, written side by side from the sketch.
-
-        Parameters
-        ----------
-        endpoint : str
-            ``edge`` or ``server``.
-        n_parts : int
-            Parts, >= 1; an answer of fewer tokens gets fewer.
-        width : int
-            Candidates of each part, >= 1 (edge only).
-        pick : str
-            How one of them is picked; what it is worth is the quality model's business.
-        error : float
-            Standard deviation of the log error of the guessed lengths.
-        list_key : callable, optional
-            Gives the job list of a part by its guessed length; one list for all where left out.
-        """
-        answers, sketch_tok = self._world.answers, self._sketch.n_tok if self._sketch is not None else 0
-        lengths, guesses = answers.parts_tok(self.request_id, self._output_tok, n_parts, error)
-        context_tok = self.prompt_tok + sketch_tok
-        parts: list[list[Stream]] = []
-        first = 1
-        for length, guess in zip(lengths.tolist(), guesses, strict=True):
-            if endpoint == "edge":
-                key = 0 if list_key is None else list_key(guess)
-                candidates: list[Stream] = [
-                    self._edge().start(
-                        self.request_id, self.user_id, context_tok, first, length, candidate=c, list_key=key
-                    )
-                    for c in range(width)
-                ]
-            else:
-                candidates = [self._ask_server(context_tok, first, length)]
-            parts.append(candidates)
-            first += length
-        luck = self.coin("pick")
-        answer = PartsStream(parts, [int(luck * len(candidates)) for candidates in parts])
-        self._streams.append(answer)
-        self._n_parts = len(parts)
-        self._written = Written(
-            sketch_tok / self._output_tok, width, pick, is_suitable=answers.is_suitable(self.request_id)
-        )
-        return answer
-
-    def _ask_server(self, prompt_tok: int, first_token: int, n_tok: int) -> Stream:
-        attempt = self._attempts
-        self._attempts = attempt + 1
-        return self._world.server.start(self.request_id, self.user_id, attempt, prompt_tok, first_token, n_tok)
-
-    def _edge(self) -> EdgeTier:
-        if self._world.edge is None:
-            raise InvariantError(f"request {self.request_id}: there is no edge tier")
-        return self._world.edge
 
     def wait(self, seconds: float) -> Event:
         """Return an event that fires after ``seconds`` >= 0."""
@@ -424,23 +312,3 @@ class Session:
             edge_cost_usd=edge_usd,
             quality_assumed=self._quality(status, segments),
         )
-
-    @property
-    def _is_in_parts(self) -> bool:
-        return isinstance(self._speaker, PartsStream)
-
-    def _seen_sketch_s(self, delivered_s: Floats) -> Floats:
-        """Return when the tokens of a sketch that the reader sees came."""
-        if self._sketch is None or not self._is_sketch_shown or not delivered_s.size or not self._sketch.has_spoken:
-            return NOTHING
-        return self._sketch.arrival_s
-
-    def _quality(self, status: str, segments: tuple[Segment, ...]) -> float:
-        """Return the assumed quality: 0 where the request failed, NaN where nobody served it or nothing is assumed."""
-        model = self._world.model.quality
-        if model is None or status == "rejected":
-            return math.nan
-        if not segments:
-            return 0.0
-        written = self._written if self._is_in_parts else Written()
-        return model.of(segments, written, is_in_parts=self._is_in_parts)
