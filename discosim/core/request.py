@@ -102,6 +102,7 @@ class RequestRecord:
     kv_tok_s: float = 0.0  # KV tokens it held there, times seconds
     sketch_tok: int = 0  # tokens of a sketch that the server made; no part of the answer
     sketch_s: Floats = field(default_factory=lambda: np.empty(0))  # their arrivals, where the reader is shown them
+    paced_s: Floats = field(default_factory=lambda: np.empty(0))  # when a policy's own pacer showed each token
     n_parts: int = 0  # pieces of the answer that were written side by side; 0 where it was written in one go
     edge_prefill_tok: float = 0.0
     edge_decode_tok: int = 0

@@ -55,10 +55,13 @@ def request_columns(records: Sequence[RequestRecord], *, pacer: bool, gaps: Pool
         columns[name][columns["status"] == "failed"] = 0.0
 
     shown = np.flatnonzero(np.fromiter((r.delivered_s.size > 0 for r in records), dtype=np.bool_, count=n))
-    for start in range(0, shown.size, BATCH_ROWS):
-        rows = shown[start : start + BATCH_ROWS]
-        for name, values in _timeline_columns([records[i] for i in rows.tolist()], pacer, pool).items():
-            columns[name][rows] = values
+    is_paced = np.fromiter((records[i].paced_s.size > 0 for i in shown.tolist()), dtype=np.bool_, count=shown.size)
+    for chosen, has_own_pacer in ((shown[~is_paced], False), (shown[is_paced], True)):
+        for start in range(0, chosen.size, BATCH_ROWS):
+            rows = chosen[start : start + BATCH_ROWS]
+            held = [records[i] for i in rows.tolist()]
+            for name, values in _timeline_columns(held, pacer, pool, has_own_pacer=has_own_pacer).items():
+                columns[name][rows] = values
     sketched = [i for i in shown.tolist() if records[i].sketch_s.size]
     if sketched:
         _add_sketches(columns, records, sketched)
@@ -77,8 +80,13 @@ def _add_sketches(columns: Columns, records: Sequence[RequestRecord], rows: list
     columns["qoe_visible"][rows] = qoe_andes(reading)
 
 
-def _timeline_columns(records: Sequence[RequestRecord], pacer: bool, gaps: PooledGaps) -> Columns:
-    """Compute the latency and QoE columns of answers of at least one token."""
+def _timeline_columns(
+    records: Sequence[RequestRecord], pacer: bool, gaps: PooledGaps, *, has_own_pacer: bool = False
+) -> Columns:
+    """Compute the latency and QoE columns of answers of at least one token.
+
+    Where a policy's own pacer showed the tokens, readers read what it showed.
+    """
     n_rows = len(records)
     arrival, rate, target = (
         np.fromiter(map(attrgetter(name), records), dtype=np.float64, count=n_rows)
@@ -87,13 +95,24 @@ def _timeline_columns(records: Sequence[RequestRecord], pacer: bool, gaps: Poole
     absolute = Ragged.of([r.delivered_s for r in records])
     n_tok = absolute.sizes()
     delivered = Ragged(absolute.values - np.repeat(arrival, n_tok), absolute.offsets)
-    reading = read(delivered, 1.0 / rate, target)
+    displayed = delivered
+    if has_own_pacer:
+        paced_s = np.concatenate([r.paced_s for r in records])
+        displayed = Ragged(paced_s - np.repeat(arrival, n_tok), absolute.offsets)
+    reading = read(displayed, 1.0 / rate, target)
 
-    ttft, e2e = reading.first_s, delivered.values[delivered.offsets[1:] - 1]
+    ttft, e2e = delivered.values[delivered.offsets[:-1]], delivered.values[delivered.offsets[1:] - 1]
     delivered_gaps = row_gaps(delivered)
     gaps.delivered.add(delivered_gaps, n_padding=n_rows)
     max_s, p99_s = _sorted_extremes(delivered_gaps, delivered.offsets)
-    if pacer:
+    e2e_displayed = e2e
+    if has_own_pacer:
+        e2e_displayed = displayed.values[displayed.offsets[1:] - 1]
+        shown_gaps = row_gaps(displayed)
+        gaps.displayed.add(shown_gaps, n_padding=n_rows)
+        shown_max_s, shown_p99_s = _sorted_extremes(shown_gaps, displayed.offsets)
+    elif pacer:
+        e2e_displayed = reading.last_s
         shown_max_s, shown_p99_s = _paced_extremes(reading, gaps.displayed)
     else:
         shown_max_s, shown_p99_s = max_s, p99_s
@@ -103,7 +122,7 @@ def _timeline_columns(records: Sequence[RequestRecord], pacer: bool, gaps: Poole
         "ttft_generated_s": np.fromiter((r.generated_s[0] for r in records), np.float64, n_rows) - arrival,
         "e2e_s": e2e,
         "e2e_generated_s": np.fromiter((r.generated_s[-1] for r in records), np.float64, n_rows) - arrival,
-        "e2e_displayed_s": reading.last_s if pacer else e2e,
+        "e2e_displayed_s": e2e_displayed,
         "tpot_s": np.divide(e2e - ttft, n_tok - 1, out=np.full(n_rows, np.nan), where=n_tok > 1),
         "norm_latency_s": e2e / n_tok,
         "tbt_max_s": max_s,

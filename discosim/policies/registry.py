@@ -12,7 +12,7 @@ from discosim.core.errors import UserError, close_match
 from discosim.policies.base import Policy
 
 ENTRY_POINT_GROUP = "discosim.policies"
-_HELPERS = {"base", "registry", "view", "migration", "budget", "describe"}
+_HELPERS = {"base", "registry", "view", "migration", "budget", "describe", "catch_up", "refinement"}
 
 
 def _is_policy(value: object) -> bool:

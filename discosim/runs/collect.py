@@ -87,6 +87,9 @@ class Collector:
         delivered = Ragged.of([r.delivered_s for r in records])
         rates = np.array([r.reader_tok_per_s for r in records])
         shown = paced(delivered, 1.0 / rates) if self.pacer and records else delivered
+        if any(record.paced_s.size for record in records):
+            own = [record.paced_s if record.paced_s.size else shown.row(i) for i, record in enumerate(records)]
+            shown = Ragged.of(own)
         endpoints = [
             np.repeat([s.endpoint for s in r.segments], [s.last_token - s.first_token + 1 for s in r.segments])
             for r in records

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import simpy
@@ -18,6 +18,9 @@ from simpy.events import Event, Timeout
 
 from discosim.core.scenario import Throttle
 from discosim.world.stream import ROUNDING, Stream, ramp
+
+if TYPE_CHECKING:
+    from discosim.world.absorbing import AbsorbingStream
 
 Floats = NDArray[np.float64]
 
@@ -188,8 +191,12 @@ class Device:
     def start(self, prompt_tok: int, first_token: int, n_tok: int) -> DeviceStream:
         """Take a stream on, or queue it; it fails at once where its prompt does not fit the context."""
         stream = DeviceStream(self, prompt_tok, first_token, n_tok)
+        self._take(stream)
+        return stream
+
+    def _take(self, stream: DeviceStream) -> None:
         limit = self.profile.max_context_tok
-        if limit is not None and prompt_tok > limit:
+        if limit is not None and stream.prompt_tok > limit:
             stream.promise_failure(self.env.now, "prompt longer than the device's context")
         elif self.is_busy:
             self._waiting.append(stream)
@@ -198,7 +205,21 @@ class Device:
         else:
             self._close()
             self._begin(stream)
+
+    def absorb(self, prompt_tok: int) -> AbsorbingStream:
+        """Begin, or queue, the prefill of a prompt whose answer somebody else has begun."""
+        from discosim.world.absorbing import AbsorbingStream
+
+        stream = AbsorbingStream(self, prompt_tok)
+        self._take(stream)
         return stream
+
+    def extend(self, stream: DeviceStream, end_s: float) -> None:
+        """Take note of the end of the current stream, which was open until now."""
+        if stream is self._current:
+            self._end_s = end_s
+            if self._waiting:
+                self._turn_at(end_s)
 
     def release(self, stream: DeviceStream, at_s: float) -> None:
         """Turn away from a stopped stream, queued or current, at ``at_s`` (now or later)."""
@@ -211,6 +232,8 @@ class Device:
                 self._turn_at(at_s)
 
     def _turn_at(self, at_s: float) -> None:
+        if at_s == math.inf:  # whoever works now has no end yet
+            return
         self._next_turn = Timeout(self.env, max(0.0, at_s - self.env.now))
         self._next_turn.callbacks.append(self._turn)
 

@@ -18,8 +18,8 @@ from discosim.core.request import RequestRecord, Segment
 from discosim.world.device import DeviceProfile
 from discosim.world.engine.server import EngineStream, is_refusal
 from discosim.world.link import Payload
-from discosim.world.parted_session import PartedSession
 from discosim.world.stream import FirstToken, Stream, ramp
+from discosim.world.take_over import TakingOver
 
 if TYPE_CHECKING:
     from discosim.world.world import World
@@ -29,7 +29,7 @@ Loser = Literal["cancel", "finish_prefill", "run_on"]
 NOTHING = np.empty(0)
 
 
-class Session(PartedSession):
+class Session(TakingOver):
     """One request being served.
 
     Attributes
@@ -98,8 +98,10 @@ class Session(PartedSession):
 
     # --- acting -----------------------------------------------------------------------------------------------
 
-    def start(self, endpoint: str, *, after_token: int = 0, payload: Payload = "text") -> Stream:
-        """Ask an endpoint for the answer, or for its rest after token ``after_token``.
+    def start(
+        self, endpoint: str, *, after_token: int = 0, at_most_tok: int | None = None, payload: Payload = "text"
+    ) -> Stream:
+        """Ask an endpoint for the answer, for its rest after token ``after_token``, or for a limited number of tokens.
 
         The endpoint prefills the prompt and the tokens generated so far; no cache travels between endpoints. What
         goes up to the server is text, or token IDs where both sides share a vocabulary.
@@ -108,6 +110,8 @@ class Session(PartedSession):
         n_tok = self._output_tok - after_token
         if n_tok < 1:
             raise InvariantError(f"request {self.request_id}: nothing is left after token {after_token}")
+        if at_most_tok is not None:
+            n_tok = min(n_tok, at_most_tok)
         stream: Stream
         if endpoint == "device":
             stream = self._world.device_of(self.user_id).start(prompt_tok, after_token + 1, n_tok)
@@ -289,6 +293,7 @@ class Session(PartedSession):
             segments=segments,
             generated_s=generated_s,
             delivered_s=delivered_s,
+            paced_s=self._paced(delivered_s),
             is_device_dispatched=is_device,
             is_server_dispatched=is_server,
             n_tok_wasted=server_output + device_decode + edge_decode - sketch_tok - delivered_s.size,

@@ -1,0 +1,91 @@
+"""A device that prefills while somebody else already answers, and takes over where the other stops.
+
+The device prefills the prompt, absorbs the tokens it receives meanwhile as more prompt, and goes on with the next token
+as soon as it is told after which one: token K + 1 comes at ``max(begin + P(prompt) + K / r, A_K + 1 / r)``, where A_K
+is the arrival of token K and r the rate of the device's prefill.
+
+Source: our reconstruction of P/D-Device (arXiv 2508.09035; the abstract gives the mechanism, no equation of it is
+public): H = max(s + P_d(rho L) + K / r_d, A_K + e), with e the time of one absorbed token.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from discosim.core.errors import InvariantError
+from discosim.world.device import DeviceStream
+from discosim.world.stream import ROUNDING
+
+if TYPE_CHECKING:
+    from discosim.world.device import Device
+
+
+class AbsorbingStream(DeviceStream):
+    """A device stream whose first token is not known when it begins; see the module."""
+
+    __slots__ = ("_absorbed_s", "_is_told", "_own_tok", "_own_work_s")
+
+    def __init__(self, device: Device, prompt_tok: int) -> None:
+        super().__init__(device, prompt_tok, 1, 0)
+        self._own_tok = prompt_tok
+        self._own_work_s = device.profile.prefill_s(prompt_tok)
+        self._absorbed_s = -math.inf
+        self._is_told = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the device works on it, or has worked on it."""
+        return self._begin_s < math.inf
+
+    def caught_up_s(self, n_received: int) -> float:
+        """Return when prompt and ``n_received`` tokens will have been absorbed if no more come; inf while queued."""
+        if not self.has_begun:
+            return math.inf
+        return self._begin_s + self._elapsed_s(self._work_s(n_received))
+
+    def _work_s(self, n_received: int) -> float:
+        return self._own_work_s + n_received * self.device.profile.prefill_s_per_tok
+
+    def begin(self, room_s: float) -> float:
+        """Start the prefill now; the end is open until :meth:`go_on` has been called."""
+        self._begin_s = self.env.now
+        self._room_s = room_s
+        return self._plan() if self._is_told else math.inf
+
+    def go_on(self, after_token: int, n_tok: int, received_s: float) -> None:
+        """Generate the ``n_tok`` tokens after ``after_token``, which arrived at ``received_s``."""
+        if self._is_told or self.is_stopped or n_tok < 1:
+            raise InvariantError(f"a device was told to go on after token {after_token} when it could not")
+        self._is_told = True
+        self.first_token, self.n_tok = after_token + 1, n_tok
+        self.prompt_tok = self._own_tok + after_token
+        self._absorbed_s = received_s + (self.device.profile.prefill_s_per_tok if after_token else 0.0)
+        if self.has_begun:
+            self.device.extend(self, self._plan())
+
+    def _plan(self) -> float:
+        """Promise the first token, and return when the last one comes."""
+        work_s = self._work_s(self.first_token - 1)
+        elapsed_s = max(self._elapsed_s(work_s), self._absorbed_s - self._begin_s, self.env.now - self._begin_s)
+        throttle = self.device.profile.throttle
+        if throttle is None or elapsed_s <= self._room_s:
+            self._prefill_s = elapsed_s
+        else:  # as if waiting for tokens were work
+            self._prefill_s = self._room_s + (elapsed_s - self._room_s) * throttle.sustained
+        self._prefill_end_s = self._begin_s + elapsed_s
+        self.promise(self._prefill_end_s)
+        return self.last_arrival_s()
+
+    def bill(self) -> tuple[float, int]:
+        """Return prompt tokens worked on and tokens generated up to the stop."""
+        if self._is_told or self.failure or not self.has_begun:
+            return super().bill()
+        done = min(1.0, (self._stop_s - self._begin_s) / self._elapsed_s(self._own_work_s)) if self._own_work_s else 1.0
+        return self._own_tok * max(0.0, done), 0
+
+    def stop(self, *, finish_prefill: bool = False) -> None:
+        """Stop now; a prefill without an end of its own cannot be finished."""
+        super().stop(finish_prefill=finish_prefill and self._is_told)
+        if self._stop_s == math.inf and not self._is_told:
+            self._stop_s = self.env.now * ROUNDING

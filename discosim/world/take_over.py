@@ -1,0 +1,84 @@
+"""The verbs by which a device takes over from a server that answers first, and by which a client paces tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discosim.core.errors import InvariantError
+from discosim.world.absorbing import AbsorbingStream
+from discosim.world.parted_session import PartedSession
+from discosim.world.stream import ROUNDING, Stream
+
+Floats = NDArray[np.float64]
+Pace = Callable[[Floats, int], Floats]
+"""From the arrivals of all tokens and the number of those before the hand-over to the moments they are shown."""
+
+NOTHING = np.empty(0)
+LATE_S = 1e-9
+
+
+class TakingOver(PartedSession):
+    """The part of a session that knows of prefills without an answer of their own, and of pacing."""
+
+    __slots__ = ("_pace", "_quality_factor")
+
+    _shown: list[tuple[Stream, int]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pace: Pace | None = None
+        self._quality_factor = 1.0
+
+    # --- acting -----------------------------------------------------------------------------------------------
+
+    def absorb(self, prompt_tok: int) -> AbsorbingStream:
+        """Let the device prefill ``prompt_tok`` >= 1 tokens, and whatever it receives meanwhile, without answering."""
+        stream = self._world.device_of(self.user_id).absorb(prompt_tok)
+        self._streams.append(stream)
+        return stream
+
+    def go_on(self, stream: AbsorbingStream, after_token: int, received_s: float) -> None:
+        """Let the device answer after token ``after_token`` (0 for all of it), which arrived at ``received_s``."""
+        stream.go_on(after_token, self._output_tok - after_token, received_s)
+
+    def pace(self, display: Pace) -> None:
+        """Let the client show the tokens when ``display`` says; without it they are shown as the scenario says."""
+        self._pace = display
+
+    def assume_quality(self, factor: float) -> None:
+        """Note that the answer is assumed to be worth ``factor`` of what it would be worth otherwise."""
+        self._quality_factor = factor
+
+    # --- looking ----------------------------------------------------------------------------------------------
+
+    def received_tok(self, stream: Stream) -> int:
+        """Return how many tokens of a stream have reached the client by now."""
+        return int(stream.arrival_s.searchsorted(self._world.env.now * ROUNDING, side="right"))
+
+    def received_s(self, stream: Stream, n_tok: int) -> float:
+        """Return when the first ``n_tok`` >= 1 tokens of a stream had reached the client; they must have."""
+        if n_tok > self.received_tok(stream):
+            raise InvariantError(f"request {self.request_id}: token {n_tok} has not arrived yet")
+        return float(stream.arrival_s[n_tok - 1])
+
+    def is_whole(self, stream: Stream) -> bool:
+        """Tell whether a stream's last token has arrived and ends the answer."""
+        last = stream.first_token + stream.n_tok - 1
+        return last == self._output_tok and self.received_tok(stream) == stream.n_tok
+
+    # --- closing ----------------------------------------------------------------------------------------------
+
+    def _paced(self, delivered_s: Floats) -> Floats:
+        """Return when the client's own pacer shows each token; empty where the policy has none."""
+        if self._pace is None or not delivered_s.size:
+            return NOTHING
+        before = self._shown[0][1] if self._shown else delivered_s.size
+        shown_s = self._pace(delivered_s, before)
+        if shown_s.shape != delivered_s.shape or not (shown_s >= delivered_s - LATE_S).all():
+            raise InvariantError(f"request {self.request_id}: a pacer shows tokens that have not arrived")
+        if (np.diff(shown_s) < -LATE_S).any():
+            raise InvariantError(f"request {self.request_id}: a pacer shows tokens out of order")
+        return shown_s
