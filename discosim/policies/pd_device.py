@@ -1,8 +1,9 @@
 """P/D-Device: the cloud speaks first, the device prefills meanwhile and takes over once it has caught up.
 
 Paper: P/D-Device (arXiv 2508.09035), of which the abstract and one second-hand review could be read.
-Known (abstract): first token from the cloud, further cloud tokens through a speed controller until the device has caught
-up, the device's prefill hidden behind them, a prompt refined with data of the cloud's prefill, settings by an algorithm.
+Known (abstract): first token from the cloud, further cloud tokens through a speed controller until the device has
+caught up, the device's prefill hidden behind them, a prompt refined with data of the cloud's prefill, settings chosen
+by an algorithm.
 Not known: every equation, the controller's law, the refinement rule, the settings algorithm. Those are our
 reconstruction, as options. Needs: nothing; a server of any kind, a device.
 """
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from discosim.core.errors import UserError
 from discosim.core.spec import spec
 from discosim.policies.base import Policy
 from discosim.policies.catch_up import NEVER, Choice, cheapest, occupied_s, shadow_price, smallest_k
@@ -81,7 +81,8 @@ class PDDevice(Policy):
     )
     pacer: Literal["constant", "continuity", "feedback", "none"] = spec("constant", doc="Law of the speed controller.")
     device_start: Literal["arrival", "refined"] = spec(
-        "arrival", doc="Whether the device prefills the full prompt at once, or the refined one when it arrives."
+        "arrival",
+        doc="When the device begins a prompt that is kept whole; a shortened one can only begin when it has arrived.",
     )
     kept_share: float = spec(1.0, doc="Share of the prompt that a refinement keeps (rho).", gt=0, le=1)
     refine_delay_s: float = spec(
@@ -89,7 +90,9 @@ class PDDevice(Policy):
     )
     slowdown: float = spec(1.0, doc="Factor on the device's prefill time for a cautious K (a quantile of it).", ge=1)
     slot_limit_s: float | None = spec(
-        None, doc="Slot seconds of the cloud per request (slots over arrival rate), for `settings: priced`.", gt=0
+        None,
+        doc="Slot seconds of the cloud per request (slots over arrival rate) that `settings: priced` keeps to.",
+        gt=0,
     )
     quality_knee_short: float = spec(0.75, doc="Kept share below which quality falls, short prompts.", gt=0, le=1)
     quality_knee_long: float = spec(0.35, doc="The same for prompts of 4,000 tokens and more.", gt=0, le=1)
@@ -104,20 +107,7 @@ class PDDevice(Policy):
     _past_outputs: Any = field(init=False, repr=False, default=None)
 
     def prepare(self, view: View) -> None:
-        """Estimate the cloud's first token and speed from history; find the price of its slots.
-
-        Raises
-        ------
-        UserError
-            If the options contradict each other.
-        """
-        if self.kept_share < 1.0 and self.device_start == "arrival" and self.settings != "priced":
-            raise UserError(
-                f"kept_share {self.kept_share:g} needs `device_start: refined`: nothing is refined on arrival",
-                where=f"policies.{self.kind}.kept_share",
-            )
-        if self.settings == "priced" and self.slot_limit_s is None:
-            raise UserError("`settings: priced` needs slot_limit_s", where=f"policies.{self.kind}.slot_limit_s")
+        """Estimate the cloud's first token and speed from history; find the price of its slots."""
         finite = view.server_ttft_s[np.isfinite(view.server_ttft_s)]
         self._ttft_s = float(finite.mean()) if finite.size else math.inf
         self._cloud_gap_s = view.server_tpot_s
@@ -249,10 +239,16 @@ class PDDevice(Policy):
         yield session.finished()
 
     def _refined(self, session: Session, plan: Plan, cloud: Stream) -> Generator[Any, Any, AbsorbingStream | None]:
-        """Wait for the refined prompt and let the device begin; None where the answer was over before."""
+        """Wait for the refined prompt and let the device begin; None where the cloud has given, or gives, all.
+
+        A cloud that is not limited goes on alone where the device has found other work meanwhile.
+        """
         if self.refine_delay_s > 0.0:
             yield session.wait(self.refine_delay_s)
         if session.is_whole(cloud):
+            return None
+        if plan.cloud_tok is None and session.is_device_busy:
+            yield session.finished()
             return None
         quality = RefinedQuality(self.quality_knee_short, self.quality_knee_long, floor=self.quality_floor)
         session.assume_quality(quality.quality(plan.kept_share, session.prompt_tok))

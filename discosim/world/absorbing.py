@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from discosim.core.errors import InvariantError
 from discosim.world.device import DeviceStream
-from discosim.world.stream import ROUNDING
 
 if TYPE_CHECKING:
     from discosim.world.device import Device
@@ -87,5 +86,3 @@ class AbsorbingStream(DeviceStream):
     def stop(self, *, finish_prefill: bool = False) -> None:
         """Stop now; a prefill without an end of its own cannot be finished."""
         super().stop(finish_prefill=finish_prefill and self._is_told)
-        if self._stop_s == math.inf and not self._is_told:
-            self._stop_s = self.env.now * ROUNDING

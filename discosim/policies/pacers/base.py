@@ -1,4 +1,4 @@
-"""What a speed controller knows, and the one rule they share: show a token no sooner than one interval after the last."""
+"""What a speed controller knows, and the rule all share: a token comes no sooner than an interval after the last."""
 
 from __future__ import annotations
 
