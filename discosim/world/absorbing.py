@@ -13,8 +13,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from discosim.core.errors import InvariantError
-from discosim.world.device import DeviceStream
+from discosim.world.device import DeviceStream, Floats
 
 if TYPE_CHECKING:
     from discosim.world.device import Device
@@ -72,9 +74,15 @@ class AbsorbingStream(DeviceStream):
             self._prefill_s = elapsed_s
         else:  # as if waiting for tokens were work
             self._prefill_s = self._room_s + (elapsed_s - self._room_s) * throttle.sustained
-        self._prefill_end_s = self._begin_s + elapsed_s
+        # not by a rounding error before the token that was absorbed last
+        self._prefill_end_s = max(self._begin_s + elapsed_s, self._absorbed_s, self.env.now)
         self.promise(self._prefill_end_s)
         return self.last_arrival_s()
+
+    def _make_generated(self) -> Floats:
+        times_s = super()._make_generated()
+        np.maximum(times_s, self._prefill_end_s, out=times_s)
+        return times_s
 
     def bill(self) -> tuple[float, int]:
         """Return prompt tokens worked on and tokens generated up to the stop."""
