@@ -15,13 +15,15 @@ from typing import Any, NoReturn
 from discosim import __version__
 from discosim.core.errors import UserError, close_match
 
-EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 0, 2, 130, 141
+EXIT_OK, EXIT_BREACH, EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 0, 1, 2, 130, 141
 VERBS: dict[str, tuple[str, ...]] = {
     "run": (),
     "traces": ("list", "show", "check", "digest", "fit-engine"),
     "explain": ("metric", "policy", "scheduler"),
     "sweep": (),
     "diff": (),
+    "figures": (),
+    "claims": (),
     "schema": (),
 }
 SWEEP_ACTIONS = ("status", "collect", "clean")
@@ -58,14 +60,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 2 for bad input, 130 when interrupted, 141 when the reader of stdout went away. Bugs raise.
+        0, 1 where a check failed, 2 for bad input, 130 when interrupted, 141 when the reader of stdout went away.
+        Bugs raise.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         _suggest_verb(arguments)
         options = build_parser().parse_args(arguments)
         options.command = shlex.join(["discosim", *arguments])
-        options.call(options)
+        code: int | None = options.call(options)
         sys.stdout.flush()
     except UserError as error:
         for line in str(error).splitlines():
@@ -77,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return EXIT_CLOSED_PIPE
-    return EXIT_OK
+    return code or EXIT_OK
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -91,6 +94,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(verbs.add_parser)
     _add_sweep(verbs.add_parser)
     _add_diff(verbs.add_parser)
+    _add_figures(verbs.add_parser)
+    _add_claims(verbs.add_parser)
     _add_traces(verbs.add_parser)
     _add_explain(verbs.add_parser)
     _add_schema(verbs.add_parser)
@@ -240,6 +245,84 @@ def _terminated_like_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+# --- figures, claims ----------------------------------------------------------------------------------------
+
+
+def _add_papers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paper", metavar="PAPER", nargs="?", default="all", help="folder of a paper (default: all)")
+    parser.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size (default: quick)")
+    parser.add_argument("--experiments", metavar="DIR", type=Path, help="folder of all papers (default: experiments)")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("results/figures"), help="results (default: results/figures)"
+    )
+
+
+def _add_figures(add: AddParser) -> None:
+    parser = add("figures", help="regenerate tables and figures of the papers, and judge their claims")
+    _add_papers(parser)
+    parser.add_argument("--check", action="store_true", help="compare with the committed tables; exit 1 on a breach")
+    parser.add_argument("--update", action="store_true", help="replace the committed tables by what comes out")
+    parser.add_argument("--executor", metavar="NAME", default="local:2", help="as for sweep (default: local:2)")
+    parser.set_defaults(call=_figures)
+
+
+def _figures(options: argparse.Namespace) -> int:
+    from discosim.reproduce.check import Breach
+    from discosim.reproduce.experiment import find_experiments, load_experiments
+    from discosim.reproduce.run import make_figures, update_committed
+    from discosim.reproduce.text import render_tally
+    from discosim.reproduce.verdict import Verdict
+
+    if options.check and options.update:
+        raise UserError("either compare with the committed tables or replace them", where="--check --update")
+    breaches: list[Breach] = []
+    verdicts: list[Verdict] = []
+    with _terminated_like_interrupted():
+        for experiment in load_experiments(find_experiments(options.experiments), options.paper):
+            outcome = make_figures(
+                experiment,
+                options.profile,
+                options.out,
+                executor=options.executor,
+                is_checked=options.check,
+                say=lambda line: print(line, file=sys.stderr, flush=True),
+            )
+            breaches += outcome.breaches
+            verdicts += outcome.verdicts
+            print(f"written    {outcome.folder}/")
+            if options.update:
+                for path in update_committed(experiment, options.profile, outcome.folder):
+                    print(f"committed  {path}")
+    print(f"{render_tally(verdicts)}; read them with `discosim claims`")
+    for breach in breaches:
+        print(f"discosim: check failed: {breach.who}: {breach.what}", file=sys.stderr)
+    if options.check and not breaches:
+        print("check      every table agrees with the committed one under the rule of its claims")
+    return EXIT_BREACH if breaches else EXIT_OK
+
+
+def _add_claims(add: AddParser) -> None:
+    parser = add("claims", help="say which claims of the papers hold here, which do not, and what that rests on")
+    _add_papers(parser)
+    parser.add_argument("--markdown", action="store_true", help="print one Markdown table")
+    parser.set_defaults(call=_claims)
+
+
+def _claims(options: argparse.Namespace) -> None:
+    from discosim.reproduce.experiment import find_experiments, load_experiments
+    from discosim.reproduce.run import judge_all, read_tables
+    from discosim.reproduce.text import markdown, render_claims, render_rule, render_tally
+
+    everything = []
+    for experiment in load_experiments(find_experiments(options.experiments), options.paper):
+        tables, source = read_tables(experiment, options.profile, options.out)
+        verdicts = judge_all(experiment, tables)
+        everything += verdicts
+        if not options.markdown:
+            print(render_claims(experiment.name, experiment.file.title, source, verdicts))
+    print(markdown(everything) if options.markdown else f"{render_rule()}\n\n{render_tally(everything)}")
 
 
 # --- traces -------------------------------------------------------------------------------------------------
