@@ -47,6 +47,14 @@ def inputs_text(verdict: Verdict) -> str:
     return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items()) or "-"
 
 
+def variants_text(verdict: Verdict) -> str:
+    """Return how far the verdict depends on what is open."""
+    first, word = next(iter(verdict.variants.items()))
+    n_others = len(verdict.variants) - 1
+    same = f"{first}: {word}; the same in {n_others - len(verdict.turned_by)} of {n_others} others"
+    return "; ".join([same, *(f"{name}: {verdict.variants[name]}" for name in verdict.turned_by)])
+
+
 def render_claims(paper: str, title: str, source: str, verdicts: Sequence[Verdict]) -> str:
     """Return the verdicts of one paper as text: a block per claim, verdict first."""
     lines = [f"{paper}: {title}", f"from {source}", ""]
@@ -62,15 +70,11 @@ def render_claims(paper: str, title: str, source: str, verdicts: Sequence[Verdic
         if claim.lacking:
             rows.append(("lacking", claim.lacking))
         if verdict.variants:
-            n_same = len(verdict.variants) - len(verdict.turned_by)
-            turned = "; ".join(f"{name}: {verdict.variants[name]}" for name in verdict.turned_by)
-            rows.append(
-                ("variants", f"same verdict in {n_same} of {len(verdict.variants)}" + (f"; {turned}" if turned else ""))
-            )
+            rows.append(("variants", variants_text(verdict)))
         rows.append(("would change", claim.would_change))
         for head, text in rows:
             lines += textwrap.wrap(
-                text, WIDTH, initial_indent=f"    {head:<13}", subsequent_indent=" " * 17, break_long_words=False
+                text, WIDTH, initial_indent=f"    {head:<13}", subsequent_indent=" " * 17, break_long_words=False, break_on_hyphens=False
             )
         lines.append("")
     return "\n".join(lines)

@@ -70,8 +70,9 @@ class Verdict:
 
     @property
     def turned_by(self) -> tuple[str, ...]:
-        """Variants that give another verdict."""
-        return tuple(name for name, word in self.variants.items() if word != self.word)
+        """Variants that give another verdict than the first one, which is the setting itself."""
+        first = next(iter(self.variants.values()), None)
+        return tuple(name for name, word in self.variants.items() if word != first)
 
 
 def side_of(cell: Cell, expect: Expect) -> Side:

@@ -198,7 +198,8 @@ def speeds(context: Context) -> pd.DataFrame:
             "seed": 0,
             "policy": "server",
             "endpoint": service_name(name),
-            "decode_tok_per_s": 1.0 / float(np.interp(0.5, (tpot := load_digest(name, "latency").tpot.table).levels, tpot.values)),
+            "decode_tok_per_s": 1.0
+            / float(np.interp(0.5, (tpot := load_digest(name, "latency").tpot.table).levels, tpot.values)),
         }
         for name in services
     ]
