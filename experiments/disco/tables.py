@@ -107,10 +107,9 @@ def _short(value: Any) -> str:
 LENGTH_LAW = ["workload.lengths={kind: digest, digest: azure-conv}", "workload.max_output_tok=null"]
 SLOPE = ["server.ttft_s_per_prompt_tok=1.7e-5"]
 """Seconds per prompt token that other services add (13 to 22 microseconds, published figures)."""
-ENGINE = [
-    "server={kind: engine, iterations: {kind: digest, digest: llama2-70b-a100-tp4}, pilot_requests: 1, "
-    "prices: {prompt_usd_per_mtok: 0.15, output_usd_per_mtok: 0.6, source: as in base.yaml}}",
-]
+_PRICES = "{prompt_usd_per_mtok: 0.15, output_usd_per_mtok: 0.6, source: as in base.yaml}"
+_ITERATIONS = "{kind: digest, digest: llama2-70b-a100-tp4}"
+ENGINE = [f"server={{kind: engine, iterations: {_ITERATIONS}, pilot_requests: 1, prices: {_PRICES}}}"]
 ENDPOINTS = {
     "gpt-5.4 (replayed)": ("server_only", ["server.digest=openrouter-gpt-5.4", *SLOPE]),
     "deepseek-v3.2 (replayed)": ("server_only", ["server.digest=openrouter-deepseek-v3.2", *SLOPE]),
@@ -186,7 +185,7 @@ def correlation(context: Context) -> pd.DataFrame:
 # --- speeds, overhead ---------------------------------------------------------------------------------------------
 
 
-def speeds(context: Context) -> pd.DataFrame:
+def speeds(_context: Context) -> pd.DataFrame:
     """Return how fast each endpoint decodes, from the digests alone."""
     from discosim.traces.catalogue import load_digest
 
