@@ -48,7 +48,7 @@ def _lines(table: pd.DataFrame, x: str, x_label: str, panels: dict[str, str], ti
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
         handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(6, legend_columns(labels)))
+        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
         figure.suptitle(f"{title}: 95 % intervals over {table['seed'].nunique()} replications")
     return figure
 
@@ -82,7 +82,7 @@ def capacity_of_schedulers(table: pd.DataFrame) -> Figure:
         axes.set_xlabel("highest request rate with an average QoE of 0.9 [1/s]")
         n = table["seed"].nunique()
         figure.suptitle(
-            f"{OPT}: capacity, 95 % intervals over {n} replications\ngrey: the paper's 1.2 to 1.6 times FCFS"
+            f"{OPT}: capacity\n95 % intervals over {n} replications; grey: the paper's 1.2 to 1.6 times FCFS"
         )
     return figure
 
@@ -107,5 +107,5 @@ def percentiles_at_overload(table: pd.DataFrame) -> Figure:
             axes.set_yticks(range(len(policies)), policies)
             axes.set_ylim(len(policies) - 0.5, -0.5)
         n = table["seed"].nunique()
-        figure.suptitle(f"{OPT}, 8 requests/s: p10 (◁), median (●), p90 (▷), 95 % intervals over {n} replications")
+        figure.suptitle(f"{OPT}, 8 requests/s\np10 (◁), median (●), p90 (▷); 95 % intervals over {n} replications")
     return figure
