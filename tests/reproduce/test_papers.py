@@ -114,12 +114,3 @@ def test_the_shaped_services_are_what_their_recipe_writes() -> None:
     recipe = load_module(PAPERS / "disco", "shaped")
     for name, median_s in recipe.MEDIANS_S.items():
         assert (PAPERS / "disco" / "series" / f"{name}.csv").read_text(encoding="utf-8") == recipe.series(median_s)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.name)
-def test_the_quick_profile_gives_the_committed_tables(experiment, tmp_path: Path) -> None:
-    from discosim.cli import main
-
-    command = ["figures", experiment.name, "--experiments", str(PAPERS), "--out", str(tmp_path), "--check"]
-    assert main(command) == 0
