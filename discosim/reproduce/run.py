@@ -105,7 +105,7 @@ def make_figures(
 
 def draw(experiment: Experiment, tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
     """Draw all figures of a paper from tables alone."""
-    from discosim.report.style import save
+    from discosim.report.style import house_style, save
 
     target = folder / "figures"
     target.mkdir(parents=True, exist_ok=True)
@@ -115,6 +115,9 @@ def draw(experiment: Experiment, tables: Mapping[str, pd.DataFrame], folder: Pat
             experiment.code.get("figures"), source.draw or name, str(experiment.folder / "figures.py")
         )
         figure = function(*(tables[table].copy() for table in source.tables), **source.options)
+        with house_style():  # one layout for all formats: it is most of the work
+            figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         paths += save(figure, target / name, FORMATS)
     return paths
 

@@ -60,7 +60,7 @@ def render_claims(paper: str, title: str, source: str, verdicts: Sequence[Verdic
     lines = [f"{paper}: {title}", f"from {source}", ""]
     for verdict in verdicts:
         claim = verdict.claim
-        lines.append(f"  {claim.id}: {verdict.text.upper() if verdict.word == 'reproduced' else verdict.text}")
+        lines.append(f"  {claim.id}: {verdict.text}")
         rows = [
             ("says", claim.says),
             ("paper", f"{claim.published}   (known from: {claim.known_from})"),
@@ -73,11 +73,16 @@ def render_claims(paper: str, title: str, source: str, verdicts: Sequence[Verdic
             rows.append(("variants", variants_text(verdict)))
         rows.append(("would change", claim.would_change))
         for head, text in rows:
-            lines += textwrap.wrap(
-                text, WIDTH, initial_indent=f"    {head:<13}", subsequent_indent=" " * 17, break_long_words=False, break_on_hyphens=False
-            )
+            lines += _wrapped(text, f"    {head:<13}")
         lines.append("")
     return "\n".join(lines)
+
+
+def _wrapped(text: str, head: str) -> list[str]:
+    margin = " " * len(head)
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=head, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def render_rule() -> str:

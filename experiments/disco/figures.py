@@ -23,6 +23,7 @@ PUBLISHED = {
 }
 """Constraint -> service -> tail reduction in per cent on (Pixel with B-1.1B, Xiaomi with Q-0.5B). Secondary source."""
 CONSTRAINT = {"S": "server budget", "D": "device budget"}
+COST = "unified_cost_mean_usd"
 ABSTRACT = {"ttft_p99_s": (11, 52), "ttft_mean_s": (6, 78)}
 NAMES = {"ttft_p99_s": "p99 TTFT", "ttft_mean_s": "mean TTFT"}
 
@@ -331,21 +332,26 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
     """Draw DiSCo's reductions with one open point changed at a time, beside the abstract's ranges."""
     variants = list(dict.fromkeys(table["variant"]))
     with house_style():
-        figure = Picture(figsize=(PAGE_IN, 5.2), layout="constrained")
-        panels = figure.subplots(1, 4, sharey=True)
-        choices = [(side, metric) for metric in ABSTRACT for side in ("S", "D")]
-        for axes, (side, metric) in zip(panels, choices, strict=True):
-            axes.axvspan(*ABSTRACT[metric], color=PALE, zorder=0)
+        figure = Picture(figsize=(PAGE_IN, 5.4), layout="constrained")
+        panels = figure.subplots(1, 5, sharey=True)
+        choices = [
+            (f"{NAMES[metric]},\nDiSCo-{side}", metric, f"DiSCo-{side}", f"Stoch-{side}", ABSTRACT[metric])
+            for metric in ABSTRACT
+            for side in ("S", "D")
+        ]
+        choices.append(("cost, migrating,\nDiSCo-S", COST, "DiSCo-S-migrating", "DiSCo-S", (0, 84)))
+        for axes, (name, metric, policy, baseline, paper) in zip(panels, choices, strict=True):
+            axes.axvspan(*paper, color=PALE, zorder=0)
             axes.axvline(0, color=MUTED, linewidth=0.6)
             for k, variant in enumerate(variants):
                 for i, device in enumerate((PIXEL, XIAOMI)):
                     own = table[(table["variant"] == variant) & (table["device"] == device)]
-                    mean, half = reduction(own, metric, f"DiSCo-{side}", f"Stoch-{side}")
+                    mean, half = reduction(own, metric, policy, baseline)
                     y = k + 0.18 * (2 * i - 1)
                     axes.errorbar(mean, y, xerr=half, fmt="os"[i], color=PALETTE[i + 1], markersize=3.5, elinewidth=0.8)
             axes.set_xlim(-50, 100)
             _mark_outside(axes)
-            axes.set_title(f"{NAMES[metric]}, DiSCo-{side}")
+            axes.set_title(name)
             axes.set_xlabel("reduction [%]")
         panels[0].set_yticks(range(len(variants)), variants)
         panels[0].set_ylim(len(variants) - 0.5, -0.5)

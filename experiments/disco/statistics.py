@@ -19,14 +19,11 @@ def values(rows: pd.DataFrame, column: str, name: str) -> list[Cell]:
 
 
 def budget_use(rows: pd.DataFrame, policy: str, side: str) -> list[Cell]:
-    """Return prompt tokens used by the scarce endpoint over those allowed, per service and budget."""
+    """Return prompt tokens used by the scarce endpoint over those allowed, for each budget, over all services."""
     own = rows[rows["policy"] == policy]
     share = own[f"budget_used_{side}"] / own["budget"]
-    by_seed = own.assign(share=share).groupby(["service", "budget", "seed"], sort=False)["share"].mean()
-    return [
-        _cell(f"service={service}, budget={budget:g}", part.to_numpy())
-        for (service, budget), part in by_seed.groupby(level=[0, 1], sort=False)
-    ]
+    by_seed = own.assign(share=share).groupby(["budget", "seed"], sort=False)["share"].mean()
+    return [_cell(f"budget={budget:g}", part.to_numpy()) for budget, part in by_seed.groupby(level=0, sort=False)]
 
 
 def device_trend(rows: pd.DataFrame, policy: str, baseline: str) -> list[Cell]:

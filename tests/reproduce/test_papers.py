@@ -12,7 +12,7 @@ from discosim.reproduce.check import check
 from discosim.reproduce.code import load_module
 from discosim.reproduce.experiment import load_experiment, load_experiments
 from discosim.reproduce.files import WEAK
-from discosim.reproduce.run import draw, judge_all
+from discosim.reproduce.run import judge_all
 from discosim.reproduce.tables import Context, make_table, read_csv
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def test_committed_tables_pass_their_own_check(experiment) -> None:
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.name)
-def test_figures_have_titles_units_and_legends_off_the_data(experiment, tmp_path: Path) -> None:
+def test_figures_have_titles_and_units(experiment) -> None:
     """Every axis that carries data has a unit in brackets, or names, on it; every figure has a title."""
     tables = committed(experiment)
     for name, source in experiment.file.figures.items():
@@ -55,7 +55,6 @@ def test_figures_have_titles_units_and_legends_off_the_data(experiment, tmp_path
             assert has_x, name
             for label in filter(None, (axes.get_xlabel(), axes.get_ylabel())):
                 assert label.endswith("]") or "USD" in label, (name, label)
-    assert draw(experiment, tables, tmp_path)
 
 
 def test_a_cheap_claim_is_golden(tmp_path: Path) -> None:
@@ -70,7 +69,7 @@ def test_a_changed_constant_of_a_real_paper_names_its_claim(tmp_path: Path) -> N
     shutil.copytree(PAPERS / "disco", folder)
     path = folder / "tables.py"
     text = path.read_text(encoding="utf-8")
-    assert '"decode_tok_per_s": 1.0 /' in text
+    assert '"decode_tok_per_s": 1.0 / median_s' in text
     path.write_text(text.replace('"decode_tok_per_s": 1.0 /', '"decode_tok_per_s": 1.001 /'), encoding="utf-8")
     experiment = load_experiment(folder)
     context = Context(experiment, "quick", tmp_path / "out", "serial", lambda _: None)

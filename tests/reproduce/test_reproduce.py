@@ -265,7 +265,7 @@ def test_claims_prints_the_rule_the_intervals_and_what_they_rest_on(
     assert claims(root) == 0
     text = capsys.readouterr().out
     for words in (
-        "REPRODUCED, ON ASSUMED INPUTS",
+        "tiny-reduction: reproduced, on assumed inputs",
         "30 % [30, 30]",
         "assumed: guess",
         "known from: abstract",
