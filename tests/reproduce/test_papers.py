@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from discosim.reproduce.artifact import claims_table
 from discosim.reproduce.check import check
 from discosim.reproduce.code import load_module
 from discosim.reproduce.experiment import load_experiment, load_experiments
@@ -55,6 +56,11 @@ def test_figures_have_titles_and_units(experiment) -> None:
             assert has_x, name
             for label in filter(None, (axes.get_xlabel(), axes.get_ylabel())):
                 assert label.endswith("]") or "USD" in label, (name, label)
+
+
+def test_the_artifact_lists_every_claim_with_its_verdict() -> None:
+    """If verdicts change on purpose, print the rows with ``discosim.reproduce.artifact`` and say why in the change log."""
+    assert claims_table(PAPERS) in (ROOT / "ARTIFACT.md").read_text(encoding="utf-8")
 
 
 def test_a_cheap_claim_is_golden(tmp_path: Path) -> None:
