@@ -210,6 +210,31 @@ def bursts(pool: ProcessPoolExecutor, n: int) -> None:
     table(rows, ("qoe_mean", "qoe_ge_0_95_share", "ttft_mean_s", "n_preemptions_mean"))
 
 
+def bursts_swap(pool: ProcessPoolExecutor, n: int) -> None:
+    """Bursts where a preempted cache goes to host memory instead: the paper takes whichever is faster (c)."""
+    arrivals = "workload.arrivals"
+    # eight links of 12 GB/s, and the host memory of the authors' notes (13 107 blocks)
+    swap = "server.preemption={kind: swap, host_kv_tok: 200000, gbyte_per_s: 96}"
+    settings = {f"h = {h}, w = 0.35": (f"{arrivals}.intensity={h}", swap) for h in (1.6, 2.0, 2.4, 2.8)}
+    names = ("FCFS", "Andes v2", "v2, no refiner", "Andes code")
+    rows = sweep(pool, "bursts_swap", tasks("bursts.yaml", settings, names, n))
+    table(rows, ("qoe_mean", "qoe_ge_0_95_share", "ttft_mean_s", "tds_p50_tok_per_s", "n_preemptions_mean"))
+
+
+def bursts_slack(pool: ProcessPoolExecutor, n: int) -> None:
+    """The same bursts where decoding is twice as fast as reading and prefill costs little: the first paper's world."""
+    settings = {
+        f"h = {h}, w = 0.35": (
+            f"workload.arrivals={{kind: burst, rate_per_s: 5.5, intensity: {h}, width: 0.35, cycle_s: 400}}",
+            "workload.n_requests=2200",
+        )
+        for h in (1.2, 1.6, 2.0, 2.4, 2.8)
+    }
+    names = ("FCFS", "Andes v2", "v2, no refiner", "Andes code")
+    rows = sweep(pool, "bursts_slack", tasks("opt66b.yaml", settings, names, n))
+    table(rows, ("qoe_mean", "qoe_ge_0_95_share", "ttft_mean_s", "tds_p50_tok_per_s", "n_preemptions_mean"))
+
+
 def thrash(pool: ProcessPoolExecutor, n: int) -> None:
     """Long prompts, with and without control of preemptions (d)."""
     # few requests: without control the time to finish them grows with the square of their number, and so does the run
@@ -253,7 +278,9 @@ def lengths(pool: ProcessPoolExecutor, n: int) -> None:
     table(rows, ("qoe_mean", "ttft_p50_s", "ttft_p90_s"))
 
 
-EXPERIMENTS = {f.__name__: f for f in (rates, capacities, bursts, thrash, overload, lengths, knee)}
+EXPERIMENTS = {
+    f.__name__: f for f in (rates, capacities, bursts, bursts_swap, bursts_slack, thrash, overload, lengths, knee)
+}
 
 
 def main() -> None:
