@@ -22,6 +22,7 @@ from discosim.world.engine.server import EngineServer
 from discosim.world.link import Link, LinkModel
 from discosim.world.luck import Luck
 from discosim.world.meter import Meter
+from discosim.world.serving import Serving
 from discosim.world.session import Session
 
 Floats = NDArray[np.float64]
@@ -187,7 +188,7 @@ class World:
             if rejected[i]:
                 sink(session.reject())
             else:
-                env.process(serve(policy, session, sink))
+                Serving(serve(policy, session, sink))
 
     @staticmethod
     def _serve(policy: Serves, session: Session, sink: Callable[[RequestRecord], None]) -> Generator[Any, Any, None]:
