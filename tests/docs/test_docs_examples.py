@@ -104,4 +104,4 @@ def test_the_readme_opens_with_its_two_commands() -> None:
     """The continuous integration runs both as they stand there."""
     main, tests = [line for line in shell_lines(ROOT / "README.md") if line.startswith("python3 -m venv ")]
     assert main.endswith("/bin/discosim run configs/quickstart.yaml")
-    assert tests.endswith("/bin/pytest")
+    assert tests.endswith("/bin/pytest -n auto")

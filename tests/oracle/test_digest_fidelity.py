@@ -141,6 +141,7 @@ LATENCIES = [entry.name for entry in catalogue.list_digests("latency")]
 RTTS = [entry.name for entry in catalogue.list_digests("rtt")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LATENCIES)
 def test_latency_digests(raw_traces, name):
     digest = catalogue.load_digest(name, "latency")
@@ -152,6 +153,7 @@ def test_latency_digests(raw_traces, name):
     assert_gives_back(digest.tpot, tpot_s, 0.001, 2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", RTTS)
 def test_round_trip_digests(raw_traces, name):
     digest = catalogue.load_digest(name, "rtt")

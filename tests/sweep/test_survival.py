@@ -171,6 +171,7 @@ def test_a_full_disk_is_a_clear_error_and_nothing_is_lost(executor: str, undistu
         assert {name: (out / "runs" / name).stat().st_mtime_ns for name in survived} == before
 
 
+@pytest.mark.long
 def test_a_sweep_with_a_rule_stops_at_the_same_seed_after_an_interruption(tmp_path: Path) -> None:
     rule = "stop: {compare: gain, half_width: 0.05, n_max: 12, step: 2}\n"
     path = write(tmp_path, SWEEP + rule, ("{metric: ttft_mean_s", "{name: gain, metric: ttft_mean_s"))

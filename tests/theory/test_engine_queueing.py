@@ -65,6 +65,7 @@ def test_prefill_alone_follows_the_formula_of_distserve(load):
     assert half_width(found) < 0.12 * expected
 
 
+@pytest.mark.long
 def test_without_limits_the_engine_is_an_m_g_infinity_queue():
     # prefill takes next to nothing and decode iterations do not grow with the batch: nobody is in anybody's way
     mean_tok, decode_s, rate = 60, 0.01, 25.0
