@@ -301,9 +301,7 @@ def knee(pool: ProcessPoolExecutor, n: int) -> None:
 
 def lengths(pool: ProcessPoolExecutor, n: int) -> None:
     """Average QoE against the length of the overload: the ratio to FCFS has no value of its own."""
-    settings = {
-        f"{k} requests at 8 req/s": (f"{RATE}=8", f"workload.n_requests={k}") for k in (1000, 2000, 4000, 8000)
-    }
+    settings = {f"{k} requests at 8 req/s": (f"{RATE}=8", f"workload.n_requests={k}") for k in (1000, 2000, 4000, 8000)}
     rows = sweep(pool, "lengths", tasks("opt66b.yaml", settings, ("FCFS", "Andes v1", "Andes code"), n))
     table(rows, ("qoe_mean", "ttft_p50_s", "ttft_p90_s"))
 
