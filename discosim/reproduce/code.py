@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import sys
 from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,7 +34,18 @@ def load_module(folder: Path, stem: str) -> ModuleType:
             module = ModuleType(name)
             module.__path__ = path
             sys.modules[name] = module
-    return importlib.import_module(f"{package}.{stem}")
+    name = f"{package}.{stem}"
+    if name not in sys.modules:
+        spec = spec_from_file_location(name, folder.resolve() / f"{stem}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = module_from_spec(spec)
+        try:
+            spec.loader.exec_module(sys.modules[name])
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
 
 
 def function_of(module: ModuleType | None, name: str, where: str) -> Callable[..., Any]:

@@ -59,7 +59,7 @@ def test_figures_have_titles_and_units(experiment) -> None:
 
 
 def test_the_artifact_lists_every_claim_with_its_verdict() -> None:
-    """If verdicts change on purpose, print the rows with ``discosim.reproduce.artifact`` and say why in the change log."""
+    """If verdicts change on purpose, write the rows of ``claims_table`` there, and say why in the change log."""
     assert claims_table(PAPERS) in (ROOT / "ARTIFACT.md").read_text(encoding="utf-8")
 
 
