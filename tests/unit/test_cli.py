@@ -108,7 +108,7 @@ def test_the_known_verbs_are_those_of_the_parser() -> None:
         ([], "the following arguments are required: VERB (see `discosim --help`)"),
         (
             ["rnu"],
-            "unknown command 'rnu'; did you mean 'run'? Known: claims, diff, explain, figures, run, schema, sweep, traces",
+            f"unknown command 'rnu'; did you mean 'run'? Known: {', '.join(sorted(cli.VERBS))}",
         ),
         (
             ["traces", "lst"],
