@@ -54,7 +54,7 @@ def _table(
 
 def rates(context: Context) -> pd.DataFrame:
     """Return quality and throughput against the request rate (a, e)."""
-    n, x = {"quick": (1000, (5.0, 6.5, 8.0, 10.0)), "paper": (2000, (5.0, 5.5, 6.0, 6.5, 7.0, 8.0, 10.0, 14.0))}[
+    n, x = {"quick": (1000, (5.0, 7.0, 10.0)), "paper": (2000, (5.0, 5.5, 6.0, 6.5, 7.0, 8.0, 10.0, 14.0))}[
         context.profile
     ]
     settings = {rate: (f"{run.RATE}={rate}", f"{N_REQUESTS}={n}") for rate in x}
@@ -64,11 +64,11 @@ def rates(context: Context) -> pd.DataFrame:
 
 def capacities(context: Context) -> pd.DataFrame:
     """Return the highest rate that keeps a mean QoE of 0.9 (b)."""
-    n = {"quick": 1000, "paper": 2000}[context.profile]
-    names = ["FCFS", "Andes v1", "Andes code"]
+    n, setting = {"quick": (800, "6 12 0.9"), "paper": (2000, "5 12 0.9")}[context.profile]
+    names = ["FCFS", "Andes v1"]
     if context.profile == "paper":
-        names += ["round robin", "LQSF", "Andes v2"]
-    table = _table(context, "opt66b.yaml", {0.9: (f"{N_REQUESTS}={n}",)}, names, "capacity", "5 12 0.9")
+        names += ["round robin", "LQSF", "Andes v2", "Andes code"]
+    table = _table(context, "opt66b.yaml", {0.9: (f"{N_REQUESTS}={n}",)}, names, "capacity", setting)
     return table.rename(columns={"x": "qoe"})
 
 
