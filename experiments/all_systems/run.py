@@ -36,7 +36,11 @@ COLUMNS: dict[str, tuple[str, float, str]] = {
 }
 """Heading: metric, factor, format."""
 
-PICTURED = ("mean TTFT [s]", "QoE", "cost [USD/1,000]", "GPU time [s]", "assumed quality")
+ENERGY = "device and edge [J]"
+PICTURED = (
+    ("mean TTFT [s]", "p99 TBT [s]", "QoE", "assumed quality"),
+    ("cost [USD/1,000]", ENERGY, "GPU time [s]", "latency [s]"),
+)
 
 
 def run(scheduler: str, overrides: Sequence[str]) -> SummaryTable:
@@ -74,6 +78,14 @@ def write(summaries: dict[str, SummaryTable]) -> None:
     say(f"wrote {path}")
 
 
+def pictured(summary: SummaryTable, policy: str, heading: str) -> Interval:
+    """Return what a panel shows; the energy's half-widths are added, which is never too short."""
+    if heading != ENERGY:
+        return value(summary, policy, heading)
+    device, edge = (value(summary, policy, f"{who} [J]") for who in ("device", "edge"))
+    return Interval(device.mean + edge.mean, device.half_width + edge.half_width, device.n, device.n_missing)
+
+
 def draw(summaries: dict[str, SummaryTable]) -> None:
     """Draw one panel for each of a few columns: systems down, schedulers side by side, whiskers for intervals."""
     from discosim.report.style import PAGE_IN, Picture, house_style, save
@@ -82,11 +94,11 @@ def draw(summaries: dict[str, SummaryTable]) -> None:
     colours = ("#0072B2", "#D55E00")
     height = 0.36
     with house_style():
-        figure = Picture(figsize=(PAGE_IN, 0.9 + 0.42 * len(policies)), layout="constrained")
-        grid = figure.subplots(1, len(PICTURED), sharey=True)
-        for axes, heading in zip(grid, PICTURED, strict=True):
+        figure = Picture(figsize=(PAGE_IN, 1.2 + 0.62 * len(policies)), layout="constrained")
+        grid = figure.subplots(len(PICTURED), len(PICTURED[0]), sharey=True)
+        for axes, heading in zip(grid.flat, (name for row in PICTURED for name in row), strict=True):
             for i, (scheduler, summary) in enumerate(summaries.items()):
-                cells = [value(summary, policy, heading) for policy in policies]
+                cells = [pictured(summary, policy, heading) for policy in policies]
                 axes.barh(
                     [y + (i - 0.5) * height for y in range(len(policies))],
                     [cell.mean for cell in cells],
@@ -99,9 +111,9 @@ def draw(summaries: dict[str, SummaryTable]) -> None:
             axes.set_title(heading)
             axes.grid(visible=False, axis="y")
             axes.set_xlim(left=0.0)
-        grid[0].set_yticks(range(len(policies)), policies)
-        grid[0].invert_yaxis()
-        handles, labels = grid[0].get_legend_handles_labels()
+        grid[0, 0].set_yticks(range(len(policies)), policies)
+        grid[0, 0].invert_yaxis()
+        handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
         say(f"drew {', '.join(map(str, save(figure, OUT / 'all-systems')))}")
 
