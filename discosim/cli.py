@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from discosim import __version__
+from discosim.cli_traces import add_traces
 from discosim.core.errors import UserError, close_match
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 0, 2, 130, 141
 VERBS: dict[str, tuple[str, ...]] = {
     "run": (),
-    "traces": ("list", "show", "check", "digest", "fit-engine"),
+    "traces": ("list", "show", "check", "convert", "digest", "fit-engine"),
     "explain": ("metric", "policy", "scheduler"),
     "sweep": (),
     "diff": (),
@@ -91,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(verbs.add_parser)
     _add_sweep(verbs.add_parser)
     _add_diff(verbs.add_parser)
-    _add_traces(verbs.add_parser)
+    add_traces(verbs.add_parser)
     _add_explain(verbs.add_parser)
     _add_schema(verbs.add_parser)
     return parser
@@ -240,85 +241,6 @@ def _terminated_like_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-# --- traces -------------------------------------------------------------------------------------------------
-
-
-def _add_traces(add: AddParser) -> None:
-    actions = add("traces", help="look at shipped digests and at trace files").add_subparsers(
-        metavar="ACTION", required=True
-    )
-    listing = actions.add_parser("list", help="list the shipped digests")
-    listing.set_defaults(call=_traces_list)
-    show = actions.add_parser("show", help="show a digest: its card and its figures")
-    show.add_argument("name", metavar="NAME")
-    show.set_defaults(call=_traces_show)
-    check = actions.add_parser("check", help="read a trace file and print what is in it")
-    check.add_argument("file", metavar="FILE", type=Path)
-    check.add_argument("--format", default="auto", help="trace format (default: look at the file)")
-    check.set_defaults(call=_traces_check)
-    digest = actions.add_parser("digest", help="compute digests from the raw files under DISCOSIM_TRACES")
-    digest.add_argument("names", metavar="NAME", nargs="*")
-    digest.add_argument("--all", action="store_true", help="compute every digest")
-    digest.add_argument("--out", metavar="DIR", type=Path, default=Path("traces"), help="default: traces")
-    digest.set_defaults(call=_traces_digest)
-    fit = actions.add_parser("fit-engine", help="fit iteration times of your own server, for `server.kind: engine`")
-    fit.add_argument("file", metavar="FILE", type=Path, help="CSV: phase, batch, tokens, time_s or time_ms")
-    fit.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
-    needed = (
-        ("--kv-tok", int, "KV tokens that fit into one replica"),
-        ("--kv-bytes-per-tok", float, "bytes of a token's KV cache"),
-        ("--max-context-tok", int, "context limit of the model"),
-    )
-    for option, number, text in needed:
-        fit.add_argument(option, metavar="N", type=number, required=True, help=text)
-    fit.add_argument("--n-gpus", metavar="N", type=int, default=1, help="GPUs of one replica (default: 1)")
-    for option in ("--model", "--hardware"):
-        fit.add_argument(option, metavar="NAME", default="unnamed", help=f"name of the {option[2:]}")
-    fit.set_defaults(call=_traces_fit_engine)
-
-
-def _traces_list(_options: argparse.Namespace) -> None:
-    from discosim.traces.catalogue import list_digests, load_digest
-
-    for entry in list_digests():
-        print(f"{entry.kind:<9} {entry.name:<38} {load_digest(entry.name, entry.kind).card.title}")
-
-
-def _traces_show(options: argparse.Namespace) -> None:
-    from discosim.traces.catalogue import describe
-
-    print(describe(options.name))
-
-
-def _traces_check(options: argparse.Namespace) -> None:
-    from discosim.traces.check import check
-
-    print(check(options.file, options.format))
-
-
-def _traces_digest(options: argparse.Namespace) -> None:
-    if bool(options.names) == options.all:
-        raise UserError("name the digests to compute, or give --all", where="traces digest")
-    raw = os.environ.get("DISCOSIM_TRACES")
-    if not raw or not Path(raw).is_dir():
-        raise UserError(
-            "set DISCOSIM_TRACES to the folder of the raw traces (see docs/traces.md)", where="traces digest"
-        )
-
-    from discosim.traces.recipes.build import build_all
-
-    for path in build_all(Path(raw), options.out, options.names or None):
-        print(path)
-
-
-def _traces_fit_engine(options: argparse.Namespace) -> None:
-    from discosim.traces.engine_fit import fit_engine, write_fit
-
-    facts = ("model", "hardware", "n_gpus", "kv_tok", "kv_bytes_per_tok", "max_context_tok")
-    digest = fit_engine(options.file, name=options.out.stem, **{name: getattr(options, name) for name in facts})
-    print(write_fit(digest, options.out))
 
 
 # --- explain, schema ----------------------------------------------------------------------------------------

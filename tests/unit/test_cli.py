@@ -73,6 +73,7 @@ def test_help_imports_nothing_heavy() -> None:
         ["sweep", "status"],
         ["diff"],
         ["traces"],
+        ["traces", "convert"],
         ["traces", "digest"],
         ["explain"],
         ["explain", "metric"],
@@ -106,7 +107,10 @@ def test_the_known_verbs_are_those_of_the_parser() -> None:
     [
         ([], "the following arguments are required: VERB (see `discosim --help`)"),
         (["rnu"], "unknown command 'rnu'; did you mean 'run'? Known: diff, explain, run, schema, sweep, traces"),
-        (["traces", "lst"], "unknown command 'lst'; did you mean 'list'? Known: check, digest, fit-engine, list, show"),
+        (
+            ["traces", "lst"],
+            "unknown command 'lst'; did you mean 'list'? Known: check, convert, digest, fit-engine, list, show",
+        ),
         (["traces"], "the following arguments are required: ACTION (see `discosim traces --help`)"),
         (["explain", "metrics"], "unknown command 'metrics'; did you mean 'metric'? Known: metric, policy, scheduler"),
         (["run"], "the following arguments are required: CONFIG (see `discosim run --help`)"),

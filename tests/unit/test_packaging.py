@@ -39,9 +39,12 @@ TEXT = {".py", ".md", ".yaml", ".yml", ".json", ".toml", ".cff", ".txt", ".csv",
 
 
 def room_of(path: Path) -> str:
-    """Return the room of a module; '' for the front door, which only names what others hold."""
+    """Return the room of a module; '' for the front door, which only names what others hold.
+
+    The room `cli` has no folder: its files are `cli.py` and `cli_*.py`.
+    """
     first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    return "" if first in {"__init__", "__main__"} else first
+    return "" if first in {"__init__", "__main__"} else first.partition("_")[0]
 
 
 def imports_of(path: Path) -> Iterator[tuple[str, int]]:
