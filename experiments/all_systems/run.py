@@ -1,4 +1,4 @@
-"""All systems side by side, each with two schedulers at the server: `python experiments/all_systems/run.py`.
+"""All systems side by side, each with FCFS and with Andes at the server: `python experiments/all_systems/run.py`.
 
 Runs `configs/all-systems.yaml` once with each scheduler, writes `results/all-systems/table.csv`, prints the table with
 95 % intervals over the replications, and draws one figure. Every policy of the file is a row; one more needs only its
@@ -20,7 +20,7 @@ from discosim.metrics.summary import SummaryTable
 from discosim.runs.simulate import simulate
 
 OUT = Path("results") / "all-systems"
-SCHEDULERS = {"FCFS": "fcfs", "Andes": "andes_v2"}
+SCHEDULERS = {"FCFS": "fcfs", "Andes v2": "andes_v2", "Andes code": "andes_code"}
 COLUMNS: dict[str, tuple[str, float, str]] = {
     "mean TTFT [s]": ("ttft_mean_s", 1.0, ".2f"),
     "p99 TTFT [s]": ("ttft_p99_s", 1.0, ".1f"),
@@ -91,8 +91,8 @@ def draw(summaries: dict[str, SummaryTable]) -> None:
     from discosim.report.style import PAGE_IN, Picture, house_style, save
 
     policies = next(iter(summaries.values())).policies
-    colours = ("#0072B2", "#D55E00")
-    height = 0.36
+    colours = ("#0072B2", "#D55E00", "#E69F00")
+    height = 0.8 / len(summaries)
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 1.2 + 0.62 * len(policies)), layout="constrained")
         grid = figure.subplots(len(PICTURED), len(PICTURED[0]), sharey=True)
@@ -100,7 +100,7 @@ def draw(summaries: dict[str, SummaryTable]) -> None:
             for i, (scheduler, summary) in enumerate(summaries.items()):
                 cells = [pictured(summary, policy, heading) for policy in policies]
                 axes.barh(
-                    [y + (i - 0.5) * height for y in range(len(policies))],
+                    [y + (i - (len(summaries) - 1) / 2) * height for y in range(len(policies))],
                     [cell.mean for cell in cells],
                     height=height,
                     xerr=[cell.half_width for cell in cells],
@@ -114,7 +114,7 @@ def draw(summaries: dict[str, SummaryTable]) -> None:
         grid[0, 0].set_yticks(range(len(policies)), policies)
         grid[0, 0].invert_yaxis()
         handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(summaries))
         say(f"drew {', '.join(map(str, save(figure, OUT / 'all-systems')))}")
 
 
@@ -125,7 +125,7 @@ def say(text: str) -> None:
 
 
 def main() -> None:
-    """Run both schedulers."""
+    """Run all schedulers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the scenario")
     parser.add_argument("--jobs", type=int, default=2)
