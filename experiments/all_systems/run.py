@@ -56,9 +56,9 @@ def value(summary: SummaryTable, policy: str, heading: str) -> Interval:
     return Interval(factor * found.mean, factor * found.half_width, found.n, found.n_missing)
 
 
-def write(summaries: dict[str, SummaryTable]) -> None:
+def write(summaries: dict[str, SummaryTable], out: Path) -> None:
     """Print the table and write it."""
-    OUT.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     rows = [
         (policy, scheduler, [value(summary, policy, heading) for heading in COLUMNS])
         for policy in next(iter(summaries.values())).policies
@@ -69,7 +69,7 @@ def write(summaries: dict[str, SummaryTable]) -> None:
     for policy, scheduler, cells in rows:
         texts = [cell.text(COLUMNS[heading][2]) for cell, heading in zip(cells, COLUMNS, strict=True)]
         say(f"| {policy} | {scheduler} | " + " | ".join(texts) + " |")
-    path = OUT / "table.csv"
+    path = out / "table.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["system", "server", *(f"{h} {what}" for h in COLUMNS for what in ("mean", "half_width"))])
@@ -86,7 +86,7 @@ def pictured(summary: SummaryTable, policy: str, heading: str) -> Interval:
     return Interval(device.mean + edge.mean, device.half_width + edge.half_width, device.n, device.n_missing)
 
 
-def draw(summaries: dict[str, SummaryTable]) -> None:
+def draw(summaries: dict[str, SummaryTable], out: Path) -> None:
     """Draw one panel for each of a few columns: systems down, schedulers side by side, whiskers for intervals."""
     from discosim.report.style import PAGE_IN, Picture, house_style, save
 
@@ -115,7 +115,7 @@ def draw(summaries: dict[str, SummaryTable]) -> None:
         grid[0, 0].invert_yaxis()
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(summaries))
-        say(f"drew {', '.join(map(str, save(figure, OUT / 'all-systems')))}")
+        say(f"drew {', '.join(map(str, save(figure, out / 'all-systems')))}")
 
 
 def say(text: str) -> None:
@@ -128,13 +128,14 @@ def main() -> None:
     """Run all schedulers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key of the scenario")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for table and figure")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     with ProcessPoolExecutor(options.jobs) as pool:
         futures = {name: pool.submit(run, name, options.set) for name in SCHEDULERS}
         summaries = {name: future.result() for name, future in futures.items()}
-    write(summaries)
-    draw(summaries)
+    write(summaries, options.out)
+    draw(summaries, options.out)
 
 
 if __name__ == "__main__":

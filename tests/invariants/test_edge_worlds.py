@@ -21,12 +21,14 @@ from worlds import (
     server,
 )
 
+from discosim.config import load_scenario
 from discosim.policies import Policy
 from discosim.policies.edge_only import EdgeOnly
 from discosim.policies.edge_router import EdgeRouter
 from discosim.policies.fixed_rho import FixedRho
 from discosim.policies.pice import Pice
 from discosim.policies.skeleton_of_thought import SkeletonOfThought
+from discosim.runs.simulate import simulate
 from discosim.world.answers import AnswerModel
 from discosim.world.edge.model import EdgeModel
 from discosim.world.engine.costs.distserve import DistServeCost
@@ -106,6 +108,15 @@ def test_every_check_holds_beside_an_engine(
             assert record.delivered_s.size == record.output_tok
         assert record.sketch_tok <= record.output_tok
         assert 0.0 <= record.quality_assumed <= 1.0
+
+
+@pytest.mark.parametrize("name", ["pice", "all-systems"])
+def test_shipped_comparisons_answer_every_request_under_every_policy(name: str) -> None:
+    short = ["replications=1", "workload.n_requests=60", "workload.n_users=60", "server.pilot_requests=30"]
+    result = simulate(load_scenario(name, overrides=short))
+    for policy in result.summary.policies:
+        assert result.summary.value(policy, "n_finished").mean == 60
+        assert 0.6 < result.summary.value(policy, "quality_assumed_mean").mean <= 0.9
 
 
 def test_the_worlds_above_do_sketch_write_in_parts_fall_back_and_refuse() -> None:
