@@ -16,11 +16,12 @@ from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.request import RequestRecord, RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.policies import Policy
-from discosim.policies.view import View
+from discosim.policies.view import ASSUMED, View
 from discosim.runs.build import HISTORY_REPLICATION
 from discosim.runs.collect import Collector
 from discosim.world.api_server import ApiServer, ApiServerModel, mean_of
 from discosim.world.device import DeviceProfile
+from discosim.world.edge.model import EdgeModel
 from discosim.world.link import Link, LinkModel
 from discosim.world.luck import Luck
 from discosim.world.meter import Meter
@@ -69,6 +70,21 @@ def server(**changes: Any) -> ApiServerModel:
     return replace(plain, **changes)
 
 
+def edge_box(**changes: Any) -> EdgeModel:
+    """Return a pool of one box with four slots, twice as quick as the phone when alone."""
+    plain = EdgeModel(
+        decode_s=1 / 30.0,
+        batch_slowdown=0.1,
+        prefill_s_per_tok=0.002,
+        memory_tok=4096,
+        prefill_j_per_tok=0.1,
+        decode_j_per_tok=0.3,
+        prompt_usd_per_tok=1e-7,
+        output_usd_per_tok=2e-7,
+    )
+    return replace(plain, **changes)
+
+
 def model(
     *,
     fleet: Sequence[tuple[DeviceProfile, float]] | None = None,
@@ -76,11 +92,15 @@ def model(
     service: ApiServerModel | None = None,
     link: LinkModel = NO_LINK,
     meter: Meter = DEAR_SERVER,
+    edge: EdgeModel | None = None,
+    **more: Any,
 ) -> WorldModel:
-    """Return a world model; the service bills what the meter says."""
+    """Return a world model; the service bills what the meter says. Without ``edge`` there is a box as above."""
     service = service or server()
     service = replace(service, prompt_usd_per_tok=meter.prompt_usd_per_tok, output_usd_per_tok=meter.output_usd_per_tok)
-    return WorldModel(tuple(fleet or ((device or profile(), 1.0),)), service, link, meter)
+    return WorldModel(
+        tuple(fleet or ((device or profile(), 1.0),)), service, link, meter, edge=edge or edge_box(), **more
+    )
 
 
 def requests(
@@ -139,6 +159,9 @@ def past(
         fleet=parts.fleet,
         meter=parts.meter,
         uplink_bit_per_s=parts.link.uplink_bit_per_s,
+        edge=parts.edge,
+        answers=parts.answers,
+        quality=parts.quality or ASSUMED,
     )
 
 
@@ -190,5 +213,5 @@ def assert_same_records(
         for name in RequestRecord.__slots__:
             if name not in but:
                 x, y = getattr(a, name), getattr(b, name)
-                same = np.array_equal(x, y) if isinstance(x, np.ndarray) else x == y
+                same = np.array_equal(x, y) if isinstance(x, np.ndarray) else x == y or (x != x and y != y)
                 assert same, f"request {a.request_id}: {name} is {x} and {y}"

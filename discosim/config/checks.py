@@ -33,6 +33,7 @@ def check_section(section: type, values: Values, raw: Values) -> Findings:
         yield from _RULES[section](values)
     if section is s.Scenario:
         yield from _policy_names(values, raw)
+        yield from _edge(values)
 
 
 def _burst(values: Values) -> Findings:
@@ -101,6 +102,17 @@ def _policy_names(values: Values, raw: Values) -> Findings:
             ("baseline",),
             f"names no policy of this scenario ('{baseline}'); {close_match(baseline, first)}",
         )
+
+
+def _edge(values: Values) -> Findings:
+    from discosim.policies import known_policies
+
+    if "edge" not in values or values["edge"] is not None:
+        return
+    known = known_policies()
+    for i, policy in enumerate(values.get("policies", ())):
+        if known[policy.kind].needs_edge:
+            yield ("policies", i), f"policy '{policy.kind}' needs an edge tier; add an `edge:` section"
 
 
 def why_no_file_name(name: str) -> str:

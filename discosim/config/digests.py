@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from discosim.config.keypath import KeyPath
+from discosim.core import edge_scenario as d
 from discosim.core import engine_scenario as e
 from discosim.core import scenario as s
 from discosim.core.errors import UserError
@@ -15,6 +16,7 @@ DIGEST_KEYS: dict[type, tuple[str, str]] = {
     s.ClientArrivals: ("digest", "clients"),
     s.DigestLengths: ("digest", ""),
     s.Device: ("profile", "device"),
+    d.EdgeTier: ("profile", "device"),
     s.ReplayedServer: ("digest", "latency"),
     e.DigestIterations: ("digest", "engine"),
     s.DigestLink: ("digest", "rtt"),

@@ -9,6 +9,7 @@ from discosim.config.dump import as_plain, dump_yaml
 from discosim.config.leaf import expectation
 from discosim.config.policy_specs import POLICY_KEYS, options_of, scheduler_options
 from discosim.config.shape import Key, item_type, keys_of, kind_of, members_of, sections_of, without_none
+from discosim.core import edge_scenario as d
 from discosim.core import engine_scenario as e
 from discosim.core import scenario as s
 
@@ -49,9 +50,14 @@ EXAMPLES: dict[tuple[type, str], Any] = {
     (e.ConstantIterations, "decode_s"): 0.03,
     (e.PrefillPool, "kv_gbit_per_s"): 200.0,
     (e.Swap, "host_kv_tok"): 100_000,
+    (d.EdgeTier, "profile"): "m4-mac-mini-llama-3.2-3b",
     (s.Cost, "exchange_rate_usd_per_j"): 5e-6,
 }
 """Values of the keys that have no default, and of those whose default alone makes no valid section."""
+
+
+SHOWN = {(s.Scenario, "edge")}
+"""Sections that may be left out but are shown in full: policies of the reference need them."""
 
 
 def reference_yaml() -> str:
@@ -87,7 +93,7 @@ def _key(section: type, key: Key) -> list[str]:
     if inner is not s.PolicySpec and (sections := sections_of(inner)):
         lines = [f"# {key.description}"]
         blocks = [_block(key.name, choice) for choice in sections]
-        if is_nullable:
+        if is_nullable and (section, key.name) not in SHOWN:
             return [*lines, f"{key.name}: null", *_commented(blocks)]
         return [*lines, *blocks[0], *_commented(blocks[1:])]
     if item is s.PolicySpec:

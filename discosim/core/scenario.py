@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from discosim.core.edge_scenario import Answers, EdgeTier, Quality, ShareOfAnswers
 from discosim.core.engine_scenario import Iterations, Preemption, PrefillPool, Recompute, SchedulerSpec
 from discosim.core.spec import spec
 
@@ -346,6 +347,13 @@ class Scenario:
     devices: tuple[Device, ...] = spec(doc="The fleet.", min_length=1)
     server: Server = spec(doc="The service.", discriminator="kind")
     link: Link = spec(NoLink, doc="The last hop between client and server.", discriminator="kind")
+    edge: EdgeTier | None = spec(None, doc="Edge boxes between device and server; null for none.")
+    answers: Answers = spec(
+        ShareOfAnswers, doc="The inner form of answers, for policies that write them in parts.", discriminator="kind"
+    )
+    quality: Quality | None = spec(
+        None, doc="Assumed quality of answers, reported as `quality_assumed`; null assumes nothing."
+    )
     reader: Reader = spec(Reader, doc="The reader.")
     cost: Cost = spec(doc="Exchange rate.")
     policies: tuple[PolicySpec, ...] = spec(doc="Policies to compare, on the same luck.", min_length=1)

@@ -27,7 +27,7 @@ def text_column(records: Sequence[RequestRecord], name: str) -> NDArray[np.objec
 def cost_columns(records: Sequence[RequestRecord]) -> dict[str, NDArray[Any]]:
     """Return identity, endpoint, meter and cost columns, shape (len(records),) each; O(records).
 
-    ``n_tok_device`` and ``n_tok_server`` count shown tokens by their producer, ``n_migrations`` the
+    ``n_tok_device``, ``n_tok_server`` and ``n_tok_edge`` count shown tokens by their producer, ``n_migrations`` the
     hand-overs between segments of one answer.
     """
     n = len(records)
@@ -38,15 +38,17 @@ def cost_columns(records: Sequence[RequestRecord]) -> dict[str, NDArray[Any]]:
         else:
             values = map(attrgetter(metric.name), records)
             columns[metric.name] = np.fromiter(values, dtype=_NUMBERS[metric.dtype], count=n)
-    by_device, by_server = [], []
+    by_device, by_server, by_edge = [], [], []
     for record in records:
-        shown = {"device": 0, "server": 0}
+        shown = {"device": 0, "server": 0, "edge": 0}
         for segment in record.segments:
             shown[segment.endpoint] += segment.last_token - segment.first_token + 1
         by_device.append(shown["device"])
         by_server.append(shown["server"])
+        by_edge.append(shown["edge"])
     columns["n_tok_device"] = np.array(by_device, dtype=np.int64)
     columns["n_tok_server"] = np.array(by_server, dtype=np.int64)
+    columns["n_tok_edge"] = np.array(by_edge, dtype=np.int64)
     columns["n_migrations"] = np.fromiter((max(len(r.segments) - 1, 0) for r in records), dtype=np.int64, count=n)
     return columns
 

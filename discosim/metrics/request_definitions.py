@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from discosim.metrics.declare import MetricDefinition
+from discosim.metrics.edge_definitions import EDGE_REQUEST_METRICS
 from discosim.metrics.engine_definitions import ENGINE_REQUEST_METRICS
 
 _request = partial(MetricDefinition, level="request")
@@ -58,7 +59,7 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
     _text(
         name="first_endpoint",
         formula="producer of token 1",
-        description="Endpoint (device or server) whose token was shown first; empty where nothing was shown.",
+        description="Endpoint (device, server or edge) whose token was shown first; empty where nothing was shown.",
     ),
     _s(
         name="ttft_s",
@@ -234,8 +235,9 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
     ),
     _tok(
         name="n_tok_wasted",
-        formula="#{tokens generated, never shown}",
-        description="Tokens that either endpoint generated and nobody saw: the loser of a race, late cancels.",
+        formula="#{tokens generated, neither shown nor of a sketch}",
+        description="Tokens that an endpoint generated and nobody saw: the loser of a race, late cancels, candidates "
+        "that were not picked.",
         direction="lower",
     ),
     _request(
@@ -300,12 +302,14 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         name="unified_cost_usd",
         unit="USD",
         dtype="float64",
-        formula="server_cost_usd + lambda*device_energy_j",
-        description="Server money and device energy as one number, at the scenario's exchange rate lambda.",
+        formula="server_cost_usd + edge_cost_usd + lambda*(device_energy_j + edge_energy_j)",
+        description="Server and edge money and device and edge energy as one number, at the scenario's exchange rate "
+        "lambda.",
         direction="lower",
         source="DiSCo (arXiv 2502.11417), unified cost",
     ),
     *ENGINE_REQUEST_METRICS,
+    *EDGE_REQUEST_METRICS,
     _text(
         name="status",
         formula="-",
@@ -320,7 +324,7 @@ TOKEN_METRICS: tuple[MetricDefinition, ...] = (
         unit="",
         dtype="string",
         formula="-",
-        description="Endpoint that produced the token: device or server.",
+        description="Endpoint that produced the token: device, server or edge.",
     ),
     _token(
         name="generated_s",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from discosim.metrics.cost import budget_used
 from discosim.metrics.definitions import definition
+from discosim.metrics.edge_definitions import NO_EDGE
 from discosim.metrics.engine_definitions import NO_ENGINE
 from discosim.metrics.histogram import PooledGaps
 from discosim.metrics.long_run import MIN_BATCHES, MSER_BATCH, mser5
@@ -35,9 +36,16 @@ HEADLINE: tuple[str, ...] = (
 """What the printed table shows; everything else stands in summary.json."""
 
 Columns = Mapping[str, NDArray[Any]]
+GENERATED = ("server_output_tok", "device_decode_tok", "edge_decode_tok")
+SHOWN = ("n_tok_device", "n_tok_server", "n_tok_edge")
 
 
-def summarise(columns: Columns, gaps: PooledGaps, engine: Mapping[str, float] | None = None) -> dict[str, float]:
+def summarise(
+    columns: Columns,
+    gaps: PooledGaps,
+    engine: Mapping[str, float] | None = None,
+    edge: Mapping[str, float] | None = None,
+) -> dict[str, float]:
     """Compute every number of ``SUMMARY_METRICS`` for one policy in one replication.
 
     Parameters
@@ -48,6 +56,8 @@ def summarise(columns: Columns, gaps: PooledGaps, engine: Mapping[str, float] | 
         The pooled gaps of the same requests.
     engine : mapping of str to float, optional
         What a white-box server tells of its inside, by the names of the definitions.
+    edge : mapping of str to float, optional
+        What the edge tier did as a whole, likewise.
 
     Returns
     -------
@@ -77,6 +87,8 @@ def summarise(columns: Columns, gaps: PooledGaps, engine: Mapping[str, float] | 
     numbers |= _throughput(columns, done, n_finished)
     numbers["n_preemptions_mean"] = _ratio(int(columns["n_preemptions"].sum()), n_served)
     numbers |= NO_ENGINE if engine is None else engine
+    numbers |= NO_EDGE if edge is None else edge
+    numbers |= _edge(columns, done, n_finished, n_served)
     is_long = n_finished >= MSER_BATCH * MIN_BATCHES
     numbers["warmup_mser5_share"] = mser5(done["ttft_s"]).share if is_long else math.nan
     return {metric.name: float(numbers[metric.name]) for metric in SUMMARY_METRICS}
@@ -128,12 +140,13 @@ def _endpoints(columns: Columns, done: Columns, n_finished: int, n_served: int) 
         total = float(columns[f"{stem}_{unit}"].sum())
         numbers[f"{stem}_total_{unit}"] = total
         numbers[f"{stem}_mean_{unit}"] = _ratio(total, n_served)
-    on_device, on_server = int(done["n_tok_device"].sum()), int(done["n_tok_server"].sum())
+    on_device = int(done["n_tok_device"].sum())
+    elsewhere = int(done["n_tok_server"].sum()) + int(done["n_tok_edge"].sum())
     wasted, n_migrations = int(columns["n_tok_wasted"].sum()), int(done["n_migrations"].sum())
-    generated = int(columns["server_output_tok"].sum()) + int(columns["device_decode_tok"].sum())
+    generated = sum(int(columns[name].sum()) for name in GENERATED)
     return numbers | {
         "device_first_share": _ratio(int((done["first_endpoint"] == "device").sum()), n_finished),
-        "n_tok_device_share": _ratio(on_device, on_device + on_server),
+        "n_tok_device_share": _ratio(on_device, on_device + elsewhere),
         "n_tok_wasted_total": wasted,
         "n_tok_wasted_share": _ratio(wasted, generated),
         "n_migrations_total": n_migrations,
@@ -143,12 +156,27 @@ def _endpoints(columns: Columns, done: Columns, n_finished: int, n_served: int) 
     }
 
 
+def _edge(columns: Columns, done: Columns, n_finished: int, n_served: int) -> dict[str, float]:
+    """Return what sketches and the edge tier did, and the assumed quality."""
+    sketched = (done["sketch_tok"] > 0) & (done["n_parts"] > 0)
+    return {
+        "quality_assumed_mean": _mean(columns["quality_assumed"]),
+        "ttft_visible_mean_s": _mean(done["ttft_visible_s"]),
+        "qoe_visible_mean": _mean(columns["qoe_visible"]),
+        "sketched_share": _ratio(int(sketched.sum()), n_finished),
+        "sketch_ratio_mean": _mean(done["sketch_tok"][sketched] / done["output_tok"][sketched]),
+        "n_tok_edge_share": _ratio(int(done["n_tok_edge"].sum()), int(done["output_tok"].sum())),
+        "edge_cost_mean_usd": _ratio(float(columns["edge_cost_usd"].sum()), n_served),
+        "edge_energy_mean_j": _ratio(float(columns["edge_energy_j"].sum()), n_served),
+    }
+
+
 def _throughput(columns: Columns, done: Columns, n_finished: int) -> dict[str, float]:
     """Return the length of the run and its rates."""
     span = math.nan
     if n_finished:
         span = float((done["arrival_s"] + done["e2e_s"]).max() - columns["arrival_s"].min())
-    shown = int(done["n_tok_device"].sum()) + int(done["n_tok_server"].sum())
+    shown = sum(int(done[name].sum()) for name in SHOWN)
     return {
         "span_s": span,
         "throughput_rps": _ratio(n_finished, span),

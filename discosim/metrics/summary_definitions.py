@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from discosim.metrics.declare import Direction, MetricDefinition
+from discosim.metrics.edge_definitions import EDGE_SUMMARY_METRICS
 from discosim.metrics.engine_definitions import ENGINE_SUMMARY_METRICS
 
 _summary = partial(MetricDefinition, level="summary", dtype="float64")
@@ -225,12 +226,12 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     ),
     _share(
         name="n_tok_device_share",
-        formula="sum(n_tok_device)/sum(n_tok_device + n_tok_server)",
+        formula="sum(n_tok_device)/sum(n_tok_device + n_tok_server + n_tok_edge)",
         description="Share of the shown tokens that the device produced.",
     ),
     *_amount("server_cost", "USD", "server_cost_usd", "Server bill"),
     *_amount("device_energy", "J", "device_energy_j", "Device energy"),
-    *_amount("unified_cost", "USD", "unified_cost_usd", "Server bill plus device energy at the exchange rate"),
+    *_amount("unified_cost", "USD", "unified_cost_usd", "Money plus energy at the exchange rate"),
     _count(
         name="n_tok_wasted_total",
         formula="sum(n_tok_wasted)",
@@ -239,7 +240,7 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     ),
     _share(
         name="n_tok_wasted_share",
-        formula="sum(n_tok_wasted)/sum(server_output_tok + device_decode_tok)",
+        formula="sum(n_tok_wasted)/sum(server_output_tok + device_decode_tok + edge_decode_tok)",
         description="Share of the generated tokens that nobody saw.",
         direction="lower",
     ),
@@ -268,7 +269,7 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     _summary(
         name="throughput_tok_per_s",
         unit="tok/s",
-        formula="sum(n_tok_device + n_tok_server)/span_s",
+        formula="sum(n_tok_device + n_tok_server + n_tok_edge)/span_s",
         description="Shown tokens per second.",
         aliases={"vLLM bench serve": "output_throughput"},
     ),
@@ -280,4 +281,5 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
         source="White, Cobb and Spratt, WSC 2000",
     ),
     *ENGINE_SUMMARY_METRICS,
+    *EDGE_SUMMARY_METRICS,
 )

@@ -51,7 +51,7 @@ def request_columns(records: Sequence[RequestRecord], *, pacer: bool, gaps: Pool
         m.name: np.full(n, np.nan) if m.dtype == "float64" else np.zeros(n, dtype=np.int64) for m in wanted
     }
     columns |= cost_columns(records)
-    for name in ("qoe_andes", "qoe_andes_code"):
+    for name in ("qoe_andes", "qoe_andes_code", "qoe_visible"):
         columns[name][columns["status"] == "failed"] = 0.0
 
     shown = np.flatnonzero(np.fromiter((r.delivered_s.size > 0 for r in records), dtype=np.bool_, count=n))
@@ -59,7 +59,22 @@ def request_columns(records: Sequence[RequestRecord], *, pacer: bool, gaps: Pool
         rows = shown[start : start + BATCH_ROWS]
         for name, values in _timeline_columns([records[i] for i in rows.tolist()], pacer, pool).items():
             columns[name][rows] = values
+    sketched = [i for i in shown.tolist() if records[i].sketch_s.size]
+    if sketched:
+        _add_sketches(columns, records, sketched)
     return columns
+
+
+def _add_sketches(columns: Columns, records: Sequence[RequestRecord], rows: list[int]) -> None:
+    """Let readers read a shown sketch first; its tokens count like those of the answer."""
+    held = [records[i] for i in rows]
+    visible = Ragged.of(
+        [np.maximum.accumulate(np.concatenate((r.sketch_s, r.delivered_s))) - r.arrival_s for r in held]
+    )
+    rate = np.array([r.reader_tok_per_s for r in held])
+    reading = read(visible, 1.0 / rate, np.array([r.ttft_target_s for r in held]))
+    columns["ttft_visible_s"][rows] = reading.first_s
+    columns["qoe_visible"][rows] = qoe_andes(reading)
 
 
 def _timeline_columns(records: Sequence[RequestRecord], pacer: bool, gaps: PooledGaps) -> Columns:
@@ -98,8 +113,10 @@ def _timeline_columns(records: Sequence[RequestRecord], pacer: bool, gaps: Poole
         "stall_s": reading.stall_s,
         "n_stalls": reading.n_stalls,
         "n_tok_late": reading.n_tok_late,
-        "qoe_andes": qoe_andes(reading),
+        "qoe_andes": (qoe := qoe_andes(reading)),
         "qoe_andes_code": qoe_andes_code(reading),
+        "ttft_visible_s": ttft,
+        "qoe_visible": qoe,
     }
 
 

@@ -28,12 +28,15 @@ class Policy:
         Where the implementation differs from the paper, and why.
     needs : frozenset of str
         ``{"oracle"}`` asks for the true draws (``view.draws`` in ``prepare``); nobody else may see them.
+    needs_edge : bool
+        Whether it runs only where the scenario has an edge tier.
     """
 
     kind: ClassVar[str] = ""
     paper: ClassVar[str] = ""
     departures: ClassVar[str] = ""
     needs: ClassVar[frozenset[str]] = frozenset()
+    needs_edge: ClassVar[bool] = False
 
     def prepare(self, view: View) -> None:
         """Learn from history before the first request; ``view`` holds estimates, never the future."""

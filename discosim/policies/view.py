@@ -8,12 +8,17 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from discosim.core.errors import UserError
+from discosim.world.answers import AnswerModel
 from discosim.world.device import DeviceProfile
+from discosim.world.edge.model import EdgeModel
 from discosim.world.meter import Meter
-from discosim.world.world import Draws
+from discosim.world.quality import QualityModel
+from discosim.world.world import ONE_KIND, Draws
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+ASSUMED = QualityModel()
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,12 @@ class View:
         Kinds of devices and their shares of the users.
     meter : Meter
         Prices and exchange rate.
+    edge : EdgeModel or None
+        The edge tier, where there is one.
+    answers : AnswerModel
+        How long the parts of an answer are.
+    quality : QualityModel
+        What answers are assumed to be worth; the default assumptions where the scenario has none.
     draws : Draws or None
         The true draws of this replication, only for policies that declare ``needs = {"oracle"}``.
     """
@@ -48,7 +59,22 @@ class View:
     fleet: tuple[tuple[DeviceProfile, float], ...]
     meter: Meter
     uplink_bit_per_s: float | None = None
+    edge: EdgeModel | None = None
+    answers: AnswerModel = ONE_KIND
+    quality: QualityModel = ASSUMED
     draws: Draws | None = None
+
+    def edge_for(self, policy: str) -> EdgeModel:
+        """Return the edge tier.
+
+        Raises
+        ------
+        UserError
+            If the scenario has none.
+        """
+        if self.edge is None:
+            raise UserError(f"policy '{policy}' needs an edge tier; add an `edge:` section", where="edge")
+        return self.edge
 
     @cached_property
     def prompt_law(self) -> PromptLaw:

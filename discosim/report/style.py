@@ -20,7 +20,7 @@ PALETTE: tuple[str, ...] = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7
 LINE_STYLES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (8, 2)))
 MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X")
 
-ENDPOINT_COLOURS = {"device": "#E69F00", "server": "#0072B2"}
+ENDPOINT_COLOURS = {"device": "#E69F00", "server": "#0072B2", "edge": "#009E73"}
 LATE_COLOUR = "#D55E00"
 MUTED, PALE = "#777777", "#DDDDDD"
 

@@ -23,7 +23,8 @@ from discosim.core.scenario import (
     ReplayedServer,
     Scenario,
 )
-from discosim.policies.view import View
+from discosim.policies.view import ASSUMED, View
+from discosim.runs.build_edge import answer_model, edge_model, quality_model
 from discosim.runs.build_engine import engine_model, pilot_ttfts
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest, LatencyDigest, RttDigest
@@ -109,7 +110,15 @@ def build(scenario: Scenario) -> Blueprint:
     else:
         server, contains = _server(scenario.server)
     link, link_notes = _link(scenario.link, contains)
-    model = WorldModel(fleet=fleet, server=server, link=link, meter=meter)
+    model = WorldModel(
+        fleet=fleet,
+        server=server,
+        link=link,
+        meter=meter,
+        edge=None if scenario.edge is None else edge_model(scenario.edge),
+        answers=answer_model(scenario.answers),
+        quality=None if scenario.quality is None else quality_model(scenario.quality),
+    )
     return Blueprint(scenario, model, _view(scenario, model), link_notes)
 
 
@@ -254,4 +263,7 @@ def _view(scenario: Scenario, model: WorldModel) -> View:
         fleet=model.fleet,
         meter=model.meter,
         uplink_bit_per_s=model.link.uplink_bit_per_s,
+        edge=model.edge,
+        answers=model.answers,
+        quality=model.quality or ASSUMED,
     )

@@ -15,6 +15,18 @@ from discosim.world.meter import Meter
 
 Columns = Mapping[str, NDArray[Any]]
 REL, ABS = 1e-9, 1e-12
+PARTS = (
+    "server_prompt_tok",
+    "server_output_tok",
+    "device_prefill_tok",
+    "device_decode_tok",
+    "device_energy_j",
+    "edge_prefill_tok",
+    "edge_decode_tok",
+    "edge_box_s",
+    "edge_energy_j",
+    "edge_cost_usd",
+)
 
 
 def check_complete(request_ids: NDArray[np.int64], n_requests: int, policy: str) -> None:
@@ -50,17 +62,18 @@ def check_columns(columns: Columns, meter: Meter, policy: str) -> None:
     """Check INV-4 and INV-5: cost is the sum of its parts, and every shown token was generated and paid for."""
     usd = meter.server_usd(1.0, 0.0) * columns["server_prompt_tok"]
     usd = usd + meter.server_usd(0.0, 1.0) * columns["server_output_tok"]
-    unified = columns["server_cost_usd"] + meter.exchange_rate_usd_per_j * columns["device_energy_j"]
-    parts = ("server_prompt_tok", "server_output_tok", "device_prefill_tok", "device_decode_tok", "device_energy_j")
+    energy_j = columns["device_energy_j"] + columns["edge_energy_j"]
+    unified = columns["server_cost_usd"] + columns["edge_cost_usd"] + meter.exchange_rate_usd_per_j * energy_j
     bad = ~_close(columns["server_cost_usd"], usd) | ~_close(columns["unified_cost_usd"], unified)
-    for part in parts:
+    for part in PARTS:
         bad |= columns[part] < 0
     _raise_first(bad, columns, 4, policy, "the cost is not the sum of its parts, or a part is negative")
-    generated = columns["server_output_tok"] + columns["device_decode_tok"]
-    shown = columns["n_tok_server"] + columns["n_tok_device"]
-    bad = columns["n_tok_server"] > columns["server_output_tok"]
+    generated = columns["server_output_tok"] + columns["device_decode_tok"] + columns["edge_decode_tok"]
+    shown = columns["n_tok_server"] + columns["n_tok_device"] + columns["n_tok_edge"]
+    bad = columns["n_tok_server"] + columns["sketch_tok"] > columns["server_output_tok"]
     bad |= columns["n_tok_device"] > columns["device_decode_tok"]
-    bad |= columns["n_tok_wasted"] != generated - shown
+    bad |= columns["n_tok_edge"] > columns["edge_decode_tok"]
+    bad |= columns["n_tok_wasted"] != generated - shown - columns["sketch_tok"]
     _raise_first(bad, columns, 5, policy, "a shown token was not generated, or a generated one is not accounted for")
 
 

@@ -36,6 +36,8 @@ def inputs_of(scenario: Scenario) -> list[tuple[str, str, str]]:
         if isinstance(workload.lengths, DigestLengths):
             found.append(("lengths", workload.lengths.digest, ""))
     found.extend(("device", device.profile, "device") for device in scenario.devices)
+    if scenario.edge is not None:
+        found.append(("edge", scenario.edge.profile, "device"))
     found.extend(("server", *named) for named in _server_inputs(scenario.server))
     if isinstance(scenario.link, DigestLink):
         found.append(("last hop", scenario.link.digest, "rtt"))
@@ -74,6 +76,14 @@ def input_notes(
         f"tokens: {prices.source or 'source not given'}"
     )
     notes.append(f"exchange rate {scenario.cost.exchange_rate_usd_per_j:g} USD per J: chosen in the scenario")
+    if scenario.edge is not None:
+        edge = scenario.edge.prices
+        notes.append(
+            f"edge price {edge.prompt_usd_per_mtok:g} / {edge.output_usd_per_mtok:g} USD per million prompt / output "
+            f"tokens: {edge.source or 'source not given'}; slots, batch slowdown and memory of a box: assumption"
+        )
+    if scenario.quality is not None:
+        notes.append("quality: every number is an assumption of the scenario; no answer was read by anybody")
     notes.extend(model_notes)
     notes.extend(f"workload: {key} = {value}" for key, value in workload_notes.items())
     return tuple(notes)

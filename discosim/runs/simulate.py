@@ -87,7 +87,7 @@ def simulate(
                 world.run(prepared(entrant.policy, blueprint.view, world), collector)
                 columns = collector.columns(len(requests))
                 parts[entrant.name, replication] = columns
-                summaries[entrant.name].append(summarise(columns, collector.gaps, world.engine_figures()))
+                summaries[entrant.name].append(_summary(columns, collector, world))
                 if replication == 0:
                     examples[entrant.name] = collector.tokens()
                 if token_sink is not None:
@@ -103,6 +103,10 @@ def simulate(
         example_columns=example_columns,
         notes=input_notes(scenario, blueprint.notes, workload_notes),
     )
+
+
+def _summary(columns: Columns, collector: Collector, world: World) -> dict[str, float]:
+    return summarise(columns, collector.gaps, world.engine_figures(), world.edge_figures())
 
 
 def _entrants(scenario: Scenario, extra: Mapping[str, Policy] | Sequence[Policy]) -> list[_Entrant]:

@@ -18,6 +18,7 @@ from discosim.core.request import RequestRecord, Segment
 from discosim.world.device import DeviceProfile
 from discosim.world.engine.server import EngineStream, is_refusal
 from discosim.world.link import Payload
+from discosim.world.parted_session import PartedSession
 from discosim.world.stream import FirstToken, Stream, ramp
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ Loser = Literal["cancel", "finish_prefill", "run_on"]
 NOTHING = np.empty(0)
 
 
-class Session:
+class Session(PartedSession):
     """One request being served.
 
     Attributes
@@ -42,7 +43,6 @@ class Session:
     """
 
     __slots__ = (
-        "_attempts",
         "_has_failed",
         "_kept",
         "_output_tok",
@@ -60,6 +60,7 @@ class Session:
     )
 
     def __init__(self, world: World, request_id: int) -> None:
+        super().__init__()
         columns = world.columns
         self._world = world
         self.request_id = request_id
@@ -71,7 +72,6 @@ class Session:
         self.ttft_target_s = columns.ttft_target_s[request_id]
         self.profile: DeviceProfile = world.profile_of(self.user_id)
         self._streams: list[Stream] = []
-        self._attempts = 0  # requests made to the server
         self._speaker: Stream | None = None
         self._shown: list[tuple[Stream, int]] = []  # streams handed over from, and their last shown token
         self._kept = 0  # streams opened before the answer was decided
@@ -83,10 +83,6 @@ class Session:
     def now_s(self) -> float:
         """Simulation time in s."""
         return self._world.env.now
-
-    def coin(self, role: str = "dispatch") -> float:
-        """Return this request's own uniform draw on [0, 1) for ``role``; the same under every policy."""
-        return self._world.luck.uniform_list(f"policy.{role}")[self.request_id]
 
     @property
     def is_device_busy(self) -> bool:
@@ -121,6 +117,8 @@ class Session:
             stream = self._world.server.start(
                 self.request_id, self.user_id, attempt, prompt_tok, after_token + 1, n_tok, payload
             )
+        elif endpoint == "edge":
+            stream = self._edge().start(self.request_id, self.user_id, prompt_tok, after_token + 1, n_tok)
         else:
             raise InvariantError(f"request {self.request_id}: there is no endpoint '{endpoint}'")
         self._streams.append(stream)
@@ -201,9 +199,9 @@ class Session:
             return Timeout(env, max(0.0, float(arrival_s[-1]) - env.now), None)
         return Timeout(env, max(0.0, float(arrival_s[at]) - env.now), source.first_token + at)
 
-    def growing_streams(self) -> list[EngineStream]:
+    def growing_streams(self) -> list[Stream]:
         """Return the streams whose bill is final only when they are closed."""
-        return [stream for stream in self._streams if isinstance(stream, EngineStream)]
+        return [stream for stream in self._streams if stream.is_growing]
 
     # --- closing ----------------------------------------------------------------------------------------------
 
@@ -247,18 +245,26 @@ class Session:
         server_prompt = device_prefill = 0.0
         server_output = device_decode = 0
         is_device = is_server = False
+        edge_prefill = edge_box_s = 0.0
+        edge_decode = sketch_tok = 0
         n_dispatch = self._kept or len(self._streams)
         usage = (0, 0.0, 0.0)  # preemptions, GPU-seconds, KV-token-seconds
         for i, stream in enumerate(self._streams):
             prefilled, generated = stream.bill()
-            if isinstance(stream, EngineStream):
+            if stream.is_growing:
                 more = stream.usage()
                 usage = (usage[0] + more[0], usage[1] + more[1], usage[2] + more[2])
+                edge_box_s += stream.box_s()
+            if stream is self._sketch:
+                sketch_tok = generated
             is_dispatch = i < n_dispatch and not stream.failure
             if stream.endpoint == "device":
                 device_prefill += prefilled
                 device_decode += generated
                 is_device |= is_dispatch
+            elif stream.endpoint == "edge":
+                edge_prefill += prefilled
+                edge_decode += generated
             else:
                 server_prompt += prefilled
                 server_output += generated
@@ -266,6 +272,10 @@ class Session:
         meter, profile = self._world.meter, self.profile
         usd = meter.server_usd(server_prompt, server_output)
         energy_j = device_prefill * profile.prefill_j_per_tok + device_decode * profile.decode_j_per_tok
+        edge_usd = edge_j = 0.0
+        if edge_prefill or edge_decode:
+            edge = self._edge().model
+            edge_usd, edge_j = edge.usd(edge_prefill, edge_decode), edge.energy_j(edge_prefill, edge_decode)
         return RequestRecord(
             request_id=self.request_id,
             user_id=self.user_id,
@@ -281,15 +291,24 @@ class Session:
             delivered_s=delivered_s,
             is_device_dispatched=is_device,
             is_server_dispatched=is_server,
-            n_tok_wasted=server_output + device_decode - delivered_s.size,
+            n_tok_wasted=server_output + device_decode + edge_decode - sketch_tok - delivered_s.size,
             server_prompt_tok=int(server_prompt),
             server_output_tok=server_output,
             device_prefill_tok=device_prefill,
             device_decode_tok=device_decode,
             server_cost_usd=usd,
             device_energy_j=energy_j,
-            unified_cost_usd=meter.unified_usd(usd, energy_j),
+            unified_cost_usd=meter.unified_usd(usd + edge_usd, energy_j + edge_j),
             n_preemptions=usage[0],
             gpu_s=usage[1],
             kv_tok_s=usage[2],
+            sketch_tok=sketch_tok,
+            sketch_s=self._seen_sketch_s(delivered_s),
+            n_parts=self._n_parts if self._is_in_parts else 0,
+            edge_prefill_tok=edge_prefill,
+            edge_decode_tok=edge_decode,
+            edge_box_s=edge_box_s,
+            edge_energy_j=edge_j,
+            edge_cost_usd=edge_usd,
+            quality_assumed=self._quality(status, segments),
         )

@@ -8,6 +8,7 @@ its first token, and whoever waits for more asks for one moment of the timeline.
 from __future__ import annotations
 
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 import simpy
@@ -37,6 +38,18 @@ token it has seen must not count as never generated.
 """
 
 
+class Listener(Protocol):
+    """Who wants to know whether a stream speaks or fails."""
+
+    def hear(self, stream: Stream) -> None:
+        """Note that ``stream`` has spoken."""
+        ...
+
+    def lose(self) -> None:
+        """Note that one stream has failed."""
+        ...
+
+
 class Stream:
     """Tokens ``first_token .. first_token + n_tok - 1`` of one answer, from one endpoint.
 
@@ -54,6 +67,8 @@ class Stream:
         When its first token reaches the client; None until promised.
     has_spoken, has_failed, is_stopped : bool
         Its first token has arrived; it will never speak; it was told to stop.
+    is_closed : bool
+        Whether the bill is final; where the timeline is known from the start, so is the bill.
     """
 
     __slots__ = (
@@ -66,6 +81,7 @@ class Stream:
         "first_token",
         "has_failed",
         "has_spoken",
+        "is_closed",
         "is_stopped",
         "n_tok",
         "prompt_tok",
@@ -84,9 +100,10 @@ class Stream:
         self.first_arrival_s: float | None = None
         self.has_spoken = False
         self.has_failed = False
+        self.is_closed = True
         self.is_stopped = False
         self.failure = ""
-        self._waiters: list[FirstToken] = []
+        self._waiters: list[Listener] = []
         self._generated_s: Floats | None = None
         self._arrival_s: Floats | None = None
 
@@ -132,7 +149,7 @@ class Stream:
         known = Timeout(self.env, max(0.0, at_s - self.env.now))
         known.callbacks.append(self._fail)
 
-    def listen(self, waiter: FirstToken) -> None:
+    def listen(self, waiter: Listener) -> None:
         """Tell ``waiter`` when this stream speaks or fails."""
         self._waiters.append(waiter)
 
@@ -148,8 +165,10 @@ class Stream:
             waiter.hear(self)
 
     def _fail(self, _: Event) -> None:
-        if self.is_stopped:
-            return
+        if not self.is_stopped:
+            self._fail_now()
+
+    def _fail_now(self) -> None:
         self.has_failed = True
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -163,6 +182,18 @@ class Stream:
 
     def bill(self) -> tuple[float, int]:
         """Return prompt tokens processed and tokens generated, given every stop so far."""
+        raise NotImplementedError
+
+    def usage(self) -> tuple[int, float, float]:
+        """Return preemptions, GPU-seconds and KV-token-seconds, as far as an endpoint lets itself be looked into."""
+        return 0, 0.0, 0.0
+
+    def box_s(self) -> float:
+        """Return the time of edge boxes that it took, in s."""
+        return 0.0
+
+    def closed(self) -> Event:
+        """Return an event that fires when the bill becomes final; only for growing streams."""
         raise NotImplementedError
 
 

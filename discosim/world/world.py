@@ -14,18 +14,23 @@ from simpy.events import Event, Timeout
 
 from discosim.core.errors import UserError
 from discosim.core.request import RequestRecord, RequestTable
+from discosim.world.answers import AnswerModel, Answers
 from discosim.world.api_server import ApiServer, ApiServerModel
 from discosim.world.device import Device, DeviceProfile
+from discosim.world.edge.model import EdgeModel
+from discosim.world.edge.tier import EdgeTier
 from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.replica import Observer
 from discosim.world.engine.server import EngineServer
 from discosim.world.link import Link, LinkModel
 from discosim.world.luck import Luck
 from discosim.world.meter import Meter
+from discosim.world.quality import QualityModel
 from discosim.world.serving import Serving
 from discosim.world.session import Session
 
 Floats = NDArray[np.float64]
+ONE_KIND = AnswerModel()
 
 
 class Serves(Protocol):
@@ -50,12 +55,21 @@ class WorldModel:
         The last hop.
     meter : Meter
         Prices.
+    edge : EdgeModel or None
+        The edge tier; None for none.
+    answers : AnswerModel
+        The inner form of answers.
+    quality : QualityModel or None
+        How good answers are assumed to be; None where the scenario assumes nothing.
     """
 
     fleet: tuple[tuple[DeviceProfile, float], ...]
     server: ApiServerModel | EngineModel
     link: LinkModel
     meter: Meter
+    edge: EdgeModel | None = None
+    answers: AnswerModel = ONE_KIND
+    quality: QualityModel | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +145,8 @@ class World:
             self.server = EngineServer(self.env, model.server, self.link, self.columns, observer)
         else:
             self.server = ApiServer(self.env, model.server, self.link, luck)
+        self.edge = None if model.edge is None else EdgeTier(self.env, model.edge, self.link, n_users, luck)
+        self.answers = Answers(model.answers, luck)
         self._fleet_index = fleet_index(model.fleet, n_users, luck)
         self._devices: dict[int, Device] = {}
         self.n_arrived = 0
@@ -172,6 +188,10 @@ class World:
         """Return what a white-box server did as a whole; None where the server is a black box."""
         return self.server.engine.figures() if isinstance(self.server, EngineServer) else None
 
+    def edge_figures(self) -> dict[str, float] | None:
+        """Return what the edge tier did as a whole; None where there is none."""
+        return None if self.edge is None else self.edge.figures(self.env.now)
+
     def run(self, policy: Serves, sink: Callable[[RequestRecord], None]) -> None:
         """Let every request arrive and be served; ``sink`` gets each record when its request is over."""
         self.env.process(self._arrivals(policy, sink))
@@ -179,7 +199,8 @@ class World:
 
     def _arrivals(self, policy: Serves, sink: Callable[[RequestRecord], None]) -> Generator[Event, Any, None]:
         env, arrival_s, rejected = self.env, self.columns.arrival_s, self.columns.rejected
-        serve = self._serve if isinstance(self.server, ApiServer) else self._serve_until_closed
+        is_known = isinstance(self.server, ApiServer) and self.edge is None
+        serve = self._serve if is_known else self._serve_until_closed
         for i, at_s in enumerate(arrival_s):
             if at_s > env.now:
                 yield Timeout(env, at_s - env.now)

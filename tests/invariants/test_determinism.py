@@ -15,7 +15,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from worlds import SKEWED_S, assert_same_records, constant_link, law, model, past, play, profile, requests, server
+from worlds import (
+    SKEWED_S,
+    assert_same_records,
+    constant_link,
+    edge_box,
+    law,
+    model,
+    past,
+    play,
+    profile,
+    requests,
+    server,
+)
 
 from discosim.config import load_scenario
 from discosim.core.rng import RandomStreams
@@ -146,7 +158,9 @@ def test_the_first_requests_do_not_depend_on_how_many_follow() -> None:
 @pytest.mark.parametrize("kind", sorted(k for k, p in known_policies().items() if "oracle" not in p.needs))
 def test_records_of_the_first_requests_do_not_depend_on_how_many_follow(kind: str) -> None:
     policy = known_policies()[kind]
-    parts = model(service=server(ttft=law(SKEWED_S, 0.5), failure_share=0.1, jitter_p99_over_p50=1.5))
+    # with boxes of their own: requests that share a pool of boxes meet, and later ones change earlier ones' rounds
+    service = server(ttft=law(SKEWED_S, 0.5), failure_share=0.1, jitter_p99_over_p50=1.5)
+    parts = model(service=service, edge=edge_box(sharing="own"))
     many = requests(80)
     first = {f: getattr(many, f)[:50] for f in ("arrival_s", "prompt_tok", "output_tok", "user_id", "rejected")}
     few = replace(many, **first, reader_tok_per_s=many.reader_tok_per_s[:50], ttft_target_s=many.ttft_target_s[:50])

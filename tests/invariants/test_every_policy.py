@@ -16,6 +16,7 @@ from worlds import (
     SKEWED_S,
     constant,
     constant_link,
+    edge_box,
     examples,
     law,
     model,
@@ -30,10 +31,13 @@ from discosim.config.policy_specs import options_of
 from discosim.core.empirical import QuantileTable
 from discosim.core.scenario import Outage, Throttle
 from discosim.policies import Policy, known_policies
+from discosim.world.answers import AnswerModel
 from discosim.world.api_server import ApiServerModel, RawSeries
 from discosim.world.device import DeviceProfile
+from discosim.world.edge.model import EdgeModel
 from discosim.world.link import LinkModel
 from discosim.world.meter import Meter
+from discosim.world.quality import QualityModel
 from discosim.world.world import WorldModel
 
 KINDS = sorted(known_policies())
@@ -48,6 +52,8 @@ def option_values(name: str, key: Any) -> st.SearchStrategy[Any]:
     if key.type is float and "ge" in key.limits and "le" in key.limits:
         low, high = key.limits["ge"], key.limits["le"]
         return st.sampled_from([low, high]) | st.floats(low, high)
+    if key.type is int and name in {"width", "max_parts"}:
+        return st.integers(1, 4)
     if key.type is int and name.startswith("n_"):
         low = key.limits.get("ge", 0)
         return st.integers(low, low + 30)
@@ -97,12 +103,34 @@ links: st.SearchStrategy[LinkModel] = st.builds(
     tokens_per_packet=st.sampled_from([1, 4]),
     uplink_bit_per_s=st.sampled_from([None, 1e5]),
 )
+tiers: st.SearchStrategy[EdgeModel] = st.builds(
+    edge_box,
+    n_boxes=st.integers(1, 3),
+    sharing=st.sampled_from(["pooled", "own"]),
+    slots=st.integers(1, 5),
+    batch_slowdown=st.sampled_from([0.0, 0.3]),
+    prefill_s_per_tok=st.sampled_from([0.0, 0.002]),
+    memory_tok=st.sampled_from([50, 600, 4096]),
+    age_limit_s=st.sampled_from([0.0, 5.0]),
+    link=st.sampled_from([NO_LINK, constant_link(0.01, uplink_bit_per_s=1e6), None]),
+)
+forms: st.SearchStrategy[AnswerModel] = st.builds(
+    AnswerModel,
+    suitable_share=st.sampled_from([0.0, 0.5, 1.0]),
+    part_tok=st.sampled_from([1.0, 10.0, 40.0]),
+    part_sigma=st.sampled_from([0.0, 1.0]),
+)
 worlds: st.SearchStrategy[WorldModel] = st.builds(
-    lambda fleet, service, link, meter: model(fleet=fleet, service=service, link=link, meter=meter),
+    lambda fleet, service, link, meter, edge, answers, quality: model(
+        fleet=fleet, service=service, link=link, meter=meter, edge=edge, answers=answers, quality=quality
+    ),
     st.lists(st.tuples(devices, st.floats(0.1, 5)), min_size=1, max_size=2, unique_by=lambda pair: pair[0].name),
     services,
     links,
     st.sampled_from([DEAR_SERVER, DEAR_DEVICE, Meter(0.0, 0.0, 0.0)]),
+    tiers,
+    forms,
+    st.sampled_from([None, QualityModel()]),
 )
 
 
@@ -127,6 +155,10 @@ def test_every_check_holds_in_every_world(
         # work is never negative, and no endpoint prefills more than it was asked to
         assert record.n_tok_wasted >= 0
         assert record.device_prefill_tok >= 0
+        assert record.edge_prefill_tok >= 0
+        assert record.edge_decode_tok * record.edge_box_s >= 0
+        if parts.quality is not None and record.status != "rejected":
+            assert 0.0 <= record.quality_assumed <= 1.0
         profile_of_user = played.world.profile_of(record.user_id)
         limit = profile_of_user.max_context_tok
         if limit is not None and record.prompt_tok > limit:
@@ -137,7 +169,11 @@ NOBODY: dict[str, dict[str, Any]] = {
     "the service refuses everything": {"service": server(failure_share=1.0, failure_after_s=0.2)},
     "the service is out": {"service": server(outages=(Outage(start_s=0.0, end_s=1e9),))},
     "the device is too small": {"device": profile(max_context_tok=1)},
-    "both": {"service": server(failure_share=1.0), "device": profile(max_context_tok=1)},
+    "both": {
+        "service": server(failure_share=1.0),
+        "device": profile(max_context_tok=1),
+        "edge": edge_box(memory_tok=1),
+    },
 }
 
 

@@ -131,9 +131,18 @@ def slower_world(parts: WorldModel, k: float) -> WorldModel:
             throttle=hot,
         )
 
-    service, link = parts.server, parts.link
+    service, link, edge = parts.server, parts.link, parts.edge
+    assert edge is not None
     return replace(
         parts,
+        edge=replace(
+            edge,
+            decode_s=edge.decode_s * k,
+            prefill_s_per_tok=edge.prefill_s_per_tok * k,
+            prefill_intercept_s=edge.prefill_intercept_s * k,
+            age_limit_s=edge.age_limit_s * k,
+            link=edge.link and replace(edge.link, rtt=edge.link.rtt and stretched(edge.link.rtt, k)),
+        ),
         fleet=tuple((slower_device(d), share) for d, share in parts.fleet),
         server=replace(
             service,
@@ -176,8 +185,13 @@ def test_a_clock_four_times_slower_gives_the_same_story_four_times_slower(policy
     for a, b in zip(one.records, two.records, strict=True):
         assert np.array_equal(a.delivered_s * k, b.delivered_s)
         assert np.array_equal(a.generated_s * k, b.generated_s)
-    assert_same_records(one.records, two.records, but=("arrival_s", "reader_tok_per_s", "delivered_s", "generated_s"))
-    assert len({record.status for record in one.records}) == 2 or policy.kind in {"race", "disco", "optimal_wait"}
+    assert_same_records(
+        one.records,
+        two.records,
+        but=("arrival_s", "reader_tok_per_s", "delivered_s", "generated_s", "sketch_s", "edge_box_s"),
+    )
+    always_another = {"race", "disco", "optimal_wait", "edge_only", "edge_router", "fixed_rho", "pice"}
+    assert len({record.status for record in one.records}) == 2 or policy.kind in always_another
 
 
 @pytest.mark.parametrize("meter", [DEAR_SERVER, DEAR_DEVICE], ids=["dear server", "dear device"])
@@ -187,8 +201,16 @@ def test_double_prices_give_double_bills_and_nothing_else(policy: Policy, meter:
     dear = Meter(
         *(2 * price for price in (meter.prompt_usd_per_tok, meter.output_usd_per_tok, meter.exchange_rate_usd_per_j))
     )
-    one, two = (play(policy, replace(RICH_WORLD, meter=m), table) for m in (meter, dear))
-    assert_same_records(one.records, two.records, but=("server_cost_usd", "unified_cost_usd"))
+    cheap_edge = RICH_WORLD.edge
+    assert cheap_edge is not None
+    dear_edge = replace(
+        cheap_edge,
+        prompt_usd_per_tok=2 * cheap_edge.prompt_usd_per_tok,
+        output_usd_per_tok=2 * cheap_edge.output_usd_per_tok,
+    )
+    pairs = ((meter, cheap_edge), (dear, dear_edge))
+    one, two = (play(policy, replace(RICH_WORLD, meter=m, edge=edge), table) for m, edge in pairs)
+    assert_same_records(one.records, two.records, but=("server_cost_usd", "unified_cost_usd", "edge_cost_usd"))
     for a, b in zip(one.records, two.records, strict=True):
         assert b.server_cost_usd == 2 * a.server_cost_usd
         assert b.unified_cost_usd == 2 * a.unified_cost_usd

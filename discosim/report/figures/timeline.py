@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ REQUEST_COLUMNS = (
 TOLERANCE_S = 1e-9
 MAX_LATE_MARKS = 30
 LANES = {"server": 0, "device": 1}
+EDGE_LANES = {"edge": -1, **LANES}
 LONGEST_NAME = 24
 AFTER_ARRIVAL = 1.25
 
@@ -171,6 +172,7 @@ def draw_timeline(table: pd.DataFrame) -> Figure:
     end_s = min(shown_s, AFTER_ARRIVAL * arrived_s)
     n_columns = 1 if len(groups) <= 2 else 2
     n_rows = -(-len(groups) // n_columns)
+    names = EDGE_LANES if (table["endpoint"] == "edge").any() else LANES
     is_full = len(groups) % n_columns == 0
     with house_style():
         figure = Picture(figsize=(PAGE_IN, (0.9 if is_full else 0.5) + 1.75 * n_rows), layout="constrained")
@@ -182,7 +184,7 @@ def draw_timeline(table: pd.DataFrame) -> Figure:
             lanes.set_xlim(-0.01 * end_s, 1.02 * end_s)
             lanes.set_title(_shortened(policy), fontweight="bold")
             lanes.set_title(_facts(rows), loc="right", fontsize=6.5)
-            _draw_lanes(lanes, rows)
+            _draw_lanes(lanes, rows, names)
             _draw_curves(main, rows, end_s)
             if column == 0:
                 main.set_ylabel("tokens")
@@ -190,11 +192,13 @@ def draw_timeline(table: pd.DataFrame) -> Figure:
                 main.set_xlabel("time since the request [s]")
         figure.suptitle(title)
         if is_full:
-            figure.legend(handles=_legend(), loc="outside lower center", ncols=4, handlelength=1.6, columnspacing=1.2)
+            figure.legend(
+                handles=_legend(names), loc="outside lower center", ncols=4, handlelength=1.6, columnspacing=1.2
+            )
         else:
             spare = figure.add_subplot(grid[-2:, -1])
             spare.set_axis_off()
-            spare.legend(handles=_legend(), loc="center", labelspacing=0.7)
+            spare.legend(handles=_legend(names), loc="center", labelspacing=0.7)
     return figure
 
 
@@ -221,10 +225,10 @@ def _segments(rows: pd.DataFrame) -> list[pd.DataFrame]:
     return [part for _, part in rows.groupby(rows["is_handed_over"].cumsum())]
 
 
-def _draw_lanes(axes: Axes, rows: pd.DataFrame) -> None:
+def _draw_lanes(axes: Axes, rows: pd.DataFrame, lanes: Mapping[str, int]) -> None:
     """Draw when each endpoint was being waited for and when it decoded."""
-    axes.set_ylim(-0.6, 1.6)
-    axes.set_yticks(list(LANES.values()), list(LANES))
+    axes.set_ylim(min(lanes.values()) - 0.6, 1.6)
+    axes.set_yticks(list(lanes.values()), list(lanes))
     axes.tick_params(axis="x", labelbottom=False, length=0)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
@@ -234,8 +238,8 @@ def _draw_lanes(axes: Axes, rows: pd.DataFrame) -> None:
     if rows["token_index"].iloc[0] > 0:
         for part in _segments(rows):
             endpoint = str(part["endpoint"].iloc[0])
-            start, end = part["generated_s"].iloc[0], part["generated_s"].iloc[-1]
-            colour, lane = ENDPOINT_COLOURS[endpoint], LANES[endpoint]
+            start, end = part["generated_s"].iloc[0], part["generated_s"].max()  # parts are written side by side
+            colour, lane = ENDPOINT_COLOURS[endpoint], lanes[endpoint]
             axes.barh(
                 lane,
                 start - asked_s,
@@ -299,12 +303,13 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame, end_s: float) -> None:
         axes.axvline(rows["delivered_s"][i - 1], color="black", linestyle=(0, (1, 1.5)), linewidth=0.9)
 
 
-def _legend() -> list[Artist]:
+def _legend(lanes: Mapping[str, int]) -> list[Artist]:
     colours = ENDPOINT_COLOURS
     waiting: dict[str, Any] = {"facecolor": "white", "edgecolor": MUTED, "hatch": "//////", "linewidth": 0.6}
     return [
         Line2D([], [], color=colours["device"], linewidth=4, label="decoded by the device"),
         Line2D([], [], color=colours["server"], linewidth=4, label="decoded by the server"),
+        *([Line2D([], [], color=colours["edge"], linewidth=4, label="decoded at the edge")] if "edge" in lanes else []),
         Patch(**waiting, label="until its first token (wait, prefill)"),
         Line2D([], [], color="black", linestyle=(0, (1, 1.5)), linewidth=0.9, label="hand-over asked for"),
         Line2D([], [], color="black", linewidth=0.9, label="on screen"),

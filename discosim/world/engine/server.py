@@ -25,7 +25,7 @@ NOTHING: Floats = np.empty(0)
 class EngineStream(Stream):
     """A stream from the engine: what is certain of it grows with the engine's iterations."""
 
-    __slots__ = ("_at_close", "_at_end", "_is_dropped", "_server", "_user_id", "is_closed", "job")
+    __slots__ = ("_at_close", "_at_end", "_is_dropped", "_server", "_user_id", "job")
 
     endpoint = "server"
     is_growing = True

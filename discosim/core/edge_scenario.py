@@ -1,0 +1,140 @@
+"""The parts of a scenario that describe an edge tier, the inner form of answers, and assumed quality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from discosim.core.spec import spec
+
+# --- edge -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanLink:
+    """A local network between client and box."""
+
+    kind: Literal["lan"] = spec("lan", doc="A local network.")
+    rtt_s: float = spec(0.002, doc="Round-trip time (our assumption).", unit="s", ge=0)
+    mbit_per_s: float | None = spec(
+        None, doc="Bandwidth for prompts and sketches; null for infinite.", unit="Mbit/s", gt=0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastHopLink:
+    """The boxes stand behind the same last hop as the server."""
+
+    kind: Literal["last_hop"] = spec("last_hop", doc="The scenario's last hop.")
+
+
+EdgeLink = LanLink | LastHopLink
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgePrices:
+    """What the edge tier bills."""
+
+    prompt_usd_per_mtok: float = spec(0.0, doc="Price of a million prompt tokens.", unit="USD", ge=0)
+    output_usd_per_mtok: float = spec(0.0, doc="Price of a million output tokens.", unit="USD", ge=0)
+    source: str = spec("", doc="Where the price is known from; printed with every result.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeTier:
+    """Boxes with small models that decode in batches, alone or as a pool."""
+
+    profile: str = spec(
+        doc="Device profile of a box (`discosim traces list`): prefill, decode rate of one sequence, energy.",
+        min_length=1,
+    )
+    sharing: Literal["pooled", "own"] = spec(
+        "pooled", doc="One pool of `n_boxes` for everybody, or a box for each user."
+    )
+    n_boxes: int = spec(1, doc="Boxes of the pool.", ge=1)
+    slots: int = spec(4, doc="Most sequences a box decodes at a time (our assumption).", ge=1)
+    decode_tok_per_s: float | None = spec(None, doc="Replace the profile's decode rate.", unit="tok/s", gt=0)
+    batch_slowdown: float = spec(
+        0.1, doc="What each further sequence adds to the token time, as a share of it (our assumption).", ge=0
+    )
+    prefill_s_per_tok: float | None = spec(
+        None, doc="Replace the profile's prefill time per token.", unit="s/tok", ge=0
+    )
+    memory_tok: int = spec(16384, doc="KV memory of a box (our assumption).", unit="tok", ge=1)
+    age_limit_s: float = spec(
+        30.0, doc="A list whose oldest sequence has waited longer is served next (our assumption).", unit="s", ge=0
+    )
+    link: EdgeLink = spec(LanLink, doc="The way between client and box.", discriminator="kind")
+    prices: EdgePrices = spec(EdgePrices, doc="Prices.")
+
+
+# --- answers --------------------------------------------------------------------------------------------------
+
+LABELS: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {"vicuna": (37, 80), "wizardlm": (58, 218), "lima": (371, 1030)}
+)
+"""Questions that suit an answer in parts, and all questions.
+
+Source: label files of Skeleton-of-Thought (github.com/imagination-research/sot, data/*/router.csv), counted (derived).
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareOfAnswers:
+    """A share of the questions can be answered in parts."""
+
+    kind: Literal["share"] = spec("share", doc="A share of your choice.")
+    suitable_share: float = spec(1.0, doc="Share of questions whose answer can be written in parts.", ge=0, le=1)
+    part_tok: float = spec(
+        40.0, doc="Answer tokens that one sentence of a sketch stands for (our assumption).", unit="tok", ge=1
+    )
+    part_sigma: float = spec(0.5, doc="Sigma of the log of the parts' lengths in one answer (our assumption).", ge=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledAnswers:
+    """The share of a question set whose public labels call it suitable."""
+
+    kind: Literal["labels"] = spec("labels", doc="The share that public labels give.")
+    labels: Literal["vicuna", "wizardlm", "lima"] = spec(
+        "vicuna", doc="Question set labelled for Skeleton-of-Thought: 37 of 80, 58 of 218, 371 of 1,030 are suitable."
+    )
+    part_tok: float = spec(
+        40.0, doc="Answer tokens that one sentence of a sketch stands for (our assumption).", unit="tok", ge=1
+    )
+    part_sigma: float = spec(0.5, doc="Sigma of the log of the parts' lengths in one answer (our assumption).", ge=0)
+
+
+Answers = ShareOfAnswers | LabelledAnswers
+
+# --- quality --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class PickAccuracy:
+    """How much of the gain of the best candidate each pick rule realises."""
+
+    perplexity: float = spec(0.4, doc="Perplexity alone (our assumption).", ge=0, le=1)
+    similarity: float = spec(0.5, doc="Similarity to the sketch alone (our assumption).", ge=0, le=1)
+    both: float = spec(0.7, doc="Perplexity and similarity (our assumption).", ge=0, le=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """Assumed quality of answers in [0, 1]; no run measures it."""
+
+    cloud: float = spec(0.9, doc="An answer of the server's model (our assumption).", ge=0, le=1)
+    device: float = spec(0.7, doc="An answer of a device's model (our assumption).", ge=0, le=1)
+    edge: float = spec(0.7, doc="An answer of an edge model without a sketch (our assumption).", ge=0, le=1)
+    sketch_power: float = spec(
+        2.0, doc="What a sketch of rho leaves missing shrinks by (1 - rho) to this power (our assumption).", gt=0
+    )
+    spread: float = spec(
+        0.08, doc="Standard deviation of the quality of one model's candidates (our assumption).", ge=0
+    )
+    pick_accuracy: PickAccuracy = spec(PickAccuracy, doc="How well a candidate is picked.")
+    unsuitable_loss: float = spec(
+        0.2, doc="What writing in parts costs where the question does not suit it (our assumption).", ge=0, le=1
+    )

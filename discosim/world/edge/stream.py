@@ -1,0 +1,207 @@
+"""One sequence on an edge box: its timeline is known as soon as its round begins."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from simpy.events import Event, Timeout
+
+from discosim.world.engine.watch import Moment
+from discosim.world.stream import ROUNDING, Floats, Stream, ramp
+
+if TYPE_CHECKING:
+    from discosim.world.edge.box import Pool
+
+NOTHING: Floats = np.empty(0)
+
+
+class EdgeStream(Stream):
+    """A sequence of tokens from the edge tier.
+
+    Attributes
+    ----------
+    context : tuple of int
+        Whose prompt it continues, request and candidate: sequences of one context share a prefill and its memory.
+    list_key : int
+        The job list it waits in.
+    reached_s : float
+        When it reached the pool.
+    is_closed : bool
+        Nothing more will be made; the bill is final.
+    """
+
+    __slots__ = (
+        "_at_close",
+        "_at_end",
+        "_batch",
+        "_begin_s",
+        "_end_s",
+        "_prefill_end_s",
+        "_stop_s",
+        "_user_id",
+        "context",
+        "is_queued",
+        "list_key",
+        "pays_prefill",
+        "pool",
+        "reached_s",
+        "token_s",
+    )
+
+    endpoint = "edge"
+    is_growing = True
+
+    def __init__(
+        self,
+        pool: Pool,
+        user_id: int,
+        prompt_tok: int,
+        first_token: int,
+        n_tok: int,
+        context: tuple[int, int],
+        list_key: int,
+    ) -> None:
+        super().__init__(pool.env, prompt_tok, first_token, n_tok)
+        self.pool = pool
+        self.context = context
+        self.list_key = list_key
+        self.reached_s = math.inf
+        self.is_closed = False
+        self.is_queued = False
+        self.pays_prefill = False
+        self.token_s = 0.0
+        self._user_id = user_id
+        self._batch = 1
+        self._begin_s = self._prefill_end_s = self._end_s = math.inf
+        self._stop_s = math.inf
+        self._at_end: list[Moment] = []
+        self._at_close: list[Moment] = []
+
+    # --- what is certain --------------------------------------------------------------------------------------
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its round has begun."""
+        return self._begin_s < math.inf
+
+    @property
+    def end_s(self) -> float:
+        """When its last token is made; inf before its round begins."""
+        return self._end_s
+
+    @property
+    def generated_s(self) -> Floats:
+        """When each token is made; empty before its round begins."""
+        if not self.has_begun:
+            return NOTHING
+        return super().generated_s
+
+    @property
+    def arrival_s(self) -> Floats:
+        """When each token reaches the client; empty before its round begins."""
+        return super().arrival_s if self.has_begun else NOTHING
+
+    def _make_generated(self) -> Floats:
+        times_s: Floats = (ramp(self.n_tok) + 1.0) * self.token_s
+        times_s += self._prefill_end_s
+        return times_s
+
+    def _make_arrivals(self, generated_s: Floats) -> Floats:
+        return self.pool.link.deliver(generated_s, self._user_id)
+
+    # --- what the pool tells ----------------------------------------------------------------------------------
+
+    def reach(self, _: Event | None = None) -> None:
+        """Reach the pool, unless its cancel came before it did."""
+        self.reached_s = self.env.now
+        if not self.is_closed:
+            self.pool.add(self)
+
+    def begin(self, prefill_end_s: float, token_s: float, batch: int, *, pays_prefill: bool) -> None:
+        """Start in a round of ``batch`` sequences."""
+        self._begin_s = self.env.now
+        self._prefill_end_s = prefill_end_s
+        self.token_s = token_s
+        self._batch = batch
+        self._end_s = prefill_end_s + self.n_tok * token_s
+        self.pays_prefill = pays_prefill
+        if not self.is_stopped:
+            self.promise(float(self.arrival_s[0]))
+        last_s = float(self.arrival_s[-1])
+        for moment in self._at_end:
+            moment.fire_at(last_s)
+
+    def close(self) -> None:
+        """Nothing more will be made."""
+        self.is_closed = True
+        for moment in self._at_close:
+            moment.fire_at(self.env.now)
+        if not self.has_begun:  # cancelled in the queue: nothing will ever come
+            for moment in self._at_end:
+                moment.fire_at(self.env.now)
+
+    # --- from the client --------------------------------------------------------------------------------------
+
+    def ended(self) -> Event:
+        """Return an event that fires when the last token has reached the client."""
+        moment = Moment(self.env)
+        if self.has_begun:
+            moment.fire_at(float(self.arrival_s[-1]))
+        elif self.is_closed:
+            moment.fire_at(self.env.now)
+        else:
+            self._at_end.append(moment)
+        return moment
+
+    def closed(self) -> Event:
+        """Return an event that fires when the bill is final."""
+        moment = Moment(self.env)
+        self._at_close.append(moment)
+        return moment
+
+    def stop(self, *, finish_prefill: bool = False) -> None:  # noqa: ARG002 - a box drops a sequence as a whole
+        """Send a cancel; the box obeys when it has travelled."""
+        if self.is_stopped:
+            return
+        self.is_stopped = True
+        if self.is_closed:
+            return
+        up_s = self.pool.link.up_s(self.env.now, self._user_id)
+        if up_s > 0.0:
+            Timeout(self.env, up_s).callbacks.append(self._drop)
+        else:
+            self._drop()
+
+    def _drop(self, _: Event | None = None) -> None:
+        if not self.is_closed:
+            self._stop_s = self.env.now * ROUNDING
+            self.pool.drop(self)
+
+    # --- the bill ---------------------------------------------------------------------------------------------
+
+    def bill(self) -> tuple[float, int]:
+        """Return prompt tokens processed and tokens made; certain once the stream is closed.
+
+        A prompt that several sequences share is billed to the first of them; time inside a prefill is shared out
+        evenly over its tokens.
+        """
+        if self.failure or not self.has_begun:
+            return 0.0, 0
+        prefilled = float(self.prompt_tok) if self.pays_prefill else 0.0
+        if self._stop_s >= self._end_s:
+            return prefilled, self.n_tok
+        if self._stop_s < self._prefill_end_s:
+            return prefilled * (self._stop_s - self._begin_s) / (self._prefill_end_s - self._begin_s), 0
+        return prefilled, int(self.generated_s.searchsorted(self._stop_s, side="right"))
+
+    def usage(self) -> tuple[int, float, float]:
+        """Return preemptions, GPU-seconds and KV-token-seconds at the server: none."""
+        return 0, 0.0, 0.0
+
+    def box_s(self) -> float:
+        """Return its share of the box's time: its stay over the size of its batch, in s."""
+        if not self.has_begun:
+            return 0.0
+        return max(0.0, min(self._end_s, self._stop_s) - self._begin_s) / self._batch
