@@ -5,23 +5,26 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from discosim import __version__
+from discosim.cli_papers import add_claims, add_figures
+from discosim.cli_signals import terminated_like_interrupted
+from discosim.cli_traces import add_traces
 from discosim.core.errors import UserError, close_match
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 0, 2, 130, 141
 VERBS: dict[str, tuple[str, ...]] = {
     "run": (),
-    "traces": ("list", "show", "check", "digest", "fit-engine"),
+    "traces": ("list", "show", "check", "convert", "digest", "fit-engine"),
     "explain": ("metric", "policy", "scheduler"),
     "sweep": (),
     "diff": (),
+    "figures": (),
+    "claims": (),
     "schema": (),
 }
 SWEEP_ACTIONS = ("status", "collect", "clean")
@@ -58,14 +61,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 2 for bad input, 130 when interrupted, 141 when the reader of stdout went away. Bugs raise.
+        0, 1 where a check failed, 2 for bad input, 130 when interrupted, 141 when the reader of stdout went away.
+        Bugs raise.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         _suggest_verb(arguments)
         options = build_parser().parse_args(arguments)
         options.command = shlex.join(["discosim", *arguments])
-        options.call(options)
+        code: int | None = options.call(options)
         sys.stdout.flush()
     except UserError as error:
         for line in str(error).splitlines():
@@ -77,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return EXIT_CLOSED_PIPE
-    return EXIT_OK
+    return code or EXIT_OK
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -91,7 +95,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(verbs.add_parser)
     _add_sweep(verbs.add_parser)
     _add_diff(verbs.add_parser)
-    _add_traces(verbs.add_parser)
+    add_figures(verbs.add_parser)
+    add_claims(verbs.add_parser)
+    add_traces(verbs.add_parser)
     _add_explain(verbs.add_parser)
     _add_schema(verbs.add_parser)
     return parser
@@ -186,7 +192,7 @@ def _sweep(options: argparse.Namespace) -> None:
     plan = load_plan(options.plan, profile=options.profile, overrides=options.overrides)
     terms = Terms(retries=options.retries, limit_s=options.timeout_s, command=options.command)
     shard = None if options.shard is None else parse_shard(options.shard)
-    with _terminated_like_interrupted(), how_to_go_on(plan, options.out, lambda line: print(line, file=sys.stderr)):
+    with terminated_like_interrupted(), how_to_go_on(plan, options.out, lambda line: print(line, file=sys.stderr)):
         result = run_sweep(
             plan,
             options.out,
@@ -226,99 +232,6 @@ def _diff(options: argparse.Namespace) -> None:
     from discosim.sweep.diff import diff_folders
 
     print(render_diff(diff_folders(options.a, options.b, options.metrics)))
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Let the signal by which batch systems end a job act like Ctrl-C."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-# --- traces -------------------------------------------------------------------------------------------------
-
-
-def _add_traces(add: AddParser) -> None:
-    actions = add("traces", help="look at shipped digests and at trace files").add_subparsers(
-        metavar="ACTION", required=True
-    )
-    listing = actions.add_parser("list", help="list the shipped digests")
-    listing.set_defaults(call=_traces_list)
-    show = actions.add_parser("show", help="show a digest: its card and its figures")
-    show.add_argument("name", metavar="NAME")
-    show.set_defaults(call=_traces_show)
-    check = actions.add_parser("check", help="read a trace file and print what is in it")
-    check.add_argument("file", metavar="FILE", type=Path)
-    check.add_argument("--format", default="auto", help="trace format (default: look at the file)")
-    check.set_defaults(call=_traces_check)
-    digest = actions.add_parser("digest", help="compute digests from the raw files under DISCOSIM_TRACES")
-    digest.add_argument("names", metavar="NAME", nargs="*")
-    digest.add_argument("--all", action="store_true", help="compute every digest")
-    digest.add_argument("--out", metavar="DIR", type=Path, default=Path("traces"), help="default: traces")
-    digest.set_defaults(call=_traces_digest)
-    fit = actions.add_parser("fit-engine", help="fit iteration times of your own server, for `server.kind: engine`")
-    fit.add_argument("file", metavar="FILE", type=Path, help="CSV: phase, batch, tokens, time_s or time_ms")
-    fit.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
-    needed = (
-        ("--kv-tok", int, "KV tokens that fit into one replica"),
-        ("--kv-bytes-per-tok", float, "bytes of a token's KV cache"),
-        ("--max-context-tok", int, "context limit of the model"),
-    )
-    for option, number, text in needed:
-        fit.add_argument(option, metavar="N", type=number, required=True, help=text)
-    fit.add_argument("--n-gpus", metavar="N", type=int, default=1, help="GPUs of one replica (default: 1)")
-    for option in ("--model", "--hardware"):
-        fit.add_argument(option, metavar="NAME", default="unnamed", help=f"name of the {option[2:]}")
-    fit.set_defaults(call=_traces_fit_engine)
-
-
-def _traces_list(_options: argparse.Namespace) -> None:
-    from discosim.traces.catalogue import list_digests, load_digest
-
-    for entry in list_digests():
-        print(f"{entry.kind:<9} {entry.name:<38} {load_digest(entry.name, entry.kind).card.title}")
-
-
-def _traces_show(options: argparse.Namespace) -> None:
-    from discosim.traces.catalogue import describe
-
-    print(describe(options.name))
-
-
-def _traces_check(options: argparse.Namespace) -> None:
-    from discosim.traces.check import check
-
-    print(check(options.file, options.format))
-
-
-def _traces_digest(options: argparse.Namespace) -> None:
-    if bool(options.names) == options.all:
-        raise UserError("name the digests to compute, or give --all", where="traces digest")
-    raw = os.environ.get("DISCOSIM_TRACES")
-    if not raw or not Path(raw).is_dir():
-        raise UserError(
-            "set DISCOSIM_TRACES to the folder of the raw traces (see docs/traces.md)", where="traces digest"
-        )
-
-    from discosim.traces.recipes.build import build_all
-
-    for path in build_all(Path(raw), options.out, options.names or None):
-        print(path)
-
-
-def _traces_fit_engine(options: argparse.Namespace) -> None:
-    from discosim.traces.engine_fit import fit_engine, write_fit
-
-    facts = ("model", "hardware", "n_gpus", "kv_tok", "kv_bytes_per_tok", "max_context_tok")
-    digest = fit_engine(options.file, name=options.out.stem, **{name: getattr(options, name) for name in facts})
-    print(write_fit(digest, options.out))
 
 
 # --- explain, schema ----------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ class Pice(Sketching):
         "objective", doc="Best by the objective, or the shortest sketch that is allowed (largest cloud saving)."
     )
     throughput_weight: float = spec(
-        1.0, doc="Weight of the delay that the request causes to all who wait (our choice).", ge=0
+        1.0, doc="Weight of the delay that the request causes to others (our choice).", ge=0
     )
     error_weight: float = spec(4.0, doc="Weight of the assumed loss of quality (our choice).", ge=0)
     q_min: float = spec(0.7, doc="Least assumed quality of a sketched answer (our choice).", ge=0, le=1)
@@ -81,7 +81,7 @@ class Pice(Sketching):
         """Return the sketch length as a share of the answer, or None for an answer by the server.
 
         Source: our reconstruction of "small error and high throughput" (secondary source). With T the completion time,
-        D the delay caused to those who wait in the two queues, and T_0 = L tau_c, the best option has the least
+        D the delay caused to others in the two queues, and T_0 = L tau_c, the best option has the least
         (T + w_throughput D)/T_0 + w_error (1 - q/q_cloud).
         """
         allowed = [rho for rho in self.grid if self.is_allowed(forecast, rho)]

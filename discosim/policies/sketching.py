@@ -131,7 +131,7 @@ class Forecast:
     server_token_s : float
         Token time of the server now.
     queue_s_per_tok : float
-        By how much one more token at the server delays everybody who waits there, summed, in s.
+        By how much one more token at the server delays all others there, summed, in s.
     edge_wait_s, edge_write_s : float
         Wait for a box, and prefill and rounds of the parts on one box.
     edge_queue_s : float
@@ -194,7 +194,9 @@ class Forecaster:
         """Forecast a request with the present queues.
 
         A request that waits at a white-box server waits until as many others have left as stand before it: they leave
-        at the rate of the batch over the tokens asked for (Little's law; our choice). A black box is known by its past.
+        at the rate of the batch over the tokens asked for (Little's law; our choice). A slot that is held for a token
+        delays those who wait, and whoever comes next if the batch is full by then; the share of slots in use stands for
+        that chance (our choice). A black box is known by its past.
         """
         load, boxes = session.server_load, session.edge_load
         if load is None:
@@ -204,7 +206,7 @@ class Forecaster:
             slot_s = token_s / max(1, load.n_resident)
             wait_s = load.n_waiting * self.asked_tok * slot_s + session.prompt_tok * load.prefill_s_per_tok
             wait_s += 2.0 * self.view.link_delay_s
-            queue_s = load.n_waiting * slot_s
+            queue_s = token_s * (load.n_waiting + load.n_resident) / load.max_batch
         way_s = self.view.link_delay_s * 2.0 if edge.link is None else 2.0 * edge.link.mean_delay_s()
         n_boxes = boxes.n_boxes
         box_s = width * answer_tok / edge.tok_per_s()

@@ -183,8 +183,17 @@ def pilot_ttfts(
 
     world.run(ServerOnly(), note)
     if not np.isfinite(ttft_s).any():
-        raise UserError("the pilot run answered no request: every one is over a limit of the server", where="server")
+        raise UserError(f"the pilot run answered no request: every one is over {_limits(model)}", where="server")
     return np.array(ttft_s), float(np.mean(tpot_s)) if tpot_s else model_tpot(model)
+
+
+def _limits(model: WorldModel) -> str:
+    """Return the most tokens, prompt and answer, that the engine takes, for people."""
+    assert isinstance(model.server, EngineModel)
+    replica, context_tok = model.server.replica, model.server.max_context_tok
+    kv_tok = replica.kv_blocks * replica.block_tok
+    memory = f"the {kv_tok} tokens that the KV memory of a replica holds"
+    return memory if context_tok is None else f"{memory} or the context limit of {context_tok} tokens"
 
 
 def model_tpot(model: WorldModel) -> float:

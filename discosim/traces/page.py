@@ -68,6 +68,10 @@ show NAME` prints one. This page is generated from the cards by `discosim.traces
 `DISCOSIM_TRACES` names; the result is the same bytes. The folder holds one sub-folder per data set, as
 the recipes in `discosim/traces/recipes/` name them.
 
+`discosim traces convert IN OUT --to mooncake|vidur|splitwise|blis|native` writes a trace file, or the workload of
+a configuration, in the format of another simulator; see [Bring your own
+trace](how-to/bring-your-own-trace.md#the-other-way-for-another-simulator).
+
 ## How to read them
 
 - **Status.** `measured`: computed from raw data. `published-figure`: a number quoted from its source.

@@ -294,6 +294,9 @@ def draw_loads(by: dict[tuple[str, str], list[dict[str, Any]]]) -> None:
             axes.set_ylabel(label)
             if metric != "quality_assumed":
                 axes.set_yscale("log")
+                ticks = (10, 20, 30, 50) if metric == "e2e_mean_s" else (1, 1.5, 2, 3, 4)
+                axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+                axes.minorticks_off()
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
         say(f"drew {', '.join(map(str, save(figure, OUT / 'load')))}")

@@ -79,6 +79,18 @@ def test_memory_bounds_a_round_and_what_never_fits_is_refused():
     assert refused.records[0].unified_cost_usd == 0.0
 
 
+def test_a_prompt_stays_in_memory_while_there_is_room():
+    """Six requests meet in the rounds of one box, part by part."""
+
+    def prefilled_tok(memory_tok):
+        parts = model(edge=edge_box(slots=2, memory_tok=memory_tok), answers=AnswerModel(1.0, 10.0, 1.0))
+        records = play(Parts(key=int), parts, requests(6, gap_s=0.01, prompt_tok=100, output_tok=60)).records
+        return sum(r.edge_prefill_tok for r in records)
+
+    assert prefilled_tok(4096) == 600
+    assert prefilled_tok(300) > 600
+
+
 def test_a_token_counts_when_all_parts_before_it_are_there():
     played = one(edge_box(slots=1, batch_slowdown=0.0), Parts(key=int), sigma=1.0)
     (record,) = played.records

@@ -2,7 +2,8 @@
 
 from discosim.report.figures.cost_ttft import cost_ttft
 from discosim.report.figures.result_folder import draw_all
+from discosim.report.figures.server_relief import server_relief
 from discosim.report.figures.timeline import timeline
 from discosim.report.figures.ttft_cdf import ttft_cdf
 
-__all__ = ["cost_ttft", "draw_all", "timeline", "ttft_cdf"]
+__all__ = ["cost_ttft", "draw_all", "server_relief", "timeline", "ttft_cdf"]

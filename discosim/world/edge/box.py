@@ -6,6 +6,7 @@ our reconstruction of PICE's parallel expansion (arXiv 2501.09367), whose own eq
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import partial
 
 import simpy
@@ -27,8 +28,8 @@ class Box:
         Sequences of its round that are not done.
     free_s : float
         When its round ends, if nobody stops.
-    contexts : set
-        Prompts of its newest round, still in memory: the next round need not prefill them again.
+    contexts : OrderedDict
+        Prompts in memory and their tokens, the longest unused first; a round need not prefill them again.
     """
 
     __slots__ = ("contexts", "free_s", "n_open", "round_begin_s")
@@ -36,8 +37,19 @@ class Box:
     def __init__(self) -> None:
         self.n_open = 0
         self.free_s = 0.0
-        self.contexts: set[tuple[int, int]] = set()
+        self.contexts: OrderedDict[tuple[int, int], int] = OrderedDict()
         self.round_begin_s = 0.0
+
+    def remember(self, batch: list[EdgeStream], memory_tok: int) -> None:
+        """Keep the prompts of a batch, and others as long as memory allows, the least recently used out first."""
+        contexts = self.contexts
+        for stream in batch:
+            contexts[stream.context] = stream.prompt_tok
+            contexts.move_to_end(stream.context)
+        room_tok = memory_tok - sum(stream.n_tok for stream in batch)
+        held_tok = sum(contexts.values())
+        while held_tok > room_tok:
+            held_tok -= contexts.popitem(last=False)[1]
 
 
 class Pool:
@@ -91,7 +103,7 @@ class Pool:
                 payers.setdefault(stream.context, stream)
         prefill_end_s = now_s + model.prefill_s(sum(stream.prompt_tok for stream in payers.values()))
         token_s = model.token_s(len(batch))
-        box.contexts = {stream.context for stream in batch}
+        box.remember(batch, model.memory_tok)
         box.n_open = len(batch)
         box.round_begin_s = now_s
         for stream in batch:

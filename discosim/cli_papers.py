@@ -1,0 +1,91 @@
+"""The verbs of the papers' experiments, `discosim figures` and `discosim claims`: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from discosim.cli_signals import terminated_like_interrupted
+from discosim.core.errors import UserError
+
+AddParser = Callable[..., argparse.ArgumentParser]
+EXIT_OK, EXIT_BREACH = 0, 1
+
+
+def _add_papers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paper", metavar="PAPER", nargs="?", default="all", help="folder of a paper (default: all)")
+    parser.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size (default: quick)")
+    parser.add_argument("--experiments", metavar="DIR", type=Path, help="folder of all papers (default: experiments)")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("results/figures"), help="results (default: results/figures)"
+    )
+
+
+def add_figures(add: AddParser) -> None:
+    """Add the verb that regenerates."""
+    parser = add("figures", help="regenerate tables and figures of the papers, and judge their claims")
+    _add_papers(parser)
+    parser.add_argument("--check", action="store_true", help="compare with the committed tables; exit 1 on a breach")
+    parser.add_argument("--update", action="store_true", help="replace the committed tables by what comes out")
+    parser.add_argument("--executor", metavar="NAME", default="local:2", help="as for sweep (default: local:2)")
+    parser.set_defaults(call=_figures)
+
+
+def _figures(options: argparse.Namespace) -> int:
+    from discosim.reproduce.check import Breach
+    from discosim.reproduce.experiment import find_experiments, load_experiments
+    from discosim.reproduce.run import make_figures, update_committed
+    from discosim.reproduce.text import render_tally
+    from discosim.reproduce.verdict import Verdict
+
+    if options.check and options.update:
+        raise UserError("either compare with the committed tables or replace them", where="--check --update")
+    breaches: list[Breach] = []
+    verdicts: list[Verdict] = []
+    with terminated_like_interrupted():
+        for experiment in load_experiments(find_experiments(options.experiments), options.paper):
+            outcome = make_figures(
+                experiment,
+                options.profile,
+                options.out,
+                executor=options.executor,
+                is_checked=options.check,
+                say=lambda line: print(line, file=sys.stderr, flush=True),
+            )
+            breaches += outcome.breaches
+            verdicts += outcome.verdicts
+            print(f"written    {outcome.folder}/")
+            if options.update:
+                for path in update_committed(experiment, options.profile, outcome.folder):
+                    print(f"committed  {path}")
+    print(f"{render_tally(verdicts)}; read them with `discosim claims`")
+    for breach in breaches:
+        print(f"discosim: check failed: {breach.who}: {breach.what}", file=sys.stderr)
+    if options.check and not breaches:
+        print("check      every table agrees with the committed one under the rule of its claims")
+    return EXIT_BREACH if breaches else EXIT_OK
+
+
+def add_claims(add: AddParser) -> None:
+    """Add the verb that reads the verdicts."""
+    parser = add("claims", help="say which claims of the papers hold here, which do not, and what that rests on")
+    _add_papers(parser)
+    parser.add_argument("--markdown", action="store_true", help="print one Markdown table")
+    parser.set_defaults(call=_claims)
+
+
+def _claims(options: argparse.Namespace) -> None:
+    from discosim.reproduce.experiment import find_experiments, load_experiments
+    from discosim.reproduce.run import judge_all, read_tables
+    from discosim.reproduce.text import markdown, render_claims, render_rule, render_tally
+
+    everything = []
+    for experiment in load_experiments(find_experiments(options.experiments), options.paper):
+        tables, source = read_tables(experiment, options.profile, options.out)
+        verdicts = judge_all(experiment, tables)
+        everything += verdicts
+        if not options.markdown:
+            print(render_claims(experiment.name, experiment.file.title, source, verdicts))
+    print(markdown(everything) if options.markdown else f"{render_rule()}\n\n{render_tally(everything)}")

@@ -1,0 +1,105 @@
+"""The verbs of `discosim traces`: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from discosim.core.errors import UserError
+
+AddParser = Callable[..., argparse.ArgumentParser]
+
+
+def add_traces(add: AddParser) -> None:
+    """Add the verb with its actions."""
+    actions = add("traces", help="look at shipped digests and at trace files").add_subparsers(
+        metavar="ACTION", required=True
+    )
+    listing = actions.add_parser("list", help="list the shipped digests")
+    listing.set_defaults(call=_traces_list)
+    show = actions.add_parser("show", help="show a digest: its card and its figures")
+    show.add_argument("name", metavar="NAME")
+    show.set_defaults(call=_traces_show)
+    check = actions.add_parser("check", help="read a trace file and print what is in it")
+    check.add_argument("file", metavar="FILE", type=Path)
+    check.add_argument("--format", default="auto", help="trace format (default: look at the file)")
+    check.set_defaults(call=_traces_check)
+    convert = actions.add_parser("convert", help="write a workload in the format of another simulator")
+    convert.add_argument("source", metavar="IN", help="a trace file, or a configuration whose workload is drawn")
+    convert.add_argument("out", metavar="OUT", type=Path, help="file to write, replaced if it exists")
+    convert.add_argument("--to", metavar="FORMAT", required=True, help="mooncake, vidur, splitwise, blis or native")
+    convert.add_argument("--format", default="auto", help="format of a trace file (default: look at the file)")
+    set_help = "change the configuration; may be repeated (workload.n_requests=100)"
+    convert.add_argument("--set", metavar="a.b=c", action="append", default=[], dest="overrides", help=set_help)
+    convert.add_argument("--seed", metavar="N", type=int, help="replace the configuration's seed")
+    convert.set_defaults(call=_traces_convert)
+    digest = actions.add_parser("digest", help="compute digests from the raw files under DISCOSIM_TRACES")
+    digest.add_argument("names", metavar="NAME", nargs="*")
+    digest.add_argument("--all", action="store_true", help="compute every digest")
+    digest.add_argument("--out", metavar="DIR", type=Path, default=Path("traces"), help="default: traces")
+    digest.set_defaults(call=_traces_digest)
+    fit = actions.add_parser("fit-engine", help="fit iteration times of your own server, for `server.kind: engine`")
+    fit.add_argument("file", metavar="FILE", type=Path, help="CSV: phase, batch, tokens, time_s or time_ms")
+    fit.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
+    needed = (
+        ("--kv-tok", int, "KV tokens that fit into one replica"),
+        ("--kv-bytes-per-tok", float, "bytes of a token's KV cache"),
+        ("--max-context-tok", int, "context limit of the model"),
+    )
+    for option, number, text in needed:
+        fit.add_argument(option, metavar="N", type=number, required=True, help=text)
+    fit.add_argument("--n-gpus", metavar="N", type=int, default=1, help="GPUs of one replica (default: 1)")
+    for option in ("--model", "--hardware"):
+        fit.add_argument(option, metavar="NAME", default="unnamed", help=f"name of the {option[2:]}")
+    fit.set_defaults(call=_traces_fit_engine)
+
+
+def _traces_list(_options: argparse.Namespace) -> None:
+    from discosim.traces.catalogue import list_digests, load_digest
+
+    for entry in list_digests():
+        print(f"{entry.kind:<9} {entry.name:<38} {load_digest(entry.name, entry.kind).card.title}")
+
+
+def _traces_show(options: argparse.Namespace) -> None:
+    from discosim.traces.catalogue import describe
+
+    print(describe(options.name))
+
+
+def _traces_check(options: argparse.Namespace) -> None:
+    from discosim.traces.check import check
+
+    print(check(options.file, options.format))
+
+
+def _traces_convert(options: argparse.Namespace) -> None:
+    from discosim.runs.convert import convert
+
+    changes = {"overrides": options.overrides, "seed": options.seed}
+    print(convert(options.source, options.out, options.to, format=options.format, **changes))
+
+
+def _traces_digest(options: argparse.Namespace) -> None:
+    if bool(options.names) == options.all:
+        raise UserError("name the digests to compute, or give --all", where="traces digest")
+    raw = os.environ.get("DISCOSIM_TRACES")
+    if not raw or not Path(raw).is_dir():
+        raise UserError(
+            "set DISCOSIM_TRACES to the folder of the raw traces (see docs/traces.md)", where="traces digest"
+        )
+
+    from discosim.traces.recipes.build import build_all
+
+    for path in build_all(Path(raw), options.out, options.names or None):
+        print(path)
+
+
+def _traces_fit_engine(options: argparse.Namespace) -> None:
+    from discosim.traces.engine_fit import fit_engine, write_fit
+
+    facts = ("model", "hardware", "n_gpus", "kv_tok", "kv_bytes_per_tok", "max_context_tok")
+    digest = fit_engine(options.file, name=options.out.stem, **{name: getattr(options, name) for name in facts})
+    print(write_fit(digest, options.out))

@@ -1,0 +1,191 @@
+"""The two verbs: make a paper's tables, figures and verdicts; and read the verdicts again."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from discosim.core.errors import UserError
+from discosim.reproduce.check import Breach, check
+from discosim.reproduce.code import function_of
+from discosim.reproduce.experiment import Experiment
+from discosim.reproduce.tables import Context, Say, make_table, read_csv, write_atomically
+from discosim.reproduce.verdict import Verdict, judge
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = ("png", "pdf", "svg")
+VERDICTS = "verdicts.csv"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one paper gave.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The paper.
+    folder : Path
+        Where tables and figures are.
+    figures : tuple of Path
+        Picture files.
+    verdicts : tuple of Verdict
+        One per claim.
+    breaches : tuple of Breach
+        Of ``--check``.
+    """
+
+    experiment: Experiment
+    folder: Path
+    figures: tuple[Path, ...]
+    verdicts: tuple[Verdict, ...]
+    breaches: tuple[Breach, ...]
+
+
+def folder_of(out: Path, experiment: Experiment, profile: str) -> Path:
+    """Return the results folder of a paper and profile."""
+    return out / f"{experiment.name}-{profile}"
+
+
+def make_figures(
+    experiment: Experiment,
+    profile: str,
+    out: Path,
+    *,
+    executor: str = "local:2",
+    is_checked: bool = False,
+    say: Say = lambda _: None,
+) -> Outcome:
+    """Run what is missing, write the tables, draw the figures from them, judge the claims.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The paper.
+    profile : str
+        ``quick`` or ``paper``.
+    out : Path
+        Folder of all results.
+    executor : str
+        See :func:`discosim.sweep.executors.open_engine`.
+    is_checked : bool
+        Compare the tables with the committed ones.
+    say : callable
+        Hears one line per step.
+    """
+    folder = folder_of(out, experiment, profile)
+    folder.mkdir(parents=True, exist_ok=True)
+    context = Context(experiment, profile, folder, executor, say)
+    tables: dict[str, pd.DataFrame] = {}
+    seconds: dict[str, float] = {}
+    for name in experiment.file.tables:
+        started = time.perf_counter()
+        tables[name] = make_table(context, name)
+        seconds[name] = round(time.perf_counter() - started, 1)
+        say(f"{experiment.name}: table {name}, {len(tables[name])} rows [{seconds[name]:.0f} s]")
+    verdicts = judge_all(experiment, tables)
+    _write_verdicts(folder / VERDICTS, verdicts)
+    breaches = check(experiment, profile, tables) if is_checked else []
+    paths = draw(experiment, tables, folder)
+    say(f"{experiment.name}: {len(experiment.file.figures)} figures in {folder}")
+    peak_mib = (
+        max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024
+    )
+    facts = {"seconds_of_this_call": seconds, "peak_mib_of_one_process": peak_mib, "executor": executor}
+    write_atomically(folder / "run.json", json.dumps(facts, indent=1) + "\n")
+    return Outcome(experiment, folder, tuple(paths), tuple(verdicts), tuple(breaches))
+
+
+def draw(experiment: Experiment, tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
+    """Draw all figures of a paper from tables alone."""
+    from discosim.report.style import house_style, save
+
+    target = folder / "figures"
+    target.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, source in experiment.file.figures.items():
+        function = function_of(
+            experiment.code.get("figures"), source.draw or name, str(experiment.folder / "figures.py")
+        )
+        figure = function(*(tables[table].copy() for table in source.tables), **source.options)
+        with house_style():  # one layout for all formats: it is most of the work
+            figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        paths += save(figure, target / name, FORMATS)
+    return paths
+
+
+def judge_all(experiment: Experiment, tables: Mapping[str, pd.DataFrame]) -> list[Verdict]:
+    """Return the verdict of every claim of a paper."""
+    return [judge(experiment, claim, tables) for claim in experiment.claims.claims]
+
+
+def update_committed(experiment: Experiment, profile: str, folder: Path) -> list[Path]:
+    """Copy the tables just made over the committed ones.
+
+    Wall times are kept too, so that verdicts can be read without running; ``--check`` never compares them.
+    """
+    paths = []
+    for name in experiment.file.tables:
+        target = experiment.committed(profile, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(target, (folder / "tables" / f"{name}.csv").read_text(encoding="utf-8"))
+        paths.append(target)
+    return paths
+
+
+def read_tables(experiment: Experiment, profile: str, out: Path) -> tuple[dict[str, pd.DataFrame], str]:
+    """Return the tables of a paper without running anything, and in words where they are from.
+
+    Tables of an own run come first, if all are there; else the committed ones.
+
+    Raises
+    ------
+    UserError
+        If neither is complete.
+    """
+    own = folder_of(out, experiment, profile) / "tables"
+    names = list(experiment.file.tables)
+    if all((own / f"{name}.csv").is_file() for name in names):
+        return {name: read_csv(own / f"{name}.csv") for name in names}, f"your tables in {own}"
+    if all(experiment.committed(profile, name).is_file() for name in names):
+        folder = experiment.committed(profile, names[0]).parent
+        return {name: read_csv(experiment.committed(profile, name)) for name in names}, f"committed tables in {folder}"
+    raise UserError(
+        f"no tables of the profile '{profile}' yet; make them with "
+        f"`discosim figures {experiment.name} --profile {profile}`",
+        where=str(experiment.folder),
+    )
+
+
+def _write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
+    import pandas as pd
+
+    from discosim.reproduce.tables import as_csv
+
+    write_atomically(path, as_csv(pd.DataFrame([plain(verdict) for verdict in verdicts])))
+
+
+def plain(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as one row of plain values."""
+    from discosim.reproduce.text import ours_text
+
+    return {
+        "claim": verdict.claim.id,
+        "verdict": verdict.text,
+        "published": verdict.claim.published,
+        "known_from": verdict.claim.known_from,
+        "ours": ours_text(verdict),
+        "n_agree": verdict.n_agree,
+        "n_disagree": verdict.n_disagree,
+        "n_unclear": verdict.n_unclear,
+        "weak_inputs": " ".join(verdict.weak_inputs),
+        "turned_by": "; ".join(verdict.turned_by),
+    }

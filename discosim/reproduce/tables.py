@@ -1,0 +1,174 @@
+"""Making a paper's tables: from its sweeps through the store, and from functions whose results are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from discosim.core.errors import UserError, close_match
+from discosim.reproduce.code import call, function_of, inputs_sha256
+from discosim.reproduce.experiment import Experiment
+from discosim.reproduce.files import TableSource
+from discosim.runs.identity import code_facts
+from discosim.sweep.drive import Terms
+from discosim.sweep.executors import open_engine
+from discosim.sweep.plan import load_plan
+from discosim.sweep.run import run_sweep
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Say = Callable[[str], None]
+FLOAT_FORMAT = "%.9g"
+
+
+@dataclass
+class Context:
+    """What a function of tables.py may use.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The paper.
+    profile : str
+        ``quick`` or ``paper``.
+    out : Path
+        Folder of results of this paper and profile.
+    executor : str
+        Where runs are computed.
+    say : callable
+        Hears of progress.
+    """
+
+    experiment: Experiment
+    profile: str
+    out: Path
+    executor: str
+    say: Say
+    _sweeps: dict[str, Path] = field(default_factory=dict)
+
+    def sweep(self, file: str) -> Path:
+        """Run what is missing of a sweep of this folder, and return the folder of its results."""
+        if file not in self._sweeps:
+            plan = load_plan(self.experiment.folder / file, profile=self.profile)
+            target = self.out / "sweeps" / plan.file.name
+            result = run_sweep(plan, target, executor=self.executor, terms=Terms(command="discosim figures"))
+            if result.state.failed or result.state.missing:
+                n_bad = len(result.state.failed) + len(result.state.missing)
+                raise UserError(f"{n_bad} runs failed; see {target / 'failures'}", where=str(target))
+            self._sweeps[file] = target
+        return self._sweeps[file]
+
+    def map(self, function: str, tasks: Sequence[Mapping[str, Any]], module: str = "tables") -> list[Any]:
+        """Call a function of this folder for each task, in worker processes, and return what comes back in order.
+
+        Tasks and results are JSON. A result is kept under the hash of task, code and inputs, so that nothing is
+        computed twice and nothing stale is used.
+        """
+        folder = self.experiment.folder
+        version = json.dumps([inputs_sha256(folder), code_facts()], sort_keys=True)
+        keep = self.out / "tasks"
+        keep.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for task in tasks:
+            key = json.dumps([module, function, task], sort_keys=True) + version
+            paths.append(keep / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json")
+        waiting = [i for i, path in enumerate(paths) if not path.is_file()]
+        if waiting:
+            self._compute(function, module, [(paths[i], tasks[i]) for i in waiting])
+        return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+    def _compute(self, function: str, module: str, todo: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
+        engine = open_engine(self.executor)
+        running: dict[Future[Any], Path] = {}
+        queue = list(todo)
+        try:
+            while queue or running:
+                while queue and len(running) < engine.n_at_once:
+                    path, task = queue.pop(0)
+                    folder = str(self.experiment.folder.resolve())
+                    running[engine.executor.submit(call, folder, module, function, dict(task))] = path
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    write_atomically(running.pop(future), json.dumps(future.result()))
+        except BaseException:
+            engine.executor.shutdown(wait=False, cancel_futures=True)
+            raise
+        engine.executor.shutdown(wait=True)
+
+
+def make_table(context: Context, name: str) -> pd.DataFrame:
+    """Make one table, write it as CSV, and return it as it is read from there."""
+    experiment = context.experiment
+    source = experiment.file.tables[name]
+    module = experiment.code.get("tables")
+    where = str(experiment.folder / "experiment.yaml")
+    if source.sweep is not None:
+        table = _sweep_table(context, source)
+        if source.of is not None:
+            table = function_of(module, source.of, where)(table)
+    else:
+        assert source.function is not None
+        table = function_of(module, source.function, where)(context)
+    path = context.out / "tables" / f"{name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, as_csv(table))
+    return read_csv(path)
+
+
+def _sweep_table(context: Context, source: TableSource) -> pd.DataFrame:
+    from discosim.sweep.results import load_results
+
+    assert source.sweep is not None
+    table = load_results(context.sweep(source.sweep))
+    heads = ("run", "point", "status", "error", "requests_sha256", "discosim", "source_sha256")
+    for column in (*source.columns, *source.names):
+        if column not in table.columns:
+            raise UserError(
+                f"no column '{column}'; {close_match(column, list(table.columns))}", where=f"table of {source.sweep}"
+            )
+    end = list(table.columns).index("policy")
+    axes = [column for column in table.columns[:end] if column not in (*heads, "seed")]
+    kept = table[[*axes, "policy", "seed", *source.columns]]
+    return kept.rename(columns=dict(source.names))
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """Return a table as text; equal numbers give equal text."""
+    text: str = table.to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
+    return text
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a table that :func:`as_csv` wrote; empty fields of text columns are empty text."""
+    import pandas as pd
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError("no such table", where=str(path)) from None
+    try:
+        table = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise UserError(f"not a readable CSV ({error})", where=str(path)) from None
+    for column in table.columns:
+        if not pd.api.types.is_numeric_dtype(table[column]):
+            table[column] = table[column].fillna("").astype(str)
+    return table
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that it is whole or not there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", where=str(path)) from error

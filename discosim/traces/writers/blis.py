@@ -1,0 +1,86 @@
+"""TraceV2 of BLIS: a header (YAML) beside the data (CSV), whole microseconds.
+
+Format: github.com/inference-sim/inference-sim, ``sim/workload/tracev2.go`` (commit 0045b72), read by
+``blis replay --trace-header NAME.yaml --trace-data NAME.csv``. Nothing was served, so the columns of what was measured
+are 0 and the status is ``incomplete``, as BLIS itself writes requests that did not finish. Its prefixes are groups
+with one common start; lists of block ids have no place there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from discosim.core.errors import UserError
+from discosim.traces.readers.base import RequestTrace
+from discosim.traces.writers.base import Writer, csv_bytes, whole_units
+
+COLUMNS = [
+    "request_id",
+    "client_id",
+    "tenant_id",
+    "slo_class",
+    "session_id",
+    "round_index",
+    "prefix_group",
+    "prefix_length",
+    "streaming",
+    "input_tokens",
+    "output_tokens",
+    "text_tokens",
+    "image_tokens",
+    "audio_tokens",
+    "video_tokens",
+    "reason_ratio",
+    "model",
+    "deadline_us",
+    "server_input_tokens",
+    "arrival_time_us",
+    "send_time_us",
+    "first_chunk_time_us",
+    "last_chunk_time_us",
+    "num_chunks",
+    "status",
+    "error_message",
+    "finish_reason",
+]
+HEADER = "trace_version: 2\ntime_unit: microseconds\nmode: generated\nwarm_up_requests: 0\n"
+
+
+def write(trace: RequestTrace, path: Path) -> Mapping[Path, bytes]:
+    """Return the data and, under the same name with the ending .yaml, the header.
+
+    Raises
+    ------
+    UserError
+        If an arrival is beyond what microseconds count exactly.
+    """
+    try:
+        arrival_us = whole_units(trace, 1_000_000).tolist()
+    except UserError as error:
+        raise UserError(error.message, where=str(path)) from None
+    n = len(trace)
+    clients = [""] * n if trace.user_id is None else trace.user_id.tolist()
+    sessions = [""] * n if trace.session_id is None else trace.session_id.tolist()
+    rounds: Counter[str] = Counter()
+    rows = []
+    for i, (client, session, at_us, prompt, output) in enumerate(
+        zip(clients, sessions, arrival_us, trace.prompt_tok.tolist(), trace.output_tok.tolist(), strict=True)
+    ):
+        turn = rounds[session] if session else 0
+        rounds[session] += 1
+        owner = (i, client, "", "", session, turn, "", 0, "true")
+        tokens = (prompt, output, 0, 0, 0, 0, 0, "", 0, 0)
+        rows.append((*owner, *tokens, at_us, at_us, 0, 0, 0, "incomplete", "", ""))
+    return {path: csv_bytes(COLUMNS, rows), path.with_suffix(".yaml"): HEADER.encode()}
+
+
+WRITER = Writer(
+    "blis",
+    "TraceV2 of BLIS (CSV, and a YAML header)",
+    "whole us",
+    frozenset({"session_id", "user_id"}),
+    (".csv",),
+    write,
+)

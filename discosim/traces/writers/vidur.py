@@ -1,0 +1,19 @@
+"""Vidur's processed traces (CSV): ``arrived_at,num_prefill_tokens,num_decode_tokens``, seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from discosim.traces.readers.base import RequestTrace
+from discosim.traces.readers.vidur import COLUMNS
+from discosim.traces.writers.base import Writer, csv_bytes, seconds
+
+
+def write(trace: RequestTrace, path: Path) -> Mapping[Path, bytes]:
+    """Return the file."""
+    rows = zip(seconds(trace), trace.prompt_tok.tolist(), trace.output_tok.tolist(), strict=True)
+    return {path: csv_bytes(COLUMNS, rows)}
+
+
+WRITER = Writer("vidur", "Vidur processed trace (CSV)", "s", frozenset(), (".csv",), write)

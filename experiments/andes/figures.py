@@ -1,0 +1,111 @@
+"""Andes' figures: tidy table in, Figure out. Intervals are 95 % over replications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from discosim.metrics.stats import t_interval
+from discosim.report.style import MARKERS, PAGE_IN, PALETTE, Picture, house_style, legend_columns, look
+
+OPT = "OPT-66B on 4 A100, ShareGPT-like lengths"
+LLAMA = "70B on 8 A100"
+
+
+def quality_against_rate(table: pd.DataFrame) -> Figure:
+    """Draw average QoE and throughput against the request rate (a, e)."""
+    panels = {"qoe_mean": "average QoE [1]", "throughput_tok_per_s": "throughput [tok/s]"}
+    return _lines(table, "rate_per_s", "request rate [1/s]", panels, f"{OPT}, Poisson arrivals")
+
+
+def quality_against_bursts(table: pd.DataFrame) -> Figure:
+    """Draw average QoE and preemptions against the intensity of bursts (c)."""
+    panels = {"qoe_mean": "average QoE [1]", "n_preemptions_mean": "preemptions per request [1]"}
+    return _lines(table, "intensity", "burst rate over mean rate [1]", panels, f"{LLAMA}, ShareGPT turns, bursts")
+
+
+def long_prompts(table: pd.DataFrame) -> Figure:
+    """Draw QoE, TTFT and preemptions of long prompts (d)."""
+    panels = {
+        "qoe_mean": "average QoE [1]",
+        "ttft_p50_s": "median TTFT [s]",
+        "n_preemptions_mean": "preemptions per request [1]",
+    }
+    return _lines(table, "rate_per_s", "request rate [1/s]", panels, f"{LLAMA}, prompts of 18,000 tokens")
+
+
+def _lines(table: pd.DataFrame, x: str, x_label: str, panels: dict[str, str], title: str) -> Figure:
+    policies = list(dict.fromkeys(table["policy"]))
+    with house_style():
+        figure = Picture(figsize=(PAGE_IN, 3.3), layout="constrained")
+        for axes, (metric, label) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+            for i, policy in enumerate(policies):
+                _line(axes, table[table["policy"] == policy], x, metric, i)
+            axes.set_xlabel(x_label)
+            axes.set_ylabel(label)
+            axes.set_ylim(bottom=0)
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
+        figure.suptitle(f"{title}: 95 % intervals over {table['seed'].nunique()} replications")
+    return figure
+
+
+def _line(axes: Axes, rows: pd.DataFrame, x: str, y: str, i: int) -> None:
+    groups = [(key, t_interval(part[y])) for key, part in rows.groupby(x)]
+    style: dict[str, Any] = {**look(i), "marker": MARKERS[i], "markersize": 3.5, "capsize": 2, "elinewidth": 0.8}
+    axes.errorbar(
+        [key for key, _ in groups],
+        [found.mean for _, found in groups],
+        yerr=[found.half_width for _, found in groups],
+        label=rows["policy"].iloc[0],
+        **style,
+    )
+
+
+def capacity_of_schedulers(table: pd.DataFrame) -> Figure:
+    """Draw the highest rate that keeps an average QoE of 0.9 (b)."""
+    policies = list(dict.fromkeys(table["policy"]))
+    with house_style():
+        figure = Picture(figsize=(0.7 * PAGE_IN, 2.3), layout="constrained")
+        axes = figure.subplots()
+        for i, policy in enumerate(policies):
+            found = t_interval(table.loc[table["policy"] == policy, "capacity_rps"])
+            axes.errorbar(found.mean, i, xerr=found.half_width, fmt=MARKERS[i], color=PALETTE[i], capsize=2)
+        fcfs = float(table.loc[table["policy"] == "FCFS", "capacity_rps"].mean())
+        axes.axvspan(1.2 * fcfs, 1.6 * fcfs, color="#DDDDDD", zorder=0)
+        axes.set_yticks(range(len(policies)), policies)
+        axes.set_ylim(len(policies) - 0.5, -0.5)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("highest request rate with an average QoE of 0.9 [1/s]")
+        n = table["seed"].nunique()
+        figure.suptitle(
+            f"{OPT}: capacity\n95 % intervals over {n} replications; grey: the paper's 1.2 to 1.6 times FCFS"
+        )
+    return figure
+
+
+def percentiles_at_overload(table: pd.DataFrame) -> Figure:
+    """Draw the 10th, 50th and 90th percentiles of QoE, TTFT and delivery speed (f)."""
+    panels = {"qoe": ("", "QoE [1]"), "ttft": ("_s", "TTFT [s]"), "tds": ("_tok_per_s", "delivery speed [tok/s]")}
+    policies = list(dict.fromkeys(table["policy"]))
+    with house_style():
+        figure = Picture(figsize=(PAGE_IN, 2.7), layout="constrained")
+        for axes, (stem, (unit, label)) in zip(figure.subplots(1, 3, sharey=True), panels.items(), strict=True):
+            for i, policy in enumerate(policies):
+                own = table[table["policy"] == policy]
+                found = [t_interval(own[f"{stem}_p{p}{unit}"]) for p in (10, 50, 90)]
+                axes.plot([part.mean for part in found], [i] * 3, color=PALETTE[i], lw=0.8)
+                for part, marker in zip(found, "<o>", strict=True):
+                    axes.errorbar(
+                        part.mean, i, xerr=part.half_width, fmt=marker, color=PALETTE[i], markersize=5, capsize=2
+                    )
+            axes.set_xlabel(label)
+            axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
+            axes.set_yticks(range(len(policies)), policies)
+            axes.set_ylim(len(policies) - 0.5, -0.5)
+        n = table["seed"].nunique()
+        figure.suptitle(f"{OPT}, 8 requests/s\np10 (◁), median (●), p90 (▷); 95 % intervals over {n} replications")
+    return figure

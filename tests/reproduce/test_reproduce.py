@@ -1,0 +1,276 @@
+"""Verdicts follow their rule, --check bites and names the claim, figures are the same bytes, bad files are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny_paper import CLAIMS, EXPERIMENT, TABLES, write_paper
+
+from discosim.cli import main
+from discosim.core.errors import UserError
+from discosim.reproduce.check import difference
+from discosim.reproduce.estimates import Cell, cells_of
+from discosim.reproduce.experiment import find_experiments, load_experiment, load_experiments
+from discosim.reproduce.files import Acceptance, Expect, Statistic
+from discosim.reproduce.run import make_figures, read_tables
+from discosim.reproduce.verdict import judge, side_of, word_of
+
+NAN = math.nan
+
+
+def figures(root: Path, *more: str) -> int:
+    out = root.parent / "out"
+    return main(["figures", "tiny", "--experiments", str(root), "--out", str(out), "--executor", "serial", *more])
+
+
+def claims(root: Path, *more: str) -> int:
+    return main(["claims", "tiny", "--experiments", str(root), "--out", str(root.parent / "out"), *more])
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expect", "side"),
+    [
+        (12, 14, Expect(low=11, high=52), "agrees"),
+        (11, 52, Expect(low=11, high=52), "agrees"),
+        (10, 14, Expect(low=11, high=52), "unclear"),
+        (5, 60, Expect(low=11, high=52), "unclear"),
+        (5, 10, Expect(low=11, high=52), "disagrees"),
+        (53, 60, Expect(low=11, high=52), "disagrees"),
+        (1, 2, Expect(low=0), "agrees"),
+        (-1, 2, Expect(low=0), "unclear"),
+        (-2, -1, Expect(low=0), "disagrees"),
+        (NAN, NAN, Expect(low=0), "unclear"),
+    ],
+)
+def test_a_cell_is_compared_by_its_whole_interval(low: float, high: float, expect: Expect, side: str) -> None:
+    assert side_of(Cell("", (low + high) / 2, low, high, 5), expect) == side
+
+
+@pytest.mark.parametrize(
+    ("sides", "word"),
+    [
+        (["agrees", "agrees"], "reproduced"),
+        (["agrees", "unclear"], "partly"),
+        (["agrees", "disagrees"], "partly"),
+        (["disagrees", "unclear"], "not reproduced"),
+        (["disagrees"], "not reproduced"),
+        (["unclear", "unclear"], "cannot be decided"),
+        ([], "cannot be decided"),
+    ],
+)
+def test_the_word_follows_from_the_sides(sides: list, word: str) -> None:
+    assert word_of(sides) == word
+
+
+def test_an_assumed_input_shows_in_the_verdict_itself(tmp_path: Path) -> None:
+    experiment = load_experiment(write_paper(tmp_path / "papers") / "tiny")
+    outcome = make_figures(experiment, "quick", tmp_path / "out", executor="serial")
+    texts = {verdict.claim.id: verdict.text for verdict in outcome.verdicts}
+    assert texts == {
+        "tiny-reduction": "reproduced, on assumed inputs",
+        "tiny-count": "cannot be decided",  # one replication has no interval
+        "tiny-time": "cannot be decided",
+        "tiny-unknowable": "cannot be decided",
+    }
+
+
+def test_a_lacking_fact_outweighs_every_number(tmp_path: Path) -> None:
+    experiment = load_experiment(write_paper(tmp_path / "papers") / "tiny")
+    outcome = make_figures(experiment, "quick", tmp_path / "out", executor="serial")
+    tables, _ = read_tables(experiment, "quick", tmp_path / "out")
+    claim = outcome.verdicts[0].claim
+    assert judge(experiment, claim, tables).word == "reproduced"
+    assert judge(experiment, replace(claim, lacking="a fact"), tables).word == "cannot be decided"
+
+
+# --- statistics -------------------------------------------------------------------------------------------------
+
+
+def test_a_reduction_is_that_of_the_means_and_pairs_the_seeds() -> None:
+    """The policy is exactly 30 % below its baseline on the same luck, so the interval has no width."""
+    rows = [(s, p, f * (1 + s)) for s in range(5) for p, f in (("base", 1.0), ("new", 0.7))]
+    table = pd.DataFrame(rows, columns=["seed", "policy", "x"])
+    statistic = Statistic(kind="reduction_pct", table="t", metric="x", policy="new", baseline="base")
+    (cell,) = cells_of(statistic, table)
+    assert (cell.mean, cell.n) == (pytest.approx(30.0), 5)
+    assert cell.high - cell.low == pytest.approx(0.0, abs=1e-9)
+
+
+def test_the_largest_cell_is_picked_and_rows_are_chosen() -> None:
+    rows = [(s, "new", b, b + 0.01 * s) for s in range(3) for b in (1, 2, 3)]
+    table = pd.DataFrame(rows, columns=["seed", "policy", "b", "x"])
+    statistic = Statistic(
+        kind="mean", table="t", metric="x", policy="new", by=("b",), pick="largest", where={"b": [1, 2]}
+    )
+    (cell,) = cells_of(statistic, table)
+    assert cell.name == "b=2"
+    with pytest.raises(UserError, match="no column 'y'"):
+        cells_of(replace(statistic, metric="y"), table)
+    with pytest.raises(UserError, match="has no row with"):
+        cells_of(replace(statistic, where={"b": 9}), table)
+
+
+# --- check ------------------------------------------------------------------------------------------------------
+
+
+def test_check_passes_on_its_own_tables_and_without_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_paper(tmp_path / "papers")
+    assert figures(root, "--update") == 0
+    assert figures(root, "--check", "--out", str(tmp_path / "fresh")) == 0
+    assert "agrees with the committed one" in capsys.readouterr().out
+
+
+def test_a_changed_constant_breaks_the_claims_that_rest_on_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Kept task results must not hide the change; the time's claim does not rest on it."""
+    root = write_paper(tmp_path / "papers")
+    assert figures(root, "--update") == 0
+    write_paper(tmp_path / "papers", tables=TABLES.replace("SERVICE_S = 2.0", "SERVICE_S = 2.3"))
+    for name in [name for name in sys.modules if name.startswith("discosim_experiments.")]:
+        del sys.modules[name]
+    assert figures(root, "--check") == 1
+    error = capsys.readouterr().err
+    assert "claim tiny-reduction" in error
+    assert "claim tiny-count" in error
+    assert "tiny-time" not in error
+
+
+def test_a_claim_without_a_committed_table_is_a_breach(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_paper(tmp_path / "papers")
+    assert figures(root, "--check") == 1
+    assert "claim tiny-reduction: no committed table" in capsys.readouterr().err
+
+
+def test_an_interval_rule_bites(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_paper(tmp_path / "papers", claims=CLAIMS.replace("low: 0.5, high: 1000", "low: 5, high: 1000"))
+    assert figures(root, "--update") == 0
+    assert figures(root, "--check") == 1
+    assert "claim tiny-time: took_ms is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("factor", "is_allowed"), [(1 + 5e-7, True), (1 + 5e-6, False)])
+def test_the_numeric_rule_allows_its_tolerance_and_no_more(factor: float, is_allowed: bool) -> None:
+    table = pd.DataFrame({"seed": [1, 2], "policy": ["a", "b"], "x": [1.0, 2.0]})
+    found = difference(table.assign(x=table["x"] * factor), table, Acceptance(rule="numeric"))
+    assert (found == "") is is_allowed
+    assert difference(table.head(1), table, Acceptance(rule="numeric"))
+    assert difference(table.assign(policy="a"), table, Acceptance(rule="numeric"))
+    assert difference(table.assign(x=table["x"] * (1 + 1e-12)), table, Acceptance(rule="bit-identical")) == ""
+    assert difference(table.assign(x=table["x"] * factor), table, Acceptance(rule="bit-identical"))
+
+
+# --- bytes ------------------------------------------------------------------------------------------------------
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    files = sorted((folder / "tiny-quick").glob("figures/*")) + sorted((folder / "tiny-quick").glob("tables/waits.csv"))
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_figures_have_the_same_bytes_in_another_process(tmp_path: Path) -> None:
+    root = write_paper(tmp_path / "papers")
+    assert figures(root) == 0
+    command = ["figures", "tiny", "--experiments", str(root), "--out", str(tmp_path / "again"), "--executor", "local:1"]
+    code = f"import sys; from discosim.cli import main; sys.exit(main({command!r}))"
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONHASHSEED": "7", "PATH": "", **_python_path()})
+    first, again = hashes(tmp_path / "out"), hashes(tmp_path / "again")
+    assert {Path(name).suffix for name in first} == {".png", ".pdf", ".svg", ".csv"}
+    assert first == again
+
+
+def _python_path() -> dict[str, str]:
+    import discosim
+
+    return {"PYTHONPATH": str(Path(discosim.__file__).parents[1]), "SOURCE_DATE_EPOCH": "1"}
+
+
+# --- bad files --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("kind: measured", "kind: mesured", r"claims.yaml:2:\d+ inputs.trace.kind"),
+        (
+            "inputs: [trace, guess]",
+            "inputs: [trace, gues]",
+            r"claims.yaml:10:\d+ .*unknown input 'gues'; did you mean 'guess'",
+        ),
+        ("table: waits", "table: wait", r"claims.yaml:12:\d+ .*unknown table 'wait'; did you mean 'waits'"),
+        ("expect: {low: 25, high: 35}", "expect: {low: 35, high: 25}", r"claims.yaml:13:\d+ .*low must be below high"),
+        ("expect: {low: 25, high: 35}", "expect: {}", r"tiny-reduction: needs expect"),
+        ("{rule: numeric}", "{rule: numeric, low: 3}", r"rule interval needs low or high, and only it"),
+        ("{rule: interval, low: 0.5, high: 1000}", "{rule: numeric}", "only interval can hold"),
+        ("    lacking: readers\n", "", "needs a statistic, or must say what is lacking"),
+        ("id: tiny-count", "id: tiny-reduction", "is there already: tiny-reduction"),
+        ("metric: n_tok, ", "", "kind mean needs metric"),
+        ("verdict", "verdict", ""),
+        ("    says: Twenty tokens.", "    verdict: reproduced\n    says: Twenty tokens.", r"unknown key"),
+    ],
+)
+def test_a_bad_claims_file_is_refused_with_its_place(old: str, new: str, message: str, tmp_path: Path) -> None:
+    if old == "verdict":
+        assert "verdict" not in CLAIMS  # it is computed, so there is no key to type it into
+        return
+    assert old in CLAIMS
+    root = write_paper(tmp_path / "papers", claims=CLAIMS.replace(old, new, 1))
+    with pytest.raises(UserError, match=message):
+        load_experiments(root)
+
+
+def test_a_bad_experiment_file_is_refused_with_its_place(tmp_path: Path) -> None:
+    root = write_paper(tmp_path / "papers", experiment=EXPERIMENT.replace("[waits]", "[wait]"))
+    with pytest.raises(UserError, match=r"experiment.yaml:7:\d+ figures.waits.tables\[0\].*did you mean 'waits'"):
+        load_experiments(root)
+
+
+def test_a_missing_folder_and_an_unknown_paper_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["figures", "--experiments", str(tmp_path)]) == 2
+    assert "--experiments DIR" in capsys.readouterr().err
+    root = write_paper(tmp_path / "papers")
+    assert main(["claims", "tiney", "--experiments", str(root)]) == 2
+    assert "did you mean 'tiny'" in capsys.readouterr().err
+    assert main(["claims", "tiny", "--experiments", str(root), "--out", str(tmp_path / "none")]) == 2
+    assert "no tables of the profile 'quick' yet" in capsys.readouterr().err
+
+
+def test_an_installed_package_says_that_the_folder_is_in_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import discosim.reproduce.experiment as module
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "a" / "b" / "c.py"))
+    with pytest.raises(UserError, match="part of the repository"):
+        find_experiments()
+
+
+def test_claims_prints_the_rule_the_intervals_and_what_they_rest_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_paper(tmp_path / "papers")
+    assert figures(root) == 0
+    capsys.readouterr()
+    assert claims(root) == 0
+    text = capsys.readouterr().out
+    for words in (
+        "tiny-reduction: reproduced, on assumed inputs",
+        "30 % [30, 30]",
+        "assumed: guess",
+        "known from: abstract",
+        "A cell agrees",
+    ):
+        assert words in text
+    assert claims(root, "--markdown") == 0
+    assert "**reproduced, on assumed inputs**" in capsys.readouterr().out
