@@ -107,9 +107,9 @@ class PDDevice(Policy):
     _past_outputs: Any = field(init=False, repr=False, default=None)
 
     def prepare(self, view: View) -> None:
-        """Estimate the cloud's first token and speed from history; find the price of its slots."""
+        """Estimate the cloud's first token (its median, our choice) and speed from history; price the cloud's slots."""
         finite = view.server_ttft_s[np.isfinite(view.server_ttft_s)]
-        self._ttft_s = float(finite.mean()) if finite.size else math.inf
+        self._ttft_s = float(np.median(finite)) if finite.size else math.inf
         self._cloud_gap_s = view.server_tpot_s
         self._up_s = view.link_delay_s
         self._past_outputs = np.sort(view.output_tok)

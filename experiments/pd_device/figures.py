@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from discosim.metrics.stats import t_interval
 from discosim.report.style import MARKERS, PAGE_IN, Picture, house_style, legend_columns, look
 
+NAMES = {"PD": "P/D-Device", "server_only": "cloud only", "device_only": "device only"}
 NOTE = "95 % intervals over replications; our reconstruction"
 
 
@@ -35,10 +36,10 @@ def _against_prompt(table: pd.DataFrame, metric: str, label: str, title: str, *,
                 _line(axes, part[part["policy"] == policy], "prompt_tok", metric, i)
             axes.set_title(phone)
             axes.set_xlabel("prompt [tok]")
-            if log:
-                axes.set_yscale("log")
-            else:
-                axes.set_ylim(bottom=0)
+        if log:
+            panels[0].set_yscale("log")
+        else:
+            panels[0].set_ylim(bottom=0)
         panels[0].set_ylabel(label)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
@@ -115,6 +116,6 @@ def _line(axes: Any, rows: pd.DataFrame, x: str, y: str, i: int, *, name: str = 
         [key for key, _ in groups],
         [found.mean for _, found in groups],
         yerr=[found.half_width for _, found in groups],
-        label=name or str(rows["policy"].iloc[0]),
+        label=name or NAMES.get(policy := str(rows["policy"].iloc[0]), policy),
         **style,
     )
