@@ -172,7 +172,7 @@ def gain(task: dict[str, Any]) -> list[dict[str, Any]]:
 def measured(context: Context) -> pd.DataFrame:
     """Return the highest request rate at which nine in ten first tokens come within two seconds, by workload."""
     tasks = [
-        {"workload": workload, "policy": policy, "seed": seed, "n": {"quick": 200, "paper": 2000}[context.profile]}
+        {"workload": workload, "policy": policy, "seed": seed, "n": {"quick": 400, "paper": 4000}[context.profile]}
         for workload in ("Azure conversation", "Azure code")
         for policy in ("server_only", "PD")
         for seed in range(SEEDS[context.profile])
