@@ -87,24 +87,22 @@ class PDDevice(Policy):
         doc="When the device begins a prompt that is kept whole; a shortened one can only begin when it has arrived.",
     )
     kept_share: float = spec(1.0, doc="Share of the prompt that a refinement keeps (rho).", gt=0, le=1)
-    refine_delay_s: float = spec(
-        0.0, doc="From the first token to the refined prompt.", unit="s", ge=0
-    )
+    refine_delay_s: float = spec(0.0, doc="From the first token to the refined prompt.", unit="s", ge=0)
     attention_cost: float = spec(
         0.21,
-        doc="Extra prefill work of the cloud for a refined prompt: attention has to be exposed (21 % at 501 tokens in an "
-        "unpublished manuscript). At a replayed server it stretches `ttft_s_per_prompt_tok` only.",
+        doc="Extra prefill work of the cloud for a refined prompt, as attention has to be exposed (21 % at 501 tokens "
+        "in an unpublished manuscript). At a replayed server it stretches `ttft_s_per_prompt_tok` only.",
         ge=0,
     )
     busy_device: Literal["cloud_alone", "queue"] = spec(
         "cloud_alone",
-        doc="What happens while the device works on something else: the cloud answers alone, or until the device has had "
-        "its turn and caught up.",
+        doc="What happens while the device works on something else: the cloud answers alone, or until the device has "
+        "had its turn and caught up.",
     )
     silence_s: float = spec(
         1.0,
-        doc="A cloud that has been silent for so long, and whose tokens are all absorbed, has dropped out: the device goes "
-        "on from the last token received.",
+        doc="A cloud that has been silent for so long, and whose tokens are all absorbed, has dropped out: the device "
+        "goes on from the last token received.",
         unit="s",
         gt=0,
     )
@@ -296,13 +294,11 @@ class PDDevice(Policy):
         session.assume_quality(quality.quality(plan.kept_share, session.prompt_tok))
         return session.absorb(math.ceil(plan.kept_share * session.prompt_tok))
 
-    def _listen(
-        self, session: Session, plan: Plan, cloud: Stream, device: AbsorbingStream
-    ) -> Generator[Any, Any, int]:
+    def _listen(self, session: Session, plan: Plan, cloud: Stream, device: AbsorbingStream) -> Generator[Any, Any, int]:
         """Wait for the cloud's tokens; return how many arrived.
 
-        Enough are all that were asked for, what a device has absorbed where their number is open, and what has come from
-        a cloud that fell silent.
+        Enough are all that were asked for, what a device has absorbed where their number is open, and what has come
+        from a cloud that fell silent.
         """
         over = session.finished()
         while True:
