@@ -1,4 +1,4 @@
-"""P/D-Device and its rivals where something goes wrong: links drop, devices are busy, readers give up, prompts are long."""
+"""P/D-Device and its rivals where something goes wrong: links drop, devices are busy, readers give up."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_messages_wait_for_the_end_of_an_outage():
 @pytest.mark.parametrize("settings", ["fixed", "closed_loop", "closed_form"])
 def test_a_device_carries_on_from_the_last_token_received_when_the_link_drops(settings):
     # device: 4 s of prefill; the link drops at 2 s for a minute, in the middle of the cloud's tokens
-    policy = PDDevice(settings=settings, cloud_tok=200, silence_s=1.0, tpot_limit_s=0.1)
+    policy = PDDevice(settings=settings, cloud_tok=200, silence_s=1.0, tpot_limit_s=0.07)
     record, at_s = one(policy, link=dropped(2.0, 62.0), prefill_s_per_tok=0.01)
     before, after = record.segments
     arrivals_s = at_s + RTT_S + 0.3 + 0.04 * np.arange(300)
@@ -141,7 +141,10 @@ class GivesUp(PDDevice):
         steps = super().serve(session)
         end_s, value = session.now_s + self.after_s, None
         while True:
-            event = steps.send(value)
+            try:
+                event = steps.send(value)
+            except StopIteration:
+                return
             yield event | session.wait(max(0.0, end_s - session.now_s))
             if session.now_s >= end_s - 1e-9:
                 session.fail()
@@ -204,7 +207,7 @@ def test_exposed_attention_makes_the_prefill_longer_and_nothing_else():
     table = requests(30, gap_s=30.0, prompt_tok=300, output_tok=50)
     plain = served(PDDevice(kept_share=0.5, attention_cost=0.0), parts, table)
     dear = served(PDDevice(kept_share=0.5, attention_cost=0.5), parts, table)
-    a, b, c = parts.server.replica.cost.prefill
+    _, b, c = parts.server.replica.cost.prefill
     assert dear.ttft_s - plain.ttft_s == pytest.approx(np.full(30, 0.5 * (b * 300 + c * 300**2)))
     assert [r.segments for r in dear.records] == [r.segments for r in plain.records]
 
