@@ -181,7 +181,7 @@ class Prices:
 
 @dataclass(frozen=True, kw_only=True)
 class Outage:
-    """A window in which every request that reaches the server is refused."""
+    """A window in which a server refuses every request, or a last hop lets nothing pass."""
 
     start_s: float = spec(doc="Start of the window.", unit="s", ge=0)
     end_s: float = spec(doc="End of the window.", unit="s", gt=0)
@@ -277,6 +277,7 @@ class ConstantLink:
     uplink_mbit_per_s: float | None = spec(
         None, doc="Bandwidth for prompts and hand-over payloads; null for infinite.", unit="Mbit/s", gt=0
     )
+    outages: tuple[Outage, ...] = spec((), doc="Windows in which nothing passes; messages wait until they end.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,6 +299,7 @@ class DigestLink:
     uplink_mbit_per_s: float | None = spec(
         None, doc="Bandwidth for prompts and hand-over payloads; null for infinite.", unit="Mbit/s", gt=0
     )
+    outages: tuple[Outage, ...] = spec((), doc="Windows in which nothing passes; messages wait until they end.")
 
 
 Link = NoLink | ConstantLink | DigestLink

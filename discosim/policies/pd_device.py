@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -44,6 +44,7 @@ PACERS: dict[str, type[Pacer]] = {
 SHARES = (1.0, 0.75, 0.5, 0.35, 0.25)
 STRETCHES = (1.0, 1.5, 2.0)  # how far load may stretch the display interval; our choice
 SAMPLE = 500
+LOOK_S = 1.0  # how long a client at most waits before it looks again whether its device has caught up
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,9 @@ class PDDevice(Policy):
         "P/D-Device (arXiv 2508.09035): mechanism from the abstract, parts and decision variables second-hand."
     )
     departures: ClassVar[str] = (
-        "All laws are reconstructed. A busy device is not waited for: the cloud answers alone. The cloud's own extra "
-        "work for a refinement shows as `refine_delay_s` only; its GPU time is not charged."
+        "All laws are reconstructed. Our choices: a busy device is not waited for (`busy_device`); a device that has "
+        "prefilled before the cloud's first token comes answers alone; one that waits for a refined prompt begins with "
+        "the whole one when the cloud has been silent for as long as that takes."
     )
 
     settings: Settings = spec(
@@ -85,8 +87,24 @@ class PDDevice(Policy):
         doc="When the device begins a prompt that is kept whole; a shortened one can only begin when it has arrived.",
     )
     kept_share: float = spec(1.0, doc="Share of the prompt that a refinement keeps (rho).", gt=0, le=1)
-    refine_delay_s: float = spec(
-        0.0, doc="From the first token to the refined prompt, what exposing attention costs included.", unit="s", ge=0
+    refine_delay_s: float = spec(0.0, doc="From the first token to the refined prompt.", unit="s", ge=0)
+    attention_cost: float = spec(
+        0.21,
+        doc="Extra prefill work of the cloud for a refined prompt, as attention has to be exposed (21 % at 501 tokens "
+        "in an unpublished manuscript). At a replayed server it stretches `ttft_s_per_prompt_tok` only.",
+        ge=0,
+    )
+    busy_device: Literal["cloud_alone", "queue"] = spec(
+        "cloud_alone",
+        doc="What happens while the device works on something else: the cloud answers alone, or until the device has "
+        "had its turn and caught up.",
+    )
+    silence_s: float = spec(
+        1.0,
+        doc="A cloud that has been silent for so long, and whose tokens are all absorbed, has dropped out: the device "
+        "goes on from the last token received.",
+        unit="s",
+        gt=0,
     )
     slowdown: float = spec(1.0, doc="Factor on the device's prefill time for a cautious K (a quantile of it).", ge=1)
     slot_limit_s: float | None = spec(
@@ -138,9 +156,9 @@ class PDDevice(Policy):
         for share in SHARES:
             k = self._k(profile, prompt_tok, share)
             mean_tok = float(np.minimum(self._past_outputs, k).mean())
-            made.append(
-                Choice(share, k, occupied_s(prefill_s, mean_tok, self._cloud_gap_s), quality.quality(share, prompt_tok))
-            )
+            extra_s = self.attention_cost * prefill_s if share < 1.0 else 0.0
+            slot_s = occupied_s(prefill_s + extra_s, mean_tok, self._cloud_gap_s)
+            made.append(Choice(share, k, slot_s, quality.quality(share, prompt_tok)))
         return made
 
     def _set_price(self, view: View) -> None:
@@ -184,17 +202,20 @@ class PDDevice(Policy):
         if plan is None:
             yield from self._alone(session, "device")
             return
-        limit = session.profile.max_context_tok
-        longest = plan.kept_share * session.prompt_tok + (0 if plan.cloud_tok is None else plan.cloud_tok)
-        never = plan.cloud_tok is not None and plan.cloud_tok >= NEVER
-        if session.is_device_busy or never or (limit is not None and longest > limit):
+        is_busy = session.is_device_busy
+        if self._is_for_cloud_alone(session, plan, is_busy):
             yield from self._alone(session, "server")
             return
+        if is_busy:  # nobody knows when its turn comes
+            plan = replace(plan, cloud_tok=None)
         device = session.absorb(session.prompt_tok) if self._starts_at_once(plan.kept_share) else None
-        cloud = session.start("server", at_most_tok=plan.cloud_tok)
-        if (yield session.first_token_of(cloud)) is None:
-            yield from self._without_cloud(session, device)
-            return
+        extra = self.attention_cost if plan.kept_share < 1.0 else 0.0
+        cloud = session.start("server", at_most_tok=plan.cloud_tok, prefill_factor=1.0 + extra)
+        while (yield session.first_token_of(cloud, within_s=self._patience_s(session, device))) is None:
+            if cloud.has_failed or (device is not None and device.has_begun):
+                yield from self._without_cloud(session, device)
+                return
+            device = session.absorb(session.prompt_tok)
         session.keep(cloud, losers="run_on")
         first_s = session.now_s
         if device is None:
@@ -202,11 +223,7 @@ class PDDevice(Policy):
             if device is None:
                 return
         self._pace(session, plan, device, first_s)
-        if plan.cloud_tok is None:
-            received = yield from self._until_caught_up(session, cloud, device)
-        else:
-            yield session.finished()
-            received = cloud.n_tok
+        received = yield from self._listen(session, plan, cloud, device)
         if session.is_whole(cloud):
             device.stop()
             return
@@ -214,6 +231,29 @@ class PDDevice(Policy):
         session.hand_over(device)
         yield session.first_token_of(device)
         yield session.finished()
+
+    def _is_for_cloud_alone(self, session: Session, plan: Plan, is_busy: bool) -> bool:
+        """Tell whether the device cannot help: it never catches up, is too small, or is busy and not waited for."""
+        limit = session.profile.max_context_tok
+        known_tok = plan.cloud_tok or 0
+        is_too_long = limit is not None and plan.kept_share * session.prompt_tok + known_tok > limit
+        never = known_tok >= NEVER and not is_busy
+        return never or is_too_long or (is_busy and self.busy_device == "cloud_alone")
+
+    @staticmethod
+    def _patience_s(session: Session, device: AbsorbingStream | None) -> float | None:
+        """Return how long to wait for the cloud's first token before the device answers, or begins; None for ever.
+
+        A device at work answers when it is ready. One that waits for a refined prompt begins with the whole one after
+        the time this takes: so it is never more than twice as late as if it had begun at once (our choice).
+        """
+        if device is not None:
+            ready_s = device.caught_up_s(0)
+            return None if ready_s == math.inf else max(0.0, ready_s - session.now_s)
+        limit = session.profile.max_context_tok
+        if session.is_device_busy or (limit is not None and session.prompt_tok > limit):
+            return None
+        return session.profile.prefill_s(session.prompt_tok)
 
     def _alone(self, session: Session, endpoint: str) -> Generator[Any, Any, None]:
         stream = session.start(endpoint)
@@ -247,27 +287,36 @@ class PDDevice(Policy):
             yield session.wait(self.refine_delay_s)
         if session.is_whole(cloud):
             return None
-        if plan.cloud_tok is None and session.is_device_busy:
+        if plan.cloud_tok is None and session.is_device_busy and self.busy_device == "cloud_alone":
             yield session.finished()
             return None
         quality = RefinedQuality(self.quality_knee_short, self.quality_knee_long, floor=self.quality_floor)
         session.assume_quality(quality.quality(plan.kept_share, session.prompt_tok))
         return session.absorb(math.ceil(plan.kept_share * session.prompt_tok))
 
-    def _until_caught_up(self, session: Session, cloud: Stream, device: AbsorbingStream) -> Generator[Any, Any, int]:
-        """Wait until the device has absorbed all that has arrived, or the answer is over; return how many arrived."""
+    def _listen(self, session: Session, plan: Plan, cloud: Stream, device: AbsorbingStream) -> Generator[Any, Any, int]:
+        """Wait for the cloud's tokens; return how many arrived.
+
+        Enough are all that were asked for, what a device has absorbed where their number is open, and what has come
+        from a cloud that fell silent.
+        """
         over = session.finished()
         while True:
             received = session.received_tok(cloud)
-            left_s = device.caught_up_s(received) - session.now_s
-            if session.is_whole(cloud) or left_s <= 1e-9:
+            due_s = device.caught_up_s(received)
+            if plan.cloud_tok is not None:
+                due_s = max(due_s, session.received_s(cloud, received) + self.silence_s)
+            left_s = due_s - session.now_s
+            if received == cloud.n_tok or left_s <= 1e-9:
                 return received
-            yield session.wait(left_s) | over
+            yield session.wait(min(left_s, LOOK_S)) | over
 
     def _pace(self, session: Session, plan: Plan, device: AbsorbingStream, first_s: float) -> None:
         profile = session.profile
         expected = plan.cloud_tok
-        if expected is None:
+        if expected is None and not device.has_begun:
+            expected = NEVER
+        elif expected is None:
             lead_s = first_s - (device.caught_up_s(0) - profile.prefill_s(device.prompt_tok))
             expected = smallest_k(profile, device.prompt_tok, lead_s, plan.interval_s, self.slowdown)
         outlook = Outlook(

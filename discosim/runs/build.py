@@ -197,7 +197,11 @@ def _link(spec: Link, server_contains: tuple[str, ...]) -> tuple[LinkModel, tupl
     if isinstance(spec, ConstantLink):
         rtt = CorrelatedSeries(QuantileTable.constant(spec.rtt_s))
         return LinkModel(
-            rtt, up_share=spec.up_share, tokens_per_packet=spec.tokens_per_packet, uplink_bit_per_s=uplink
+            rtt,
+            up_share=spec.up_share,
+            tokens_per_packet=spec.tokens_per_packet,
+            uplink_bit_per_s=uplink,
+            outages=spec.outages,
         ), ()
     assert isinstance(spec, DigestLink)
     digest = load_digest(spec.digest, "rtt")
@@ -212,6 +216,7 @@ def _link(spec: Link, server_contains: tuple[str, ...]) -> tuple[LinkModel, tupl
         retransmit_s=spec.retransmit_s,
         tokens_per_packet=spec.tokens_per_packet,
         uplink_bit_per_s=uplink,
+        outages=spec.outages,
     ), notes
 
 
@@ -239,7 +244,8 @@ def _overlap_s(spec: DigestLink, digest: RttDigest, server_contains: tuple[str, 
 def _past_ttfts(server: ApiServerModel, link: LinkModel, prompt_tok: Ints, streams: RandomStreams) -> Floats:
     """Return what clients of a replayed service have seen, outages aside."""
     n = prompt_tok.size
-    past = ApiServer(simpy.Environment(), replace(server, outages=()), LinkTape(link, 1, streams), Luck(streams, n))
+    calm = LinkTape(replace(link, outages=()), 1, streams)
+    past = ApiServer(simpy.Environment(), replace(server, outages=()), calm, Luck(streams, n))
     sent_s = streams.generator("history.times").random(n) * HISTORY_SPAN_S
     return past.true_ttft_s(sent_s, np.zeros(n, dtype=np.int64), prompt_tok)
 

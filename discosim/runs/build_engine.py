@@ -168,7 +168,8 @@ def pilot_ttfts(
     if isinstance(workload, GeneratedWorkload):
         workload = replace(workload, n_requests=n)
     requests = make_requests(workload, scenario.reader, streams, Path()).head(n)
-    world = World(model, requests, Luck(streams, len(requests)))
+    calm = replace(model, link=replace(model.link, outages=()))
+    world = World(calm, requests, Luck(streams, len(requests)))
     ttft_s: list[float] = []
     tpot_s: list[float] = []
 

@@ -197,13 +197,18 @@ class ApiServer:
         first_token: int,
         n_tok: int,
         payload: Payload = "text",
+        prefill_factor: float = 1.0,
     ) -> ServerStream:
-        """Send a request up; ``attempt`` counts the requests made to the service for this answer, from 0."""
+        """Send a request up; ``attempt`` counts the requests made to the service for this answer, from 0.
+
+        A ``prefill_factor`` stretches the part of the TTFT that grows with the prompt: of the rest nobody knows what
+        is prefill.
+        """
         model, link, now = self.model, self.link, self.env.now
         ttft_s, tpot_s, fails = self._attempt(attempt)
         accepted_s = now + link.up_s(now, user_id) + link.bulk_s(prompt_tok * BYTES_PER_TOK[payload])
         above = prompt_tok - model.ttft_reference_prompt_tok
-        extra_s = model.ttft_s_per_prompt_tok * above if above > 0 else 0.0
+        extra_s = prefill_factor * model.ttft_s_per_prompt_tok * above if above > 0 else 0.0
         start_s = accepted_s + ttft_s[request_id] + extra_s
         tpot = tpot_s[request_id]
         stream = ServerStream(self, prompt_tok, first_token, n_tok, request_id, user_id, accepted_s, start_s, tpot)

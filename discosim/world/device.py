@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import simpy
@@ -18,9 +18,6 @@ from simpy.events import Event, Timeout
 
 from discosim.core.scenario import Throttle
 from discosim.world.stream import ROUNDING, Stream, ramp
-
-if TYPE_CHECKING:
-    from discosim.world.absorbing import AbsorbingStream
 
 Floats = NDArray[np.float64]
 
@@ -94,13 +91,17 @@ class DeviceStream(Stream):
         """Start the work now, with ``room_s`` seconds of full speed before throttling; return when it would end."""
         self._begin_s = now_s = self.env.now
         self._room_s = room_s
-        self._prefill_s = self.device.profile.prefill_s(self.prompt_tok)
+        self._prefill_s = self._first_work_s()
         self._prefill_end_s = now_s + self._elapsed_s(self._prefill_s)
         if self._is_prefill_only:
             self._stop_s = self._prefill_end_s
             return self._prefill_end_s
         self.promise(self._prefill_end_s)
         return self.last_arrival_s()
+
+    def _first_work_s(self) -> float:
+        """Return the work before the first token, in s at full speed."""
+        return self.device.profile.prefill_s(self.prompt_tok)
 
     def _elapsed_s(self, work_s: float) -> float:
         throttle = self.device.profile.throttle
@@ -191,10 +192,11 @@ class Device:
     def start(self, prompt_tok: int, first_token: int, n_tok: int) -> DeviceStream:
         """Take a stream on, or queue it; it fails at once where its prompt does not fit the context."""
         stream = DeviceStream(self, prompt_tok, first_token, n_tok)
-        self._take(stream)
+        self.take(stream)
         return stream
 
-    def _take(self, stream: DeviceStream) -> None:
+    def take(self, stream: DeviceStream) -> None:
+        """Begin a stream, or queue it; it fails at once where its prompt does not fit the context."""
         limit = self.profile.max_context_tok
         if limit is not None and stream.prompt_tok > limit:
             stream.promise_failure(self.env.now, "prompt longer than the device's context")
@@ -205,14 +207,6 @@ class Device:
         else:
             self._close()
             self._begin(stream)
-
-    def absorb(self, prompt_tok: int) -> AbsorbingStream:
-        """Begin, or queue, the prefill of a prompt whose answer somebody else has begun."""
-        from discosim.world.absorbing import AbsorbingStream
-
-        stream = AbsorbingStream(self, prompt_tok)
-        self._take(stream)
-        return stream
 
     def extend(self, stream: DeviceStream, end_s: float) -> None:
         """Take note of the end of the current stream, which was open until now."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from discosim.core.empirical import CorrelatedSeries
 from discosim.core.rng import RandomStreams
+from discosim.core.scenario import Outage
 
 Floats = NDArray[np.float64]
 TAPE_TICKS = 1 << 16
@@ -45,6 +46,8 @@ class LinkModel:
         Tokens the server sends together, >= 1; a packet leaves when its last token exists.
     uplink_bit_per_s : float or None
         Bandwidth for prompts and hand-over payloads; None for infinite.
+    outages : tuple of Outage
+        Windows in which nothing passes for anybody; what is sent meanwhile leaves when they end. Source: our choice.
     """
 
     rtt: CorrelatedSeries | None = None
@@ -54,6 +57,7 @@ class LinkModel:
     retransmit_s: float = 0.2
     tokens_per_packet: int = 1
     uplink_bit_per_s: float | None = None
+    outages: tuple[Outage, ...] = ()
 
     def mean_delay_s(self) -> float:
         """Return the mean one-way delay, averaged over both directions."""
@@ -74,6 +78,7 @@ class Link:
         self._mask = TAPE_TICKS - 1
         self._per_tick = 1.0 / model.tick_s
         self._up = self._down = np.zeros(1)
+        self._outages = sorted((outage.start_s, outage.end_s) for outage in model.outages)
         if model.rtt is None:
             return
         rtt_s = model.rtt.sample(TAPE_TICKS, streams.generator("link.rtt"))
@@ -92,13 +97,31 @@ class Link:
         """Return the delay of a message that leaves the client at ``t_s``."""
         if self.is_instant:
             return 0.0
-        return self._up_list[(int(t_s * self._per_tick) + self._phase_ticks[user_id]) & self._mask]
+        waits_s = self._waits_s(t_s) if self._outages else 0.0
+        at_s = t_s + waits_s
+        return waits_s + self._up_list[(int(at_s * self._per_tick) + self._phase_ticks[user_id]) & self._mask]
 
     def down_s(self, t_s: float, user_id: int) -> float:
         """Return the delay of a packet that leaves the server at ``t_s``."""
         if self.is_instant:
             return 0.0
-        return self._down_list[(int(t_s * self._per_tick) + self._phase_ticks[user_id]) & self._mask]
+        waits_s = self._waits_s(t_s) if self._outages else 0.0
+        at_s = t_s + waits_s
+        return waits_s + self._down_list[(int(at_s * self._per_tick) + self._phase_ticks[user_id]) & self._mask]
+
+    def _waits_s(self, t_s: float) -> float:
+        """Return how long a message that is sent at ``t_s`` waits for the end of an outage."""
+        at_s = t_s
+        for start_s, end_s in self._outages:
+            if start_s <= at_s < end_s:
+                at_s = end_s
+        return at_s - t_s
+
+    def _leaving(self, sent_s: Floats) -> Floats:
+        """Return when messages leave that were sent at ``sent_s``."""
+        for start_s, end_s in self._outages:
+            sent_s = np.where((sent_s >= start_s) & (sent_s < end_s), end_s, sent_s)
+        return sent_s
 
     def bulk_s(self, n_bytes: float) -> float:
         """Return the transmission time of a payload on the uplink, in s."""
@@ -116,8 +139,9 @@ class Link:
     def _read(self, tape: Floats, t_s: Floats, user_id: NDArray[np.int64]) -> Floats:
         if self.is_instant:
             return np.zeros_like(t_s)
-        delays: Floats = tape[((t_s * self._per_tick).astype(np.int64) + self._phases[user_id]) & self._mask]
-        return delays
+        leaving_s = self._leaving(t_s)
+        delays: Floats = tape[((leaving_s * self._per_tick).astype(np.int64) + self._phases[user_id]) & self._mask]
+        return delays + (leaving_s - t_s) if self._outages else delays
 
     def deliver(self, sent_s: Floats, user_id: int) -> Floats:
         """Return when tokens generated at ``sent_s`` (non-decreasing) reach the client, in order.
@@ -131,6 +155,7 @@ class Link:
             sent_s = sent_s[last]
         if self.is_instant:
             return sent_s
+        sent_s = self._leaving(sent_s)
         ticks = (sent_s * self._per_tick).astype(np.int64)
         ticks += self._phase_ticks[user_id]
         ticks &= self._mask

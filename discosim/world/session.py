@@ -99,12 +99,19 @@ class Session(TakingOver):
     # --- acting -----------------------------------------------------------------------------------------------
 
     def start(
-        self, endpoint: str, *, after_token: int = 0, at_most_tok: int | None = None, payload: Payload = "text"
+        self,
+        endpoint: str,
+        *,
+        after_token: int = 0,
+        at_most_tok: int | None = None,
+        payload: Payload = "text",
+        prefill_factor: float = 1.0,
     ) -> Stream:
         """Ask an endpoint for the answer, for its rest after token ``after_token``, or for a limited number of tokens.
 
         The endpoint prefills the prompt and the tokens generated so far; no cache travels between endpoints. What
-        goes up to the server is text, or token IDs where both sides share a vocabulary.
+        goes up to the server is text, or token IDs where both sides share a vocabulary. A ``prefill_factor`` >= 1 makes
+        the server's prefill that much longer, for work beside it.
         """
         prompt_tok = self.prompt_tok + after_token
         n_tok = self._output_tok - after_token
@@ -119,7 +126,14 @@ class Session(TakingOver):
             attempt = self._attempts
             self._attempts = attempt + 1
             stream = self._world.server.start(
-                self.request_id, self.user_id, attempt, prompt_tok, after_token + 1, n_tok, payload
+                self.request_id,
+                self.user_id,
+                attempt,
+                prompt_tok,
+                after_token + 1,
+                n_tok,
+                payload,
+                prefill_factor,
             )
         elif endpoint == "edge":
             stream = self._edge().start(self.request_id, self.user_id, prompt_tok, after_token + 1, n_tok)

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from discosim.core.errors import InvariantError
 from discosim.world.absorbing import AbsorbingStream
+from discosim.world.adopting import AdoptingStream
 from discosim.world.parted_session import PartedSession
+from discosim.world.speculating import DraftingStream, VerifiedStream, rounds_tok
 from discosim.world.stream import ROUNDING, Stream
 
 Floats = NDArray[np.float64]
@@ -36,9 +38,34 @@ class TakingOver(PartedSession):
 
     def absorb(self, prompt_tok: int) -> AbsorbingStream:
         """Let the device prefill ``prompt_tok`` >= 1 tokens, and whatever it receives meanwhile, without answering."""
-        stream = self._world.device_of(self.user_id).absorb(prompt_tok)
+        device = self._world.device_of(self.user_id)
+        stream = AbsorbingStream(device, prompt_tok)
+        device.take(stream)
         self._streams.append(stream)
         return stream
+
+    def adopt(self, after_token: int) -> AdoptingStream:
+        """Let the device decode after token ``after_token`` on a KV cache that it has received in full."""
+        device = self._world.device_of(self.user_id)
+        stream = AdoptingStream(device, after_token + 1, self._output_tok - after_token)
+        device.take(stream)
+        self._streams.append(stream)
+        return stream
+
+    def speculate(self, draft_tok: int, acceptance: float) -> VerifiedStream:
+        """Let the device draft ``draft_tok`` >= 1 tokens at a time and the server verify them.
+
+        Each draft is accepted with probability ``acceptance``.
+        """
+        device, world = self._world.device_of(self.user_id), self._world
+        drafter = DraftingStream(device, self.prompt_tok)
+        device.take(drafter)
+        rng = world.luck.streams.generator("policy.accepted", self.request_id)
+        made_tok = rounds_tok(self._output_tok, draft_tok, acceptance, rng)
+        verifier = self._ask_server(self.prompt_tok, 1, made_tok.size)
+        answer = VerifiedStream(verifier, drafter, made_tok, draft_tok, world.link, self.user_id)
+        self._streams += [drafter, answer]
+        return answer
 
     def go_on(self, stream: AbsorbingStream, after_token: int, received_s: float) -> None:
         """Let the device answer after token ``after_token`` (0 for all of it), which arrived at ``received_s``."""

@@ -62,8 +62,16 @@ def test_the_timeline_is_that_of_the_equations(case, k, starts_refined, kept):
     # by hand: A_k, s, H and the tokens after it, since the arrival of the request
     first = RTT_S + case["ttft_s"]
     cloud = first + np.arange(k) * case["gap_s"]
-    start = first if starts_refined else 0.0
-    own = device.prefill_s(math.ceil(policy.kept_share * prompt))
+    whole = device.prefill_s(prompt)
+    start, kept_tok = (first, math.ceil(policy.kept_share * prompt)) if starts_refined else (0.0, prompt)
+    if starts_refined and first > whole:  # the cloud is late: the device has begun with what it has
+        start, kept_tok = whole, prompt
+    own = device.prefill_s(kept_tok)
+    if first > start + own:  # D_1 = min(A_1, own first token)
+        alone = start + own + np.arange(ANSWER) / device.decode_tok_per_s
+        np.testing.assert_allclose(record.delivered_s - record.arrival_s, alone, rtol=1e-9)
+        assert (record.segments[0].endpoint, record.device_prefill_tok) == ("device", prompt)
+        return
     hand_over = max(start + own + k * device.prefill_s_per_tok, cloud[-1] + device.prefill_s_per_tok)
     rest = hand_over + np.arange(ANSWER - k) / device.decode_tok_per_s
     np.testing.assert_allclose(record.delivered_s - record.arrival_s, np.concatenate((cloud, rest)), rtol=1e-9)
@@ -72,7 +80,7 @@ def test_the_timeline_is_that_of_the_equations(case, k, starts_refined, kept):
         ("device", k + 1, ANSWER),
     ]
     assert record.server_output_tok == k
-    assert record.device_prefill_tok == math.ceil(policy.kept_share * prompt) + k
+    assert record.device_prefill_tok == kept_tok + k
     assert record.device_decode_tok == ANSWER - k
 
 
@@ -82,7 +90,7 @@ def test_k_min_is_the_smallest_k_without_a_gap(case, limit_s, starts_refined):
     device, prompt = device_of(case), case["prompt_tok"]
     first = RTT_S + case["ttft_s"]
     k_min = smallest_k(device, prompt, 0.0 if starts_refined else first, limit_s)
-    assume(1 < k_min < ANSWER - 1)
+    assume(1 < k_min < ANSWER - 1 and first < device.prefill_s(prompt))
 
     def longest_gap(k):
         policy = PDDevice(
@@ -103,6 +111,7 @@ def test_k_min_is_the_smallest_k_without_a_gap(case, limit_s, starts_refined):
 @given(cases)
 def test_the_closed_form_policy_finds_k_min_where_nothing_is_uncertain(case):
     device = device_of(case)
+    assume(device.prefill_s(case["prompt_tok"]) > RTT_S + case["ttft_s"])
     policy = PDDevice(settings="closed_form", slack_tok=0, tpot_limit_s=0.08)
     _, record = play_one(policy, case["ttft_s"], case["gap_s"], device, case["prompt_tok"])
     wanted = smallest_k(device, case["prompt_tok"], RTT_S + case["ttft_s"], 0.08)
@@ -129,6 +138,7 @@ def test_without_a_controller_there_is_a_burst_and_then_the_whole_gap(case):
 def test_the_closed_loop_stops_when_everything_received_is_absorbed(case):
     device, prompt = device_of(case), case["prompt_tok"]
     assume(device.prefill_s_per_tok < 0.9 * case["gap_s"])
+    assume(device.prefill_s(prompt) > RTT_S + case["ttft_s"])
     _, record = play_one(PDDevice(settings="closed_loop"), case["ttft_s"], case["gap_s"], device, prompt)
     arrivals = RTT_S + case["ttft_s"] + np.arange(ANSWER) * case["gap_s"]
     absorbed = np.maximum(device.prefill_s(prompt) + np.arange(1, ANSWER + 1) * device.prefill_s_per_tok, arrivals)

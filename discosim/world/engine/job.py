@@ -76,6 +76,7 @@ class Job:
     has_kv: bool = False  # waiting, with its KV on this replica's doorstep
     is_cancelled: bool = False
     n_preemptions: int = 0
+    prefill_factor: float = 1.0  # how much longer than others its prefill takes, per token
     first_token_s: float = math.inf
     gpu_s: float = 0.0
     kv_tok_s: float = 0.0

@@ -259,16 +259,18 @@ class Replica(Floor):
         self._due = Turn(self.env, self._act, max(0.0, delay_s))
 
     def _prefill_iteration(self, orders: Orders, n: int) -> tuple[float, int]:
-        tok = square = 0
+        tok = 0
+        cost_tok = square = 0.0
         for job, chunk in orders.prefill:
-            before = job.context_tok - job.prefill_left_tok
+            before, factor = job.context_tok - job.prefill_left_tok, job.prefill_factor
             tok += chunk
-            square += (before + chunk) ** 2 - before**2
+            cost_tok += factor * chunk
+            square += factor * ((before + chunk) ** 2 - before**2)
         if n == 0:
-            return self.cost.prefill_s(tok, square), tok
+            return self.cost.prefill_s(cost_tok, square), tok
         if self.decode_shortfall() > 0:
             raise InvariantError(f"scheduler {self.scheduler.kind} ordered a decode that does not fit into memory")
-        return self.cost.mixed_s(tok, square, n, self.context_tok), tok
+        return self.cost.mixed_s(cost_tok, square, n, self.context_tok), tok
 
     def _decode_iterations(self, plan: Plan, ask_after: int, n: int) -> None:
         finishes, step = self._finishes, self.steps.n

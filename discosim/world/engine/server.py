@@ -208,8 +208,9 @@ class EngineServer:
         first_token: int,
         n_tok: int,
         payload: Payload = "text",
+        prefill_factor: float = 1.0,
     ) -> EngineStream:
-        """Send a request up."""
+        """Send a request up; its prefill takes ``prefill_factor`` times as long as others'."""
         env, link, columns = self.env, self.link, self._columns
         now_s = env.now
         up_s = link.up_s(now_s, user_id) + link.bulk_s(prompt_tok * BYTES_PER_TOK[payload])
@@ -223,6 +224,7 @@ class EngineServer:
             columns.ttft_target_s[request_id],
             () if columns.prefix_hashes is None else columns.prefix_hashes[request_id],
         )
+        job.prefill_factor = prefill_factor
         stream = EngineStream(self, user_id, job, first_token)
         too_long = prompt_tok + n_tok > self.model.safe_tok
         if too_long and (reason := self.model.why_refused(prompt_tok, n_tok)):

@@ -1,0 +1,25 @@
+"""A device that decodes on a KV cache it was sent: no prefill of its own, and a first token after one decode step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from discosim.world.device import DeviceStream
+
+if TYPE_CHECKING:
+    from discosim.world.device import Device
+
+
+class AdoptingStream(DeviceStream):
+    """A device stream whose prompt somebody else has prefilled; the cache must be there when it starts.
+
+    Source: our choice. What receiving and storing the cache costs the device's battery is not public and left out.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, device: Device, first_token: int, n_tok: int) -> None:
+        super().__init__(device, 0, first_token, n_tok)
+
+    def _first_work_s(self) -> float:
+        return self.device.gap_s
