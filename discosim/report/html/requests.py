@@ -41,8 +41,8 @@ def example_data(folder: Path, policies: Sequence[str]) -> dict[str, Any]:
         If a file cannot be read.
     """
     tokens = read_columns(folder / "example_tokens.parquet", TOKEN_COLUMNS)
-    names = [*REQUEST_COLUMNS, *(name for name in FACTS if _has(folder / "requests.parquet", name))]
-    requests = read_columns(folder / "requests.parquet", names)
+    known = [name for name in FACTS if _has(folder / "requests.parquet", name)]
+    requests = read_columns(folder / "requests.parquet", list(dict.fromkeys([*REQUEST_COLUMNS, *known])))
     # the picture draws one replication, and so does the explorer
     requests = requests[requests["replication"] == (tokens["replication"].min() if len(tokens) else 0)]
     found, n_tokens, n_left_out = [], 0, 0
