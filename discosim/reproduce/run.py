@@ -122,9 +122,7 @@ def _what_and_with_what(experiment: Experiment, profile: str) -> dict[str, Any]:
         "code": code_facts(),
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "inputs": {
-            name: {"kind": given.kind, "what": given.what} for name, given in experiment.claims.inputs.items()
-        },
+        "inputs": {name: {"kind": given.kind, "what": given.what} for name, given in experiment.claims.inputs.items()},
     }
 
 

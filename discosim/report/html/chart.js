@@ -33,7 +33,7 @@ function show(value, unit = "", digits = 4) {
   const options = { maximumSignificantDigits: digits, notation: isTiny ? "scientific" : "standard" };
   if (Number.isInteger(value) && !isTiny) delete options.maximumSignificantDigits;
   const text = value.toLocaleString("en-GB", options).replace("-", "−");
-  return unit && unit !== "1" ? `${text} ${unit}` : text;
+  return unit && unit !== "1" ? `${text}\u00a0${unit}` : text;
 }
 
 function signed(value, unit = "", digits = 4) {

@@ -26,6 +26,9 @@ RULE = (
     "at least one lies outside; else it cannot be decided. “On assumed inputs” says that the numbers rest on something "
     "nobody can look up."
 )
+VERDICTS = {"reproduced": "firm", "not reproduced": "against"}
+"""How verdicts look; all others are amber."""
+
 PNG_START = b"\x89PNG\r\n\x1a\n"
 MAX_PICTURE_BYTES = 8_000_000
 
@@ -115,7 +118,6 @@ def _claims(verdicts: Sequence[Mapping[str, str]]) -> Html:
 
 
 def _claim(row: Mapping[str, str]) -> list[object]:
-    is_firm = row["verdict"] == "reproduced"
     rests = row.get("rests_on", "") or ("assumed or recollected: " + row["weak_inputs"] if row["weak_inputs"] else "")
     notes = [
         (row.get("scenario", ""), "what was simulated: "),
@@ -124,8 +126,8 @@ def _claim(row: Mapping[str, str]) -> list[object]:
         (row.get("would_change", ""), "would change it: "),
     ]
     return [
-        join(tag("code", row["claim"]), *([tag("div", row["says"])] if row.get("says") else [])),
-        tag("span", row["verdict"], class_=f"verdict badge {'firm' if is_firm else 'weak'}"),
+        join(tag("code", row["claim"]), *([tag("div", row["says"], class_="says")] if row.get("says") else [])),
+        tag("strong", badge(row["verdict"], VERDICTS.get(row["verdict"], "weak"))),
         tag("span", row["ours"]),
         tag("span", row["published"]),
         badge(row["known_from"]),
@@ -146,7 +148,9 @@ def _grid(name: str, rows: pd.DataFrame, policies: Sequence[str]) -> dict[str, A
         for values in (rows[varied].itertuples(index=False) if varied else [()] * len(rows))
     ]
     metrics = [c for c in columns if c not in {*varied, "policy", "seed"} and rows[c].dtype.kind in "fiub"]
-    return grid(name, rows.astype({"policy": str}), axes, places, policies, metrics, first=metrics[0] if metrics else "")
+    return grid(
+        name, rows.astype({"policy": str}), axes, places, policies, metrics, first=metrics[0] if metrics else ""
+    )
 
 
 def _varied(rows: pd.DataFrame, columns: Sequence[str]) -> list[str]:

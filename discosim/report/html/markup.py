@@ -86,7 +86,18 @@ def table(head: Sequence[object], rows: Sequence[Sequence[object]], label: str) 
 
 def _side(cell: object) -> str | None:
     """Set numbers to the right."""
-    return "num" if not isinstance(cell, Html) and re.match(r"[-+−±<]?\d|n/a$", str(cell)) else None
+    return "num" if not isinstance(cell, Html) and re.match(r"\[?[-+−±<]?\d|n/a$", str(cell)) else None
+
+
+def shown_number(value: float, decimals: int, sign: str = "") -> str:
+    """Return a number as a table shows it, ``n/a`` for NaN; ``sign`` is ``+`` to show that of positive ones.
+
+    Examples
+    --------
+    >>> shown_number(-1234.5, 1), shown_number(0.5, 2, "+"), shown_number(float("nan"), 1)
+    ('−1,234.5', '+0.50', 'n/a')
+    """
+    return "n/a" if math.isnan(value) else f"{value:{sign},.{decimals}f}".replace("-", "−")
 
 
 def facts(pairs: Sequence[tuple[str, object]]) -> Html:
@@ -107,9 +118,17 @@ def link(address: str) -> Html:
     return tag("a", address, href=address, rel="noopener noreferrer")
 
 
-def badge(status: str) -> Html:
-    """Return how something is known, as a badge that says whether it can be looked up."""
-    return tag("span", status, class_=f"badge {STATUS_WORDS.get(status, 'weak')}")
+def badge(words: str, strength: str | None = None) -> Html:
+    """Return words as a badge: how something is known, or a verdict.
+
+    Parameters
+    ----------
+    words : str
+        What it says.
+    strength : str, optional
+        ``firm``, ``weak`` or ``against``; where omitted, whether the words name something that can be looked up.
+    """
+    return tag("span", words, class_=f"badge {strength or STATUS_WORDS.get(words, 'weak')}")
 
 
 def tagged(sentence: str) -> Html:

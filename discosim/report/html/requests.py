@@ -53,7 +53,7 @@ def example_data(folder: Path, policies: Sequence[str]) -> dict[str, Any]:
         n_tokens += len(rows)
         found.append(_request(tokens, requests, int(str(request_id)), policies))
     shown = [name for name in FACTS if name in requests.columns]
-    about = [{"name": name, "unit": DEFINITIONS[name].unit if name in DEFINITIONS else ""} for name in shown]
+    about = [{"name": name, "unit": DEFINITIONS[name].unit, "about": DEFINITIONS[name].description} for name in shown]
     return {"requests": found, "facts": about, "nLeftOut": n_left_out}
 
 

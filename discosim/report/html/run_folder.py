@@ -11,7 +11,7 @@ from discosim.metrics.definitions import DEFINITIONS
 from discosim.report.columns import decimals_for
 from discosim.report.html.conditions import config_section, files_section, inputs_section, machine_facts, read_json
 from discosim.report.html.looks import policy_looks
-from discosim.report.html.markup import Html, facts, join, table, tag
+from discosim.report.html.markup import Html, facts, join, shown_number, table, tag
 from discosim.report.html.page import Page, Section, chart_host
 from discosim.report.html.requests import example_data
 from discosim.report.tables import PlainSummary, number, read_columns, read_summary
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 CDF_POINTS = 160
 PER_REQUESTS = 1000.0
 LOG_FROM_RATIO = 100.0
-HEADLINE: tuple[tuple[str, str, str, float], ...] = (
-    ("mean TTFT", "s", "ttft_mean_s", 1.0),
-    ("p99 TTFT", "s", "ttft_p99_s", 1.0),
-    ("p99 TBT", "s", "tbt_pooled_p99_s", 1.0),
-    ("QoE", "1", "qoe_andes_mean", 1.0),
-    ("late tokens", "tok", "n_tok_late_mean", 1.0),
-    ("server cost per 1,000", "USD", "server_cost_mean_usd", PER_REQUESTS),
-    ("device energy per 1,000", "kJ", "device_energy_mean_j", 1.0),
-    ("unified cost per 1,000", "USD", "unified_cost_mean_usd", PER_REQUESTS),
+HEADLINE: tuple[tuple[str, str, str, float, int | None], ...] = (
+    ("mean TTFT", "s", "ttft_mean_s", 1.0, None),
+    ("p99 TTFT", "s", "ttft_p99_s", 1.0, None),
+    ("p99 TBT", "s", "tbt_pooled_p99_s", 1.0, 3),
+    ("QoE", "1", "qoe_andes_mean", 1.0, 3),
+    ("late tokens", "tok", "n_tok_late_mean", 1.0, 3),
+    ("server cost per 1,000", "USD", "server_cost_mean_usd", PER_REQUESTS, None),
+    ("device energy per 1,000", "kJ", "device_energy_mean_j", 1.0, None),
+    ("unified cost per 1,000", "USD", "unified_cost_mean_usd", PER_REQUESTS, None),
 )
-"""Columns of the table: label, unit, metric, factor. J per request and kJ per 1,000 requests are the same number."""
+"""Columns of the table: label, unit, metric, factor, decimals (None: such that about three digits are shown). J per
+request and kJ per 1,000 requests are the same number."""
 
 CHANGES = ("ttft_mean_s", "ttft_p99_s", "qoe_andes_mean", "unified_cost_mean_usd")
 FIELDS = ("mean", "half_width", "diff", "diff_half_width", "change_pct", "change_half_width_pct")
@@ -109,7 +110,10 @@ def _lead(summary: PlainSummary, run: dict[str, Any]) -> Html:
 def _policies(summary: PlainSummary) -> Html:
     policies, baseline = list(summary["policies"]), summary["baseline"]
     n = int(summary["n_replications"])
-    columns = [(f"{label} [{unit}]", _cells(summary, policies, metric, factor)) for label, unit, metric, factor in HEADLINE]
+    columns = [
+        (f"{label} [{unit}]", _cells(summary, policies, metric, factor, places))
+        for label, unit, metric, factor, places in HEADLINE
+    ]
     rows = [[policy, *(cells[i] for _, cells in columns)] for i, policy in enumerate(policies)]
     parts = [
         tag("p", f"Mean ± half-width of the interval over {n} replications." if n > 1 else "Means of one replication."),
@@ -117,26 +121,31 @@ def _policies(summary: PlainSummary) -> Html:
     ]
     others = [policy for policy in policies if policy != baseline]
     if others:
-        named = {metric: (label, unit, factor) for label, unit, metric, factor in HEADLINE}
+        named = {metric: (label, unit, factor, places) for label, unit, metric, factor, places in HEADLINE}
         heads, cells = [], []
         for metric in CHANGES:
-            label, unit, factor = named[metric]
+            label, unit, factor, places = named[metric]
             heads += [f"{label} [{unit}]", f"{label} [%]"]
-            cells += [_cells(summary, others, metric, factor, "diff"), _cells(summary, others, metric, 1.0, "change_pct")]
+            cells += [
+                _cells(summary, others, metric, factor, places, "diff"),
+                _cells(summary, others, metric, 1.0, 1, "change_pct"),
+            ]
         body = [[policy, *(column[i] for column in cells)] for i, policy in enumerate(others)]
         paired = f", paired over {n} replications with the same luck" if n > 1 else ""
         parts += [tag("p", f"Change against {baseline}{paired}."), table(("policy", *heads), body, "Changes")]
     return join(*parts, chart_host("policies"))
 
 
-def _cells(summary: PlainSummary, policies: list[str], metric: str, factor: float, field: str = "mean") -> list[str]:
+def _cells(
+    summary: PlainSummary, policies: list[str], metric: str, factor: float, places: int | None, field: str = "mean"
+) -> list[str]:
     half = {"mean": "half_width", "diff": "diff_half_width", "change_pct": "change_half_width_pct"}[field]
     values = [factor * number(summary, policy, metric, field) for policy in policies]
     halves = [factor * number(summary, policy, metric, half) for policy in policies]
-    places = 1 if field == "change_pct" else decimals_for(values)
-    sign = "" if field == "mean" else "+"
+    decimals = decimals_for(values) if places is None else places
     return [
-        "n/a" if math.isnan(v) else f"{v:{sign},.{places}f}" + ("" if math.isnan(h) else f" ± {h:,.{places}f}")
+        shown_number(v, decimals, sign="" if field == "mean" else "+")
+        + ("" if math.isnan(h) else f" ± {shown_number(h, decimals)}")
         for v, h in zip(values, halves, strict=True)
     ]
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
 from discosim.metrics.definitions import DEFINITIONS
+from discosim.report.columns import decimals_for
 from discosim.report.html.conditions import config_section, inputs_section, machine_facts, read_json
 from discosim.report.html.grid import Axis, axis_of, grid
 from discosim.report.html.looks import policy_looks
-from discosim.report.html.markup import Html, badge, details, facts, join, table, tag
+from discosim.report.html.markup import Html, badge, details, facts, join, shown_number, table, tag
 from discosim.report.html.page import Page, Section, chart_host
 from discosim.sweep import load_results
 from discosim.sweep.axes import shown
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 FIRST = ("ttft_mean_s", "ttft_p99_s", "qoe_andes_mean", "unified_cost_mean_usd")
 """Metrics that come first; those that the sweep compares come before them."""
 
-VERDICTS = {"better", "no worse", "equal"}
+VERDICTS = {"better": "firm", "no worse": "firm", "equal": "firm", "worse": "against"}
+"""How the words of a comparison look; every other one is open."""
 
 
 def sweep_page(folder: Path) -> Page:
@@ -43,14 +44,15 @@ def sweep_page(folder: Path) -> Page:
     if finished.empty:
         raise UserError("no run of this sweep is finished yet, so there is nothing to report", where=str(folder))
     state = store.state(store.planned())
-    policies = list(policies_of(finished))
     differences = _comparisons(folder)
+    first_run = store.path(state.finished[0]) if state.finished else None
+    summary = read_json(first_run / "summary.json") if first_run is not None else {}
+    # in the order of the scenario, so that each policy has the colour it has in the figures of a run
+    policies = list(dict.fromkeys([*summary.get("policies", ()), *policies_of(finished)]))
     sections = [Section(name="metrics", title="Against what was varied", body=chart_host("grid"))]
     if differences is not None:
         paths = [path for axis in plan["axes"] for path in axis["paths"]]
         sections.append(Section(name="differences", title="Paired differences", body=_differences(differences, paths)))
-    first_run = store.path(state.finished[0]) if state.finished else None
-    summary = read_json(first_run / "summary.json") if first_run is not None else {}
     sections.append(inputs_section(_inputs(plan), summary.get("notes", ())))
     if state.failed:
         sections.append(Section(name="failures", title="Failed runs", body=_failures(store, plan)))
@@ -76,7 +78,9 @@ def _lead(plan: Mapping[str, Any], run: Mapping[str, Any], counts: tuple[int, in
         f"{n_points} points with {n_seeds} seeds each: {finished} runs finished, {failed} failed, {missing} missing. "
         "A seed is one replication of every point, and the replication is the sample of all intervals."
     )
-    machine = [(name, value) for name, value in machine_facts(run) if name not in {"wall time", "peak memory", "command"}]
+    machine = [
+        (name, value) for name, value in machine_facts(run) if name not in {"wall time", "peak memory", "command"}
+    ]
     axes = [(", ".join(axis["paths"]), _values(axis)) for axis in plan["axes"]]
     pairs = [("seeds", ", ".join(map(str, plan["seeds"]))), *machine]
     return join(
@@ -161,9 +165,7 @@ def _comparisons(folder: Path) -> pd.DataFrame | None:
 
 
 def _differences(found: pd.DataFrame, paths: Sequence[str]) -> Html:
-    parts = [
-        tag("p", "Intervals are paired over the same luck. Amber marks what is not better, equal or shown to be no worse.")
-    ]
+    parts = [tag("p", "Intervals are paired over the same luck. Amber marks what the seeds do not decide.")]
     for name, rows in found.groupby("compare", sort=False):
         first = rows.iloc[0]
         known = DEFINITIONS.get(str(first["metric"]))
@@ -175,14 +177,16 @@ def _differences(found: pd.DataFrame, paths: Sequence[str]) -> Html:
             *(labels[path] for path in chosen), "n", str(first["policy"]), f"against {first['baseline']}",
             f"difference{unit}", "interval", "verdict",
         ]  # fmt: skip
+        places = decimals_for([*rows["mean"], *rows["baseline_mean"]])
+        change = max(places, decimals_for(rows["diff"].tolist()))
         body = [
             [
                 *(f"{row[path]}" for path in chosen),
                 f"{row['n']}",
-                *(_number(row[column]) for column in ("mean", "baseline_mean")),
-                _number(row["diff"], sign="+"),
-                f"[{_number(row['low'], sign='+')}, {_number(row['high'], sign='+')}]",
-                tag("span", row["verdict"], class_="badge firm") if row["verdict"] in VERDICTS else badge(row["verdict"]),
+                *(shown_number(row[column], places) for column in ("mean", "baseline_mean")),
+                shown_number(row["diff"], change, "+"),
+                f"[{shown_number(row['low'], change, '+')}, {shown_number(row['high'], change, '+')}]",
+                badge(str(row["verdict"]), VERDICTS.get(str(row["verdict"]), "weak")),
             ]
             for _, row in rows.iterrows()
         ]
@@ -190,10 +194,6 @@ def _differences(found: pd.DataFrame, paths: Sequence[str]) -> Html:
         inner = join(tag("h3", f"{name}{words}"), table(head, body, str(name)))
         parts.append(inner)
     return join(*parts)
-
-
-def _number(value: float, sign: str = "") -> str:
-    return "n/a" if math.isnan(value) else f"{value:{sign},.4g}"
 
 
 def _inputs(plan: Mapping[str, Any]) -> dict[str, str]:

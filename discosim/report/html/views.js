@@ -219,9 +219,9 @@ function requestsView(host) {
     words.textContent = inWords(asked, answer);
     const cells = [["arrival", show(asked.arrival_s, "s", 6)], ["prompt", show(asked.prompt_tok, "tok")],
       ["answer", show(asked.output_tok, "tok")], ["reader", show(asked.reader_tok_per_s, "tok/s")],
-      ...(answer ? facts.map((fact, k) => [fact.name, show(answer.facts[k], fact.unit)]) : [])];
+      ...(answer ? facts.map((fact, k) => [fact.name, show(answer.facts[k], fact.unit), fact.about]) : [])];
     list.replaceChildren(...cells.filter(([, text]) => text !== "n/a")
-      .map(([name, text]) => el("div", {}, el("dt", {}, name), el("dd", {}, text))));
+      .map(([name, text, about]) => el("div", { title: about }, el("dt", {}, name), el("dd", {}, text))));
     drawTimeline(time, asked, answer, policies[policy].name);
     drawGaps(gaps, asked, answer);
   };

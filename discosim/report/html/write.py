@@ -68,4 +68,3 @@ def report_text(folder: Path) -> str:
         "or verdicts.csv (a paper's figures)",
         where=str(folder),
     )
-
