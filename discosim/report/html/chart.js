@@ -210,7 +210,7 @@ class Chart {
 
   axes(picture, spec, frame, width, height) {
     const { left, right, top, bottom } = frame;
-    const nx = Math.max(2, Math.floor((right - left) / 80));
+    const nx = Math.max(2, Math.floor((right - left) / 62));
     const room = spec.x.names ? (right - left) / Math.max(spec.x.names.length, 1) : 0;
     this.x.ticks(nx).forEach(([v, name], i) => {
       const x = this.x.at(v);

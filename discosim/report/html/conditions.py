@@ -121,11 +121,10 @@ def files_section(folder: Path, recorded: Mapping[str, Mapping[str, Any]]) -> Se
         else:
             with path.open("rb") as file:
                 is_same = hashlib.file_digest(file, "sha256").hexdigest() == facts_of_file.get("sha256")
-            state = tag("span", "as written", class_="badge firm") if is_same else badge("changed since")
+            state = badge("as written", "firm") if is_same else badge("changed since")
         size = facts_of_file.get("bytes", 0)
-        rows.append(
-            [tag("code", name), f"{size:,}", state, tag("code", facts_of_file.get("sha256", ""), class_="hash")]
-        )
+        sha256 = tag("code", facts_of_file.get("sha256", ""), class_="hash")
+        rows.append([tag("code", name), f"{size:,}", state, sha256])
     body = table(("file", "bytes", "state", "sha256 in run.json"), rows, "Files")
     return Section(name="files", title="Files", body=body)
 

@@ -21,10 +21,10 @@ COLUMNS = ("claim", "verdict", "published", "known_from", "ours", "weak_inputs",
 """What verdicts.csv has always held; ``says``, ``scenario``, ``rests_on``, ``lacking``, ``would_change`` came later."""
 
 RULE = (
-    "A verdict is computed from intervals, by one rule for all claims: reproduced where the whole 95 % interval of every "
-    "cell lies inside what the paper's words mean, partly where that of some does, not reproduced where none does and "
-    "at least one lies outside; else it cannot be decided. “On assumed inputs” says that the numbers rest on something "
-    "nobody can look up."
+    "A verdict is computed from intervals, by one rule for all claims: reproduced where the whole 95 % interval of "
+    "every cell lies inside what the paper's words mean, partly where that of some does, not reproduced where none does "
+    "and at least one lies outside; else it cannot be decided. “On assumed inputs” says that the numbers rest on "
+    "something nobody can look up."
 )
 VERDICTS = {"reproduced": "firm", "not reproduced": "against"}
 """How verdicts look; all others are amber."""
@@ -148,15 +148,15 @@ def _grid(name: str, rows: pd.DataFrame, policies: Sequence[str]) -> dict[str, A
         for values in (rows[varied].itertuples(index=False) if varied else [()] * len(rows))
     ]
     metrics = [c for c in columns if c not in {*varied, "policy", "seed"} and rows[c].dtype.kind in "fiub"]
-    return grid(
-        name, rows.astype({"policy": str}), axes, places, policies, metrics, first=metrics[0] if metrics else ""
-    )
+    first = metrics[0] if metrics else ""
+    return grid(name, rows.astype({"policy": str}), axes, places, policies, metrics, first=first)
 
 
 def _varied(rows: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Return the columns that name a point: those before ``policy`` and ``seed``, words, and what else tells rows apart.
+    """Return the columns that name a point.
 
-    Source: our choice; tables of papers name their points first, but nothing in a CSV file says so.
+    These are the columns before ``policy`` and ``seed``, columns of words, and as many whole numbers as are needed to
+    tell rows apart. Source: our choice; tables of papers name their points first, but nothing in a CSV file says so.
     """
     last = max(columns.index("policy"), columns.index("seed"))
     others = [column for column in columns if column not in {"policy", "seed"}]

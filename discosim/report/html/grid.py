@@ -86,11 +86,11 @@ def grid(
         interval over replications, and their number, by cell.
     """
     keyed = table.assign(_place=[tuple(place) for place in places])
-    groups = [(place, str(policy), rows) for (place, policy), rows in keyed.groupby(["_place", "policy"], sort=False)]
-    cells = [{"at": list(place), "policy": policies.index(policy)} for place, policy, _ in groups]
+    groups = [rows for _, rows in keyed.groupby(["_place", "policy"], sort=False)]
+    cells = [{"at": list(rows["_place"].iloc[0]), "policy": policies.index(rows["policy"].iloc[0])} for rows in groups]
     shown = []
     for metric in metrics[: max(1, MAX_NUMBERS // (3 * max(1, len(cells))))]:
-        found = [t_interval(rows[metric].to_numpy(dtype=float)) for _, _, rows in groups]
+        found = [t_interval(rows[metric].to_numpy(dtype=float)) for rows in groups]
         if all(not interval.n for interval in found):
             continue
         known = DEFINITIONS.get(metric)

@@ -45,7 +45,8 @@ def example_data(folder: Path, policies: Sequence[str]) -> dict[str, Any]:
     requests = read_columns(folder / "requests.parquet", list(dict.fromkeys([*REQUEST_COLUMNS, *known])))
     # the picture draws one replication, and so does the explorer
     requests = requests[requests["replication"] == (tokens["replication"].min() if len(tokens) else 0)]
-    found, n_tokens, n_left_out = [], 0, 0
+    found: list[dict[str, Any]] = []
+    n_tokens, n_left_out = 0, 0
     for request_id, rows in tokens.groupby("request_id", sort=False):
         if found and n_tokens + len(rows) > MAX_TOKENS:
             n_left_out += 1

@@ -78,9 +78,8 @@ def _lead(plan: Mapping[str, Any], run: Mapping[str, Any], counts: tuple[int, in
         f"{n_points} points with {n_seeds} seeds each: {finished} runs finished, {failed} failed, {missing} missing. "
         "A seed is one replication of every point, and the replication is the sample of all intervals."
     )
-    machine = [
-        (name, value) for name, value in machine_facts(run) if name not in {"wall time", "peak memory", "command"}
-    ]
+    of_one_run = {"wall time", "peak memory", "command"}
+    machine = [(name, value) for name, value in machine_facts(run) if name not in of_one_run]
     axes = [(", ".join(axis["paths"]), _values(axis)) for axis in plan["axes"]]
     pairs = [("seeds", ", ".join(map(str, plan["seeds"]))), *machine]
     return join(
