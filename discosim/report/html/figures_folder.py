@@ -22,8 +22,8 @@ COLUMNS = ("claim", "verdict", "published", "known_from", "ours", "weak_inputs",
 
 RULE = (
     "A verdict is computed from intervals, by one rule for all claims: reproduced where the whole 95 % interval of "
-    "every cell lies inside what the paper's words mean, partly where that of some does, not reproduced where none does "
-    "and at least one lies outside; else it cannot be decided. “On assumed inputs” says that the numbers rest on "
+    "every cell lies inside what the paper's words mean, partly where that of some does, not reproduced where none "
+    "does and at least one lies outside; else it cannot be decided. “On assumed inputs” says that the numbers rest on "
     "something nobody can look up."
 )
 VERDICTS = {"reproduced": "firm", "not reproduced": "against"}

@@ -85,7 +85,9 @@ def grid(
         ``axes``; ``cells``, one per policy and point; ``metrics``, each with the mean, the half-width of the 95 %
         interval over replications, and their number, by cell.
     """
-    keyed = table.assign(_place=[tuple(place) for place in places])
+    import pandas as pd
+
+    keyed = table.assign(_place=pd.Series([tuple(place) for place in places], index=table.index, dtype=object))
     groups = [rows for _, rows in keyed.groupby(["_place", "policy"], sort=False)]
     cells = [{"at": list(rows["_place"].iloc[0]), "policy": policies.index(rows["policy"].iloc[0])} for rows in groups]
     shown = []

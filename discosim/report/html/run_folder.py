@@ -19,7 +19,9 @@ from discosim.report.tables import PlainSummary, number, read_columns, read_summ
 if TYPE_CHECKING:
     import pandas as pd
 
-CDF_POINTS = 160
+CDF_POINTS = 200
+"""Most points of one curve."""
+
 PER_REQUESTS = 1000.0
 LOG_FROM_RATIO = 100.0
 HEADLINE: tuple[tuple[str, str, str, float, int | None], ...] = (
@@ -186,15 +188,15 @@ def _cdf_data(path: Path, policies: list[str]) -> dict[str, Any]:
 
 
 def _curve(rows: pd.DataFrame) -> dict[str, Any]:
-    """Thin out one curve to points that lie evenly along its height, its tail included."""
+    """Thin out one curve to points that lie evenly along its way: in time, in share, and in the tail's logarithm."""
     import numpy as np
 
     share = rows["share"].to_numpy()
     left = np.log10(np.maximum(1.0 - share, 1e-5))
-    # even steps in share show the body, even steps in the logarithm of what is left show the tail
-    way = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(share)) + np.abs(np.diff(left)) / 5.0)])
-    kept = np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], CDF_POINTS)).clip(0, len(rows) - 1))
-    thin = rows.iloc[kept]
+    way = np.concatenate([[0.0], np.cumsum(1.0 / len(rows) + np.abs(np.diff(share)) + np.abs(np.diff(left)) / 5.0)])
+    kept = np.searchsorted(way, np.linspace(0.0, way[-1], CDF_POINTS // 2)).clip(0, len(rows) - 1)
+    # with the point before each, so that a step stays a step
+    thin = rows.iloc[np.unique(np.concatenate([kept, np.maximum(kept - 1, 0)]))]
     return {
         "x": thin["ttft_s"].tolist(),
         "share": thin["share"].tolist(),
