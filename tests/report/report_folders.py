@@ -86,7 +86,7 @@ def figures_folder(root: Path) -> Path:
     for name in ("tables", "figures"):
         (folder / name).mkdir(parents=True)
     rows = [
-        f'{load},"{policy}",{seed},{1 + load + 0.1 * seed},7\n'
+        f'{load},"{policy}",{seed},{len(policy) + load + 0.1 * seed},7\n'
         for load in (2, 1)
         for policy in ("base", HOSTILE)
         for seed in range(3)

@@ -15,11 +15,14 @@ function isShown(i) {
 
 // --- controls --------------------------------------------------------------------------------------------------
 
+let nChoosers = 0;
+
 function chooser(label, options, onChange, chosen = 0) {
-  const select = el("select", { onchange: () => onChange(Number(select.value)) },
+  const id = `chooser-${nChoosers++}`;
+  const select = el("select", { id, onchange: () => onChange(Number(select.value)) },
     ...options.map((name, i) => el("option", { value: i }, name)));
   select.value = String(chosen);
-  return { node: el("label", {}, label, select), select };
+  return { node: el("div", { class: "chooser" }, el("label", { for: id }, label), select), select };
 }
 
 function checkbox(label, isOn, onChange) {
