@@ -73,9 +73,7 @@ def parsed(reports: dict[str, Path]) -> dict[str, Parsed]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_hostile_name_is_text_and_nothing_else(
-    kind: str, parsed: dict[str, Parsed], reports: dict[str, Path]
-) -> None:
+def test_a_hostile_name_is_only_text(kind: str, parsed: dict[str, Parsed], reports: dict[str, Path]) -> None:
     page = parsed[kind]
     name = MARKUP if kind == "sweep" else HOSTILE
     assert name in [policy["name"] for policy in page.data["policies"]]
@@ -117,9 +115,7 @@ def test_markup_is_made_by_tags_alone() -> None:
 # --- what it holds --------------------------------------------------------------------------------------------
 
 
-def test_a_run_shows_conditions_numbers_inputs_and_requests(
-    folders: dict[str, Path], parsed: dict[str, Parsed]
-) -> None:
+def test_a_run_shows_numbers_inputs_and_requests(folders: dict[str, Path], parsed: dict[str, Parsed]) -> None:
     page, folder = parsed["run"], folders["run"]
     facts = json.loads((folder / "run.json").read_text())
     summary = json.loads((folder / "summary.json").read_text())
