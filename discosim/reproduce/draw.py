@@ -12,13 +12,15 @@ from discosim.reproduce.workers import each
 FORMATS = ("png", "pdf", "svg")
 
 
-def draw(experiment: Experiment, folder: Path, executor: str = "serial") -> list[Path]:
-    """Draw all figures of a paper.
+def draw(experiment: Experiment, profile: str, folder: Path, executor: str = "serial") -> list[Path]:
+    """Draw all figures of a paper that belong to a profile.
 
     Parameters
     ----------
     experiment : Experiment
         The paper.
+    profile : str
+        ``quick`` or ``paper``.
     folder : Path
         Has the tables in ``tables/``; the figures go to ``figures/``.
     executor : str
@@ -30,10 +32,11 @@ def draw(experiment: Experiment, folder: Path, executor: str = "serial") -> list
         The files, in the order of the declaration.
     """
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    calls = [(str(experiment.folder.resolve()), name, str(folder.resolve())) for name in experiment.file.figures]
+    names = [name for name, source in experiment.file.figures.items() if profile in source.profiles]
+    calls = [(str(experiment.folder.resolve()), name, str(folder.resolve())) for name in names]
     for _ in each(executor, draw_one, calls):
         pass
-    return [folder / "figures" / f"{name}.{suffix}" for name in experiment.file.figures for suffix in FORMATS]
+    return [folder / "figures" / f"{name}.{suffix}" for name in names for suffix in FORMATS]
 
 
 def draw_one(paper: str, name: str, folder: str) -> None:

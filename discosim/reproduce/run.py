@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
 from discosim.reproduce.check import Breach, check
-from discosim.reproduce.draw import draw
+from discosim.reproduce.draw import FORMATS, draw
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.tables import Context, Say, make_table, read_csv, write_atomically
 from discosim.reproduce.verdict import Verdict, judge
@@ -93,9 +93,9 @@ def make_figures(
     _write_verdicts(folder / VERDICTS, verdicts)
     breaches = check(experiment, profile, tables) if is_checked else []
     started = time.perf_counter()
-    paths = draw(experiment, folder, executor)
+    paths = draw(experiment, profile, folder, executor)
     seconds["(drawing)"] = round(time.perf_counter() - started, 1)
-    say(f"{experiment.name}: {len(experiment.file.figures)} figures in {folder} [{seconds['(drawing)']:.0f} s]")
+    say(f"{experiment.name}: {len(paths) // len(FORMATS)} figures in {folder} [{seconds['(drawing)']:.0f} s]")
     peak_mib = (
         max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024
     )
