@@ -80,6 +80,8 @@ def tip_at(chart: Any, mark: int) -> list[str]:
     chart.locator(".mark").nth(mark).hover(force=True)
     tip = chart.locator(".tip")
     assert tip.is_visible()
+    beside, mark_box = tip.bounding_box(), chart.locator(".mark").nth(mark).bounding_box()
+    assert abs(beside["y"] - mark_box["y"]) < 40
     return list(tip.locator("div").all_text_contents())
 
 

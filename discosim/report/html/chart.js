@@ -86,6 +86,7 @@ function bandScale(names, from, to) {
 function makeScale(axis, values, from, to) {
   if (axis.names) return bandScale(axis.names, from, to);
   const known = values.filter((v) => v !== null && Number.isFinite(v) && (!axis.isLog || v > 0));
+  if (axis.hasZero && known.length) known.push(0);
   let low = axis.low ?? Math.min(...known);
   let high = axis.high ?? Math.max(...known);
   if (!known.length) [low, high] = [axis.isLog ? 0.1 : 0, 1];
@@ -342,12 +343,13 @@ class Chart {
     this.ring.setAttribute("cx", target.x);
     this.ring.setAttribute("cy", target.y);
     this.tip.replaceChildren(...target.tip().map((line) => el("div", {}, line)));
-    const picture = this.host.querySelector("svg");
+    const picture = this.host.querySelector("svg").getBoundingClientRect();
+    const above = picture.top - this.host.getBoundingClientRect().top;
     const isRight = target.x > this.width / 2;
     this.tip.style.maxWidth = `${Math.max(130, (isRight ? target.x : this.width - target.x) - 18)}px`;
     this.tip.style.left = isRight ? "auto" : `${target.x + 14}px`;
     this.tip.style.right = isRight ? `${this.width - target.x + 14}px` : "auto";
-    this.tip.style.top = `${picture.offsetTop + Math.max(0, target.y - 12)}px`;
+    this.tip.style.top = `${above + Math.max(0, target.y - 12)}px`;
   }
 }
 

@@ -27,7 +27,7 @@ LOG_FROM_RATIO = 100.0
 HEADLINE: tuple[tuple[str, str, str, float, int | None], ...] = (
     ("mean TTFT", "s", "ttft_mean_s", 1.0, None),
     ("p99 TTFT", "s", "ttft_p99_s", 1.0, None),
-    ("p99 TBT", "s", "tbt_pooled_p99_s", 1.0, 3),
+    ("p99 TBT", "s", "tbt_pooled_p99_s", 1.0, None),
     ("QoE", "1", "qoe_andes_mean", 1.0, 3),
     ("late tokens", "tok", "n_tok_late_mean", 1.0, 3),
     ("server cost per 1,000", "USD", "server_cost_mean_usd", PER_REQUESTS, None),

@@ -97,7 +97,7 @@ function policiesView(host) {
     });
     chart.draw({
       title: mode ? `${metric.name}: ${MODES[mode]} ${baseline.name}` : metric.name,
-      x: { label: inUnit(mode === 1 ? `difference in ${metric.name}` : mode ? `change of ${metric.name}` : metric.name, unit) },
+      x: { label: inUnit(mode === 1 ? `difference in ${metric.name}` : mode ? `change of ${metric.name}` : metric.name, unit), hasZero: mode > 0 },
       y: { names: rows.map((i) => policies[i].name), label: "policy" },
       rules: mode ? [{ x: 0 }] : [],
       series: [{ look: {}, points, hasMarks: true, radius: 6 }],
