@@ -244,12 +244,12 @@ function requestsView(host) {
       chooser("policy", policies.map((p) => p.name), (i) => { policy = i; draw(); }, policy).node, which.node,
       el("button", { type: "button", onclick: () => step(-1) }, "← previous"),
       el("button", { type: "button", onclick: () => step(1) }, "next →")),
-    words, list,
+    words,
     keys([...Object.entries(MAKERS)
       .filter(([name]) => requests.some((r) => r.answers.some((a) => a && a.by.includes(name))))
       .map(([name, look]) => [look, false, `token of the ${name}, when it reaches the client`]),
     [SHOWN, true, "displayed"], [IDEAL, true, "reader's schedule from the TTFT target on"]]),
-    time.host, gaps.host);
+    time.host, gaps.host, list);
   draw();
 }
 
