@@ -26,6 +26,7 @@ from discosim.report.html.markup import json_block, tag, text
 from discosim.report.html.run_folder import CDF_POINTS
 from discosim.report.tables import read_columns
 from discosim.runs import execute_to_folder
+from discosim.sweep.store import Store
 
 KINDS = ("run", "sweep", "figures")
 LOADING = {"src", "srcset", "href", "data", "action", "poster", "background"}
@@ -166,6 +167,23 @@ def test_a_sweep_shows_every_point_with_the_interval_over_seeds(
         assert metric["half"][k] == pytest.approx(4.3026527 * values.std() / 3**0.5, rel=1e-5)
     assert found["first"] == "ttft_mean_s"
     assert "ttft_mean_s: A - server_only" in parsed["sweep"].words
+
+
+def test_an_unfinished_sweep_shows_what_is_there_and_what_failed(tmp_path: Path, folders: dict[str, Path]) -> None:
+    folder = shutil.copytree(folders["sweep"], tmp_path / "part")
+    (folder / "index.parquet").unlink()
+    store = Store(folder)
+    runs = store.planned()
+    for run in (runs[0], runs[5]):
+        shutil.rmtree(store.path(run))
+    store.write_failure(runs[5], {"error": f"it broke {HOSTILE}", "tries": 3})
+    page = Parsed(report_text(folder))
+    assert "10 runs finished, 1 failed, 1 missing" in page.words
+    assert f"it broke {HOSTILE}" in page.words
+    assert sorted(set(page.data["grids"][0]["metrics"][0]["n"])) == [2, 3]
+    shutil.rmtree(folder / "runs")
+    with pytest.raises(UserError, match="no run of this sweep is finished yet"):
+        report_text(folder)
 
 
 def test_a_paper_shows_verdicts_with_what_they_rest_on(parsed: dict[str, Parsed]) -> None:

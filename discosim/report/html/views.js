@@ -259,7 +259,7 @@ function handOvers(answer) {
 
 function inWords(asked, answer) {
   if (!answer) return "This policy did not meet the request.";
-  const asks = [answer.device && "device", answer.server && "server"].filter(Boolean).join(" and ") || "nobody directly";
+  const asks = [answer.device && "device", answer.server && "server", answer.by.includes("edge") && "edge"].filter(Boolean).join(" and ") || "nobody directly";
   if (!answer.by.length) return `Asked: ${asks}. The request was not answered (${answer.status}).`;
   const turns = handOvers(answer)
     .map((k) => `token ${k + 1} at ${show(answer.came[k], "s", 3)} to the ${answer.by[k]}`);
