@@ -64,8 +64,8 @@ def draw_metric_panels(table: pd.DataFrame) -> Figure:
     """Draw the table of :func:`metric_panels_table`: one panel per metric; a metric without a value says so."""
     groups = [(str(metric), rows) for metric, rows in table.groupby("metric", sort=False)]
     n_policies = table["policy"].nunique()
-    n_columns = min(len(groups), MOST_IN_A_ROW) if len(groups) != MOST_IN_A_ROW + 2 else 3
-    n_rows = -(-len(groups) // n_columns)
+    n_rows = -(-len(groups) // MOST_IN_A_ROW)
+    n_columns = -(-len(groups) // n_rows)
     with house_style():
         height = 0.45 + n_rows * (0.75 + 0.2 * n_policies)
         figure = Picture(figsize=(PAGE_IN, height), layout="constrained")
