@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from discosim.metrics.stats import t_interval
-from discosim.report.style import PAGE_IN, Picture, house_style, legend_columns, look
+from discosim.report.style import PAGE_IN, Picture, house_style, legend_columns, look, marker
 from discosim.report.tables import need_columns, policy_names, readable, summary_metrics
 
 BAND_ALPHA = 0.18
@@ -93,6 +93,6 @@ def draw_sweep_lines(table: pd.DataFrame, x_label: str) -> Figure:
 
 def _draw_line(axes: Axes, rows: pd.DataFrame, policy: str, i: int) -> None:
     x, low, high = (rows[name].to_numpy(dtype=float) for name in ("x", "low", "high"))
-    axes.plot(x, rows["mean"], label=policy, marker=".", **look(i))
+    axes.plot(x, rows["mean"], label=policy, marker=marker(i), markersize=3, **look(i))
     if not np.isnan(low).all():
         axes.fill_between(x, low, high, color=look(i)["color"], alpha=BAND_ALPHA, linewidth=0)
