@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Write your own policy
 #
-# A policy decides which endpoint produces which tokens of an answer. Here you write one in twenty lines, run it beside
-# the service alone, DiSCo and a clairvoyant bound on the same luck, and see how sure the difference is.
+# A policy decides which endpoint produces which tokens of an answer. Here you write one in twenty lines, run it
+# beside the service alone, DiSCo and a clairvoyant bound on the same luck, and see how sure the difference is.
 
 # %%
 from dataclasses import dataclass, field
@@ -56,17 +56,17 @@ class Patient(Policy):
 # %% [markdown]
 # ## What a policy may know
 #
-# - Before the first request, `prepare` gets a *view* of the past: prompts, answers and TTFTs of other requests, prices,
-#   the kinds of devices. Nothing in it is part of the run.
-# - In `serve`: the length of this prompt, the published figures of this phone, whether it is busy, the reader's speed,
-#   and what has arrived until now. Not how long the answer will be, and not how long anybody will take.
-# - Only a policy that declares `needs = {"oracle"}` sees the true draws. `oracle` does: no rule reaches a shorter mean
-#   TTFT with the same budget, so it shows how much is left to gain. (It does not aim at the p99.)
+# - Before the first request, `prepare` gets a *view* of the past: prompts, answers and TTFTs of other requests,
+#   prices, the kinds of devices. Nothing in it is part of the run.
+# - In `serve`: the length of this prompt, the published figures of this phone, whether it is busy, the reader's
+#   speed, and what has arrived until now. Not how long the answer will be, and not how long anybody will take.
+# - Only a policy that declares `needs = {"oracle"}` sees the true draws. `oracle` does: no rule reaches a shorter
+#   mean TTFT with the same budget, so it shows how much is left to gain. (It does not aim at the p99.)
 #
 # ## Run it beside the others
 #
-# `bounds` ships with the package. Instead of its eleven policies we name three. DiSCo and the bound may use the phone for
-# 20 % of all prompt tokens; one request in five, as `Patient` wakes it, is the same on average.
+# `bounds` ships with the package. Instead of its eleven policies we name three. DiSCo and the bound may use the phone
+# for 20 % of all prompt tokens; one request in five, as `Patient` wakes it, is the same on average.
 
 # %%
 policies = """[
@@ -83,32 +83,34 @@ print(result.compare("ttft_mean_s", "ttft_p99_s", "unified_cost_mean_usd", "budg
 # Look at `budget_used_device` first: all but `server_only` used about 0.2, so the comparison is fair. Then read the
 # changes: `patient` acts on slow answers only, so it shortens the p99 by more than a quarter and the mean hardly.
 #
-# How the inputs are known: the service's TTFT (OpenRouter), requests (Azure) and last hop (Starlink) are **measured**;
-# the phone's speed is a **published figure** (Qualcomm AI Hub); its energy and the price of a joule are **assumed**.
-# mUSD per request is USD per 1,000 requests.
+# How the inputs are known: the service's TTFT (OpenRouter), requests (Azure) and last hop (Starlink) are
+# **measured**; the phone's speed is a **published figure** (Qualcomm AI Hub); its energy and the price of a joule are
+# **assumed**. mUSD per request is USD per 1,000 requests.
 
 # %%
 result.plot_metrics("ttft_mean_s", "ttft_p99_s", "unified_cost_mean_usd")
 
 # %% [markdown]
-# In the panel on the left the bars of `patient` and `server_only` overlap, and yet the table is sure that `patient` is
-# faster. A replication with slow draws is slow for everybody; as all policies met the same requests and the same draws,
-# differences within a replication are more certain than these bars. That is what *paired* means. Against DiSCo:
+# In the panel on the left the bars of `patient` and `server_only` overlap, and yet the table is sure that `patient`
+# is faster. A replication with slow draws is slow for everybody; as all policies met the same requests and the same
+# draws, differences within a replication are more certain than these bars. That is what *paired* means. Against
+# DiSCo:
 
 # %%
 print(result.compare("ttft_mean_s", "ttft_p99_s", "unified_cost_mean_usd", baseline="DiSCo-D"))
 
 # %% [markdown]
-# An interval that contains 0 decides nothing; more replications make it narrower. And where along the distribution does
-# the difference arise?
+# An interval that contains 0 decides nothing; more replications make it narrower. And where along the distribution
+# does the difference arise?
 
 # %%
 result.plot_ttft_cdf()
 
 # %% [markdown]
-# Until its patience ends, `patient` waits as long as `server_only` does; a prefill later its curve leaves the other. DiSCo
-# spends the same budget differently: short prompts, which are cheap on the phone, start there at once. Both curves have
-# steps because this phone prefills in chunks of 128 tokens (inferred from its published figures, not stated there).
+# Until its patience ends, `patient` waits as long as `server_only` does; a prefill later its curve leaves the other.
+# DiSCo spends the same budget differently: short prompts, which are cheap on the phone, start there at once. Both
+# curves have steps because this phone prefills in chunks of 128 tokens (inferred from its published figures, not
+# stated there).
 #
 # ## Use it in a configuration
 #
@@ -127,8 +129,8 @@ result.plot_ttft_cdf()
 # departures: ClassVar[str] = "None known."
 # ```
 #
-# Once the package is installed, a scenario names the policy and its options like any other; `discosim run`,
-# `discosim sweep` and `discosim explain policy patient` know it, and a wrong option is refused with its place.
+# Once the package is installed, a scenario names the policy and its options like any other; `discosim run`, `discosim
+# sweep` and `discosim explain policy patient` know it, and a wrong option is refused with its place.
 #
 # ```yaml
 # policies:

@@ -13,12 +13,14 @@
 # %% [markdown]
 # # DiSCo under the loupe
 #
-# DiSCo races device and server where a budget allows it, and hands answers over while they are written. This page opens
-# both halves: what rule the budget becomes, what one request goes through, and over which budgets the rule gains.
+# DiSCo races device and server where a budget allows it, and hands answers over while they are written. This page
+# opens both halves: what rule the budget becomes, what one request goes through, and over which budgets the rule
+# gains.
 #
-# Which numbers are which: the service's TTFT (OpenRouter, DeepSeek V3.2), request lengths (Azure) and the last hop (Starlink)
-# are **measured**; the phone's speed is a **published figure**; its energy, the price of a joule and the token prices are
-# **assumed**. DiSCo's rules are **rebuilt from secondary sources**: see [policies](../docs/policies.md#disco).
+# Which numbers are which: the service's TTFT (OpenRouter, DeepSeek V3.2), request lengths (Azure) and the last hop
+# (Starlink) are **measured**; the phone's speed is a **published figure**; its energy, the price of a joule and the
+# token prices are **assumed**. DiSCo's rules are **rebuilt from secondary sources**: see
+# [policies](../docs/policies.md#disco).
 
 # %%
 import numpy as np
@@ -43,8 +45,8 @@ phone, _ = view.fleet[0]
 # The budget *b* is the share of prompt tokens that the scarce endpoint may process.
 #
 # - **Server scarce (DiSCo-S)**: the phone always starts; prompts *above* a threshold also go to the server.
-# - **Phone scarce (DiSCo-D)**: the server always starts; prompts *below* a threshold start on the phone at once, longer ones
-#   after a wait at which most services have answered.
+# - **Phone scarce (DiSCo-D)**: the server always starts; prompts *below* a threshold start on the phone at once,
+#   longer ones after a wait at which most services have answered.
 #
 # Beside it the rule with the shortest mean TTFT for someone who knows the same distributions (`optimal_wait`).
 
@@ -82,11 +84,12 @@ with house_style():
 figure
 
 # %% [markdown]
-# On the left, a larger budget moves the step to longer prompts. Its height is the time within which 95 % of the past answers
-# began: a share alpha = 0.05 (**recollected**, an option) is kept for the slowest answers, whatever the prompt. The best rule
-# is a step, too, only a little further right and higher: longer than any past answer took, so a long prompt never gets the
-# phone. On the right, both thresholds follow from the prompt lengths alone: the prompts below must hold 1 - *b* of all
-# tokens (DiSCo-S), or *b* less what is kept for the tail (DiSCo-D). The plateaus are lengths that many prompts share.
+# On the left, a larger budget moves the step to longer prompts. Its height is the time within which 95 % of the past
+# answers began: a share alpha = 0.05 (**recollected**, an option) is kept for the slowest answers, whatever the
+# prompt. The best rule is a step, too, only a little further right and higher: longer than any past answer took, so a
+# long prompt never gets the phone. On the right, both thresholds follow from the prompt lengths alone: the prompts
+# below must hold 1 - *b* of all tokens (DiSCo-S), or *b* less what is kept for the tail (DiSCo-D). The plateaus are
+# lengths that many prompts share.
 #
 # ## One request
 #
@@ -131,16 +134,16 @@ with house_style():
 figure
 
 # %% [markdown]
-# The hand-over is asked for after the first token at which both hold. Here the gate is open throughout, and the buffer
-# decides. Nobody knows how long the answer will be: the saving counts on the mean rest of past answers of at least this
-# length. It falls while the usual end comes nearer, and rises again because an answer beyond 80 tokens is one of the
-# long ones.
+# The hand-over is asked for after the first token at which both hold. Here the gate is open throughout, and the
+# buffer decides. Nobody knows how long the answer will be: the saving counts on the mean rest of past answers of at
+# least this length. It falls while the usual end comes nearer, and rises again because an answer beyond 80 tokens is
+# one of the long ones.
 #
 # ## Where it gains
 #
-# Five budgets, for both variants, beside two bounds: `optimal` knows the same distributions as DiSCo, `oracle` every draw.
-# Migration is off, since it does not change the first token. There are so many users here that a phone is hardly ever busy:
-# the bounds do not foresee a queue on the device.
+# Five budgets, for both variants, beside two bounds: `optimal` knows the same distributions as DiSCo, `oracle` every
+# draw. Migration is off, since it does not change the first token. There are so many users here that a phone is
+# hardly ever busy: the bounds do not foresee a queue on the device.
 
 # %%
 limited = [f"{name}-{side}" for side in "SD" for name in ("DiSCo", "optimal", "oracle")]
@@ -188,12 +191,13 @@ for budget, run in runs.items():
 # %% [markdown]
 # What to take from it:
 #
-# - **It gains most where the budget is small and well spent**: on the phone, the first tenth of the prompt tokens buys a fifth
-#   of the mean wait, since short prompts are many and cheap.
-# - **It gains little where the phone is fast anyway**: with a scarce server, more than half of the tokens buys nothing; the
-#   phone has answered before the service does.
-# - **It is close to the best rule, except with a small budget of the phone**: at 0.1 the reserve for the tail takes half of the
-#   budget. That buys a lower p99, at which the best rule does not aim.
+# - **It gains most where the budget is small and well spent**: on the phone, the first tenth of the prompt tokens
+#   buys a fifth of the mean wait, since short prompts are many and cheap.
+# - **It gains little where the phone is fast anyway**: with a scarce server, more than half of the tokens buys
+#   nothing; the phone has answered before the service does.
+# - **It is close to the best rule, except with a small budget of the phone**: at 0.1 the reserve for the tail takes
+#   half of the budget. That buys a lower p99, at which the best rule does not aim.
 # - **The rest is foresight**: `oracle` is a few per cent below the best rule; no rule without foresight gets there.
 #
-# All of this is one service and one phone. Other pairs: `discosim sweep budget`, and [what comes out](../docs/reproduction.md).
+# All of this is one service and one phone. Other pairs: `discosim sweep budget`, and [what comes
+# out](../docs/reproduction.md).

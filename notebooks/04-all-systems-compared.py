@@ -13,8 +13,8 @@
 # %% [markdown]
 # # All systems compared
 #
-# DiSCo, P/D-Device and PICE share an answer between device, edge and server in different ways. Here they meet the same
-# users, the same phones, the same server and the same luck.
+# DiSCo, P/D-Device and PICE share an answer between device, edge and server in different ways. Here they meet the
+# same users, the same phones, the same server and the same luck.
 #
 # ## What is known and what is not
 #
@@ -41,25 +41,30 @@ print(*result.notes, sep="\n")
 # %% [markdown]
 # ## Waiting and reading
 #
-# TTFT is the wait for the first token of the *answer*. PICE shows a sketch before: `ttft_visible_mean_s` is the wait for the
-# first thing to read. QoE (Andes) compares what was on screen with what this reader can read; 1 is perfect.
+# TTFT is the wait for the first token of the *answer*. PICE shows a sketch before: `ttft_visible_mean_s` is the wait
+# for the first thing to read. QoE (Andes' definition) compares what was on screen with what this reader can read; 1
+# is perfect. Changes are against DiSCo-D. The service alone is a poor baseline here: the requests come a little
+# faster than it can answer, its queue grows with the length of the run, and its interval is wide.
 
 # %%
 result.plot_ttft_cdf()
 
 # %%
-result.plot_metrics("ttft_mean_s", "ttft_visible_mean_s", "ttft_p99_s", "qoe_andes_mean", "e2e_mean_s", "n_tok_late_mean")
+result.plot_metrics(
+    "ttft_mean_s", "ttft_visible_mean_s", "ttft_p99_s", "qoe_andes_mean", "e2e_mean_s", "n_tok_late_mean"
+)
 
 # %%
-print(result.compare("ttft_mean_s", "ttft_visible_mean_s", "ttft_p99_s"))
+print(result.compare(*waiting))
 print()
-print(result.compare("qoe_andes_mean", "qoe_visible_mean", "e2e_mean_s"))
+print(result.compare(*reading))
 
 # %% [markdown]
 # ## What it costs
 #
-# The server bills per token, the phone pays in joules; one assumed exchange rate adds them. GPU time is what the same
-# answers took at the server, whatever the price list says.
+# The server bills per token, the phone pays in joules; one assumed exchange rate adds them (mUSD per request is USD
+# per 1,000 requests). GPU time (`engine_gpu_s`, a whole replication) is what the answers took at the server, whatever
+# the price list says.
 
 # %%
 result.plot_cost_ttft()
@@ -73,13 +78,35 @@ print(result.compare("unified_cost_mean_usd", "engine_gpu_s"))
 # %% [markdown]
 # ## Quality: an assumption in, an assumption out
 #
-# Nothing here reads an answer. `quality:` in the scenario says what an answer of each model is taken to be worth, and how
-# much a sketch of the large model helps the small one:
+# Nothing here reads an answer. `quality:` in the scenario says what an answer of each model is taken to be worth, and
+# how much a sketch of the large model helps the small one:
 
 # %%
 print(scenario.quality)
 print()
 print(result.compare("quality_assumed_mean"))
 
+# %% [markdown]
+# The column follows from the first line: an answer that the phone writes is worth 0.7, one by the server 0.9, and
+# PICE's lies between. Assume that the phone's model is nearly as good, and what seemed a fifth of the quality is next
+# to nothing:
+
 # %%
-result.plot_metrics("quality_assumed_mean")
+small = ["replications=3", "workload.n_requests=100", "baseline=DiSCo-D"]
+other = simulate(load_scenario("all-systems", overrides=[*small, "quality.device=0.88", "quality.edge=0.88"]))
+print(other.compare("quality_assumed_mean"))
+
+# %% [markdown]
+# ## What to take from it
+#
+# - **Fast first tokens**: DiSCo-D and P/D-Device let the server begin and the phone go on; both are quick also in the
+#   tail. P/D-Device costs a little less and has more late tokens.
+# - **Cheap**: the phone alone, at the price of long waits wherever it is busy. DiSCo-S asks the server for long prompts
+#   only.
+# - **Large model throughout**: the service alone, as long as it is not overloaded. PICE keeps most of its (assumed)
+#   quality and completes answers sooner than it, but the first token of the answer comes late: the sketch is first.
+# - **Nothing here ranks the papers.** Another quality, price or load changes the order; each is one line of the
+#   scenario.
+#
+# The same with other schedulers at the server: `python experiments/all_systems/run.py`. The full size of this page:
+# `discosim run all-systems`.

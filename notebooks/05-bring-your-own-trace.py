@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Bring your own trace
 #
-# You have measured a service and kept a log of requests. This page writes two small files such as you might have, reads
-# them, looks at their digest, and simulates on them. **All numbers of these two files are made up here**, so that the page
-# needs no download; put your own files in their place.
+# You have measured a service and kept a log of requests. This page writes two small files such as you might have,
+# reads them, looks at their digest, and simulates on them. **All numbers of these two files are made up here**, so
+# that the page needs no download; put your own files in their place.
 
 # %%
 import tempfile
@@ -38,8 +38,8 @@ rng = np.random.default_rng(5)
 # %% [markdown]
 # ## Two files
 #
-# The latencies are in LLMPerf's format, one row per attempt. The service has slow phases: a slow answer is mostly followed by
-# another. Three attempts of 300 failed.
+# The latencies are in LLMPerf's format, one row per attempt. The service has slow phases: a slow answer is mostly
+# followed by another. Three attempts of 300 failed.
 
 # %%
 n = 300
@@ -104,9 +104,9 @@ print(describe(digest))
 # %% [markdown]
 # ## Use it
 #
-# A scenario names both files, relative to itself. `series` replays the measured rows in their own order, from a random
-# row on; TTFT and time per token are *your* measurements then, while the phone's speed stays a published figure, and
-# prices and the price of a joule are assumed.
+# A scenario names both files, relative to itself. `series` replays the measured rows in their own order, from a
+# random row on; TTFT and time per token are *your* measurements then, while the phone's speed stays a published
+# figure, and prices and the price of a joule are assumed.
 
 # %%
 (folder / "mine.yaml").write_text("""
@@ -128,26 +128,41 @@ result = simulate(load_scenario(folder / "mine.yaml"))
 print(result)
 
 # %% [markdown]
+# The printout says under `inputs` which files were yours. Its intervals cover the draws, here where in the series a
+# replication begins; they say nothing about another day of your service.
+#
 # ## Does it come back?
 #
-# What was measured, what the simulated clients of `server_only` saw, and what the digest would give instead. The
-# distributions should agree on the left; the slow phases should be there on the right.
+# What was measured, what the simulated clients of `server_only` saw, and what a service made from the digest would
+# give.
 
 # %%
-measured = read_latency(folder / "service.csv").ttft_s
-seen = result.requests.query("policy == 'server_only'")
+seen = result.requests.query("policy == 'server_only'")["ttft_s"]
 series = {
-    "measured": measured,
-    "replayed": seen.query("replication == 0")["ttft_s"].to_numpy(),
-    "from the digest": digest.ttft.sample(400, np.random.default_rng(1)),
+    "measured": read_latency(folder / "service.csv").ttft_s,
+    "replayed": seen.to_numpy(),
+    "from the digest": digest.ttft.sample(20_000, np.random.default_rng(1)),
 }
 with house_style():
-    figure = Picture(figsize=(PAGE_IN, 2.9), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure = Picture(figsize=(PAGE_IN, 3.2), layout="constrained")
+    panels = figure.subplot_mosaic([["law", name] for name in series])
     for i, (name, values) in enumerate(series.items()):
-        left.ecdf(values, label=f"{name}: lag-1 correlation {lag1(values):.2f}", **look(i))
-        right.plot(values, label=name, linewidth=0.9, color=look(i)["color"])
-    left.set(title="Distribution", xscale="log", xlabel="TTFT [s]", ylabel="share of requests served within")
-    right.set(title="In order", yscale="log", xlabel="request [number]", ylabel="TTFT [s]")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        panels["law"].ecdf(values, label=name, **look(i))
+        panels[name].plot(values[:297], linewidth=0.9, color=look(i)["color"])
+        panels[name].set(
+            title=f"{name}: correlation of neighbours {lag1(values):.2f}", ylabel="TTFT [s]", ylim=(0, 3.5)
+        )
+        panels[name].sharex(panels["from the digest"])
+    panels["law"].set(title="Distribution", xlabel="TTFT [s]", ylabel="share of requests served within")
+    panels["law"].legend(loc="lower right")
+    panels["from the digest"].set_xlabel("request [number in the series]")
 figure
+
+# %% [markdown]
+# - **Left**: one distribution. The replay takes every row about equally often, the digest keeps the quantiles.
+# - **Right**: the replay *is* the measured series, begun elsewhere. The digest makes a new one with the same memory:
+#   other slow phases, equally long. The replay knows only the phases that you have seen; the digest keeps no pattern
+#   beyond neighbours.
+#
+# More: [bring your own trace](../docs/how-to/bring-your-own-trace.md), with the request formats, and the way to other
+# simulators.
