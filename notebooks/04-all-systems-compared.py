@@ -23,8 +23,8 @@
 # | prompt and answer lengths | **measured** (ShareGPT) |
 # | iteration times of the server | **published fit** (DistServe: OPT-66B on four A100) |
 # | speed of the phone | **published figure** (Qualcomm AI Hub) |
-# | which questions suit parts | **published labels** (Vicuna questions, as PICE groups them) |
-# | arrivals, energy, all prices, the last hop | **assumed** |
+# | which questions suit an answer in parts | **counted** in public labels (Skeleton-of-Thought, Vicuna's questions) |
+# | arrivals, energy, all prices, the last hop, batching on the phone | **assumed** |
 # | **quality of every answer** | **assumed, wholly** |
 #
 # The laws of DiSCo, P/D-Device and PICE are reconstructions, each with its open points named in
@@ -50,9 +50,9 @@ print(*result.notes, sep="\n")
 result.plot_ttft_cdf()
 
 # %%
-result.plot_metrics(
-    "ttft_mean_s", "ttft_visible_mean_s", "ttft_p99_s", "qoe_andes_mean", "e2e_mean_s", "n_tok_late_mean"
-)
+waiting = ["ttft_mean_s", "ttft_visible_mean_s", "ttft_p99_s"]
+reading = ["qoe_andes_mean", "e2e_mean_s", "n_tok_late_mean"]
+result.plot_metrics(*waiting, *reading)
 
 # %%
 print(result.compare(*waiting))
