@@ -22,14 +22,15 @@ from discosim import Policy, load_scenario, simulate
 # %% [markdown]
 # ## Run
 #
-# A scenario is plain data; `quickstart` ships with the package. Five replications of 500 requests keep this page quick;
-# `discosim run quickstart` runs ten of 1,000.
+# A scenario is plain data; `quickstart` ships with the package. Five replications of 300 requests keep this page
+# quick; `discosim run quickstart` runs ten of 1,000.
 #
-# The printout ends with `inputs`: what was **measured** (TTFT, arrivals, lengths, last hop), what is a **published figure**
-# (the phone's speed), and what is **assumed** (energy, the price of a joule, a stand-in for the service's price).
+# The printout ends with `inputs`: what was **measured** (TTFT, arrivals, lengths, last hop), what is a **published
+# figure** (the phone's speed), and what is **assumed** (energy, the price of a joule, a stand-in for the service's
+# price).
 
 # %%
-scenario = load_scenario("quickstart", overrides=["replications=5", "workload.n_requests=500"])
+scenario = load_scenario("quickstart", overrides=["replications=5", "workload.n_requests=300"])
 result = simulate(scenario)
 
 print(result)
@@ -44,8 +45,8 @@ columns = ["prompt_tok", "output_tok", "first_endpoint", "n_migrations", "ttft_s
 result.requests.query("policy == 'DiSCo-D'")[columns].head()
 
 # %% [markdown]
-# How long did readers wait for the first token? DiSCo-S and DiSCo-D limit a different endpoint each, server and device, to half
-# of the prompt tokens.
+# How long did readers wait for the first token? DiSCo-S and DiSCo-D limit a different endpoint each, server and
+# device, to half of the prompt tokens.
 
 # %%
 result.plot_ttft_cdf()
@@ -66,7 +67,8 @@ result.plot_timeline()
 # %% [markdown]
 # ## A policy of your own
 #
-# Ask the service; wake the phone after one second of silence. It joins the others on the same requests and the same luck.
+# Ask the service; wake the phone after one second of silence. It joins the others on the same requests and the same
+# luck.
 
 
 # %%
@@ -93,5 +95,5 @@ with_mine.plot_ttft_cdf()
 print(with_mine.compare("ttft_mean_s", "ttft_p99_s", "device_energy_mean_j"))
 
 # %% [markdown]
-# On: [your own policy](02-write-your-own-policy.py), [DiSCo from inside](03-disco-under-the-loupe.py),
-# [all systems](04-all-systems-compared.py), [your own trace](05-bring-your-own-trace.py).
+# On: [your own policy](02-write-your-own-policy.py), [DiSCo from inside](03-disco-under-the-loupe.py), [all
+# systems](04-all-systems-compared.py), [your own trace](05-bring-your-own-trace.py).

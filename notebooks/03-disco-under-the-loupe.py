@@ -141,7 +141,7 @@ figure
 #
 # ## Where it gains
 #
-# Five budgets, for both variants, beside two bounds: `optimal` knows the same distributions as DiSCo, `oracle` every
+# Four budgets, for both variants, beside two bounds: `optimal` knows the same distributions as DiSCo, `oracle` every
 # draw. Migration is off, since it does not change the first token. There are so many users here that a phone is
 # hardly ever busy: the bounds do not foresee a queue on the device.
 
@@ -156,10 +156,10 @@ policies = """[
   {kind: optimal_wait, name: optimal-D, constraint: device},
   {kind: oracle, name: oracle-D, constraint: device},
 ]"""
-common = [f"policies={policies}", "baseline=server_only", "replications=5", "workload.n_requests=250"]
+common = [f"policies={policies}", "baseline=server_only", "replications=5", "workload.n_requests=200"]
 common += ["workload.n_users=200000"]
 runs = {}
-for budget in (0.1, 0.3, 0.5, 0.7, 0.9):
+for budget in (0.1, 0.3, 0.5, 0.9):
     budgets = [f"policies.{name}.budget={budget}" for name in limited]
     runs[budget] = simulate(load_scenario("bounds", overrides=[*common, *budgets]))
 results = pd.concat([run.by_replication.assign(budget=budget) for budget, run in runs.items()])

@@ -33,7 +33,7 @@
 # %%
 from discosim import load_scenario, simulate
 
-scenario = load_scenario("all-systems", overrides=["replications=8", "workload.n_requests=250", "baseline=DiSCo-D"])
+scenario = load_scenario("all-systems", overrides=["replications=6", "workload.n_requests=200", "baseline=DiSCo-D"])
 result = simulate(scenario)
 print(f"{len(result.requests):,} requests under {len(result.summary.policies)} systems")
 print(*result.notes, sep="\n")
@@ -92,7 +92,7 @@ print(result.compare("quality_assumed_mean"))
 # to nothing:
 
 # %%
-small = ["replications=3", "workload.n_requests=100", "baseline=DiSCo-D"]
+small = ["replications=2", "workload.n_requests=60", "baseline=DiSCo-D"]
 other = simulate(load_scenario("all-systems", overrides=[*small, "quality.device=0.88", "quality.edge=0.88"]))
 print(other.compare("quality_assumed_mean"))
 
@@ -101,8 +101,8 @@ print(other.compare("quality_assumed_mean"))
 #
 # - **Fast first tokens**: DiSCo-D and P/D-Device let the server begin and the phone go on; both are quick also in the
 #   tail. P/D-Device costs a little less and has more late tokens.
-# - **Cheap**: the phone alone, at the price of long waits wherever it is busy. DiSCo-S asks the server for long prompts
-#   only.
+# - **Cheap**: the phone alone, at the price of long waits wherever it is busy. DiSCo-S asks the server for long
+#   prompts only.
 # - **Large model throughout**: the service alone, as long as it is not overloaded. PICE keeps most of its (assumed)
 #   quality and completes answers sooner than it, but the first token of the answer comes late: the sketch is first.
 # - **Nothing here ranks the papers.** Another quality, price or load changes the order; each is one line of the

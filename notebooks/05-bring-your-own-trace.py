@@ -106,7 +106,8 @@ print(describe(digest))
 #
 # A scenario names both files, relative to itself. `series` replays the measured rows in their own order, from a
 # random row on; TTFT and time per token are *your* measurements then, while the phone's speed stays a published
-# figure, and prices and the price of a joule are assumed. Failures are left out unless you ask for them (`failures: measured`).
+# figure, and prices and the price of a joule are assumed. Failures are left out unless you ask for them (`failures:
+# measured`).
 
 # %%
 (folder / "mine.yaml").write_text("""
