@@ -242,15 +242,15 @@ class SummaryTable:
             summaries=summaries,
         )
 
-    def against(self, baseline: str) -> SummaryTable:
-        """Return the same numbers with the differences taken to another policy.
+    def against(self, baseline: str, metrics: Sequence[str] | None = None) -> SummaryTable:
+        """Return the same numbers, or some of them, with the differences taken to another policy.
 
         Raises
         ------
         UserError
             If the baseline is none of the policies.
         """
-        return SummaryTable.of(self.summaries, baseline, self.metrics, self.level)
+        return SummaryTable.of(self.summaries, baseline, self.metrics if metrics is None else metrics, self.level)
 
     def value(self, policy: str, metric: str) -> Interval:
         """Return the mean over replications with its interval."""
