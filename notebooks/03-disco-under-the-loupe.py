@@ -186,7 +186,7 @@ for budget, run in runs.items():
     for policy, others in (("DiSCo-D", ("server_only", "optimal-D")), ("DiSCo-S", ("device_only", "optimal-S"))):
         for other in others:
             change = run.summary.against(other, metrics).change_pct(policy, "ttft_mean_s")
-            print(f"    {policy} against {other:<11} {change.text('.1f')} %")
+            print(f"    {policy} against {other:<11} {change.mean:+.1f} ± {change.half_width:.1f} %")
 
 # %% [markdown]
 # What to take from it:

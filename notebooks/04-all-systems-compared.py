@@ -87,6 +87,12 @@ print()
 print(result.compare("quality_assumed_mean"))
 
 # %% [markdown]
+# Beside cost and wait: no system is best in all three.
+
+# %%
+result.plot_metrics("quality_assumed_mean", "unified_cost_mean_usd", "ttft_mean_s")
+
+# %% [markdown]
 # The column follows from the first line: an answer that the phone writes is worth 0.7, one by the server 0.9, and
 # PICE's lies between. Assume that the phone's model is nearly as good, and what seemed a fifth of the quality is next
 # to nothing:
