@@ -36,7 +36,11 @@ def test_the_notebooks_are_numbered_without_a_gap() -> None:
     assert len(NOTEBOOKS) >= 5
 
 
-@pytest.mark.parametrize("source", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "source",
+    [NOTEBOOKS[0], *(pytest.param(path, marks=pytest.mark.long) for path in NOTEBOOKS[1:])],
+    ids=lambda path: path.stem,
+)
 def test_a_notebook_runs(source: Path, tmp_path: Path) -> None:
     notebook = tmp_path / f"{source.stem}.ipynb"
     jupytext.write(jupytext.read(source), notebook)

@@ -25,7 +25,6 @@ WORKLOADS = ("azure-conv", "azure-code", "mooncake-conversation", "sharegpt")
 FEW_LENGTHS = "few lengths"  # so that much hangs on the one at the boundary
 SERVICE = "openrouter-deepseek-v3.2"
 N_PAST = 400_000
-BUDGETS = tuple(round(0.1 * k, 1) for k in range(1, 10))
 KEEPERS: dict[str, tuple[str, dict[str, Any]]] = {
     "DiSCo-S": ("disco", {"constraint": "server"}),
     "DiSCo-D": ("disco", {"constraint": "device"}),
