@@ -97,7 +97,7 @@ def test_commands_are_understood(page: Path) -> None:
                 options = cli.build_parser().parse_args(arguments)
                 assert callable(options.call)
                 if config := getattr(options, "config", None):
-                    assert config == "mine.yaml" or config == "quickstart" or (ROOT / config).is_file()
+                    assert config == "mine.yaml" or config in list_configs() or (ROOT / config).is_file()
 
 
 def test_the_readme_opens_with_its_two_commands() -> None:
