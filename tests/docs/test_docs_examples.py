@@ -14,6 +14,7 @@ from pages import PAGES, ROOT, anchors_of, blocks_of, links_of, name_of, outputs
 
 import discosim
 from discosim import cli, load_scenario
+from discosim.traces.catalogue import list_configs
 
 WITH_CODE = [page for page in PAGES if any(block.language == "python" for block in blocks_of(page))]
 PACKAGE = Path(discosim.__file__).parent
