@@ -58,7 +58,7 @@ def check_equal(case: Case, scheduler: Scheduler) -> int:
 def test_a_leap_ends_where_steps_would(scheduler):
     n_preemptions = 0
 
-    @examples(80)
+    @examples(50)
     @given(cases())
     def check(case):
         nonlocal n_preemptions
@@ -115,7 +115,7 @@ class Periodic(Scheduler):
         )
 
 
-@examples(80)
+@examples(50)
 @given(cases(max_asks=8))
 def test_what_a_scheduler_sees_is_what_a_plain_engine_shows(case):
     plain_scheduler, leaping_scheduler = Periodic(), Periodic()

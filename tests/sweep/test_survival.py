@@ -62,7 +62,7 @@ def _words(pid: int) -> str:
         return ""
 
 
-@pytest.mark.parametrize(("victim", "after_s"), [("driver", 4.0), ("worker", 4.5)])
+@pytest.mark.parametrize(("victim", "after_s"), [("driver", 4.0), pytest.param("worker", 4.5, marks=pytest.mark.long)])
 def test_a_killed_process_leaves_no_trace(victim: str, after_s: float, undisturbed: Path, tmp_path: Path) -> None:
     disturb(tmp_path, undisturbed, victim, after_s)
 
@@ -126,7 +126,7 @@ def small_disk(folder: Path, size: str):
         subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("executor", ["serial", "local:2"])
+@pytest.mark.parametrize("executor", ["serial", pytest.param("local:2", marks=pytest.mark.long)])
 def test_a_full_disk_is_a_clear_error_and_nothing_is_lost(executor: str, undisturbed: Path, tmp_path: Path) -> None:
     """On a small disk; where none can be mounted, no file may grow beyond what the tables of a run need."""
     path = write(tmp_path)
