@@ -32,7 +32,7 @@ FLOOD_RPS = 30.0
 """Far above what any setting serves, so that completions a second are the throughput."""
 CALM_RPS, BUSY_RPS = 1.2, 1.8
 """The server alone saturates at about 2.1 requests/s."""
-LOADS = {"busy": BUSY_RPS, "flood": FLOOD_RPS}
+LOADS_RPS = (BUSY_RPS, FLOOD_RPS)
 BOX_TOK_PER_S, BOX_PREFILL_S_PER_TOK = 41.31, 2.24141e-3
 """The box as measured; one of another speed prefills faster or slower by the same factor."""
 SPEEDS = (10.0, BOX_TOK_PER_S, 160.0)
@@ -143,7 +143,7 @@ def baselines(context: Context) -> pd.DataFrame:
     """Return PICE beside its baselines, on a busy server and on a flooded one."""
     n = {"quick": 200, "paper": 500}[context.profile]
     policies = [*BESIDE, *(fixed(rho) for rho in (0.1, 0.3, 0.6))]
-    return _table(context, [task({"load": name}, policies, n, [f"{RATE}={rps}"]) for name, rps in LOADS.items()])
+    return _table(context, [task({"rate_per_s": rate}, policies, n, [f"{RATE}={rate}"]) for rate in LOADS_RPS])
 
 
 def operating_map(context: Context) -> pd.DataFrame:
@@ -153,12 +153,11 @@ def operating_map(context: Context) -> pd.DataFrame:
         "paper": ((0.27, 0.36, 0.46, 0.6, 0.8, 1.0), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), 400, 400),
     }[context.profile]
     tasks = []
-    for load, rate, n in (("flood", FLOOD_RPS, n_flood), ("calm", CALM_RPS, n_calm)):
-        here = [f"{RATE}={rate}"]
+    for rate, n in ((FLOOD_RPS, n_flood), (CALM_RPS, n_calm)):
         for speed, phi in itertools.product(SPEEDS, phis):
-            keys = {"load": load, "edge_tok_per_s": speed, "phi": phi}
-            policies = [CLOUD, *(fixed(rho) for rho in rhos)]  # the server alone knows neither, but is the baseline
-            tasks.append(task(keys, policies, n, [*here, *box(speed), share(phi)]))
+            keys = {"rate_per_s": rate, "edge_tok_per_s": speed, "phi": phi}
+            policies = [CLOUD, *(fixed(rho) for rho in rhos)]
+            tasks.append(task(keys, policies, n, [f"{RATE}={rate}", *box(speed), share(phi)]))
     return _table(context, tasks)
 
 
@@ -233,9 +232,9 @@ def variants(context: Context) -> pd.DataFrame:
     """Return PICE and what it is compared with, with one open point changed at a time."""
     n = {"quick": 200, "paper": 500}[context.profile]
     tasks = [
-        task({"load": load, "variant": name}, [CLOUD, policy], n, [f"{RATE}={rate}", *overrides])
+        task({"rate_per_s": rate, "variant": name}, [CLOUD, policy], n, [f"{RATE}={rate}", *overrides])
         for name, (overrides, policy) in VARIANTS.items()
-        for load, rate in LOADS.items()
+        for rate in LOADS_RPS
     ]
     return pd.concat([*_other_readings(baselines(context)), _table(context, tasks)], ignore_index=True)
 
