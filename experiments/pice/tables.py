@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,13 +27,14 @@ from discosim.world.world import World
 if TYPE_CHECKING:
     from discosim.reproduce.tables import Context
 
-SEEDS = {"quick": 3, "paper": 10}
+SEEDS, SEEDS_OF_MAP = {"quick": 5, "paper": 10}, {"quick": 3, "paper": 5}
 RATE, N_REQUESTS = "workload.arrivals.rate_per_s", "workload.n_requests"
 FLOOD_RPS = 30.0
 """Far above what any setting serves, so that completions a second are the throughput."""
 CALM_RPS, BUSY_RPS = 1.2, 1.8
 """The server alone saturates at about 2.1 requests/s."""
 LOADS_RPS = (BUSY_RPS, FLOOD_RPS)
+SIZES = {"quick": {BUSY_RPS: 140, FLOOD_RPS: 220}, "paper": {BUSY_RPS: 500, FLOOD_RPS: 500}}
 BOX_TOK_PER_S, BOX_PREFILL_S_PER_TOK = 41.31, 2.24141e-3
 """The box as measured; one of another speed prefills faster or slower by the same factor."""
 SPEEDS = (10.0, BOX_TOK_PER_S, 160.0)
@@ -132,8 +134,10 @@ def numbers(records: Sequence[RequestRecord], edge: Mapping[str, float], best: f
     }
 
 
-def _table(context: Context, tasks: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    n_seeds = SEEDS[context.profile]
+def _table(
+    context: Context, tasks: Sequence[Mapping[str, Any]], seeds: Mapping[str, int] = MappingProxyType(SEEDS)
+) -> pd.DataFrame:
+    n_seeds = seeds[context.profile]
     return pd.DataFrame(
         [row for rows in context.map("setting", [{**t, "n_seeds": n_seeds} for t in tasks]) for row in rows]
     )
@@ -141,15 +145,15 @@ def _table(context: Context, tasks: Sequence[Mapping[str, Any]]) -> pd.DataFrame
 
 def baselines(context: Context) -> pd.DataFrame:
     """Return PICE beside its baselines, on a busy server and on a flooded one."""
-    n = {"quick": 200, "paper": 500}[context.profile]
+    n = SIZES[context.profile]
     policies = [*BESIDE, *(fixed(rho) for rho in (0.1, 0.3, 0.6))]
-    return _table(context, [task({"rate_per_s": rate}, policies, n, [f"{RATE}={rate}"]) for rate in LOADS_RPS])
+    return _table(context, [task({"rate_per_s": rate}, policies, n[rate], [f"{RATE}={rate}"]) for rate in LOADS_RPS])
 
 
 def operating_map(context: Context) -> pd.DataFrame:
     """Return throughput of a flooded server, and latency under a calm load, over phi, rho and the edge's speed."""
     phis, rhos, n_flood, n_calm = {
-        "quick": ((0.27, 0.46, 1.0), (0.1, 0.3, 0.6), 250, 100),
+        "quick": ((0.27, 0.46, 1.0), (0.1, 0.3, 0.6), 200, 80),
         "paper": ((0.27, 0.36, 0.46, 0.6, 0.8, 1.0), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), 400, 400),
     }[context.profile]
     tasks = []
@@ -158,13 +162,13 @@ def operating_map(context: Context) -> pd.DataFrame:
             keys = {"rate_per_s": rate, "edge_tok_per_s": speed, "phi": phi}
             policies = [CLOUD, *(fixed(rho) for rho in rhos)]
             tasks.append(task(keys, policies, n, [f"{RATE}={rate}", *box(speed), share(phi)]))
-    return _table(context, tasks)
+    return _table(context, tasks, SEEDS_OF_MAP)
 
 
 def loads(context: Context) -> pd.DataFrame:
     """Return adaptive and fixed sketch lengths, from an idle to an overloaded server."""
     rates, rhos, n = {
-        "quick": ((0.5, 1.2, 1.8, 2.4, 3.0), (0.1, 0.3, 0.6), 200),
+        "quick": ((0.5, 1.2, 1.8, 2.4, 3.0), (0.1, 0.3, 0.6), 160),
         "paper": ((0.5, 1.0, 1.5, 2.0, 2.5, 3.0), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), 500),
     }[context.profile]
     policies = [CLOUD, PICE, *(fixed(rho, min_tok=100.0) for rho in rhos)]
@@ -217,7 +221,6 @@ VARIANTS: dict[str, tuple[tuple[str, ...], str]] = {
     "boxes of 10 tok/s": (box(10.0), PICE),
     "boxes of 160 tok/s": (box(160.0), PICE),
     "four boxes": (("edge.n_boxes=4",), PICE),
-    "16 slots a box": (("edge.slots=16",), PICE),
     "answers of 150 tok": (("workload.lengths.output_median_tok=150",), PICE),
     "edge model as good as the cloud's": (("quality.edge=0.9",), PICE),
     "quality weighs half": ((), WEIGHTED % 2.0),
@@ -230,9 +233,9 @@ VARIANTS: dict[str, tuple[tuple[str, ...], str]] = {
 
 def variants(context: Context) -> pd.DataFrame:
     """Return PICE and what it is compared with, with one open point changed at a time."""
-    n = {"quick": 200, "paper": 500}[context.profile]
+    n = SIZES[context.profile]
     tasks = [
-        task({"rate_per_s": rate, "variant": name}, [CLOUD, policy], n, [f"{RATE}={rate}", *overrides])
+        task({"rate_per_s": rate, "variant": name}, [CLOUD, policy], n[rate], [f"{RATE}={rate}", *overrides])
         for name, (overrides, policy) in VARIANTS.items()
         for rate in LOADS_RPS
     ]
