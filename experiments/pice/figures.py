@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from discosim.metrics.stats import Interval, change_of_means, t_interval
+from discosim.metrics.stats import Interval, change_of_means, paired_difference, t_interval
 from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALE, PALETTE, Picture, house_style, legend_columns, look
 
 FLOOD_RPS, CALM_RPS, BUSY_RPS = 30.0, 1.2, 1.8
-CLOUD = "cloud only"
+CLOUD, PICE = "cloud only", "PICE"
 
 
 def _over(table: pd.DataFrame) -> str:
@@ -50,10 +50,10 @@ def operating_map(table: pd.DataFrame) -> Figure:
                 else:
                     axes.set_xlabel("share of questions in parts, $\\phi$ [1]")
             grid[row][0].set_ylabel("sketch over answer, $\\rho$ [1]")
-            figure.colorbar(image, ax=grid[row], label=name, shrink=0.95)
+            figure.colorbar(image, ax=grid[row], label=name, shrink=0.95, extend="max")
         figure.suptitle(
             "Fixed sketch lengths: throughput of a flooded server (top), mean latency at 1.2 requests/s (bottom)\n"
-            f"Bold and framed: at least 1.5 times, at least 43 % less; {_over(table)}"
+            f"Framed: mean of at least 1.5 times, at least 43 % less; {_over(table)}"
         )
     return figure
 
@@ -77,7 +77,7 @@ def _cells(axes: Axes, part: pd.DataFrame, metric: str) -> Any:
             text = f"{value:.2f}\n±{half:.2f}" if is_gain else f"{value:.0f}\n±{half:.0f}"
             is_reached = value >= 1.5 if is_gain else value <= -43
             shade = (value - low) / (high - low)
-            is_dark = shade > 0.62 if is_gain else shade < 0.38
+            is_dark = shade > 0.62 if is_gain else shade < 0.25
             axes.text(
                 x,
                 y,
@@ -106,21 +106,18 @@ def _frame(x: int, y: int) -> Any:
 
 
 def against_load(table: pd.DataFrame) -> Figure:
-    """Draw latency, assumed quality and score of adaptive and fixed sketch lengths against load."""
+    """Draw latency and assumed quality of adaptive and fixed lengths against load, and their scores beside PICE's."""
+    names = [CLOUD, PICE, *sorted(_fixed(table))]
     panels = {
         "e2e_mean_s": "mean latency [s]",
         "quality_assumed": "assumed quality [1]",
-        "score": "score, less is better [1]",
+        "score": "score less PICE's [1]",
     }
-    names = [CLOUD, "PICE", *sorted(name for name in table["policy"].unique() if name.startswith("rho"))]
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 3.0), layout="constrained")
         for axes, (metric, label) in zip(figure.subplots(1, 3), panels.items(), strict=True):
             for i, name in enumerate(names):
-                groups = [
-                    (rate, t_interval(part[metric]))
-                    for rate, part in table[table["policy"] == name].groupby("rate_per_s")
-                ]
+                groups = [(rate, _beside(part, metric, name)) for rate, part in table.groupby("rate_per_s")]
                 style = {**look(i), "marker": MARKERS[i % len(MARKERS)], "markersize": 3.5}
                 axes.errorbar(
                     [rate + 0.02 * (i - len(names) / 2) for rate, _ in groups],
@@ -133,16 +130,25 @@ def against_load(table: pd.DataFrame) -> Figure:
                 )
             axes.set_xlabel("request rate [1/s]")
             axes.set_ylabel(label)
-            if metric != "quality_assumed":
+            if metric == "score":
+                axes.set_title("above 0: PICE is better (paired)")
+            if metric == "e2e_mean_s":
                 axes.set_ylim(bottom=0)
         handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels) if len(labels) < 6 else 4)
         figure.suptitle(f"Adaptive against fixed sketch length: {_over(table)}")
     return figure
 
 
+def _beside(rows: pd.DataFrame, metric: str, name: str) -> Interval:
+    """Return a metric of a policy; of the score its difference from PICE's, paired by seed."""
+    by_seed = rows.pivot_table(index="seed", columns="policy", values=metric)
+    own = by_seed[name].to_numpy()
+    return paired_difference(own, by_seed[PICE].to_numpy()) if metric == "score" else t_interval(own)
+
+
 def _adaptive(name: str) -> str:
-    return {"PICE": "PICE (adaptive)"}.get(name, name.replace("rho", "$\\rho$"))
+    return {PICE: "PICE (adaptive)"}.get(name, name.replace("rho", "$\\rho$"))
 
 
 # --- beside baselines, ablations, variants ------------------------------------------------------------------------
@@ -153,7 +159,7 @@ def beside_baselines(table: pd.DataFrame) -> Figure:
     panels = (
         (FLOOD_RPS, "throughput_rps", "throughput, flooded [1/s]"),
         (BUSY_RPS, "e2e_mean_s", "mean latency [s]"),
-        (BUSY_RPS, "ttft_mean_s", "mean TTFT of the answer [s]"),
+        (BUSY_RPS, "ttft_mean_s", "mean TTFT [s]"),
         (BUSY_RPS, "quality_assumed", "assumed quality [1]"),
     )
     policies = list(dict.fromkeys(table["policy"]))
@@ -164,7 +170,9 @@ def beside_baselines(table: pd.DataFrame) -> Figure:
             _dots(axes, table[table["rate_per_s"] == rate], policies, metric, label)
         grid[-1].set_xlim(0.6, 1.0)
         grid[0].set_yticks(range(len(policies)), [name.replace("rho", "$\\rho$") for name in policies])
-        figure.suptitle(f"Llama-2-70B on 4 A100, eight boxes of 41 tok/s; busy: 1.8 requests/s\n{_over(table)}")
+        figure.suptitle(
+            f"Llama-2-70B on 4 A100, eight boxes of 41 tok/s; latency, TTFT, quality at 1.8 requests/s\n{_over(table)}"
+        )
     return figure
 
 
@@ -248,7 +256,7 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
             axes.axvline(1.0 if rate == FLOOD_RPS else 0.0, color=MUTED, linewidth=0.8)
             for k, name in enumerate(names):
                 rows = table[(table["variant"] == name) & (table["rate_per_s"] == rate)]
-                change = _change(rows, metric, "PICE")
+                change = _change(rows, metric, PICE)
                 mean, half = change.mean, change.half_width
                 mean, half = (1 + mean / 100, half / 100) if rate == FLOOD_RPS else (-mean, half)
                 axes.errorbar(

@@ -48,7 +48,7 @@ BESIDE = (
     CLOUD,
     "{kind: edge_only, name: edge only}",
     "{kind: edge_router, name: router}",
-    "{kind: skeleton_of_thought, name: SoT}",
+    "{kind: skeleton_of_thought, name: Skeleton-of-Thought}",
     PICE,
     "{kind: pice, name: 'PICE, k = 2', width: 2}",
 )
@@ -168,7 +168,7 @@ def operating_map(context: Context) -> pd.DataFrame:
 def loads(context: Context) -> pd.DataFrame:
     """Return adaptive and fixed sketch lengths, from an idle to an overloaded server."""
     rates, rhos, n = {
-        "quick": ((0.5, 1.2, 1.8, 2.4, 3.0), (0.1, 0.3, 0.6), 160),
+        "quick": ((0.5, 1.2, 1.8, 3.0), (0.1, 0.3, 0.6), 160),
         "paper": ((0.5, 1.0, 1.5, 2.0, 2.5, 3.0), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), 500),
     }[context.profile]
     policies = [CLOUD, PICE, *(fixed(rho, min_tok=100.0) for rho in rhos)]
@@ -248,7 +248,7 @@ def _other_readings(table: pd.DataFrame) -> list[pd.DataFrame]:
         BASE: ("PICE", "cloud only"),
         "against the router": ("PICE", "router"),
         "against the edge alone": ("PICE", "edge only"),
-        "against Skeleton-of-Thought": ("PICE", "SoT"),
+        "against Skeleton-of-Thought": ("PICE", "Skeleton-of-Thought"),
         "two candidates": ("PICE, k = 2", "cloud only"),
     }
     found = []
