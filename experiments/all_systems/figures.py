@@ -15,8 +15,8 @@ PANELS = (
     ("tbt_pooled_p99_s", 1.0, "p99 TBT [s]"),
     ("qoe_andes_mean", 1.0, "average QoE [1]"),
     ("quality_assumed_mean", 1.0, "assumed quality [1]"),
-    ("unified_cost_mean_usd", 1e3, "cost [USD/1,000 requests]"),
-    ("energy_mean_j", 1.0, "device and edge [J/request]"),
+    ("unified_cost_mean_usd", 1e3, "cost [USD/1,000]"),
+    ("energy_mean_j", 1.0, "device and edge [J]"),
     ("engine_gpu_s", 1.0, "GPU time [s]"),
     ("e2e_mean_s", 1.0, "mean latency [s]"),
 )

@@ -1,6 +1,7 @@
 """All systems side by side: one row per load, system, scheduler at the server and replication (`seed`).
 
-`policy` names system and scheduler. The scenario is `configs/all-systems.yaml`; every policy of that file is a row, and one more needs only its line there.
+`policy` names system and scheduler. The scenario is `configs/all-systems.yaml`; every policy of that file is a row, and
+one more needs only its line there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ RATES = {"quick": (1.7, 3.0), "paper": (1.0, 1.7, 3.0)}
 SEEDS = {"quick": 4, "paper": 10}
 SIZES = {"quick": 300, "paper": 1000}
 PILOT = {"quick": 150, "paper": 2000}
-"""Requests of the pilot run from which policies learn the server's TTFT; above saturation it grows with their number."""
+"""Requests of the run from which policies learn the server's TTFT; above saturation it grows with their number."""
 METRICS = (
     "ttft_mean_s",
     "ttft_p99_s",

@@ -63,7 +63,7 @@ def fixed(rho: float, **options: Any) -> str:
 def box(tok_per_s: float) -> tuple[str, ...]:
     """Return the keys of a box of another speed."""
     prefill_s = BOX_PREFILL_S_PER_TOK * BOX_TOK_PER_S / tok_per_s
-    return f"edge.decode_tok_per_s={tok_per_s:g}", f"edge.prefill_s_per_tok={prefill_s:.6g}"
+    return f"edge.decode_tok_per_s={tok_per_s:g}", f"edge.prefill_s_per_tok={prefill_s!r}"
 
 
 def share(phi: float) -> str:
