@@ -8,8 +8,7 @@ over a range of settings.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,14 +26,13 @@ from discosim.world.world import World
 if TYPE_CHECKING:
     from discosim.reproduce.tables import Context
 
-SEEDS, SEEDS_OF_MAP = {"quick": 5, "paper": 10}, {"quick": 3, "paper": 5}
+SEEDS = {"quick": 5, "paper": 10}
 RATE, N_REQUESTS = "workload.arrivals.rate_per_s", "workload.n_requests"
 FLOOD_RPS = 30.0
 """Far above what any setting serves, so that completions a second are the throughput."""
 CALM_RPS, BUSY_RPS = 1.2, 1.8
 """The server alone saturates at about 2.1 requests/s."""
-LOADS_RPS = (BUSY_RPS, FLOOD_RPS)
-SIZES = {"quick": {BUSY_RPS: 140, FLOOD_RPS: 220}, "paper": {BUSY_RPS: 500, FLOOD_RPS: 500}}
+SIZES = {"quick": {BUSY_RPS: 140, FLOOD_RPS: 200}, "paper": {BUSY_RPS: 500, FLOOD_RPS: 500}}
 BOX_TOK_PER_S, BOX_PREFILL_S_PER_TOK = 41.31, 2.24141e-3
 """The box as measured; one of another speed prefills faster or slower by the same factor."""
 SPEEDS = (10.0, BOX_TOK_PER_S, 160.0)
@@ -71,11 +69,14 @@ def share(phi: float) -> str:
     return f"answers={{kind: share, suitable_share: {phi:g}}}"
 
 
-def task(keys: Mapping[str, Any], policies: Sequence[str], n: int, overrides: Sequence[str]) -> dict[str, Any]:
+def task(
+    keys: Mapping[str, Any], policies: Sequence[str], n: int, overrides: Sequence[str], n_seeds: int
+) -> dict[str, Any]:
     """Return one setting as plain data; `keys` are its columns."""
     return {
         "keys": dict(keys),
         "policies": list(policies),
+        "n_seeds": n_seeds,
         "overrides": [PILOT, f"{N_REQUESTS}={n}", f"workload.n_users={n}", *overrides],
     }
 
@@ -134,71 +135,63 @@ def numbers(records: Sequence[RequestRecord], edge: Mapping[str, float], best: f
     }
 
 
-def _table(
-    context: Context, tasks: Sequence[Mapping[str, Any]], seeds: Mapping[str, int] = MappingProxyType(SEEDS)
-) -> pd.DataFrame:
-    n_seeds = seeds[context.profile]
-    return pd.DataFrame(
-        [row for rows in context.map("setting", [{**t, "n_seeds": n_seeds} for t in tasks]) for row in rows]
-    )
+# --- settings of each table ---------------------------------------------------------------------------------------
 
 
-def baselines(context: Context) -> pd.DataFrame:
-    """Return PICE beside its baselines, on a busy server and on a flooded one."""
-    n = SIZES[context.profile]
+def _baselines(profile: str) -> list[dict[str, Any]]:
     policies = [*BESIDE, *(fixed(rho) for rho in (0.1, 0.3, 0.6))]
-    return _table(context, [task({"rate_per_s": rate}, policies, n[rate], [f"{RATE}={rate}"]) for rate in LOADS_RPS])
+    return [
+        task({"rate_per_s": rate}, policies, n, [f"{RATE}={rate}"], SEEDS[profile])
+        for rate, n in SIZES[profile].items()
+    ]
 
 
-def operating_map(context: Context) -> pd.DataFrame:
-    """Return throughput of a flooded server, and latency under a calm load, over phi, rho and the edge's speed."""
-    phis, rhos, n_flood, n_calm = {
-        "quick": ((0.27, 0.46, 1.0), (0.1, 0.3, 0.6), 200, 80),
-        "paper": ((0.27, 0.36, 0.46, 0.6, 0.8, 1.0), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), 400, 400),
-    }[context.profile]
-    tasks = []
-    for rate, n in ((FLOOD_RPS, n_flood), (CALM_RPS, n_calm)):
-        for speed, phi in itertools.product(SPEEDS, phis):
-            keys = {"rate_per_s": rate, "edge_tok_per_s": speed, "phi": phi}
-            policies = [CLOUD, *(fixed(rho) for rho in rhos)]
-            tasks.append(task(keys, policies, n, [f"{RATE}={rate}", *box(speed), share(phi)]))
-    return _table(context, tasks, SEEDS_OF_MAP)
+def _map(profile: str) -> list[dict[str, Any]]:
+    phis, rhos, n_flood, n_calm, n_seeds = {
+        "quick": ((0.27, 0.46, 1.0), (0.1, 0.3, 0.6), 160, 80, 3),
+        "paper": ((0.27, 0.36, 0.46, 0.6, 0.8, 1.0), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), 400, 400, 5),
+    }[profile]
+    policies = [CLOUD, *(fixed(rho) for rho in rhos)]
+    return [
+        task(
+            {"rate_per_s": rate, "edge_tok_per_s": speed, "phi": phi},
+            policies,
+            n,
+            [f"{RATE}={rate}", *box(speed), share(phi)],
+            n_seeds,
+        )
+        for rate, n in ((FLOOD_RPS, n_flood), (CALM_RPS, n_calm))
+        for speed, phi in itertools.product(SPEEDS, phis)
+    ]
 
 
-def loads(context: Context) -> pd.DataFrame:
-    """Return adaptive and fixed sketch lengths, from an idle to an overloaded server."""
+def _loads(profile: str) -> list[dict[str, Any]]:
     rates, rhos, n = {
         "quick": ((0.5, 1.2, 1.8, 3.0), (0.1, 0.3, 0.6), 160),
         "paper": ((0.5, 1.0, 1.5, 2.0, 2.5, 3.0), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), 500),
-    }[context.profile]
+    }[profile]
     policies = [CLOUD, PICE, *(fixed(rho, min_tok=100.0) for rho in rhos)]
-    return _table(context, [task({"rate_per_s": rate}, policies, n, [f"{RATE}={rate}"]) for rate in rates])
+    return [task({"rate_per_s": rate}, policies, n, [f"{RATE}={rate}"], SEEDS[profile]) for rate in rates]
 
 
-def grouping(context: Context) -> pd.DataFrame:
-    """Return length grouping switched on and off, by how much an answer's parts differ and how tight the edge is."""
-    n = {"quick": 150, "paper": 500}[context.profile]
+def _grouping(profile: str) -> list[dict[str, Any]]:
     policies = [
         "{kind: fixed_rho, name: grouped, rho: 0.3}",
         "{kind: fixed_rho, name: as they come, rho: 0.3, length_grouping: false}",
     ]
-    return _table(
-        context,
-        [
-            task(
-                {"part_sigma": sigma, "n_boxes": boxes},
-                policies,
-                n,
-                [f"{RATE}={BUSY_RPS}", f"edge.n_boxes={boxes}", f"answers.part_sigma={sigma}"],
-            )
-            for boxes, sigma in itertools.product((4, 8), (0.0, 0.5, 1.0))
-        ],
-    )
+    return [
+        task(
+            {"part_sigma": sigma, "n_boxes": boxes},
+            policies,
+            SIZES[profile][BUSY_RPS],
+            [f"{RATE}={BUSY_RPS}", f"edge.n_boxes={boxes}", f"answers.part_sigma={sigma}"],
+            SEEDS[profile],
+        )
+        for boxes, sigma in itertools.product((4, 8), (0.0, 0.5, 1.0))
+    ]
 
 
-def ensemble(context: Context) -> pd.DataFrame:
-    """Return candidates of each part and the rule that picks one; `policy` is the rule."""
-    n = {"quick": 150, "paper": 500}[context.profile]
+def _ensemble(profile: str) -> list[dict[str, Any]]:
     policies = [
         f"{{kind: fixed_rho, name: '{name}', rho: 0.3, width: {width}, pick: {pick}}}"
         for name, width, pick in (
@@ -210,7 +203,7 @@ def ensemble(context: Context) -> pd.DataFrame:
             ("three, both", 3, "both"),
         )
     ]
-    return _table(context, [task({"rate_per_s": BUSY_RPS}, policies, n, [f"{RATE}={BUSY_RPS}"])])
+    return [task({"rate_per_s": BUSY_RPS}, policies, SIZES[profile][BUSY_RPS], [f"{RATE}={BUSY_RPS}"], SEEDS[profile])]
 
 
 BASE = "as configured"
@@ -223,7 +216,6 @@ VARIANTS: dict[str, tuple[tuple[str, ...], str]] = {
     "four boxes": (("edge.n_boxes=4",), PICE),
     "answers of 150 tok": (("workload.lengths.output_median_tok=150",), PICE),
     "edge model as good as the cloud's": (("quality.edge=0.9",), PICE),
-    "quality weighs half": ((), WEIGHTED % 2.0),
     "quality weighs double": ((), WEIGHTED % 8.0),
     "lengths guessed badly": ((), "{kind: pice, name: PICE, length_error: 0.6}"),
     "a fifth misjudged": ((), "{kind: pice, name: PICE, class_error: 0.2}"),
@@ -231,15 +223,61 @@ VARIANTS: dict[str, tuple[tuple[str, ...], str]] = {
 """Variant -> changed keys, and the policy. Those that only read the runs of `baselines` anew stand further down."""
 
 
+def _variants(profile: str) -> list[dict[str, Any]]:
+    return [
+        task({"rate_per_s": rate, "variant": name}, [CLOUD, policy], n, [f"{RATE}={rate}", *overrides], SEEDS[profile])
+        for name, (overrides, policy) in VARIANTS.items()
+        for rate, n in SIZES[profile].items()
+    ]
+
+
+# --- tables -------------------------------------------------------------------------------------------------------
+
+PLANS: Mapping[str, Callable[[str], list[dict[str, Any]]]] = {
+    "baselines": _baselines,
+    "map": _map,
+    "load": _loads,
+    "grouping": _grouping,
+    "ensemble": _ensemble,
+    "variants": _variants,
+}
+
+
+def _table(context: Context, name: str) -> pd.DataFrame:
+    """Return one table; the first call computes all of them in one pool of processes, the others find theirs kept."""
+    owners = [(owner, plain) for owner, plan in PLANS.items() for plain in plan(context.profile)]
+    found = context.map("setting", [plain for _, plain in owners])
+    return pd.DataFrame([row for (owner, _), rows in zip(owners, found, strict=True) if owner == name for row in rows])
+
+
+def baselines(context: Context) -> pd.DataFrame:
+    """Return PICE beside its baselines, on a busy server and on a flooded one."""
+    return _table(context, "baselines")
+
+
+def operating_map(context: Context) -> pd.DataFrame:
+    """Return throughput of a flooded server, and latency under a calm load, over phi, rho and the edge's speed."""
+    return _table(context, "map")
+
+
+def loads(context: Context) -> pd.DataFrame:
+    """Return adaptive and fixed sketch lengths, from an idle to an overloaded server."""
+    return _table(context, "load")
+
+
+def grouping(context: Context) -> pd.DataFrame:
+    """Return length grouping switched on and off, by how much an answer's parts differ and how tight the edge is."""
+    return _table(context, "grouping")
+
+
+def ensemble(context: Context) -> pd.DataFrame:
+    """Return candidates of each part and the rule that picks one; `policy` is the rule."""
+    return _table(context, "ensemble")
+
+
 def variants(context: Context) -> pd.DataFrame:
     """Return PICE and what it is compared with, with one open point changed at a time."""
-    n = SIZES[context.profile]
-    tasks = [
-        task({"rate_per_s": rate, "variant": name}, [CLOUD, policy], n[rate], [f"{RATE}={rate}", *overrides])
-        for name, (overrides, policy) in VARIANTS.items()
-        for rate in LOADS_RPS
-    ]
-    return pd.concat([*_other_readings(baselines(context)), _table(context, tasks)], ignore_index=True)
+    return pd.concat([*_other_readings(baselines(context)), _table(context, "variants")], ignore_index=True)
 
 
 def _other_readings(table: pd.DataFrame) -> list[pd.DataFrame]:
