@@ -117,7 +117,9 @@ class Claim:
     id: str = spec(doc="Name, unique over all papers.", min_length=1)
     says: str = spec(doc="What the paper says, in our words.", min_length=1)
     published: str = spec(doc="The paper's figure as text, for the table.", min_length=1)
-    known_from: Literal["abstract", "secondary", "recollection"] = spec(doc="Where the paper's figure is known from.")
+    known_from: Literal["abstract", "secondary", "recollection", "derived"] = spec(
+        doc="Where the paper's figure is known from; derived: arithmetic on what is known of it, ours."
+    )
     scenario: str = spec(doc="What was simulated.", min_length=1)
     inputs: tuple[str, ...] = spec((), doc="Names of inputs the numbers rest on.")
     unit: str = spec("", doc="Unit of the statistic.")

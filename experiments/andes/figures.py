@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from discosim.metrics.stats import t_interval
-from discosim.report.style import MARKERS, PAGE_IN, PALETTE, Picture, house_style, legend_columns, look
+from discosim.metrics.stats import change_of_means, paired_difference, t_interval
+from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALETTE, Picture, house_style, legend_columns, look
 
 OPT = "OPT-66B on 4 A100, ShareGPT-like lengths"
 LLAMA = "70B on 8 A100"
@@ -108,4 +108,41 @@ def percentiles_at_overload(table: pd.DataFrame) -> Figure:
             axes.set_ylim(len(policies) - 0.5, -0.5)
         n = table["seed"].nunique()
         figure.suptitle(f"{OPT}, 8 requests/s\np10 (◁), median (●), p90 (▷); 95 % intervals over {n} replications")
+    return figure
+
+
+def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
+    """Draw what Andes v1 changes against FCFS, with one open point changed at a time."""
+    names, rates = list(dict.fromkeys(table["variant"])), sorted(table["rate_per_s"].unique())
+    panels = {"qoe_mean": "average QoE less that of FCFS [1]", "throughput_tok_per_s": "change of throughput [%]"}
+    with house_style():
+        figure = Picture(figsize=(PAGE_IN, 3.3), layout="constrained")
+        grid = figure.subplots(1, 2, sharey=True)
+        for axes, (metric, label) in zip(grid, panels.items(), strict=True):
+            axes.axvline(0, color=MUTED, linewidth=0.8)
+            for i, rate in enumerate(rates):
+                for k, name in enumerate(names):
+                    rows = table[(table["variant"] == name) & (table["rate_per_s"] == rate)]
+                    by_seed = rows.pivot_table(index="seed", columns="policy", values=metric)
+                    compare = paired_difference if metric == "qoe_mean" else change_of_means
+                    found = compare(by_seed["Andes v1"].to_numpy(), by_seed["FCFS"].to_numpy())
+                    axes.errorbar(
+                        found.mean,
+                        k + 0.3 * (i - (len(rates) - 1) / 2) / max(1, len(rates) - 1),
+                        xerr=found.half_width,
+                        fmt=MARKERS[i],
+                        color=PALETTE[i + 1],
+                        markersize=4,
+                        capsize=2,
+                        elinewidth=0.8,
+                        label=f"{rate:g} requests/s" if k == 0 else None,
+                    )
+            axes.set_xlabel(label)
+        grid[1].axvline(-10, color=MUTED, linewidth=0.8, linestyle="--", label="the paper's 10 % at most")
+        grid[0].set_yticks(range(len(names)), names)
+        grid[0].set_ylim(len(names) - 0.5, -0.5)
+        handles, labels = grid[1].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        n = table["seed"].nunique()
+        figure.suptitle(f"{OPT}: Andes v1 with one open point changed at a time\n95 % intervals over {n} replications")
     return figure

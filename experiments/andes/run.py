@@ -46,6 +46,7 @@ SCHEDULERS: dict[str, tuple[str, ...]] = {
     "v1, P = 0.2": ("kind=andes_v1", "max_preemptions=0.2"),
     "v1, P = 0": ("kind=andes_v1", "max_preemptions=0"),
     "v1, no cap": ("kind=andes_v1", "max_preemptions=null"),
+    "v1, horizon 10 s": ("kind=andes_v1", "ahead_s=10"),
     "v2, no refiner": ("kind=andes_v2", "refiner=false"),
     "code, no overhead rule": ("kind=andes_code", "is_overhead_aware=false"),
 }

@@ -93,6 +93,50 @@ def thrash(context: Context) -> pd.DataFrame:
     return _table(context, "long_prompts.yaml", settings, names).rename(columns={"x": "rate_per_s"})
 
 
+BASE, OWN = "as in rates, from 7 req/s", "Andes v1"
+WORLDS = {
+    "swaps for free": ("server.preemption.gbyte_per_s=4800",),
+    "recomputation": ("server.preemption={kind: recompute}",),
+    "first token due in 2 s": ("reader.ttft_target_s=2",),
+}
+READINGS = {
+    "solver at every boundary": "v1, every boundary",
+    "cap of 0.2": "v1, P = 0.2",
+    "no cap": "v1, no cap",
+    "horizon of 10 s": "v1, horizon 10 s",
+}
+
+
+def open_points(context: Context) -> pd.DataFrame:
+    """Return Andes v1 and FCFS at two rates of `rates`, with one open point changed at a time."""
+    found = rates(context)  # kept: nothing is computed twice
+    x = {"quick": (7.0, 10.0), "paper": (7.0, 8.0, 10.0, 14.0)}[context.profile]
+    n, seeds = {"quick": (1000, range(3)), "paper": (2000, range(10))}[context.profile]
+    base = found[found["rate_per_s"].isin(x) & found["seed"].isin(seeds)]
+    base = base[base["policy"].isin(["FCFS", OWN])]
+    runs = [(name, policy, overrides) for name, overrides in WORLDS.items() for policy in ("FCFS", OWN)]
+    runs += [(name, policy, ()) for name, policy in READINGS.items()]
+    tasks = [
+        {
+            "x": rate,
+            "file": "opt66b.yaml",
+            "setting": "",
+            "policy": policy,
+            "overrides": [f"{run.RATE}={rate}", f"{N_REQUESTS}={n}", *overrides],
+            "seed": seed,
+        }
+        for _, policy, overrides in runs
+        for rate in x
+        for seed in seeds
+    ]
+    names = [name for name, _, _ in runs for _ in range(len(x) * len(seeds))]
+    rest = pd.DataFrame(context.map("replication", tasks)).rename(columns={"x": "rate_per_s"}).assign(variant=names)
+    rest["policy"] = rest["policy"].where(rest["policy"] == "FCFS", OWN)
+    fcfs = base[base["policy"] == "FCFS"]
+    beside = [fcfs.assign(variant=name) for name in READINGS]  # another scheduler changes nothing for FCFS
+    return pd.concat([base.assign(variant=BASE), rest, *beside], ignore_index=True)
+
+
 def overload(context: Context) -> pd.DataFrame:
     """Return percentiles at the overload point (f)."""
     n = {"quick": 1500, "paper": 4000}[context.profile]
