@@ -11,8 +11,10 @@ reconstruction, as options. Needs: nothing; a server of any kind, a device.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -44,6 +46,7 @@ PACERS: dict[str, type[Pacer]] = {
 SHARES = (1.0, 0.75, 0.5, 0.35, 0.25)
 STRETCHES = (1.0, 1.5, 2.0)  # how far load may stretch the display interval; our choice
 SAMPLE = 500
+WINDOW = 51  # first tokens whose median is the estimate of the next; odd, our choice
 LOOK_S = 1.0  # how long a client at most waits before it looks again whether its device has caught up
 
 
@@ -117,6 +120,7 @@ class PDDevice(Policy):
     quality_floor: float = spec(0.25, doc="Relative quality without any prompt.", ge=0, le=1)
 
     _ttft_s: float = field(init=False, repr=False, default=0.0)
+    _seen_s: deque[float] = field(init=False, repr=False, default_factory=lambda: deque(maxlen=WINDOW))
     _cloud_gap_s: float = field(init=False, repr=False, default=0.0)
     _up_s: float = field(init=False, repr=False, default=0.0)
     _price: float = field(init=False, repr=False, default=0.0)
@@ -125,9 +129,14 @@ class PDDevice(Policy):
     _past_outputs: Any = field(init=False, repr=False, default=None)
 
     def prepare(self, view: View) -> None:
-        """Estimate the cloud's first token (its median, our choice) and speed from history; price the cloud's slots."""
+        """Estimate the cloud's first token and speed from history; price the cloud's slots.
+
+        The estimate of the first token is the median of what the last clients saw (our choice), history to begin with:
+        how busy a cloud is depends on how much of the work devices take.
+        """
         finite = view.server_ttft_s[np.isfinite(view.server_ttft_s)]
         self._ttft_s = float(np.median(finite)) if finite.size else math.inf
+        self._seen_s.append(self._ttft_s)
         self._cloud_gap_s = view.server_tpot_s
         self._up_s = view.link_delay_s
         self._past_outputs = np.sort(view.output_tok)
@@ -198,6 +207,7 @@ class PDDevice(Policy):
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request."""
+        self._ttft_s = median(self._seen_s)
         plan = self._plan(session)
         if plan is None:
             yield from self._alone(session, "device")
@@ -218,6 +228,7 @@ class PDDevice(Policy):
             device = session.absorb(session.prompt_tok)
         session.keep(cloud, losers="run_on")
         first_s = session.now_s
+        self._seen_s.append(first_s - session.arrival_s)
         if device is None:
             device = yield from self._refined(session, plan, cloud)
             if device is None:

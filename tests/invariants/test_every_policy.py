@@ -108,6 +108,7 @@ links: st.SearchStrategy[LinkModel] = st.builds(
     loss_share=st.sampled_from([0.0, 0.2]),
     tokens_per_packet=st.sampled_from([1, 4]),
     uplink_bit_per_s=st.sampled_from([None, 1e5]),
+    outages=st.sampled_from([(), (), (Outage(start_s=3.0, end_s=20.0),)]),
 )
 tiers: st.SearchStrategy[EdgeModel] = st.builds(
     edge_box,
@@ -198,7 +199,7 @@ def test_a_refusal_is_survived_where_somebody_else_can_answer(kind: str, case: s
         if case == "both":
             assert statuses == {"failed"}
             assert all(record.unified_cost_usd == 0.0 for record in records)
-        elif kind in {"race", "disco", "optimal_wait"}:
+        elif kind in {"kv_shipping", "pd_device", "race", "speculative", "disco", "optimal_wait"}:
             assert statuses == {"finished"}, "another endpoint could answer"
         for record in records:
             used = {"server": record.is_server_dispatched, "device": record.is_device_dispatched}
