@@ -103,6 +103,7 @@ def gain_by_sense(table: pd.DataFrame) -> Figure:
         axes.set_yscale("log")
         axes.set_ylim(bottom=1.0)
         axes.set_xticks(range(len(workloads)), workloads)
+        axes.set_xlabel("workload [-]")
         axes.set_ylabel("requests per cloud resource,\nover cloud-only [1]")
         figure.legend(loc="outside lower center", ncols=3)
         figure.suptitle(f"Throughput by sense, closed form: {NOTE}")

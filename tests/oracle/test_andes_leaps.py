@@ -32,30 +32,38 @@ SCHEDULERS = {
 
 
 def uneven(max_asks=14):
-    """Leave out iterations of a round length: a cancel on the very boundary would fall on either side by rounding."""
-    return cases(max_asks=max_asks).filter(lambda case: case.model.cost is not FLAT)
+    """Leave out what rounding would decide.
+
+    With iterations of a round length a cancel may fall on the very boundary. Answers of one token are worth the same
+    whatever the reading rate, but computed from different numbers: among such equals either may come first.
+    """
+    return cases(max_asks=max_asks).filter(lambda case: case.model.cost is not FLAT and not _has_equals(case))
+
+
+def _has_equals(case):
+    return len({ask.reader_tok_per_s for ask in case.asks if ask.answer_tok == 1}) > 1
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_a_leap_ends_where_steps_would(name):
-    n_preemptions = 0
-
     @examples(25)
     @given(uneven())
     def check(case):
-        nonlocal n_preemptions
-        n_preemptions += check_equal(case, SCHEDULERS[name])
+        check_equal(case, SCHEDULERS[name])
 
     check()
-    assert n_preemptions > 3  # the scenarios do press on the memory
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_a_leap_ends_where_steps_would_in_many_larger_scenarios(name):
+    n_preemptions = 0
+
     @examples(80)
     @given(uneven(30))
     def check(case):
-        check_equal(case, SCHEDULERS[name])
+        nonlocal n_preemptions
+        n_preemptions += check_equal(case, SCHEDULERS[name])
 
     check()
+    assert n_preemptions > 5  # the scenarios do press on the memory

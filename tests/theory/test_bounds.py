@@ -34,6 +34,7 @@ CONTENDERS: list[tuple[str, dict[str, Any]]] = [
     *(("disco", {"constraint": c, "migration": m}) for c in ("server", "device") for m in (False, True)),
     *(("optimal_wait", {"constraint": c}) for c in ("server", "device")),
     ("skeleton_of_thought", {}),
+    ("pd_device", {}),
 ]
 
 

@@ -12,6 +12,7 @@ from discosim.core.spec import spec
 from discosim.world.engine.job import State
 from discosim.world.engine.schedulers.base import LiveArrays
 from discosim.world.engine.schedulers.future_qoe import slack_s
+from discosim.world.engine.schedulers.objectives import DIGITS
 from discosim.world.engine.schedulers.periodic import Periodic
 
 Floats = NDArray[np.float64]
@@ -48,6 +49,7 @@ class AndesCode(Periodic):
             gain = np.where(slack_s(live, now_s) < 0.0, 0.0, 1.0 - waiting)
         else:
             gain = served - waiting
+        gain = gain.round(DIGITS)
         running = live.state == State.DECODING
         return np.where(running, self.favour * gain, gain) / self.weights(live, block_tok)
 
