@@ -21,7 +21,7 @@ CLOUDS = {
     "decode pool": ["server.max_batch=32", "server.prefill_pool={n_replicas: 32, kv_gbit_per_s: 400}"],
     "GPU time": ["server.max_batch=256"],
 }
-"""Colocated with few slots; one replica that decodes behind many that prefill; colocated, limited by memory and time."""
+"""Colocated with few slots; one replica that decodes behind many that prefill; colocated with slots for all."""
 
 SHARE = 0.9  # of the requests for which the promise is kept
 FIRST_S, FIRST_PREFILLS = 0.5, 2.0  # first token within 0.5 s and twice the cloud's own prefill
