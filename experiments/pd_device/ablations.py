@@ -137,7 +137,7 @@ def rivals(context: Context) -> pd.DataFrame:
                 "workload.lengths={kind: digest, digest: azure-conv}",
                 "workload.arrivals.rate_per_s=1.0",
                 "workload.n_requests=400",
-                "workload.n_users=400",
+                "workload.n_users=20000",
                 "workload.max_prompt_tok=8192",
                 ON_ARRIVAL,
                 *more,
