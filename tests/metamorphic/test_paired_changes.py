@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -166,6 +166,14 @@ def slower_requests(table: RequestTable, k: float) -> RequestTable:
     return replace(table, arrival_s=table.arrival_s * k, reader_tok_per_s=table.reader_tok_per_s / k)
 
 
+def slower_policy(policy: Policy, k: float) -> Policy:
+    """Stretch the options that are times, and slow down those that are rates."""
+    options = {f.name: getattr(policy, f.name) for f in fields(policy) if f.init}
+    rates = {name: value / k for name, value in options.items() if name.endswith("_per_s")}
+    times = {name: value * k for name, value in options.items() if name.endswith("_s") and name not in rates and value}
+    return replace(policy, **rates, **times)
+
+
 def default_policies() -> list[Policy]:
     """Return every shipped policy with its defaults, and DiSCo's other ways."""
     shipped = [p() for p in known_policies().values() if p.__module__.startswith("discosim.")]
@@ -181,7 +189,7 @@ def test_a_clock_four_times_slower_gives_the_same_story_four_times_slower(policy
     view = past(here)
     slow_view = replace(past(there, ttft_s=view.server_ttft_s * k), server_tpot_s=view.server_tpot_s * k)
     one = play(policy, here, table, view=view)
-    two = play(policy, there, slower_requests(table, k), view=slow_view)
+    two = play(slower_policy(policy, k), there, slower_requests(table, k), view=slow_view)
     for a, b in zip(one.records, two.records, strict=True):
         assert np.array_equal(a.delivered_s * k, b.delivered_s)
         assert np.array_equal(a.generated_s * k, b.generated_s)

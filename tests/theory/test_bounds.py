@@ -35,6 +35,8 @@ CONTENDERS: list[tuple[str, dict[str, Any]]] = [
     *(("optimal_wait", {"constraint": c}) for c in ("server", "device")),
     ("skeleton_of_thought", {}),
     ("pd_device", {}),
+    ("kv_shipping", {}),
+    ("speculative", {}),
 ]
 
 
