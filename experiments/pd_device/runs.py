@@ -43,6 +43,11 @@ def cloud_prefill_s(prompt_tok: Any) -> Any:
     return (18.10 + 0.10191 * prompt_tok + 7.12e-6 * prompt_tok**2) / 1e3
 
 
+def cloud_gap_s(batch: int, prompt_tok: float, output_tok: float) -> float:
+    """Return the time of a decoding iteration with that many requests of mean lengths: the same fit."""
+    return (19.93 + 6.27e-4 * batch * (prompt_tok + output_tok / 2) + 0.0385 * batch) / 1e3
+
+
 def once(task: dict[str, Any]) -> list[dict[str, Any]]:
     """Simulate one replication of one setting; a row per policy."""
     policies = f"policies=[{', '.join(task['policies'])}]"

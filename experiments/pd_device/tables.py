@@ -13,7 +13,7 @@ from discosim.runs.build import build
 
 from .ablations import catch_up, controllers, estimates, rivals
 from .loads import measured
-from .runs import BARE, DEVICE, HERE, LONGEST_TOK, PD, PHONES, SEEDS, SERVER, WORKLOADS, cloud_prefill_s, named, table
+from .runs import BARE, DEVICE, HERE, LONGEST_TOK, PD, PHONES, SEEDS, SERVER, WORKLOADS, cloud_gap_s, cloud_prefill_s, named, table
 
 if TYPE_CHECKING:
     from discosim.reproduce.tables import Context
@@ -105,10 +105,7 @@ def gain(task: dict[str, Any]) -> list[dict[str, Any]]:
     prompt, answer = requests.prompt_tok[kept].astype(float), requests.output_tok[kept].astype(float)
     prefill_s = cloud_prefill_s(prompt)
     pace_s = max(0.05, 1.0 / phone.decode_tok_per_s)
-    gap_s = {
-        batch: (19.93 + 6.27e-4 * batch * (prompt.mean() + answer.mean() / 2) + 0.0385 * batch) / 1e3
-        for batch in (8, 32)
-    }
+    gap_s = {batch: cloud_gap_s(batch, prompt.mean(), answer.mean()) for batch in (8, 32)}
     k = np.array(
         [smallest_k(phone, p, 0.06 + s, pace_s) + 1 for p, s in zip(prompt.tolist(), prefill_s.tolist(), strict=True)]
     )
