@@ -1,4 +1,4 @@
-"""P/D-Device's open points, one at a time: controllers, settings, refinement, and the systems it is compared with."""
+"""P/D-Device's ablations: controllers, K and estimation error, kept share and prompt length."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from discosim import load_scenario, simulate
+from discosim.runs.build import build
 
-from .runs import BARE, DEVICE, HERE, PD, PHONES, SEEDS, SERVER, named, table
+from .runs import BARE, HERE, PHONES, SEEDS, named, table
 
 if TYPE_CHECKING:
     from discosim.reproduce.tables import Context
@@ -87,6 +88,7 @@ def caught_up(task: dict[str, Any]) -> list[dict[str, Any]]:
         ],
     )
     done = simulate(scenario).requests
+    device_gap_s = 1.0 / build(scenario).model.fleet[0][0].decode_tok_per_s
     return [
         {
             **task,
@@ -94,56 +96,8 @@ def caught_up(task: dict[str, Any]) -> list[dict[str, Any]]:
             "seed": 0,
             "kept_share": float(row.policy),
             "cloud_tok": int(row.n_tok_server),
-            "catch_up_s": float(row.e2e_s - row.ttft_s - (row.n_tok_device - 1) * _device_gap_s(scenario)),
+            "catch_up_s": float(row.e2e_s - row.ttft_s - (row.n_tok_device - 1) * device_gap_s),
         }
         for row in done.itertuples()
         if row.n_tok_device
     ]
-
-
-def _device_gap_s(scenario: Any) -> float:
-    from discosim.runs.build import build
-
-    return 1.0 / build(scenario).model.fleet[0][0].decode_tok_per_s
-
-
-def rivals(context: Context) -> pd.DataFrame:
-    """Return P/D-Device beside what it is compared with: Azure's conversations, a cloud at half its load."""
-    with_8b = [
-        SERVER,
-        DEVICE,
-        "{kind: race}",
-        "{kind: disco, name: DiSCo-D+M, constraint: device, budget: 0.5}",
-        "{kind: kv_shipping, name: 'KV, 100 Mbit per s'}",
-        "{kind: kv_shipping, name: 'KV, 1 Gbit per s', downlink_mbit_per_s: 1000}",
-        named("K = 1", settings="fixed", cloud_tok=1),
-        PD,
-        named("STOP on catch-up", settings="closed_loop"),
-        BARE,
-    ]
-    pools = "server.prefill_pool={n_replicas: 1, kv_gbit_per_s: 400}"
-    settings: list[tuple[str, str, list[str], list[str]]] = [
-        ("colocated", "8B, 8 Elite", with_8b, []),
-        ("pools", "8B, 8 Elite", [SERVER, PD], [pools]),
-        ("colocated", "1B, 8 Elite", ["{kind: speculative, name: speculation}"], []),
-    ]
-    tasks = [
-        {
-            "keys": {"cloud": cloud, "phone": phone},
-            "policies": policies,
-            "seed": seed,
-            "overrides": [
-                f"devices[0].profile={PHONES[phone]}",
-                "workload.lengths={kind: digest, digest: azure-conv}",
-                "workload.arrivals.rate_per_s=1.0",
-                "workload.n_requests=400",
-                "workload.n_users=20000",
-                "workload.max_prompt_tok=8192",
-                ON_ARRIVAL,
-                *more,
-            ],
-        }
-        for cloud, phone, policies, more in settings
-        for seed in range(SEEDS[context.profile])
-    ]
-    return table(context, tasks)

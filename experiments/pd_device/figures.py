@@ -191,3 +191,11 @@ def _line(axes: Any, rows: pd.DataFrame, x: str, y: str, i: int, *, name: str = 
         label=name or NAMES.get(policy := str(rows["policy"].iloc[0]), policy),
         **style,
     )
+
+
+def rivals(table: pd.DataFrame) -> Figure:
+    return Figure()
+
+
+def choices(table: pd.DataFrame) -> Figure:
+    return Figure()

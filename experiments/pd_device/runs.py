@@ -63,10 +63,12 @@ def once(task: dict[str, Any]) -> list[dict[str, Any]]:
                 "ttft_mean_s": part["ttft_s"].mean(),
                 "ttft_p90_s": part["ttft_s"].quantile(0.9),
                 "gap_mean_max_ms": 1e3 * part["tbt_displayed_max_s"].mean(),
+                "stall_mean_s": part["stall_s"].mean(),
                 "n_tok_server_mean": part["n_tok_server"].mean(),
                 "server_output_mean_tok": part["server_output_tok"].mean(),
                 "gpu_s_mean": part["gpu_s"].mean(),
                 "device_energy_mean_j": part["device_energy_j"].mean(),
+                "server_cost_mean_usd": part["server_cost_usd"].mean(),
                 "quality_assumed_mean": part["quality_assumed"].mean(),
             }
         )
@@ -76,3 +78,15 @@ def once(task: dict[str, Any]) -> list[dict[str, Any]]:
 def table(context: Context, tasks: list[dict[str, Any]]) -> pd.DataFrame:
     """Run all tasks."""
     return pd.DataFrame([row for rows in context.map("once", tasks, module="runs") for row in rows])
+
+
+def busy_cloud(n_requests: int) -> list[str]:
+    """Return the overrides for Azure's conversations on a cloud at about half of its load; phones hardly ever busy."""
+    return [
+        "workload.lengths={kind: digest, digest: azure-conv}",
+        "workload.arrivals.rate_per_s=1.0",
+        f"workload.n_requests={n_requests}",
+        f"workload.n_users={50 * n_requests}",
+        f"workload.max_prompt_tok={LONGEST_TOK}",
+        "reader.pacer=false",
+    ]
