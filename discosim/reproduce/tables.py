@@ -18,7 +18,7 @@ from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.files import TableSource
 from discosim.runs.identity import code_facts
 from discosim.sweep.drive import Terms
-from discosim.sweep.executors import open_engine
+from discosim.sweep.executors import Engine, open_engine
 from discosim.sweep.plan import load_plan
 from discosim.sweep.run import run_sweep
 
@@ -53,6 +53,7 @@ class Context:
     executor: str
     say: Say
     _sweeps: dict[str, Path] = field(default_factory=dict)
+    _engine: Engine | None = field(default=None, repr=False)
 
     def sweep(self, file: str) -> Path:
         """Run what is missing of a sweep of this folder, and return the folder of its results."""
@@ -86,7 +87,9 @@ class Context:
         return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
     def _compute(self, function: str, module: str, todo: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
-        engine = open_engine(self.executor)
+        if self._engine is None:  # one for all tables: a worker process takes longer to start than most tasks
+            self._engine = open_engine(self.executor)
+        engine = self._engine
         running: dict[Future[Any], Path] = {}
         queue = list(todo)
         try:
@@ -99,9 +102,15 @@ class Context:
                 for future in done:
                     write_atomically(running.pop(future), json.dumps(future.result()))
         except BaseException:
+            self._engine = None
             engine.executor.shutdown(wait=False, cancel_futures=True)
             raise
-        engine.executor.shutdown(wait=True)
+
+    def close(self) -> None:
+        """Let the worker processes go."""
+        if self._engine is not None:
+            self._engine.executor.shutdown(wait=True)
+            self._engine = None
 
 
 def make_table(context: Context, name: str) -> pd.DataFrame:

@@ -63,6 +63,10 @@ def option_values(name: str, key: Any) -> st.SearchStrategy[Any]:
         return st.integers(key.limits.get("ge", 0), 60)
     if name == "slot_limit_s":
         return st.sampled_from([None, 0.5, 2.0])
+    if name == "reprice_every_s":
+        return st.sampled_from([None, 5.0, 60.0])
+    if name == "cloud_slots":
+        return st.sampled_from([0.1, 2.0])
     if key.has_default:
         return st.just(key.default)
     raise AssertionError(f"teach this test what values the option '{name}' takes")
