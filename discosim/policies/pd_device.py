@@ -143,6 +143,7 @@ class PDDevice(Policy):
     _shed_above_s: float = field(init=False, repr=False, default=math.inf)
     _windows: Windows | None = field(init=False, repr=False, default=None)
     _past_outputs: Any = field(init=False, repr=False, default=None)
+    _tok_up_to: Any = field(init=False, repr=False, default=None)
 
     def prepare(self, view: View) -> None:
         """Estimate the cloud's first token and speed from history; price the cloud's slots.
@@ -156,6 +157,7 @@ class PDDevice(Policy):
         self._cloud_gap_s = view.server_tpot_s
         self._up_s = view.link_delay_s
         self._past_outputs = np.sort(view.output_tok)
+        self._tok_up_to = np.concatenate(([0], np.cumsum(self._past_outputs)))
         if self.settings != "priced":
             return
         total = sum(share for _, share in view.fleet)
@@ -191,11 +193,17 @@ class PDDevice(Policy):
         made = []
         for share in SHARES:
             k = self._k(profile, prompt_tok, share)
-            mean_tok = float(np.minimum(self._past_outputs, k).mean())
+            mean_tok = self._mean_cloud_tok(k)
             extra_s = self.attention_cost * prefill_s if share < 1.0 else 0.0
             slot_s = occupied_s(prefill_s + extra_s, mean_tok, self._cloud_gap_s)
             made.append(Choice(share, k, slot_s, quality.quality(share, prompt_tok)))
         return made
+
+    def _mean_cloud_tok(self, k: int) -> float:
+        """Return E[min(M, K)] over past answers."""
+        n_shorter = int(np.searchsorted(self._past_outputs, k))
+        n = int(self._past_outputs.size)
+        return (float(self._tok_up_to[n_shorter]) + k * (n - n_shorter)) / n
 
     def _set_price(self, asked: Sequence[Asked], limit_s: float) -> None:
         """Climb the ladder: a price on slots (lower kept shares), then longer intervals, then device-only."""

@@ -9,7 +9,7 @@ import pandas as pd
 from discosim import load_scenario, simulate
 from discosim.runs.build import build
 
-from .runs import BARE, HERE, PHONES, SEEDS, named, table
+from .runs import HERE, PHONES, SEEDS, named, table
 
 if TYPE_CHECKING:
     from discosim.reproduce.tables import Context
@@ -27,10 +27,14 @@ MAP_PROMPTS = (500, 1000, 2000, 3000, 4000, 6000, 8000)
 
 
 def controllers(context: Context) -> pd.DataFrame:
-    """Return the longest displayed gap under each law, where the link wanders and where the phone throttles."""
-    laws = [named(law, pacer=law) for law in ("constant", "continuity", "feedback")]
+    """Return the longest displayed gap under each law, where the link wanders and where the phone throttles.
+
+    The display limit is 100 ms, longer than the phone's own 77 ms: at the phone's pace all laws are the same.
+    """
+    laws = [named(law, pacer=law, tpot_limit_s=0.1) for law in ("constant", "continuity", "feedback")]
+    bare = named("no controller", pacer="none", tpot_limit_s=0.1)
     tasks = [
-        {"keys": {"condition": name}, "policies": [*laws, BARE], "seed": seed, "overrides": [PROMPT, ON_ARRIVAL, *more]}
+        {"keys": {"condition": name}, "policies": [*laws, bare], "seed": seed, "overrides": [PROMPT, ON_ARRIVAL, *more]}
         for name, more in CONDITIONS.items()
         for seed in range(SEEDS[context.profile])
     ]

@@ -10,7 +10,25 @@ from matplotlib.figure import Figure
 from discosim.metrics.stats import t_interval
 from discosim.report.style import MARKERS, PAGE_IN, Picture, house_style, legend_columns, look
 
-NAMES = {"PD": "P/D-Device", "server_only": "cloud only", "device_only": "device only"}
+NAMES = {"PD": "P/D-Device", "server_only": "cloud only", "device_only": "device only", "PD-Device": "P/D-Device"}
+RIVALS = (
+    "cloud only, colocated",
+    "cloud only, pools",
+    "device only",
+    "race",
+    "KV shipping, 100 Mbit per s",
+    "KV shipping, 1 Gbit per s",
+    "speculation, 8B drafts",
+    "speculation, 1B drafts",
+    "DiSCo with migration",
+    "K = 1",
+    "PD-Device, no controller",
+    "PD-Device, STOP",
+    "PD-Device",
+    "PD-Device, pools",
+)
+BASE = "as in the other figures"
+PRICES, SLOTS, BURST_S = ("no price", "one price", "new price every 30 s"), 0.5, 105.0
 NOTE = "95 % intervals over replications; our reconstruction"
 
 
@@ -146,6 +164,116 @@ def catch_up_map(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def rivals(table: pd.DataFrame) -> Figure:
+    """Draw every system on the same requests: first tokens, gaps, tokens of the cloud, energy of the phone."""
+    panels = {
+        "ttft_mean_s": "mean TTFT [s]",
+        "gap_mean_max_ms": "longest gap of an\nanswer, mean [ms]",
+        "server_output_mean_tok": "tokens of the cloud,\nper request [tok]",
+        "device_energy_mean_j": "energy of the phone,\nper request [J]",
+    }
+    order = [name for name in RIVALS if name in set(table["policy"])]
+    cells = {metric: [t_interval(table[table["policy"] == name][metric]) for name in order] for metric in panels}
+    title = f"Azure's conversations, 1 request/s, 8B phones: {NOTE}"
+    figure, every = _forest([NAMES.get(name, name) for name in order], cells, panels, title, height_in=3.4)
+    every[1].set_xscale("log")
+    for axes in (every[0], *every[2:]):
+        axes.set_xlim(left=0)
+    return figure
+
+
+def choices(table: pd.DataFrame) -> Figure:
+    """Draw how far each open choice moves the headline figures from those of the other figures."""
+    found = changes(table)
+    panels = {
+        "ttft_s": "change of mean\nTTFT [s]",
+        "gap_ms": "change of the longest gap,\nmean over answers [ms]",
+        "gain": "change of the gain in\ncloud tokens [x]",
+    }
+    order = list(dict.fromkeys(found["variant"]))
+    cells = {metric: [t_interval(found[found["variant"] == name][metric]) for name in order] for metric in panels}
+    base = found.groupby("seed")[["base_ttft_s", "base_gap_ms", "base_gain"]].first().mean()
+    title = (
+        f"One open choice at a time, from TTFT {base['base_ttft_s']:.2f} s, gap {base['base_gap_ms']:.0f} ms, "
+        f"gain {base['base_gain']:.1f}x: paired 95 % intervals; our reconstruction"
+    )
+    figure, every = _forest(order, cells, panels, title, height_in=4.4)
+    for axes in every:
+        axes.axvline(0.0, color="black", linewidth=0.8, linestyle="--", zorder=1)
+    every[1].set_xscale("symlog", linthresh=10.0)
+    every[1].set_xticks([-100, -10, 0, 10, 100, 1000], ["-100", "-10", "0", "10", "100", "1,000"], rotation=45)
+    return figure
+
+
+def changes(table: pd.DataFrame) -> pd.DataFrame:
+    """Return each choice's change against the first, replication by replication; gain in tokens of the cloud."""
+    wide = table.pivot_table(
+        index=["variant", "seed"],
+        columns="policy",
+        values=["ttft_mean_s", "gap_mean_max_ms", "server_output_mean_tok"],
+        sort=False,
+    )
+    own = pd.DataFrame(
+        {
+            "ttft_s": wide["ttft_mean_s", "PD"],
+            "gap_ms": wide["gap_mean_max_ms", "PD"],
+            "gain": wide["server_output_mean_tok", "server_only"] / wide["server_output_mean_tok", "PD"],
+        }
+    ).reset_index()
+    base = own[own["variant"] == BASE].drop(columns="variant")
+    found = own[own["variant"] != BASE].merge(base.add_prefix("base_"), left_on="seed", right_on="base_seed")
+    for metric in ("ttft_s", "gap_ms", "gain"):
+        found[metric] -= found[f"base_{metric}"]
+    ranks = {name: i for i, name in enumerate(dict.fromkeys(table["variant"]))}
+    return found.sort_values("variant", key=lambda names: names.map(ranks), kind="stable")
+
+
+def pricing(table: pd.DataFrame) -> Figure:
+    """Draw slots in use and assumed quality over a cycle of bursts, under one price and under one per window."""
+    panels = {"slots": "slots of the cloud in use [1]", "quality_assumed_mean": "assumed quality [1]"}
+    with house_style():
+        figure = Picture(figsize=(PAGE_IN, 3.0), layout="constrained")
+        for axes, (metric, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+            for i, policy in enumerate(PRICES):
+                _line(axes, table[table["policy"] == policy], "window_s", metric, i)
+            axes.axvspan(0, BURST_S, color="#EEEEEE", zorder=0, label="burst, 2 requests/s; else 0.46")
+            axes.set_xlabel("arrival in the cycle of bursts [s]")
+            axes.set_ylabel(label)
+            axes.set_ylim(bottom=0)
+        figure.axes[0].axhline(SLOTS, color="black", linewidth=0.8, linestyle="--", label="budget")
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
+        figure.suptitle(f"A price on the cloud's slots, 8B phones: {NOTE}")
+    return figure
+
+
+def _forest(
+    names: list[str], cells: dict[str, list[Any]], panels: dict[str, str], title: str, *, height_in: float
+) -> tuple[Figure, list[Any]]:
+    """Draw one row for each name and one panel for each metric: mean and interval."""
+    with house_style():
+        figure = Picture(figsize=(PAGE_IN, height_in), layout="constrained")
+        every = list(figure.subplots(1, len(panels), sharey=True))
+        for axes, (metric, label) in zip(every, panels.items(), strict=True):
+            axes.errorbar(
+                [cell.mean for cell in cells[metric]],
+                range(len(names)),
+                xerr=[cell.half_width for cell in cells[metric]],
+                fmt="o",
+                color=look(1)["color"],
+                ecolor="black",
+                markersize=3.5,
+                capsize=2,
+                elinewidth=0.8,
+            )
+            axes.set_xlabel(label)
+        every[0].set_yticks(range(len(names)), names)
+        every[0].invert_yaxis()
+        every[0].set_ylabel("system" if "mean TTFT [s]" in panels.values() else "open choice")
+        figure.suptitle(title)
+    return figure, every
+
+
 def _mark_15x(axes: Any) -> None:
     axes.axhline(15.0, color="black", linewidth=0.8, linestyle="--", label="the paper's 'up to 15x'")
     axes.legend(loc="upper left", frameon=False, handles=axes.get_legend_handles_labels()[0][:1])
@@ -191,11 +319,3 @@ def _line(axes: Any, rows: pd.DataFrame, x: str, y: str, i: int, *, name: str = 
         label=name or NAMES.get(policy := str(rows["policy"].iloc[0]), policy),
         **style,
     )
-
-
-def rivals(table: pd.DataFrame) -> Figure:
-    return Figure()
-
-
-def choices(table: pd.DataFrame) -> Figure:
-    return Figure()

@@ -12,7 +12,7 @@ from discosim import load_scenario, simulate
 from discosim.policies.catch_up import smallest_k
 from discosim.runs.build import build
 
-from .runs import HERE, LONGEST_TOK, PD, SEEDS, SERVER, WORKLOADS, cloud_gap_s, cloud_prefill_s
+from .runs import HERE, LONGEST_TOK, PD, SERVER, WORKLOADS, cloud_gap_s, cloud_prefill_s
 
 if TYPE_CHECKING:
     from discosim.reproduce.tables import Context
@@ -34,6 +34,7 @@ FIRST_S, FIRST_PREFILLS = 0.5, 2.0  # first token within 0.5 s and twice the clo
 TPOT_S = 0.12
 PAUSE_S = 0.5  # what a reader of 4.8 tokens/s waits in all after the first token
 SPAN_S = {"quick": 40.0, "paper": 600.0}
+N_SEEDS = {"quick": 5, "paper": 20}  # one more than a few: what breaks a promise is rare
 PHONES_PER_REQUEST = 50  # so that a phone is hardly ever asked again while it answers
 STEP = 0.5  # of the base-2 logarithm of the load
 N_HALVINGS = {"quick": 0, "paper": 3}
@@ -57,7 +58,7 @@ def measured(context: Context) -> pd.DataFrame:
         for workload in WORKLOADS
         for sense in CLOUDS
         for policy in ("server_only", "PD")
-        for seed in range(SEEDS[context.profile])
+        for seed in range(N_SEEDS[context.profile])
     ]
     return pd.DataFrame(context.map("highest_rate", tasks, module="loads"))
 

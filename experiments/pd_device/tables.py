@@ -10,6 +10,7 @@ from .ablations import catch_up, controllers, estimates
 from .choices import choices, variants
 from .closed_form import gains, gains_open
 from .loads import measured
+from .pricing import pricing
 from .rivals import rivals
 from .runs import BARE, DEVICE, PD, PHONES, SEEDS, SERVER, named, table
 
@@ -25,6 +26,7 @@ __all__ = [
     "gains",
     "gains_open",
     "measured",
+    "pricing",
     "prompts",
     "refinement",
     "rivals",

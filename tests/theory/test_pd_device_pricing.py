@@ -87,7 +87,7 @@ def test_the_budget_is_held_in_every_window_but_the_one_of_the_step():
     assert (again[1:step] <= 1.3 * SLOTS).all()
     assert (again[step + 1 :] <= 1.3 * SLOTS).all()
     assert again[step + 1 :].mean() >= 0.6 * SLOTS, "a price that leaves slots idle is too high"
-    assert once[step:].mean() > 2.0 * SLOTS, "one price lets three times the load through"
+    assert once[step:].mean() > 1.5 * SLOTS, "one price, from calm times, lets the whole step through"
     assert again[step] == pytest.approx(once[step], rel=0.2), "the step itself cannot be seen before its window is over"
 
 
