@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from discosim.metrics.stats import t_interval
 from discosim.report.style import MARKERS, PAGE_IN, Picture, house_style, legend_columns, look
 
-NAMES = {"PD": "P/D-Device", "server_only": "cloud only", "device_only": "device only", "PD-Device": "P/D-Device"}
+NAMES = {"PD": "P/D-Device", "server_only": "cloud only", "device_only": "device only"}
 RIVALS = (
     "cloud only, colocated",
     "cloud only, pools",
@@ -34,12 +34,17 @@ NOTE = "95 % intervals over replications; our reconstruction"
 
 def first_tokens(table: pd.DataFrame) -> Figure:
     """Draw mean TTFT against prompt length, one panel per phone."""
-    return _against_prompt(table[table["policy"] != "no controller"], "ttft_mean_s", "mean TTFT [s]", "First tokens")
+    return _against_prompt(
+        table[table["policy"].isin(["server_only", "device_only", "PD"])],
+        "ttft_mean_s",
+        "mean TTFT [s]",
+        "First tokens",
+    )
 
 
 def gaps(table: pd.DataFrame) -> Figure:
     """Draw the longest displayed gap of an answer against prompt length, one panel per phone."""
-    shown = table[table["policy"] != "server_only"]
+    shown = table[table["policy"].isin(["device_only", "PD", "no controller"])]
     return _against_prompt(shown, "gap_mean_max_ms", "longest gap of an answer, mean [ms]", "Longest gaps", log=True)
 
 
@@ -67,7 +72,7 @@ def _against_prompt(table: pd.DataFrame, metric: str, label: str, title: str, *,
 
 def energy(table: pd.DataFrame) -> Figure:
     """Draw the energy a device spends on a request against prompt length, one panel per phone."""
-    shown = table[table["policy"].isin(["device_only", "PD"])]
+    shown = table[table["policy"].isin(["device_only", "PD", "half the prompt kept"])]
     return _against_prompt(shown, "device_energy_mean_j", "device energy per request [J]", "Energy on the device")
 
 
@@ -154,6 +159,7 @@ def catch_up_map(table: pd.DataFrame) -> Figure:
             part = table[table["phone"] == phone]
             grid = part.pivot_table(index="kept_share", columns="prompt_tok", values="catch_up_s")
             image = axes.imshow(grid.to_numpy(), origin="lower", aspect="auto", cmap="cividis")
+            axes.grid(visible=False)
             axes.set_xticks(range(grid.shape[1]), [f"{tok:,}" for tok in grid.columns], rotation=45)
             axes.set_yticks(range(grid.shape[0]), [f"{share:g}" for share in grid.index])
             axes.set_title(phone)
@@ -175,7 +181,7 @@ def rivals(table: pd.DataFrame) -> Figure:
     order = [name for name in RIVALS if name in set(table["policy"])]
     cells = {metric: [t_interval(table[table["policy"] == name][metric]) for name in order] for metric in panels}
     title = f"Azure's conversations, 1 request/s, 8B phones: {NOTE}"
-    figure, every = _forest([NAMES.get(name, name) for name in order], cells, panels, title, height_in=3.4)
+    figure, every = _forest([name.replace("PD-", "P/D-") for name in order], cells, panels, title, height_in=3.4)
     every[1].set_xscale("log")
     for axes in (every[0], *every[2:]):
         axes.set_xlim(left=0)
@@ -195,7 +201,7 @@ def choices(table: pd.DataFrame) -> Figure:
     base = found.groupby("seed")[["base_ttft_s", "base_gap_ms", "base_gain"]].first().mean()
     title = (
         f"One open choice at a time, from TTFT {base['base_ttft_s']:.2f} s, gap {base['base_gap_ms']:.0f} ms, "
-        f"gain {base['base_gain']:.1f}x: paired 95 % intervals; our reconstruction"
+        f"gain {base['base_gain']:.1f}x\npaired 95 % intervals over replications; our reconstruction"
     )
     figure, every = _forest(order, cells, panels, title, height_in=4.4)
     for axes in every:
@@ -276,7 +282,7 @@ def _forest(
 
 def _mark_15x(axes: Any) -> None:
     axes.axhline(15.0, color="black", linewidth=0.8, linestyle="--", label="the paper's 'up to 15x'")
-    axes.legend(loc="upper left", frameon=False, handles=axes.get_legend_handles_labels()[0][:1])
+    axes.legend(loc="upper left", fontsize=7, frameon=False, handles=axes.get_legend_handles_labels()[0][:1])
     axes.set_yscale("log")
     axes.set_ylim(bottom=0.8)
 
@@ -303,6 +309,7 @@ def _bars(table: pd.DataFrame, group: str, kind: str, metric: str, label: str, t
                 capsize=2,
             )
         axes.set_xticks(range(len(groups)), groups)
+        axes.set_xlabel(group)
         axes.set_ylabel(label)
         figure.legend(loc="outside lower center", ncols=legend_columns(kinds))
         figure.suptitle(title)

@@ -11,7 +11,7 @@ from discosim import load_scenario, simulate
 from discosim.policies.catch_up import occupied_s
 from discosim.runs.build import build
 
-from .runs import HERE, SEEDS, busy_cloud, named
+from .runs import HERE, busy_cloud, named
 
 if TYPE_CHECKING:
     from discosim.reproduce.tables import Context
@@ -32,6 +32,7 @@ PLANS = [
         cloud_slots=SLOTS,
     ),
 ]
+N_SEEDS = {"quick": 4, "paper": 20}
 N_CYCLES = {"quick": 2, "paper": 12}
 
 
@@ -39,7 +40,7 @@ def pricing(context: Context) -> pd.DataFrame:
     """Return slots in use, TTFT, gaps and assumed quality per time in the cycle of bursts."""
     tasks = [
         {"seed": seed, "n_requests": round(N_CYCLES[context.profile] * CYCLE_S * MEAN_PER_S)}
-        for seed in range(SEEDS[context.profile])
+        for seed in range(N_SEEDS[context.profile])
     ]
     return pd.DataFrame([row for rows in context.map("priced", tasks, module="pricing") for row in rows])
 

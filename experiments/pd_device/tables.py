@@ -39,7 +39,7 @@ def prompts(context: Context) -> pd.DataFrame:
     tasks = [
         {
             "keys": {"phone": phone, "prompt_tok": prompt_tok},
-            "policies": [SERVER, DEVICE, PD, BARE],
+            "policies": [SERVER, DEVICE, PD, BARE, named("half the prompt kept", kept_share=0.5)],
             "seed": seed,
             "overrides": [
                 f"devices[0].profile={profile}",
