@@ -73,7 +73,9 @@ def _against_prompt(table: pd.DataFrame, metric: str, label: str, title: str, *,
 def energy(table: pd.DataFrame) -> Figure:
     """Draw the energy a device spends on a request against prompt length, one panel per phone."""
     shown = table[table["policy"].isin(["device_only", "PD", "half the prompt kept"])]
-    return _against_prompt(shown, "device_energy_mean_j", "device energy per request [J]", "Energy on the device")
+    return _against_prompt(
+        shown, "device_energy_mean_j", "device energy per request [J]", "Energy (device only lies on P/D-Device)"
+    )
 
 
 def kept_share(table: pd.DataFrame) -> Figure:
@@ -166,7 +168,9 @@ def catch_up_map(table: pd.DataFrame) -> Figure:
             axes.set_xlabel("prompt [tok]")
             figure.colorbar(image, ax=axes, label="first token to hand-over [s]")
         figure.axes[0].set_ylabel("kept share [1]; 1 starts at once")
-        figure.suptitle("Catching up, one answer a cell; our reconstruction")
+        figure.suptitle(
+            "How long the cloud speaks until the phone has caught up: one answer a cell; our reconstruction"
+        )
     return figure
 
 

@@ -11,7 +11,7 @@ from .runs import PHONES, SEEDS, busy_cloud, named, table
 if TYPE_CHECKING:
     from discosim.reproduce.tables import Context
 
-N_REQUESTS = {"quick": 100, "paper": 2000}
+N_REQUESTS = {"quick": 150, "paper": 2000}
 POOLS = ["server.prefill_pool={n_replicas: 1, kv_gbit_per_s: 400}"]
 WITH_8B = [
     "{kind: server_only, name: 'cloud only, colocated'}",
