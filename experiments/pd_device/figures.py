@@ -169,7 +169,7 @@ def catch_up_map(table: pd.DataFrame) -> Figure:
             figure.colorbar(image, ax=axes, label="first token to hand-over [s]")
         figure.axes[0].set_ylabel("kept share [1]; 1 starts at once")
         figure.suptitle(
-            "How long the cloud speaks until the phone has caught up: one answer a cell; our reconstruction"
+            "How long the phone takes to catch up: one answer a cell; our reconstruction"
         )
     return figure
 
