@@ -83,6 +83,8 @@ def t_interval(sample: ArrayLike, level: float = LEVEL) -> Interval:
     Source: mean ± t_{n-1} s/sqrt(n), exact for normal replication means.
     """
     values = np.asarray(sample, dtype=float)
+    if values.size == 1:
+        return _single(float(values[0]))
     known = values[~np.isnan(values)]
     mean = float(np.mean(known)) if known.size else math.nan
     return Interval(mean, _half_width(known, level), int(known.size), int(values.size - known.size))
@@ -105,6 +107,11 @@ def change_of_means(sample: ArrayLike, baseline: ArrayLike, level: float = LEVEL
     (Cochran, Sampling Techniques, chapter 6), and their t interval is the interval of R.
     """
     a, b = np.asarray(sample, dtype=float), np.asarray(baseline, dtype=float)
+    if a.size == b.size == 1:
+        own, base = float(a[0]), float(b[0])
+        if base == 0.0 and not math.isnan(own):
+            return Interval(math.nan, math.nan, 1, 0)
+        return _single(100.0 * (own / base - 1.0) if base else math.nan)
     complete = ~(np.isnan(a) | np.isnan(b))
     n_missing = int(a.size - complete.sum())
     a, b = a[complete], b[complete]
@@ -160,6 +167,15 @@ def compare(
                 )
             )
     return rows
+
+
+def _single(value: float) -> Interval:
+    """Return what one replication tells: its value, and no interval.
+
+    Every run of a sweep has a thousand such cells; without this way they take a tenth of its time.
+    """
+    is_missing = math.isnan(value)
+    return Interval(0.0 + value, math.nan, int(not is_missing), int(is_missing))  # as a mean, never minus zero
 
 
 def _half_width(values: np.ndarray, level: float) -> float:

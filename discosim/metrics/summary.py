@@ -210,6 +210,8 @@ class SummaryTable:
         Size of the sample.
     cells : mapping of (str, str) to Comparison
         The numbers of each policy and metric.
+    summaries : mapping of str to sequence of mapping
+        What they were computed from: the numbers of each policy and replication.
     """
 
     policies: tuple[str, ...]
@@ -218,6 +220,7 @@ class SummaryTable:
     level: float
     n_replications: int
     cells: Mapping[tuple[str, str], Comparison] = field(repr=False)
+    summaries: Summaries = field(repr=False, default_factory=dict)
 
     @classmethod
     def of(
@@ -236,7 +239,18 @@ class SummaryTable:
             level=level,
             n_replications=len(summaries[baseline]),
             cells={(row.policy, row.metric): row for row in rows},
+            summaries=summaries,
         )
+
+    def against(self, baseline: str, metrics: Sequence[str] | None = None) -> SummaryTable:
+        """Return the same numbers, or some of them, with the differences taken to another policy.
+
+        Raises
+        ------
+        UserError
+            If the baseline is none of the policies.
+        """
+        return SummaryTable.of(self.summaries, baseline, self.metrics if metrics is None else metrics, self.level)
 
     def value(self, policy: str, metric: str) -> Interval:
         """Return the mean over replications with its interval."""

@@ -79,6 +79,11 @@ class Disco(Policy):
             self._edge_wait_s = view.server_ttft_quantile_s(1.0 - edge) if edge > 0.0 else np.inf
         self._migration = Migration(view, self.server_estimate, self.payload) if self.migration else None
 
+    @property
+    def threshold_tok(self) -> float:
+        """Prompt length that the rule splits at, once prepared: longer ones get the server, shorter ones the device."""
+        return self._threshold_tok
+
     def wait_s(self, prompt_tok: int) -> float:
         """Return how long the device holds back for a prompt of this length, in s (device budget)."""
         if prompt_tok < self._threshold_tok:

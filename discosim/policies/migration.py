@@ -40,6 +40,28 @@ class _Route:
     overhead_s: Floats  # t_m for a target that has to prefill n tokens
 
 
+@dataclass(frozen=True)
+class Gate:
+    """What the two rules ask for after each token of an answer.
+
+    Parameters
+    ----------
+    target : str
+        The endpoint that would go on.
+    margin_usd : array of float, shape (n,)
+        Entry k: expected saving of a hand-over after token k; the cost gate is open where it is positive.
+    overhead_s : array of float, shape (n,)
+        Entry k: estimated time until the target's next token.
+    need_tok : array of float, shape (n,)
+        Entry k: buffer that covers this time; ``inf`` where the gate is closed or the target's context too short.
+    """
+
+    target: str
+    margin_usd: Floats
+    overhead_s: Floats
+    need_tok: Floats
+
+
 class Migration:
     """When to hand an answer over, and to whom.
 
@@ -118,6 +140,32 @@ class Migration:
             overhead_s = self.server_overhead_s() + self._extra_upload_s(np.arange(LONGEST_TOK))
         return _Route(target, prefill[target], margin_usd, overhead_s)
 
+    def gate(
+        self, source: str, profile: DeviceProfile, *, prompt_tok: int, reader_tok_per_s: float, n_tok: int
+    ) -> Gate | None:
+        """Return what the rules ask for after tokens 0 .. n_tok of an answer, to look at; None where nothing is saved.
+
+        Parameters
+        ----------
+        source : str
+            Who speaks: ``device`` or ``server``.
+        profile : DeviceProfile
+            The user's device, for example ``view.fleet[0][0]``.
+        prompt_tok : int
+            Length of the prompt.
+        reader_tok_per_s : float
+            Reading speed.
+        n_tok : int
+            Last token to look at.
+        """
+        route = self._route(source, profile)
+        if route is None:
+            return None
+        margin = _window(route.margin_usd, 0, n_tok + 1) - route.prefill_usd_per_tok * prompt_tok
+        overhead_s = _window(route.overhead_s, prompt_tok, n_tok + 1)
+        need_tok = _need_tok(route, profile, prompt_tok, reader_tok_per_s, 0, n_tok + 1)
+        return Gate(route.target, margin, overhead_s, need_tok)
+
     def run(self, session: Session) -> Generator[Any, Any, None]:
         """Watch the buffer of an answer that has begun, and hand over when both rules hold."""
         source = session.speaker
@@ -130,15 +178,10 @@ class Migration:
         is_to_device = route.target == "device"
         if is_to_device and limit is not None and prompt_tok >= limit:
             return
-        rate, prefill_usd = session.reader_tok_per_s, route.prefill_usd_per_tok * prompt_tok
+        rate = session.reader_tok_per_s
 
         def need_tok(first: int, n: int) -> Floats:
-            margin = _window(route.margin_usd, first, n)
-            overhead_s = _window(route.overhead_s, prompt_tok + first, n)
-            need = np.where(margin > prefill_usd, overhead_s * rate, np.inf)
-            if is_to_device and limit is not None:  # it would refuse prompt and generated tokens beyond its context
-                need[max(0, limit - prompt_tok - first + 1) :] = np.inf
-            return need
+            return _need_tok(route, profile, prompt_tok, rate, first, n)
 
         last_token = yield session.buffer_reaches(need_tok)
         if last_token is None or (is_to_device and session.is_device_busy):
@@ -157,6 +200,17 @@ class Migration:
         heard = yield session.first_token_of(back)
         if heard is None:
             session.fail()
+
+
+def _need_tok(route: _Route, profile: DeviceProfile, prompt_tok: int, rate: float, first: int, n: int) -> Floats:
+    """Return the buffer needed after tokens ``first .. first + n - 1``, ``inf`` where nothing is to be gained."""
+    margin = _window(route.margin_usd, first, n)
+    overhead_s = _window(route.overhead_s, prompt_tok + first, n)
+    need = np.where(margin > route.prefill_usd_per_tok * prompt_tok, overhead_s * rate, np.inf)
+    limit = profile.max_context_tok
+    if route.target == "device" and limit is not None:  # it would refuse prompt and generated tokens beyond its context
+        need[max(0, limit - prompt_tok - first + 1) :] = np.inf
+    return need
 
 
 def _window(table: Floats, first: int, n: int) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -112,6 +112,11 @@ class OptimalWait(Policy):
         else:
             waits, ttft, start = joining_server(view.sorted_ttft_s, device_s)
         return CostTable(upper, waits, weight[:, None] * ttft, tokens[:, None] / tokens.sum() * share / total * start)
+
+    @property
+    def rules(self) -> Mapping[str, WaitRule]:
+        """Wait rule by name of the device, once prepared."""
+        return self._rules
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Start the free endpoint, wait, join with the limited one."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError, close_match
+from discosim.metrics.definitions import MetricDefinition, definition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,3 +92,29 @@ def number(summary: PlainSummary, policy: str, metric: str, field: str = "mean")
     """Return one number of a plain summary, NaN where it is null or was not computed."""
     value = summary["policies"][policy].get(metric, {}).get(field)
     return float("nan") if value is None else float(value)
+
+
+def summary_metrics(names: Sequence[str]) -> list[MetricDefinition]:
+    """Return the definitions of at least one summary metric.
+
+    Raises
+    ------
+    UserError
+        If there is no name, or one is unknown or names something else than a number of the summary.
+    """
+    if not names:
+        raise UserError("name at least one summary metric, for example ttft_mean_s", where="metrics")
+    found = [definition(name) for name in names]
+    for metric in found:
+        if metric.level != "summary":
+            raise UserError(
+                f"'{metric.name}' is no summary metric; `discosim explain metric` lists them", where="metrics"
+            )
+    return found
+
+
+def readable(metric: MetricDefinition) -> tuple[float, str]:
+    """Return the factor and the unit in which people read a metric; thousandths of a dollar, else as it is."""
+    if metric.unit == "USD":
+        return 1000.0, "mUSD"
+    return 1.0, "no unit" if metric.unit == "1" else metric.unit

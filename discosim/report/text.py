@@ -13,7 +13,7 @@ from discosim import __version__
 from discosim.core.scenario import Scenario
 from discosim.metrics.summary import SummaryTable
 from discosim.report.columns import Column, decimals_for, lay_out
-from discosim.report.tables import PlainSummary, number, plain
+from discosim.report.tables import PlainSummary, number, plain, readable, summary_metrics
 
 WIDTH = 120
 PER_REQUESTS = 1000.0
@@ -125,6 +125,30 @@ def changes_text(summary: PlainSummary) -> str:
     first = f"change against {baseline}"
     first += f", paired over {n} replications with the same luck, {_level(summary)} intervals" if n > 1 else ""
     return "\n".join([first, "", *lay_out("policy", others, columns, WIDTH)])
+
+
+def comparison_text(summary: PlainSummary, metrics: Sequence[str]) -> str:
+    """Return a table of chosen metrics: each policy's mean, and its change against the baseline in per cent.
+
+    Raises
+    ------
+    UserError
+        For an unknown metric, or none.
+
+    Notes
+    -----
+    Both with half-widths of the interval over replications; those of the change come from pairs with the same luck.
+    Dollars are shown in thousandths (mUSD): a mean per request then reads as USD per 1,000 requests.
+    """
+    policies, baseline, n = list(summary["policies"]), summary["baseline"], int(summary["n_replications"])
+    columns = []
+    for metric in summary_metrics(metrics):
+        name, (factor, unit) = metric.name, readable(metric)
+        change = _column(summary, name, "change", "%", name, "change_pct", worth=2, decimals=1)
+        columns += [_column(summary, name, "mean", unit, name, factor=factor, worth=1), change]
+    first = f"mean, and change against {baseline}"
+    first += f", paired over {n} replications with the same luck, {_level(summary)} intervals" if n > 1 else ""
+    return "\n".join([first, "", *lay_out("policy", policies, columns, WIDTH)])
 
 
 def counts_text(summary: PlainSummary) -> str:

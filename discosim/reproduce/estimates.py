@@ -93,25 +93,28 @@ def _simple(statistic: Statistic, rows: pd.DataFrame) -> list[Cell]:
     for policy in filter(None, (statistic.policy, statistic.baseline)):
         if policy not in known:
             raise UserError(f"no policy '{policy}'; {close_match(policy, known)}", where=f"table {statistic.table}")
-    keys = list(statistic.by)
-    groups = rows.groupby(keys, sort=False) if keys else [((), rows)]
+    wanted = {statistic.policy, statistic.baseline} - {""}
+    columns = [*statistic.by, SEED, POLICY]
+    means = rows[rows[POLICY].isin(wanted)].groupby(columns, sort=False)[statistic.metric].mean()
+    samples: dict[tuple[Any, ...], dict[str, dict[Any, float]]] = {}
+    for (*key, seed, policy), mean in zip(means.index.tolist(), means.tolist(), strict=True):
+        samples.setdefault(tuple(key), {policy: {} for policy in wanted})[policy][seed] = mean
     cells = []
-    for key, group in groups:
-        values = key if isinstance(key, tuple) else (key,)
-        name = ", ".join(f"{column}={value}" for column, value in zip(keys, values, strict=True))
-        by_seed = group.pivot_table(index=SEED, columns=POLICY, values=statistic.metric, aggfunc="mean", dropna=False)
-        if not {statistic.policy, statistic.baseline} - {""} <= set(by_seed.columns):
+    for key, sample in samples.items():
+        if not all(sample.values()):
             continue  # this cell lacks one of the two
-        found = _interval(statistic, by_seed)
+        name = ", ".join(f"{column}={value}" for column, value in zip(statistic.by, key, strict=True))
+        found = _interval(statistic, sample)
         cells.append(Cell(name, found.mean, found.mean - found.half_width, found.mean + found.half_width, found.n))
     return cells
 
 
-def _interval(statistic: Statistic, by_seed: pd.DataFrame) -> Interval:
-    own = by_seed[statistic.policy].to_numpy(dtype=float)
+def _interval(statistic: Statistic, sample: Mapping[str, Mapping[Any, float]]) -> Interval:
+    seeds = sorted(set().union(*sample.values()))
+    own = [sample[statistic.policy].get(seed, math.nan) for seed in seeds]
     if statistic.kind == "mean":
         return t_interval(own)
-    base = by_seed[statistic.baseline].to_numpy(dtype=float)
+    base = [sample[statistic.baseline].get(seed, math.nan) for seed in seeds]
     if statistic.kind == "difference":
         return paired_difference(own, base)
     change = change_of_means(own, base)

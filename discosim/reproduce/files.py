@@ -9,6 +9,7 @@ from typing import Any, Literal
 from discosim.core.spec import spec
 
 InputKind = Literal["measured", "paper", "secondary", "derived", "recollection", "assumed"]
+Profile = Literal["quick", "paper"]
 WEAK: tuple[InputKind, ...] = ("recollection", "assumed")
 """Kinds of inputs that nobody can look up."""
 
@@ -34,6 +35,7 @@ class FigureSource:
     draw: str | None = spec(None, doc="Function of figures.py; the figure's own name if left out.")
     tables: tuple[str, ...] = spec(doc="Tables handed to it.", min_length=1)
     options: Mapping[str, Any] = spec(dict, doc="Keyword arguments.")
+    profiles: tuple[Profile, ...] = spec(("quick", "paper"), doc="Profiles that draw it.", min_length=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
 from discosim.reproduce.check import Breach, check
-from discosim.reproduce.code import function_of
+from discosim.reproduce.draw import FORMATS, draw
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.tables import Context, Say, make_table, read_csv, write_atomically
 from discosim.reproduce.verdict import Verdict, judge
@@ -21,7 +21,6 @@ from discosim.reproduce.verdict import Verdict, judge
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMATS = ("png", "pdf", "svg")
 VERDICTS = "verdicts.csv"
 
 
@@ -95,33 +94,16 @@ def make_figures(
     verdicts = judge_all(experiment, tables)
     _write_verdicts(folder / VERDICTS, verdicts)
     breaches = check(experiment, profile, tables) if is_checked else []
-    paths = draw(experiment, tables, folder)
-    say(f"{experiment.name}: {len(experiment.file.figures)} figures in {folder}")
+    started = time.perf_counter()
+    paths = draw(experiment, profile, folder, executor)
+    seconds["(drawing)"] = round(time.perf_counter() - started, 1)
+    say(f"{experiment.name}: {len(paths) // len(FORMATS)} figures in {folder} [{seconds['(drawing)']:.0f} s]")
     peak_mib = (
         max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024
     )
     facts = {"seconds_of_this_call": seconds, "peak_mib_of_one_process": peak_mib, "executor": executor}
     write_atomically(folder / "run.json", json.dumps(facts, indent=1) + "\n")
     return Outcome(experiment, folder, tuple(paths), tuple(verdicts), tuple(breaches))
-
-
-def draw(experiment: Experiment, tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
-    """Draw all figures of a paper from tables alone."""
-    from discosim.report.style import house_style, save
-
-    target = folder / "figures"
-    target.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, source in experiment.file.figures.items():
-        function = function_of(
-            experiment.code.get("figures"), source.draw or name, str(experiment.folder / "figures.py")
-        )
-        figure = function(*(tables[table].copy() for table in source.tables), **source.options)
-        with house_style():  # one layout for all formats: it is most of the work
-            figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        paths += save(figure, target / name, FORMATS)
-    return paths
 
 
 def judge_all(experiment: Experiment, tables: Mapping[str, pd.DataFrame]) -> list[Verdict]:

@@ -7,7 +7,6 @@ import io
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,9 @@ from discosim.core.errors import UserError, close_match
 from discosim.reproduce.code import call, function_of, inputs_sha256
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.files import TableSource
+from discosim.reproduce.workers import Workers
 from discosim.runs.identity import code_facts
 from discosim.sweep.drive import Terms
-from discosim.sweep.executors import Engine, open_engine
 from discosim.sweep.plan import load_plan
 from discosim.sweep.run import run_sweep
 
@@ -53,7 +52,14 @@ class Context:
     executor: str
     say: Say
     _sweeps: dict[str, Path] = field(default_factory=dict)
-    _engine: Engine | None = field(default=None, repr=False)
+    _workers: Workers = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._workers = Workers(self.executor)
+
+    def close(self) -> None:
+        """Let the worker processes go."""
+        self._workers.close()
 
     def sweep(self, file: str) -> Path:
         """Run what is missing of a sweep of this folder, and return the folder of its results."""
@@ -83,34 +89,10 @@ class Context:
             paths.append(keep / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json")
         waiting = [i for i, path in enumerate(paths) if not path.is_file()]
         if waiting:
-            self._compute(function, module, [(paths[i], tasks[i]) for i in waiting])
+            calls = [(str(folder.resolve()), module, function, dict(tasks[i])) for i in waiting]
+            for k, result in self._workers.each(call, calls):
+                write_atomically(paths[waiting[k]], json.dumps(result))
         return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-
-    def _compute(self, function: str, module: str, todo: Sequence[tuple[Path, Mapping[str, Any]]]) -> None:
-        if self._engine is None:  # one for all tables: a worker process takes longer to start than most tasks
-            self._engine = open_engine(self.executor)
-        engine = self._engine
-        running: dict[Future[Any], Path] = {}
-        queue = list(todo)
-        try:
-            while queue or running:
-                while queue and len(running) < engine.n_at_once:
-                    path, task = queue.pop(0)
-                    folder = str(self.experiment.folder.resolve())
-                    running[engine.executor.submit(call, folder, module, function, dict(task))] = path
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    write_atomically(running.pop(future), json.dumps(future.result()))
-        except BaseException:
-            self._engine = None
-            engine.executor.shutdown(wait=False, cancel_futures=True)
-            raise
-
-    def close(self) -> None:
-        """Let the worker processes go."""
-        if self._engine is not None:
-            self._engine.executor.shutdown(wait=True)
-            self._engine = None
 
 
 def make_table(context: Context, name: str) -> pd.DataFrame:

@@ -74,6 +74,27 @@ class RunResult:
         text: str = import_module("discosim.report.text").render(self)
         return text
 
+    def compare(self, *metrics: str, baseline: str | None = None) -> str:
+        """Return a table of the named summary metrics: each policy's mean, and its paired change in per cent.
+
+        Parameters
+        ----------
+        *metrics : str
+            Names as in docs/metrics.md, for example ``ttft_mean_s``.
+        baseline : str, optional
+            Policy that the change refers to; the scenario's where omitted.
+
+        Raises
+        ------
+        UserError
+            For an unknown metric or policy.
+        """
+        from importlib import import_module
+
+        summary = self.summary if baseline is None else self.summary.against(baseline)
+        text: str = import_module("discosim.report.text").comparison_text(summary.to_json_dict(), metrics)
+        return text
+
     # The report room stands above this one; these shortcuts reach up at call time so that a notebook can say
     # result.plot_ttft_cdf() without knowing the rooms.
 
@@ -89,6 +110,13 @@ class RunResult:
         from importlib import import_module
 
         figure: Figure = import_module("discosim.report.figures").cost_ttft(self.summary)
+        return figure
+
+    def plot_metrics(self, *metrics: str) -> Figure:
+        """Draw the named summary metrics side by side, one panel each, policies below one another."""
+        from importlib import import_module
+
+        figure: Figure = import_module("discosim.report.figures").metric_panels(self.summary, metrics)
         return figure
 
     def plot_timeline(self, request_id: int | None = None) -> Figure:

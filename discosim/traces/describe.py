@@ -81,15 +81,15 @@ COLUMNS = {
 }
 
 
-def describe(name: str) -> str:
-    """Return card and main figures of a shipped digest as text.
+def describe(held: str | Digest) -> str:
+    """Return card and main figures of a digest as text: of a shipped one by its name, or of the digest given.
 
     Raises
     ------
     UserError
         For an unknown name.
     """
-    digest = load_digest(name)
+    digest = load_digest(held) if isinstance(held, str) else held
     card = digest.card
     lines: Rows = [
         ("name", digest.name),
@@ -107,11 +107,11 @@ def describe(name: str) -> str:
         ("raw sha256", card.raw_sha256),
         ("method", card.method),
         *(("quirk", quirk) for quirk in card.quirks),
-        ("file sha256", digest_sha256(name)),
+        ("file sha256", digest_sha256(held) if isinstance(held, str) else ""),
     ]
-    held = [(label, text) for label, text in lines if text]
-    width = max(len(label) for label, _ in held)
-    return "\n".join(f"{label:<{width}}  {text}" for label, text in held)
+    shown = [(label, text) for label, text in lines if text]
+    width = max(len(label) for label, _ in shown)
+    return "\n".join(f"{label:<{width}}  {text}" for label, text in shown)
 
 
 def status_of(digest: Digest) -> str:

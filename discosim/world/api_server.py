@@ -244,7 +244,8 @@ class ApiServer:
         For clairvoyant policies and tests only; exact while every token travels in its own packet.
         """
         model, link = self.model, self.link
-        upload_s = np.array([link.bulk_s(n * BYTES_PER_TOK["text"]) for n in prompt_tok.tolist()])
+        lengths_tok, which = np.unique(prompt_tok, return_inverse=True)
+        upload_s = np.array([link.bulk_s(n * BYTES_PER_TOK["text"]) for n in lengths_tok.tolist()])[which]
         accepted_s = sent_s + link.up_array_s(sent_s, user_id) + upload_s
         start_s: Floats = accepted_s + self._luck.series("server.ttft.0", model.ttft) + model.extra_ttft_s(prompt_tok)
         total: Floats = start_s + link.down_array_s(start_s, user_id) - sent_s

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from discosim.metrics.stats import t_interval
-from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALE, PALETTE, Picture, house_style, look, message_figure
+from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALE, PALETTE, Picture, house_style, look
 
 from .statistics import reduction
 
@@ -53,8 +53,6 @@ def mean_ttft_against_budget(table: pd.DataFrame, side: str, device: str) -> Fig
     """Draw mean TTFT against the budget ratio for one constraint and device, a panel per service."""
     title = f"Mean TTFT against the budget ratio, {CONSTRAINT[side]}, {device}"
     rows = table[table["device"] == device]
-    if rows.empty:
-        return message_figure(title, "This device is part of the profile 'paper' only.")
     policies = {
         "server_only": "server only",
         "device_only": "device only",

@@ -16,8 +16,10 @@ def folder(tmp_path):
     return write_run(tmp_path)
 
 
-def test_each_figure_lies_beside_its_table(folder):
+def test_each_figure_lies_beside_its_table_and_drawing_again_gives_the_same_bytes(folder):
     paths = draw_all(folder)
+    first = {path: path.read_bytes() for path in paths}
+    assert {path: path.read_bytes() for path in draw_all(folder)} == first
     assert [path.relative_to(folder).as_posix() for path in paths] == [
         f"figures/{name}.{suffix}" for name in ("ttft_cdf", "cost_ttft", "timeline") for suffix in ("csv", "png")
     ]
@@ -26,11 +28,6 @@ def test_each_figure_lies_beside_its_table(folder):
     pd.testing.assert_frame_equal(table, expected, rtol=1e-8)
     # the scenario's order of policies, which the summary keeps, not the alphabetical one of the rows
     assert tuple(dict.fromkeys(pd.read_csv(folder / "figures" / "timeline.csv")["policy"])) == POLICIES
-
-
-def test_drawing_again_gives_the_same_bytes(folder):
-    first = {path.name: path.read_bytes() for path in draw_all(folder)}
-    assert {path.name: path.read_bytes() for path in draw_all(folder)} == first
 
 
 def test_no_example_tokens_is_a_picture_too(folder):

@@ -13,7 +13,7 @@ from discosim.world.engine.schedulers.andes_dp import exact
 from discosim.world.engine.schedulers.packing import greedy, most_that_fit, ranked
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.integers(1, 12)), min_size=1, max_size=9),
     st.integers(0, 40),

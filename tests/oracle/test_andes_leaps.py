@@ -59,7 +59,7 @@ def test_a_leap_ends_where_steps_would(name):
 def test_a_leap_ends_where_steps_would_in_many_larger_scenarios(name):
     n_preemptions = 0
 
-    @examples(80)
+    @examples(50)
     @given(uneven(30))
     def check(case):
         nonlocal n_preemptions

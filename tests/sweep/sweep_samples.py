@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -71,16 +72,24 @@ def command(*arguments: object) -> list[str]:
 
 
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
-    """Start ``discosim`` in a process group of its own, as a shell would."""
-    return subprocess.Popen(
-        command(*arguments),
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
+    """Start ``discosim`` in a process group of its own, as a shell would.
+
+    Ctrl-C means what it means in a terminal, also where these tests run in the background of a script: a shell lets
+    such commands ignore it, and their children inherit that.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return subprocess.Popen(
+            command(*arguments),
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def children_of(pid: int) -> list[int]:

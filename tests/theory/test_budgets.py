@@ -25,7 +25,6 @@ WORKLOADS = ("azure-conv", "azure-code", "mooncake-conversation", "sharegpt")
 FEW_LENGTHS = "few lengths"  # so that much hangs on the one at the boundary
 SERVICE = "openrouter-deepseek-v3.2"
 N_PAST = 400_000
-BUDGETS = tuple(round(0.1 * k, 1) for k in range(1, 10))
 KEEPERS: dict[str, tuple[str, dict[str, Any]]] = {
     "DiSCo-S": ("disco", {"constraint": "server"}),
     "DiSCo-D": ("disco", {"constraint": "device"}),
@@ -127,7 +126,7 @@ def at_boundary(weight_tok: Floats, budget: float) -> float:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("budget", [0.1, 0.3, 0.5, 0.7, 0.9])
 @pytest.mark.parametrize("workload", ["azure-conv", "azure-code", "sharegpt"])
 @pytest.mark.parametrize("keeper", ["DiSCo-S", "DiSCo-D", "Stoch-S exclusive"])
 def test_budgets_are_kept_within_one_percent_in_the_long_run(keeper: str, workload: str, budget: float) -> None:

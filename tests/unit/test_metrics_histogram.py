@@ -18,7 +18,7 @@ def of(gaps) -> GapHistogram:
     return histogram
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(1, 5000),

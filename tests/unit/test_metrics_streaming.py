@@ -86,7 +86,7 @@ def etalon(times, first_s, pace_s):
     return met / (met + missed), on_time / len(times)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(st.lists(st.floats(0, 3), min_size=1, max_size=40), min_size=1, max_size=6),
     st.floats(0, 2),

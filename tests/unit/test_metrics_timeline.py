@@ -158,7 +158,7 @@ def random_record(rng: np.random.Generator, *, on_grid: bool) -> RequestRecord:
     return record(arrival + np.cumsum(gaps), arrival=float(arrival), rate=float(rate), target=float(target))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n_rows=st.integers(1, 40),
@@ -178,7 +178,7 @@ def test_batches_equal_the_scalar_oracle(seed, n_rows, pacer, on_grid):
     assert np.all((columns["qoe_andes"] >= 0) & (columns["qoe_andes"] <= 1))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_pooled_gaps_are_the_gaps_of_all_rows(seed):
     rng = np.random.default_rng(seed)

@@ -56,7 +56,7 @@ def requests(draw):
     return arrival, rate, target, (arrival + np.cumsum(gaps)).tolist()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(requests(), min_size=1, max_size=5), st.floats(50, 90), st.floats(0, 60), st.floats(0.01, 1.5))
 def test_the_outlook_equals_the_token_by_token_oracle(asks, now_s, ahead_s, token_s):
     future = FutureQoe(live_of(asks, now_s), now_s, ahead_s)

@@ -26,6 +26,20 @@ def test_one_replication_has_no_interval():
     assert interval.text() == "1.5 ± n/a"
 
 
+@pytest.mark.parametrize("own", [0.0, -0.0, 1.5, -2.0, 1e-300, 3.0, math.nan])
+@pytest.mark.parametrize("base", [0.0, 1.5, -2.0, 7.0, math.nan])
+def test_one_replication_says_what_two_equal_ones_say(own, base):
+    """One value goes a shorter way; the means must not differ from those of the long way."""
+    for one, two in (
+        (t_interval([own]), t_interval([own, own])),
+        (paired_difference([own], [base]), paired_difference([own, own], [base, base])),
+        (change_of_means([own], [base]), change_of_means([own, own], [base, base])),
+    ):
+        assert repr(one.mean) == repr(two.mean)
+        assert (2 * one.n, 2 * one.n_missing) == (two.n, two.n_missing)
+        assert math.isnan(one.half_width)
+
+
 def test_undefined_replications_are_left_out_and_counted():
     interval = t_interval([1.0, math.nan, 3.0])
     assert interval.mean == 2.0
