@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "diff": (),
     "figures": (),
     "claims": (),
+    "report": (),
     "schema": (),
 }
 SWEEP_ACTIONS = ("status", "collect", "clean")
@@ -97,6 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_diff(verbs.add_parser)
     add_figures(verbs.add_parser)
     add_claims(verbs.add_parser)
+    _add_report(verbs.add_parser)
     add_traces(verbs.add_parser)
     _add_explain(verbs.add_parser)
     _add_schema(verbs.add_parser)
@@ -232,6 +234,23 @@ def _diff(options: argparse.Namespace) -> None:
     from discosim.sweep.diff import diff_folders
 
     print(render_diff(diff_folders(options.a, options.b, options.metrics)))
+
+
+# --- report -------------------------------------------------------------------------------------------------
+
+
+def _add_report(add: AddParser) -> None:
+    parser = add("report", help="make one HTML file of a folder of results, to be read anywhere without a network")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of a run, a sweep, or a paper's figures")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="the file (default: FOLDER/report.html)")
+    parser.set_defaults(call=_report)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from discosim.report.html import write_report
+
+    path = write_report(options.folder, options.out)
+    print(f"written    {path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 
 # --- explain, schema ----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import resource
 import time
 from collections.abc import Mapping, Sequence
@@ -11,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import discosim
 from discosim.core.errors import UserError
 from discosim.reproduce.check import Breach, check
 from discosim.reproduce.draw import FORMATS, draw
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.tables import Context, Say, make_table, read_csv, write_atomically
 from discosim.reproduce.verdict import Verdict, judge
+from discosim.runs.identity import code_facts, commit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,9 +104,29 @@ def make_figures(
     peak_mib = (
         max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024
     )
-    facts = {"seconds_of_this_call": seconds, "peak_mib_of_one_process": peak_mib, "executor": executor}
+    facts = {
+        **_what_and_with_what(experiment, profile),
+        "seconds_of_this_call": seconds,
+        "peak_mib_of_one_process": peak_mib,
+        "executor": executor,
+    }
     write_atomically(folder / "run.json", json.dumps(facts, indent=1) + "\n")
     return Outcome(experiment, folder, tuple(paths), tuple(verdicts), tuple(breaches))
+
+
+def _what_and_with_what(experiment: Experiment, profile: str) -> dict[str, Any]:
+    """Return what a reader of the folder must know that its tables do not say."""
+    return {
+        "paper": experiment.name,
+        "title": experiment.file.title,
+        "profile": profile,
+        "discosim": discosim.__version__,
+        "commit": commit(),
+        "code": code_facts(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "inputs": {name: {"kind": given.kind, "what": given.what} for name, given in experiment.claims.inputs.items()},
+    }
 
 
 def judge_all(experiment: Experiment, tables: Mapping[str, pd.DataFrame]) -> list[Verdict]:
@@ -159,7 +182,7 @@ def _write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
 
 def plain(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict as one row of plain values."""
-    from discosim.reproduce.text import ours_text
+    from discosim.reproduce.text import inputs_text, ours_text
 
     return {
         "claim": verdict.claim.id,
@@ -172,4 +195,9 @@ def plain(verdict: Verdict) -> dict[str, Any]:
         "n_unclear": verdict.n_unclear,
         "weak_inputs": " ".join(verdict.weak_inputs),
         "turned_by": "; ".join(verdict.turned_by),
+        "says": verdict.claim.says,
+        "scenario": verdict.claim.scenario,
+        "rests_on": inputs_text(verdict),
+        "lacking": verdict.claim.lacking,
+        "would_change": verdict.claim.would_change,
     }

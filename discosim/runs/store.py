@@ -165,12 +165,13 @@ OWN_ENTRIES = {
     "example_tokens.parquet",
     "figures",
     "replications.parquet",
+    "report.html",
     "requests.parquet",
     "run.json",
     "summary.json",
     "tokens.parquet",
 }
-"""What a run writes, and therefore replaces."""
+"""What a run writes, and what was made of it: both are replaced with it."""
 
 
 def _take_place(folder: Path, target: Path) -> None:

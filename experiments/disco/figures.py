@@ -328,7 +328,7 @@ def scheduler_overhead(table: pd.DataFrame) -> Figure:
 
 def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
     """Draw DiSCo's reductions with one open point changed at a time, beside the abstract's ranges."""
-    variants = list(dict.fromkeys(table["variant"]))
+    variants, devices = (list(dict.fromkeys(table[column])) for column in ("variant", "device"))
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 5.4), layout="constrained")
         panels = figure.subplots(1, 5, sharey=True)
@@ -342,10 +342,10 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
             axes.axvspan(*paper, color=PALE, zorder=0)
             axes.axvline(0, color=MUTED, linewidth=0.6)
             for k, variant in enumerate(variants):
-                for i, device in enumerate((PIXEL, XIAOMI)):
+                for i, device in enumerate(devices):
                     own = table[(table["variant"] == variant) & (table["device"] == device)]
                     mean, half = reduction(own, metric, policy, baseline)
-                    y = k + 0.18 * (2 * i - 1)
+                    y = k + 0.36 * (i - (len(devices) - 1) / 2)
                     axes.errorbar(mean, y, xerr=half, fmt="os"[i], color=PALETTE[i + 1], markersize=3.5, elinewidth=0.8)
             axes.set_xlim(-50, 100)
             _mark_outside(axes)
@@ -354,10 +354,10 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
         panels[0].set_yticks(range(len(variants)), variants)
         panels[0].set_ylim(len(variants) - 0.5, -0.5)
         handles: Sequence[Any] = [
-            *(Line2D([], [], marker="os"[i], color=PALETTE[i + 1], lw=0) for i in range(2)),
+            *(Line2D([], [], marker="os"[i], color=PALETTE[i + 1], lw=0) for i in range(len(devices))),
             Patch(color=PALE),
         ]
-        figure.legend(handles, [PIXEL, XIAOMI, "abstract's range"], loc="outside lower center", ncols=3)
+        figure.legend(handles, [*devices, "abstract's range"], loc="outside lower center", ncols=3)
         services = ", ".join(dict.fromkeys(table["service"]))
         figure.suptitle(
             f"One open point changed at a time: {services}, against Stoch, mean over budgets\n{_over(table)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from tiny_paper import CLAIMS, EXPERIMENT, TABLES, write_paper
 
 from discosim.cli import main
 from discosim.core.errors import UserError
+from discosim.report.html import report_text
 from discosim.reproduce.check import difference
 from discosim.reproduce.estimates import Cell, cells_of
 from discosim.reproduce.experiment import find_experiments, load_experiment, load_experiments
@@ -70,6 +72,22 @@ def test_a_cell_is_compared_by_its_whole_interval(low: float, high: float, expec
 )
 def test_the_word_follows_from_the_sides(sides: list, word: str) -> None:
     assert word_of(sides) == word
+
+
+def test_the_folder_of_a_paper_tells_its_own_story(tmp_path: Path) -> None:
+    """A reader of verdicts.csv and run.json, or of the HTML made of them, needs no other file."""
+    root = write_paper(tmp_path / "experiments")
+    assert figures(root) == 0
+    folder = tmp_path / "out" / "tiny-quick"
+    rows = pd.read_csv(folder / "verdicts.csv", keep_default_na=False).set_index("claim")
+    assert rows.loc["tiny-reduction", "rests_on"] == "measured: trace; assumed: guess"
+    assert rows.loc["tiny-reduction", "says"] == "Waits fall by 25 to 35 %."
+    assert rows.loc["tiny-unknowable", "lacking"] == "readers"
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert facts["inputs"]["guess"] == {"kind": "assumed", "what": "a guess"}
+    page = report_text(folder)
+    assert "<h1>A tiny paper</h1>" in page
+    assert "reproduced, on assumed inputs" in page
 
 
 def test_an_assumed_input_shows_in_the_verdict_itself(tmp_path: Path) -> None:

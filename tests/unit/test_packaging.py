@@ -35,7 +35,7 @@ SHORTCUTS = {("runs/result.py", "discosim.report.figures"), ("runs/result.py", "
 """A result offers its pictures and its table to notebooks: the one reach upwards, made at call time by name."""
 
 SOURCES = ("discosim", "configs", "docs", "tests", "benchmarks", "experiments", "notebooks", ".ci")
-TEXT = {".py", ".md", ".yaml", ".yml", ".json", ".toml", ".cff", ".txt", ".csv", ""}
+TEXT = {".css", ".html", ".js", ".py", ".md", ".yaml", ".yml", ".json", ".toml", ".cff", ".txt", ".csv", ""}
 
 
 def room_of(path: Path) -> str:
@@ -197,7 +197,8 @@ def test_the_wheel_holds_what_a_run_needs(tmp_path: Path) -> None:
     subprocess.run([*pip, "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {path.relative_to(ROOT).as_posix() for path in MODULES} | {"discosim/py.typed"}
+    parts_of_pages = [path for path in PACKAGE.rglob("*") if path.suffix in {".css", ".html", ".js"}]
+    wanted = {path.relative_to(ROOT).as_posix() for path in (*MODULES, *parts_of_pages)} | {"discosim/py.typed"}
     for folder in ("traces", "configs"):
         for path in (ROOT / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:

@@ -1,0 +1,141 @@
+"""Parts that all pages share: run conditions, where the inputs come from, the files of a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from discosim.core.errors import UserError
+from discosim.report.html.markup import Html, badge, details, facts, join, link, table, tag, tagged
+from discosim.report.html.page import Section
+from discosim.runs.origins import Origin, origins
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises
+    ------
+    UserError
+        If it is missing, damaged, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError("no such file", where=str(path)) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"not a readable JSON file ({error})", where=str(path)) from None
+    if not isinstance(content, dict):
+        raise UserError("expected a JSON object", where=str(path))
+    return content
+
+
+def machine_facts(run: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """Return what made a result and how long it took, as run.json knows it."""
+    commit = str(run.get("commit") or "")
+    code = run.get("code") or {}
+    packages = run.get("libraries") or {k: v for k, v in code.items() if k not in {"discosim", "source_sha256"}}
+    wall, memory = run.get("wall_s"), run.get("peak_memory_mib")
+    return [
+        ("command", tag("code", run["command"]) if run.get("command") else ""),
+        ("discosim", f"{run.get('discosim', '')}{f' at commit {commit[:12]}' if commit else ''}".strip()),
+        ("source", tag("code", f"sha256 {code['source_sha256']}", class_="hash") if "source_sha256" in code else ""),
+        ("packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
+        ("Python", run.get("python", "")),
+        ("host", run.get("platform", "")),
+        ("wall time", "" if wall is None else f"{wall:,.1f} s"),
+        ("peak memory", "" if memory is None else f"{memory:,.0f} MiB"),
+    ]
+
+
+def inputs_section(inputs_sha256: Mapping[str, str], notes: Sequence[str] = ()) -> Section:
+    """Return where every number that went in comes from, and how it is known."""
+    body = []
+    if notes:
+        body += [
+            tag("p", "What the run itself says about its inputs. Amber marks what nobody can look up."),
+            tag("ul", *(tag("li", tagged(note)) for note in notes), class_="notes"),
+        ]
+    found = origins(inputs_sha256)
+    if found:
+        rows = [_row(origin) for origin in found]
+        body.append(table(("input", "serves as", "how it is known", "source", "licence", "sha256"), rows, "Inputs"))
+        body += [_card(origin) for origin in found if origin.card is not None]
+    return Section(name="inputs", title="Where the inputs come from", body=join(*body))
+
+
+def _row(origin: Origin) -> list[object]:
+    card = origin.card
+    statuses = list(dict.fromkeys(figure.status for figure in origin.figures))
+    known = join(*(join(badge(status), " ") for status in statuses)) if statuses else Html("")
+    source = origin.note if card is None else card.citation
+    return [
+        tag("code", origin.name),
+        origin.role,
+        known if statuses else origin.note,
+        source,
+        "" if card is None else card.licence,
+        tag("code", f"{origin.sha256[:12]}…", title=origin.sha256),
+    ]
+
+
+def _card(origin: Origin) -> Html:
+    card = origin.card
+    assert card is not None
+    known = [
+        (tag("code", "all other figures" if figure.name == "*" else figure.name), badge(figure.status), figure.source)
+        for figure in origin.figures
+    ]
+    pairs: list[tuple[str, object]] = [
+        ("what", card.title),
+        ("source", link(card.origin)),
+        ("commit or version", tag("code", card.commit) if card.commit else ""),
+        ("licence", card.licence),
+        ("cite", card.citation),
+        ("raw file", card.raw_file),
+        ("raw sha256", tag("code", card.raw_sha256, class_="hash") if card.raw_sha256 else ""),
+        ("digest sha256", tag("code", origin.sha256, class_="hash")),
+        ("method", card.method),
+    ]
+    quirks = [tag("ul", *(tag("li", quirk) for quirk in card.quirks))] if card.quirks else []
+    return details(
+        join(tag("code", origin.name), f": {origin.role}"),
+        facts(pairs),
+        table(("figure", "known", "from"), known, f"Figures of {origin.name}"),
+        *([tag("p", "To be known before trusting it:"), *quirks] if quirks else []),
+    )
+
+
+def files_section(folder: Path, recorded: Mapping[str, Mapping[str, Any]]) -> Section | None:
+    """Return the files of a run with their fingerprints, and whether they are still those that were written."""
+    if not recorded:
+        return None
+    rows = []
+    for name, facts_of_file in recorded.items():
+        path = folder / Path(name).name
+        if not path.is_file():
+            state: Html = badge("missing")
+        else:
+            with path.open("rb") as file:
+                is_same = hashlib.file_digest(file, "sha256").hexdigest() == facts_of_file.get("sha256")
+            state = badge("as written", "firm") if is_same else badge("changed since")
+        size = facts_of_file.get("bytes", 0)
+        sha256 = tag("code", facts_of_file.get("sha256", ""), class_="hash")
+        rows.append([tag("code", name), f"{size:,}", state, sha256])
+    body = table(("file", "bytes", "state", "sha256 in run.json"), rows, "Files")
+    return Section(name="files", title="Files", body=body)
+
+
+def config_section(path: Path) -> Section | None:
+    """Return the resolved configuration, folded away; None where the folder has none."""
+    if not path.is_file():
+        return None
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read ({error})", where=str(path)) from None
+    body = details("config.yaml, complete", tag("pre", tag("code", content), tabindex="0"))
+    return Section(name="configuration", title="Configuration", body=body)

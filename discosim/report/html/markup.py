@@ -1,0 +1,166 @@
+"""HTML that is escaped by construction: whatever is not markup already becomes text."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+VOID = frozenset({"br", "img", "link", "meta"})
+STATUS_WORDS = {
+    "measured": "firm",
+    "published-figure": "firm",
+    "paper": "firm",
+    "abstract": "firm",
+    "derived": "firm",
+    "secondary": "weak",
+    "secondary source": "weak",
+    "recollection": "weak",
+    "assumption": "weak",
+    "assumed": "weak",
+    "chosen in the scenario": "weak",
+    "source not given": "weak",
+}
+"""How a number is known, and whether somebody can look it up."""
+
+DIGITS = 6
+_JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+_WORDS = re.compile(r"(?<![\w-])(" + "|".join(sorted(STATUS_WORDS, key=len, reverse=True)) + r")(?![\w-])")
+
+
+class Html(str):
+    """Text that is markup already."""
+
+    __slots__ = ()
+
+
+def text(value: object) -> Html:
+    """Return a value as markup: markup as it is, everything else escaped."""
+    return value if isinstance(value, Html) else Html(html.escape(str(value)))
+
+
+def tag(name: str, *children: object, **attributes: object) -> Html:
+    """Return one element.
+
+    Parameters
+    ----------
+    name : str
+        Element.
+    *children : object
+        Content; what is no markup is escaped.
+    **attributes : object
+        Attributes, escaped; ``class_`` is ``class``, other underscores become hyphens. None leaves one out, True
+        writes the bare name.
+
+    Examples
+    --------
+    >>> str(tag("p", "a < b", class_="x", hidden=True, id=None))
+    '<p class="x" hidden>a &lt; b</p>'
+    """
+    parts = [name]
+    for key, value in attributes.items():
+        if value is not None:
+            word = key.rstrip("_").replace("_", "-")
+            parts.append(word if value is True else f'{word}="{html.escape(str(value))}"')
+    opening = f"<{' '.join(parts)}>"
+    return Html(opening if name in VOID else f"{opening}{join(*children)}</{name}>")
+
+
+def join(*children: object) -> Html:
+    """Return elements one after the other."""
+    return Html("".join(text(child) for child in children))
+
+
+def table(head: Sequence[object], rows: Sequence[Sequence[object]], label: str) -> Html:
+    """Return a table that scrolls inside itself where the screen is narrow; the first cell of a row names it."""
+    top = tag("tr", *(tag("th", cell, scope="col") for cell in head))
+    body = [
+        tag("tr", tag("th", row[0], scope="row"), *(tag("td", c, class_=_side(c)) for c in row[1:])) for row in rows
+    ]
+    inner = tag("table", tag("thead", top), tag("tbody", *body))
+    return tag("div", inner, class_="scroll", role="region", tabindex="0", aria_label=label)
+
+
+def _side(cell: object) -> str | None:
+    """Set numbers to the right."""
+    return "num" if not isinstance(cell, Html) and re.match(r"\[?[-+−±<]?\d|n/a$", str(cell)) else None
+
+
+def shown_number(value: float, decimals: int, sign: str = "") -> str:
+    """Return a number as a table shows it, ``n/a`` for NaN; ``sign`` is ``+`` to show that of positive ones.
+
+    Examples
+    --------
+    >>> shown_number(-1234.5, 1), shown_number(0.5, 2, "+"), shown_number(float("nan"), 1)
+    ('−1,234.5', '+0.50', 'n/a')
+    """
+    return "n/a" if math.isnan(value) else f"{value:{sign},.{decimals}f}".replace("-", "−")
+
+
+def facts(pairs: Sequence[tuple[str, object]]) -> Html:
+    """Return names and values as a list; empty values are left out."""
+    kept = [(name, value) for name, value in pairs if value not in ("", None)]
+    return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in kept), class_="facts")
+
+
+def details(summary: object, *children: object) -> Html:
+    """Return what is folded away behind a line."""
+    return tag("details", tag("summary", summary), *children)
+
+
+def link(address: str) -> Html:
+    """Return a web address as a link, and anything else as text."""
+    if not re.match(r"https?://[^\s]+$", address):
+        return text(address)
+    return tag("a", address, href=address, rel="noopener noreferrer")
+
+
+def badge(words: str, strength: str | None = None) -> Html:
+    """Return words as a badge: how something is known, or a verdict.
+
+    Parameters
+    ----------
+    words : str
+        What it says.
+    strength : str, optional
+        ``firm``, ``weak`` or ``against``; where omitted, whether the words name something that can be looked up.
+    """
+    return tag("span", words, class_=f"badge {strength or STATUS_WORDS.get(words, 'weak')}")
+
+
+def tagged(sentence: str) -> Html:
+    """Return a sentence in which the words that say how something is known are badges.
+
+    Examples
+    --------
+    >>> str(tagged("price: assumed"))
+    'price: <span class="badge weak">assumed</span>'
+    """
+    return join(*(badge(part) if i % 2 else part for i, part in enumerate(_WORDS.split(sentence))))
+
+
+def json_block(data: Any) -> Html:
+    """Return data as JSON that no HTML parser can mistake for markup; NaN and infinities become null."""
+    plain = json.dumps(rounded(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Html(plain.translate(_JSON_ESCAPES))
+
+
+def rounded(data: Any) -> Any:
+    """Return data with numbers of six digits: more than a screen shows, and half the size."""
+    if isinstance(data, float):
+        return _short(data)
+    if isinstance(data, dict):
+        return {str(key): rounded(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [rounded(value) for value in data]
+    return data
+
+
+def _short(value: float) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    short = float(f"{value:.{DIGITS}g}")
+    return int(short) if short.is_integer() and abs(short) < 1e15 else short

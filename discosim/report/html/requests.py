@@ -1,0 +1,103 @@
+"""The requests whose tokens a run keeps, as the explorer of single requests shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from discosim.core.errors import UserError
+from discosim.metrics.definitions import DEFINITIONS
+from discosim.report.figures.timeline import REQUEST_COLUMNS, TOKEN_COLUMNS, timeline_table
+from discosim.report.tables import read_columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_TOKENS = 30_000
+"""Token rows that a page may carry; about 25 characters each."""
+
+FACTS = (
+    "ttft_s", "e2e_s", "tbt_max_s", "tbt_displayed_max_s", "stall_s", "n_tok_late", "n_migrations", "qoe_andes",
+    "n_tok_device", "n_tok_server", "n_tok_edge", "n_tok_wasted", "server_cost_usd", "device_energy_j",
+    "unified_cost_usd", "quality_assumed",
+)  # fmt: skip
+"""Columns of requests.parquet that stand beside a timeline, where the file has them."""
+
+
+def example_data(folder: Path, policies: Sequence[str]) -> dict[str, Any]:
+    """Return the kept requests with the tokens of every policy, in seconds since the request.
+
+    Parameters
+    ----------
+    folder : Path
+        A result folder with requests.parquet and example_tokens.parquet.
+    policies : sequence of str
+        In the order of the page.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read.
+    """
+    tokens = read_columns(folder / "example_tokens.parquet", TOKEN_COLUMNS)
+    known = [name for name in FACTS if _has(folder / "requests.parquet", name)]
+    requests = read_columns(folder / "requests.parquet", list(dict.fromkeys([*REQUEST_COLUMNS, *known])))
+    # the picture draws one replication, and so does the explorer
+    requests = requests[requests["replication"] == (tokens["replication"].min() if len(tokens) else 0)]
+    found: list[dict[str, Any]] = []
+    n_tokens, n_left_out = 0, 0
+    for request_id, rows in tokens.groupby("request_id", sort=False):
+        if found and n_tokens + len(rows) > MAX_TOKENS:
+            n_left_out += 1
+            continue
+        n_tokens += len(rows)
+        found.append(_request(tokens, requests, int(str(request_id)), policies))
+    shown = [name for name in FACTS if name in requests.columns]
+    about = [{"name": name, "unit": DEFINITIONS[name].unit, "about": DEFINITIONS[name].description} for name in shown]
+    return {"requests": found, "facts": about, "nLeftOut": n_left_out}
+
+
+def _has(path: Path, column: str) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return column in pq.read_schema(path).names
+    except pa.ArrowInvalid as error:
+        raise UserError(f"not a readable Parquet file ({error})", where=str(path)) from None
+
+
+def _request(tokens: pd.DataFrame, requests: pd.DataFrame, request_id: int, policies: Sequence[str]) -> dict[str, Any]:
+    known = [policy for policy in policies if policy in set(requests["policy"])]
+    rows = timeline_table(tokens, requests, request_id, known)
+    first = rows.iloc[0]
+    mine = requests[requests["request_id"] == request_id]
+    return {
+        "id": request_id,
+        "replication": int(first["replication"]),
+        "arrival_s": float(mine["arrival_s"].iloc[0]),
+        "prompt_tok": int(first["prompt_tok"]),
+        "output_tok": int(first["output_tok"]),
+        "reader_tok_per_s": float(first["reader_tok_per_s"]),
+        "ttft_target_s": float(first["ttft_target_s"]),
+        "answers": [_answer(rows[rows["policy"] == policy], mine[mine["policy"] == policy]) for policy in policies],
+    }
+
+
+def _answer(rows: pd.DataFrame, request: pd.DataFrame) -> dict[str, Any] | None:
+    if rows.empty or request.empty:
+        return None
+    facts = request.iloc[0]
+    shown = rows[rows["token_index"] > 0]
+    return {
+        "status": str(facts["status"]),
+        "device": bool(facts["is_device_dispatched"]),
+        "server": bool(facts["is_server_dispatched"]),
+        "facts": [float(facts[name]) for name in FACTS if name in request.columns],
+        "by": shown["endpoint"].tolist(),
+        "made": shown["generated_s"].tolist(),
+        "came": shown["delivered_s"].tolist(),
+        "shown": shown["displayed_s"].tolist(),
+        "late": shown["is_late"].astype(int).tolist(),
+    }

@@ -1,0 +1,70 @@
+"""Which kind of folder it is, and the file that comes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from discosim.core.errors import UserError
+from discosim.report.html.page import assemble
+from discosim.runs.store import owner
+
+DEFAULT_NAME = "report.html"
+SUFFIXES = {".html", ".htm"}
+
+
+def write_report(folder: Path, out: Path | None = None) -> Path:
+    """Write the report of a folder, and return its path.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of a run, of a sweep, or of a paper's figures.
+    out : Path, optional
+        The file; ``report.html`` inside the folder where omitted. It takes its name when it is complete. Equal
+        folders give equal bytes.
+
+    Raises
+    ------
+    UserError
+        If the folder holds none of the three, a file in it cannot be read, or the report cannot be written.
+    """
+    target = folder / DEFAULT_NAME if out is None else out
+    if target.suffix.lower() not in SUFFIXES:
+        raise UserError("the name of a report must end in .html", where=str(target))
+    if target.is_dir():
+        raise UserError("is a folder; name a file", where=str(target))
+    content = report_text(folder)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{owner()}.tmp")
+        try:
+            temporary.write_text(content, encoding="utf-8", newline="\n")
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror or error})", where=str(target)) from error
+    return target
+
+
+def report_text(folder: Path) -> str:
+    """Return the HTML of a folder; folder and errors as in :func:`write_report`."""
+    if not folder.is_dir():
+        raise UserError("no such folder; expected that of a run, a sweep, or a paper's figures", where=str(folder))
+    if (folder / "plan.json").is_file():
+        from discosim.report.html.sweep_folder import sweep_page
+
+        return assemble(sweep_page(folder))
+    if (folder / "verdicts.csv").is_file():
+        from discosim.report.html.figures_folder import figures_page
+
+        return assemble(figures_page(folder))
+    if (folder / "run.json").is_file() and (folder / "summary.json").is_file():
+        from discosim.report.html.run_folder import run_page
+
+        return assemble(run_page(folder))
+    raise UserError(
+        "holds no results to report: expected run.json and summary.json (a run), plan.json (a sweep) "
+        "or verdicts.csv (a paper's figures)",
+        where=str(folder),
+    )

@@ -1,0 +1,106 @@
+"""Small folders of all three kinds, made by the program itself, with names that try to break out of a page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from discosim.config import load_scenario
+from discosim.runs import execute_to_folder
+from discosim.sweep.plan import load_plan
+from discosim.sweep.run import run_sweep
+
+MARKUP = "<img src=x onerror=alert(1)>"
+HOSTILE = f"</script>{MARKUP}"
+"""The configuration refuses slashes in names, so this one is written into the result files afterwards."""
+
+SCENARIO = f"""\
+name: small
+seed: 5
+replications: 3
+workload:
+  kind: generate
+  n_requests: 60
+  n_users: 60
+  arrivals: {{kind: poisson, rate_per_s: 1}}
+  lengths: {{kind: lognormal, prompt_median_tok: 50, output_median_tok: 60}}
+devices:
+  - profile: pixel-7-pro-bloom-1.1b
+server:
+  kind: replay
+  digest: openrouter-deepseek-v3.2
+  prices: {{prompt_usd_per_mtok: 1, output_usd_per_mtok: 2, source: "a guess {HOSTILE}"}}
+cost: {{exchange_rate_usd_per_j: 1.0e-7}}
+policies:
+  - {{kind: server_only}}
+  - {{kind: disco, name: A, budget: 0.5}}
+  - {{kind: device_only, name: "{MARKUP}"}}
+"""
+
+SWEEP = """\
+name: varied
+base: small.yaml
+set: {workload.n_requests: 30}
+sweep:
+  grid:
+    policies.A.budget: [0.6, 0.2]
+    link: [{kind: none}, {kind: constant, rtt_s: 0.1}]
+  seeds: {root: 3, n: 3}
+compare:
+  - {metric: ttft_mean_s, policy: A, baseline: server_only}
+"""
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def run_folder(root: Path) -> Path:
+    """Run three policies, one of which has the hostile name."""
+    (root / "small.yaml").write_text(SCENARIO, encoding="utf-8")
+    folder = root / "run"
+    execute_to_folder(load_scenario(root / "small.yaml"), folder, command="discosim run small.yaml")
+    summary = folder / "summary.json"
+    summary.write_text(summary.read_text(encoding="utf-8").replace(f'"{MARKUP}"', f'"{HOSTILE}"'), encoding="utf-8")
+    for name in ("requests.parquet", "example_tokens.parquet"):
+        rows = pd.read_parquet(folder / name)
+        rows["policy"] = rows["policy"].astype("object").replace(MARKUP, HOSTILE).astype("category")
+        rows.to_parquet(folder / name)
+    return folder
+
+
+def sweep_folder(root: Path) -> Path:
+    """Run a sweep over numbers and words; needs nothing that :func:`run_folder` makes."""
+    (root / "small.yaml").write_text(SCENARIO, encoding="utf-8")
+    (root / "varied.yaml").write_text(SWEEP, encoding="utf-8")
+    run_sweep(load_plan(root / "varied.yaml"), root / "sweep", executor="serial")
+    return root / "sweep"
+
+
+def figures_folder(root: Path) -> Path:
+    """Write what `discosim figures` leaves of a paper with one claim; a policy has the hostile name."""
+    folder = root / "paper-quick"
+    for name in ("tables", "figures"):
+        (folder / name).mkdir(parents=True)
+    rows = [
+        f'{load},"{policy}",{seed},{len(policy) + load + 0.1 * seed},7\n'
+        for load in (2, 1)
+        for policy in ("base", HOSTILE)
+        for seed in range(3)
+    ]
+    (folder / "tables" / "waits.csv").write_text("load,policy,seed,wait_s,n_tok\n" + "".join(rows), encoding="utf-8")
+    (folder / "tables" / "raw.csv").write_text("endpoint,ttft_s\nserver,1.5\n", encoding="utf-8")
+    (folder / "figures" / "waits.png").write_bytes(PIXEL)
+    (folder / "verdicts.csv").write_text(
+        "claim,verdict,published,known_from,ours,n_agree,n_disagree,n_unclear,weak_inputs,turned_by,says,scenario,"
+        "rests_on,lacking,would_change\n"
+        f'tail,"reproduced, on assumed inputs",a half,recollection,"52 % [50, 54]",1,0,0,guess,,"{HOSTILE}",idle,'
+        '"measured: trace; assumed: guess",,a queue\n',
+        encoding="utf-8",
+    )
+    facts = {"title": f"A paper {HOSTILE}", "inputs": {"guess": {"kind": "assumed", "what": "nobody says"}}}
+    (folder / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+    return folder

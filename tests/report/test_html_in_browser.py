@@ -1,0 +1,198 @@
+"""The report in a real browser: what a reader clicks works, nothing is loaded, nothing complains, no name runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_folders import HOSTILE, MARKUP
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+KINDS = ("run", "sweep", "figures")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Start Chromium, or skip saying so; a skip on CI is a failure."""
+    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    if found is None:
+        message = f"none of {', '.join(BROWSERS)} is installed: a browser is needed for this test"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # the sandbox refuses to run as root, which containers do
+        started = playwright.chromium.launch(executable_path=found, chromium_sandbox=os.geteuid() != 0)
+        yield started
+        started.close()
+
+
+class Visit:
+    """One page, opened; everything it said, asked for or broke is kept."""
+
+    def __init__(self, browser: Any, path: Path, width: int = 1280) -> None:
+        self.troubles: list[str] = []
+        self.page = browser.new_page(viewport={"width": width, "height": 900})
+        self.page.on("console", lambda message: self.troubles.append(f"console: {message.text}"))
+        self.page.on("pageerror", lambda error: self.troubles.append(f"error: {error}"))
+        self.page.on("dialog", lambda dialog: (self.troubles.append("dialog"), dialog.dismiss()))
+        self.page.on("request", self._asked)
+        self.page.set_default_timeout(20_000)
+        self.url = path.as_uri()
+        self.page.goto(self.url)
+
+    def _asked(self, request: Any) -> None:
+        if request.url != self.url and not request.url.startswith("data:"):
+            self.troubles.append(f"request: {request.url}")
+
+    def view(self, name: str) -> Any:
+        return self.page.locator(f'[data-view="{name}"]')
+
+    def choose(self, view: str, label: str, option: str | int) -> None:
+        box = self.view(view).get_by_label(label, exact=True)
+        box.select_option(index=option) if isinstance(option, int) else box.select_option(label=option)
+
+
+@pytest.fixture
+def visit(browser: Any, reports: dict[str, Path]) -> Iterator[Any]:
+    """Open reports; at the end there must have been no trouble with any."""
+    visits: list[Visit] = []
+
+    def start(kind: str, width: int = 1280) -> Visit:
+        visits.append(Visit(browser, reports[kind], width))
+        return visits[-1]
+
+    yield start
+    for each in visits:
+        assert each.page.locator("img[src=x]").count() == 0
+        each.page.close()
+        assert each.troubles == []
+
+
+def tip_at(chart: Any, mark: int) -> list[str]:
+    """Point at a mark of a chart and return the lines of the tip."""
+    chart.locator(".mark").nth(mark).hover(force=True)
+    tip = chart.locator(".tip")
+    assert tip.is_visible()
+    beside, mark_box = tip.bounding_box(), chart.locator(".mark").nth(mark).bounding_box()
+    assert abs(beside["y"] - mark_box["y"]) < 40
+    return list(tip.locator("div").all_text_contents())
+
+
+def test_hovering_a_policy_shows_its_value_interval_and_unit(visit: Any) -> None:
+    chart = visit("run").view("policies").locator(".chart")
+    lines = tip_at(chart, 1)
+    assert lines[0] == "A"
+    assert lines[1].startswith("ttft_mean_s: ")
+    assert lines[1].endswith("\u00a0s")
+    assert lines[2].startswith("95 % interval ")
+    assert lines[3].startswith("against server_only: ")
+    assert tip_at(chart, 2)[0] == HOSTILE
+
+
+def test_the_arrow_keys_visit_the_points_too(visit: Any) -> None:
+    chart = visit("run").view("cost").locator(".chart")
+    chart.locator("svg").focus()
+    seen = []
+    for _ in range(3):
+        chart.locator("svg").press("ArrowRight")
+        seen.append(chart.locator(".tip div").first.text_content())
+    assert seen == ["server_only (baseline)", "A", HOSTILE]
+    chart.locator("svg").press("Escape")
+    assert chart.locator(".tip").is_hidden()
+
+
+def test_the_legend_hides_a_policy_in_every_chart(visit: Any) -> None:
+    opened = visit("run")
+    button = opened.view("policies").get_by_role("button", name="A", exact=True)
+    marks = opened.view("cost").locator(".mark")
+    lines = opened.view("cdf").locator("path.line")
+    before = marks.count(), lines.count()
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false"
+    # the legend of the costs has a marker per policy, hidden ones too
+    assert (marks.count(), lines.count()) == (before[0] - 1, before[1] - 1)
+    button.click()
+    assert (marks.count(), lines.count()) == before
+
+
+def test_another_metric_and_the_paired_difference_can_be_chosen(visit: Any) -> None:
+    opened = visit("run")
+    opened.choose("policies", "metric", "qoe_andes_mean [1]")
+    opened.choose("policies", "show", 1)
+    chart = opened.view("policies").locator(".chart")
+    assert "qoe_andes_mean: difference to the baseline server_only" in chart.locator("h3").text_content()
+    assert chart.locator(".mark").count() == 2  # without the baseline
+
+
+def test_the_tail_of_the_ttft_is_drawn(visit: Any) -> None:
+    opened = visit("run")
+    opened.choose("cdf", "show", "tail")
+    chart = opened.view("cdf").locator(".chart")
+    assert chart.locator("h3").text_content() == "Time to first token: the tail"
+    assert chart.locator("path.line").count() == 3
+
+
+def test_a_request_opens_with_its_tokens(visit: Any) -> None:
+    opened = visit("run")
+    view = opened.view("requests")
+    opened.choose("requests", "policy", HOSTILE)
+    assert "The device gave the first token after" in view.locator("p").nth(1).text_content()
+    opened.choose("requests", "request", 1)
+    title = view.locator(".chart h3").first.text_content()
+    assert title.startswith("Request ")
+    assert title.endswith(f"under {HOSTILE}")
+    timeline = view.locator(".chart").first
+    lines = tip_at(timeline, 3)
+    assert lines[0].startswith("token ")
+    assert lines[1].startswith("made by the device at ")
+    view.get_by_role("button", name="next").click()
+    assert view.locator(".chart h3").first.text_content() != title
+
+
+def test_a_sweep_is_seen_along_every_axis(visit: Any) -> None:
+    opened = visit("sweep")
+    chart = opened.view("grid").locator(".chart")
+    assert chart.locator("h3").text_content() == "ttft_mean_s against budget; link = none"
+    lines = tip_at(chart, 0)
+    assert lines[1:3] == ["budget = 0.2", "link = none"]
+    assert lines[-1].endswith("3 replications")
+    opened.choose("grid", "against", "link")
+    opened.choose("grid", "metric", "qoe_andes_mean [1]")
+    assert chart.locator("h3").text_content() == "qoe_andes_mean against link; budget = 0.2"
+    opened.view("grid").get_by_role("button", name=MARKUP).click()
+    assert chart.locator(".mark").count() == 2 * 2
+
+
+def test_a_papers_table_is_a_chart_and_its_figure_a_picture(visit: Any) -> None:
+    opened = visit("figures")
+    assert tip_at(opened.view("grid").locator(".chart"), 3)[0] == HOSTILE
+    assert opened.page.locator("figure img").evaluate("image => image.complete && image.naturalWidth > 0")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_a_phone_the_page_does_not_scroll_sideways(kind: str, visit: Any) -> None:
+    opened = visit(kind, width=390)
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= 390
+    boxes = opened.page.locator(".chart > svg").evaluate_all("nodes => nodes.map(n => n.getBoundingClientRect().right)")
+    assert boxes
+    assert max(boxes) <= 390
+
+
+def test_the_policy_of_the_page_stops_what_slips_in(browser: Any, reports: dict[str, Path], tmp_path: Path) -> None:
+    """Even if an escape were forgotten: markup that is put into the page by hand neither runs nor loads."""
+    page = reports["run"].read_text(encoding="utf-8")
+    path = tmp_path / "broken.html"
+    slipped = f"<main>{MARKUP}<script>document.title = 'run'</script>"
+    path.write_text(page.replace("<main>", slipped, 1), encoding="utf-8")
+    opened = Visit(browser, path)
+    assert opened.page.title() == "small"
+    assert "dialog" not in opened.troubles
+    assert sum("Content Security Policy" in trouble for trouble in opened.troubles) >= 2
+    opened.page.close()

@@ -1,0 +1,309 @@
+"""The report holds what the folder holds, is the same each time, loads nothing, and runs no name as code."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_folders import HOSTILE, MARKUP, SCENARIO, run_folder
+
+from discosim.cli import main
+from discosim.config import load_scenario
+from discosim.core.errors import UserError
+from discosim.report.figures.ttft_cdf import COLUMNS, ttft_cdf_table
+from discosim.report.html import report_text, write_report
+from discosim.report.html.grid import axis_of, grid
+from discosim.report.html.markup import json_block, tag, text
+from discosim.report.html.run_folder import CDF_POINTS
+from discosim.report.tables import read_columns
+from discosim.runs import execute_to_folder
+from discosim.sweep.store import Store
+
+KINDS = ("run", "sweep", "figures")
+LOADING = {"src", "srcset", "href", "data", "action", "poster", "background"}
+
+
+class Parsed(HTMLParser):
+    """A page as a browser takes it apart: elements, attributes, visible text, and the content of scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.words = ""
+        self._inside = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            self.scripts[-1] += data
+        elif self._inside != "style":
+            self.words += data
+
+    @property
+    def data(self) -> Any:
+        """The data of the charts."""
+        return json.loads(self.scripts[0])
+
+
+@pytest.fixture(scope="session")
+def parsed(reports: dict[str, Path]) -> dict[str, Parsed]:
+    return {kind: Parsed(path.read_text(encoding="utf-8")) for kind, path in reports.items()}
+
+
+# --- safety ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hostile_name_is_only_text(kind: str, parsed: dict[str, Parsed], reports: dict[str, Path]) -> None:
+    page = parsed[kind]
+    name = MARKUP if kind == "sweep" else HOSTILE
+    assert name in [policy["name"] for policy in page.data["policies"]]
+    assert not [1 for name, attributes in page.elements if name == "img" and attributes.get("src") == "x"]
+    assert not [1 for _, attributes in page.elements if any(key.startswith("on") for key in attributes)]
+    assert len(page.scripts) == 2
+    assert MARKUP not in reports[kind].read_text(encoding="utf-8")
+    assert name in page.words
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_loaded(kind: str, parsed: dict[str, Parsed]) -> None:
+    for name, attributes in parsed[kind].elements:
+        for key in LOADING & attributes.keys():
+            value = attributes[key] or ""
+            assert value.startswith(("data:", "#")) or (name, key) == ("a", "href"), (name, key, value)
+    sheets = "".join(part for part in parsed[kind].scripts[1:])
+    assert not re.search(r"\b(fetch|XMLHttpRequest|import|eval|innerHTML|outerHTML|insertAdjacentHTML)\b", sheets)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_policy_of_the_page_names_its_own_script_and_no_other(kind: str, parsed: dict[str, Parsed]) -> None:
+    (policy,) = [a["content"] for name, a in parsed[kind].elements if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    digest = base64.b64encode(hashlib.sha256(parsed[kind].scripts[1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+
+
+def test_markup_is_made_by_tags_alone() -> None:
+    assert text(tag("b", HOSTILE)) == "<b>&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;</b>"
+    assert tag("p", "x", title='"><script>') == '<p title="&quot;&gt;&lt;script&gt;">x</p>'
+    block = json_block({"a": HOSTILE, "b": "<!--\u2028&", "c": float("nan"), "d": 0.123456789})
+    assert not set("<>&\u2028\u2029") & set(block)
+    assert json.loads(block) == {"a": HOSTILE, "b": "<!--\u2028&", "c": None, "d": 0.123457}
+
+
+# --- what it holds --------------------------------------------------------------------------------------------
+
+
+def test_a_run_shows_numbers_inputs_and_requests(folders: dict[str, Path], parsed: dict[str, Parsed]) -> None:
+    page, folder = parsed["run"], folders["run"]
+    facts = json.loads((folder / "run.json").read_text())
+    summary = json.loads((folder / "summary.json").read_text())
+    for word in (
+        "discosim run small.yaml", facts["commit"][:12], facts["platform"], f"numpy {facts['libraries']['numpy']}",
+        facts["files"]["requests.parquet"]["sha256"], "as written", *facts["inputs_sha256"].values(), "assumption",
+        "measured", "github.com",
+    ):  # fmt: skip
+        assert word in page.words, word
+    assert [policy["name"] for policy in page.data["policies"]] == list(summary["policies"])
+    (ttft,) = [metric for metric in page.data["summary"]["metrics"] if metric["name"] == "ttft_mean_s"]
+    for row, numbers in zip(ttft["rows"], summary["policies"].values(), strict=True):
+        known = numbers["ttft_mean_s"]
+        assert row[:3] == pytest.approx([known["mean"], known["half_width"], known["diff"]], rel=1e-5, nan_ok=True)
+    requests = page.data["examples"]["requests"]
+    tokens = read_columns(folder / "example_tokens.parquet", ("policy", "request_id", "endpoint"))
+    assert sum(len(a["by"]) for request in requests for a in request["answers"] if a) == len(tokens)
+
+
+def test_a_thinned_distribution_stays_within_a_hundredth(folders: dict[str, Path], parsed: dict[str, Parsed]) -> None:
+    names = [policy["name"] for policy in parsed["run"].data["policies"]]
+    whole = ttft_cdf_table(read_columns(folders["run"] / "requests.parquet", COLUMNS), names)
+    for name, curve in zip(names, parsed["run"].data["cdf"]["curves"], strict=True):
+        assert len(curve["x"]) <= CDF_POINTS
+        rows = whole[whole["policy"] == name]
+        error = np.interp(rows["ttft_s"], curve["x"], curve["share"]) - rows["share"]
+        assert np.abs(error).max() <= 0.01
+
+
+def test_a_sweep_shows_every_point_with_the_interval_over_seeds(
+    folders: dict[str, Path], parsed: dict[str, Parsed]
+) -> None:
+    data = parsed["sweep"].data
+    (found,) = data["grids"]
+    assert [(axis["label"], axis["values"]) for axis in found["axes"]] == [
+        ("budget", ["0.2", "0.6"]),
+        ("link", ["none", "constant 0.1"]),
+    ]
+    assert len(found["cells"]) == 2 * 2 * 3
+    index = pd.read_parquet(folders["sweep"] / "index.parquet")
+    (metric,) = [metric for metric in found["metrics"] if metric["name"] == "ttft_p99_s"]
+    for k, cell in enumerate(found["cells"]):
+        budget, link = (axis["values"][i] for axis, i in zip(found["axes"], cell["at"], strict=True))
+        mine = index[(index["policies.A.budget"] == float(budget)) & (index["link"] == link)]
+        values = mine[mine["policy"] == data["policies"][cell["policy"]]["name"]]["ttft_p99_s"]
+        assert metric["n"][k] == len(values) == 3
+        assert metric["mean"][k] == pytest.approx(values.mean(), rel=1e-5)
+        assert metric["half"][k] == pytest.approx(4.3026527 * values.std() / 3**0.5, rel=1e-5)
+    assert found["first"] == "ttft_mean_s"
+    assert "ttft_mean_s: A - server_only" in parsed["sweep"].words
+
+
+def test_an_unfinished_sweep_shows_what_is_there_and_what_failed(tmp_path: Path, folders: dict[str, Path]) -> None:
+    folder = shutil.copytree(folders["sweep"], tmp_path / "part")
+    (folder / "index.parquet").unlink()
+    store = Store(folder)
+    runs = store.planned()
+    for run in (runs[0], runs[5]):
+        shutil.rmtree(store.path(run))
+    store.write_failure(runs[5], {"error": f"it broke {HOSTILE}", "tries": 3})
+    page = Parsed(report_text(folder))
+    assert "10 runs finished, 1 failed, 1 missing" in page.words
+    assert f"it broke {HOSTILE}" in page.words
+    assert sorted(set(page.data["grids"][0]["metrics"][0]["n"])) == [2, 3]
+    shutil.rmtree(folder / "runs")
+    with pytest.raises(UserError, match="no run of this sweep is finished yet"):
+        report_text(folder)
+
+
+def test_a_paper_shows_verdicts_with_what_they_rest_on(parsed: dict[str, Parsed]) -> None:
+    page = parsed["figures"]
+    badges = [a["class"] for name, a in page.elements if name == "span" and "badge" in (a.get("class") or "")]
+    assert "badge weak" in badges
+    for word in ("reproduced, on assumed inputs", "52 % [50, 54]", "a half", "recollection", "nobody says", "raw"):
+        assert word in page.words, word
+    (found,) = page.data["grids"]
+    assert found["axes"] == [{"label": "load", "values": ["1", "2"], "numbers": [1, 2]}]
+    assert [metric["name"] for metric in found["metrics"]] == ["wait_s", "n_tok"]
+    pictures = [a["src"] for name, a in page.elements if name == "img"]
+    assert len(pictures) == 1
+    assert str(pictures[0]).startswith("data:image/png;base64,iVBOR")
+
+
+def test_what_a_folder_lacks_is_left_out(tmp_path: Path, folders: dict[str, Path]) -> None:
+    folder = shutil.copytree(folders["run"], tmp_path / "bare")
+    (folder / "example_tokens.parquet").unlink()
+    (folder / "config.yaml").unlink()
+    page = Parsed(report_text(folder))
+    anchors = {a.get("id") for name, a in page.elements if name == "section"}
+    assert anchors == {"policies", "ttft", "cost", "inputs", "files"}
+    assert "missing" in page.words
+    (folder / "requests.parquet").unlink()
+    assert "cdf" not in Parsed(report_text(folder)).data
+
+
+def test_a_single_replication_has_numbers_and_no_intervals(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(SCENARIO, encoding="utf-8")
+    scenario = load_scenario(tmp_path / "one.yaml", overrides=["replications=1", "workload.n_requests=20"])
+    execute_to_folder(scenario, tmp_path / "one")
+    page = Parsed(report_text(tmp_path / "one"))
+    assert "one replication only" in page.words
+    assert {row[1] for metric in page.data["summary"]["metrics"] for row in metric["rows"]} == {None}
+
+
+def test_metrics_give_way_where_a_table_is_huge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("discosim.report.html.grid.MAX_NUMBERS", 3 * 2 * 2)
+    rows = pd.DataFrame({"policy": ["a", "a", "b"], "x": [1, 1, 1], "p": [1.0, 2.0, 3.0], "q": 0.0, "r": 0.0})
+    found = grid("t", rows, [axis_of("x", [1])], [[0]] * 3, ["a", "b"], ["p", "q", "r"], first="p")
+    assert [metric["name"] for metric in found["metrics"]] == ["p", "q"]
+    assert found["metrics"][0]["n"] == [2, 1]
+
+
+# --- the file -------------------------------------------------------------------------------------------------
+
+
+def test_the_same_folder_gives_the_same_bytes(folders: dict[str, Path], reports: dict[str, Path]) -> None:
+    for kind, folder in folders.items():
+        assert report_text(folder).encode() == reports[kind].read_bytes()
+
+
+def test_the_report_of_a_rerun_differs_in_what_run_json_says_alone(tmp_path: Path, folders: dict[str, Path]) -> None:
+    again = run_folder(tmp_path)
+    shutil.copy(folders["run"] / "run.json", again / "run.json")
+    assert report_text(again) == report_text(folders["run"])
+
+
+def test_a_report_is_small(reports: dict[str, Path]) -> None:
+    assert all(path.stat().st_size < 400_000 for path in reports.values())
+
+
+def test_the_verb_writes_into_the_folder_and_leaves_nothing_else(
+    tmp_path: Path, folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(folders["figures"], tmp_path / "f")
+    before = {path.name for path in folder.iterdir()}
+    assert main(["report", str(folder)]) == 0
+    assert str(folder / "report.html") in capsys.readouterr().out
+    assert {path.name for path in folder.iterdir()} - before == {"report.html"}
+    assert main(["report", str(folder), "--out", str(tmp_path / "new" / "x.html")]) == 0
+    assert (tmp_path / "new" / "x.html").read_bytes() == (folder / "report.html").read_bytes()
+
+
+def test_a_new_run_takes_the_old_report_away(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path)
+    write_report(folder)
+    (folder / "notes.txt").write_text("mine", encoding="utf-8")
+    run_folder(tmp_path)
+    assert not (folder / "report.html").exists()
+    assert (folder / "notes.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "no such folder"),
+        (["."], "holds no results to report: expected run.json and summary.json (a run), plan.json"),
+        (["bad"], "not a readable JSON file"),
+        (["good", "--out", "config.yaml"], "must end in .html"),
+        (["good", "--out", "dir.html"], "is a folder"),
+    ],
+)
+def test_what_is_no_folder_of_results_is_answered_in_one_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    folders: dict[str, Path],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dir.html").mkdir()
+    Path("config.yaml").write_text("mine", encoding="utf-8")
+    shutil.copytree(folders["run"], "good")
+    shutil.copytree(folders["run"], "bad")
+    Path("bad/run.json").write_text("{", encoding="utf-8")
+    assert main(["report", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+    assert message in printed.err
+    assert Path("config.yaml").read_text(encoding="utf-8") == "mine"
+    assert not list(tmp_path.rglob("report.html"))
+
+
+@pytest.mark.parametrize("name", ["requests.parquet", "example_tokens.parquet", "summary.json", "config.yaml"])
+def test_a_damaged_file_is_named(name: str, tmp_path: Path, folders: dict[str, Path]) -> None:
+    folder = shutil.copytree(folders["run"], tmp_path / "damaged")
+    (folder / name).write_bytes(b"\x00: [\xff")
+    with pytest.raises(UserError, match=re.escape(name)):
+        report_text(folder)
