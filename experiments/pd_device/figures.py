@@ -167,10 +167,8 @@ def catch_up_map(table: pd.DataFrame) -> Figure:
             axes.set_title(phone)
             axes.set_xlabel("prompt [tok]")
             figure.colorbar(image, ax=axes, label="first token to hand-over [s]")
-        figure.axes[0].set_ylabel("kept share [1]; 1 starts at once")
-        figure.suptitle(
-            "How long the phone takes to catch up: one answer a cell; our reconstruction"
-        )
+        figure.axes[0].set_ylabel("kept share, 1 starting at once [1]")
+        figure.suptitle("How long the phone takes to catch up: one answer a cell; our reconstruction")
     return figure
 
 
@@ -279,7 +277,7 @@ def _forest(
             axes.set_xlabel(label)
         every[0].set_yticks(range(len(names)), names)
         every[0].invert_yaxis()
-        every[0].set_ylabel("system" if "mean TTFT [s]" in panels.values() else "open choice")
+        every[0].set_ylabel("system [name]" if "mean TTFT [s]" in panels.values() else "open choice [name]")
         figure.suptitle(title)
     return figure, every
 
@@ -313,7 +311,7 @@ def _bars(table: pd.DataFrame, group: str, kind: str, metric: str, label: str, t
                 capsize=2,
             )
         axes.set_xticks(range(len(groups)), groups)
-        axes.set_xlabel(group)
+        axes.set_xlabel(f"{group} [name]")
         axes.set_ylabel(label)
         figure.legend(loc="outside lower center", ncols=legend_columns(kinds))
         figure.suptitle(title)
