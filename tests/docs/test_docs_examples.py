@@ -14,6 +14,7 @@ from pages import PAGES, ROOT, anchors_of, blocks_of, links_of, name_of, outputs
 
 import discosim
 from discosim import cli, load_scenario
+from discosim.traces.catalogue import list_configs
 
 WITH_CODE = [page for page in PAGES if any(block.language == "python" for block in blocks_of(page))]
 PACKAGE = Path(discosim.__file__).parent
@@ -97,7 +98,7 @@ def test_commands_are_understood(page: Path) -> None:
                 options = cli.build_parser().parse_args(arguments)
                 assert callable(options.call)
                 if config := getattr(options, "config", None):
-                    assert config == "mine.yaml" or config == "quickstart" or (ROOT / config).is_file()
+                    assert config == "mine.yaml" or config in list_configs() or (ROOT / config).is_file()
 
 
 def test_the_readme_opens_with_its_two_commands() -> None:
