@@ -21,6 +21,10 @@ class ConfigError(UserError):
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[UserError, ...]]]:
+        """Travel from a worker process with the mistakes, not with the text made of them."""
+        return type(self), (self.problems,)
+
 
 @dataclass(frozen=True)
 class Place:

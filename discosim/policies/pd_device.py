@@ -11,12 +11,15 @@ reconstruction, as options. Needs: nothing; a server of any kind, a device.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from discosim.core.errors import UserError
 from discosim.core.spec import spec
 from discosim.policies.base import Policy
 from discosim.policies.catch_up import NEVER, Choice, cheapest, occupied_s, shadow_price, smallest_k
@@ -25,6 +28,7 @@ from discosim.policies.pacers.constant import ConstantPacer
 from discosim.policies.pacers.continuity import ContinuityPacer
 from discosim.policies.pacers.feedback import FeedbackPacer
 from discosim.policies.pacers.none import NoPacer
+from discosim.policies.pricing import Asked, Windows
 from discosim.policies.refinement import RefinedQuality
 
 if TYPE_CHECKING:
@@ -44,6 +48,7 @@ PACERS: dict[str, type[Pacer]] = {
 SHARES = (1.0, 0.75, 0.5, 0.35, 0.25)
 STRETCHES = (1.0, 1.5, 2.0)  # how far load may stretch the display interval; our choice
 SAMPLE = 500
+WINDOW = 51  # first tokens whose median is the estimate of the next; odd, our choice
 LOOK_S = 1.0  # how long a client at most waits before it looks again whether its device has caught up
 
 
@@ -112,33 +117,66 @@ class PDDevice(Policy):
         doc="Slot seconds of the cloud per request (slots over arrival rate) that `settings: priced` keeps to.",
         gt=0,
     )
+    reprice_every_s: float | None = spec(
+        None,
+        doc="Under `settings: priced`, seconds between new prices, each from the requests of the window before; "
+        "null for one price, from history.",
+        unit="s",
+        gt=0,
+    )
+    cloud_slots: float | None = spec(
+        None,
+        doc="Slots that `reprice_every_s` shares out: the slot seconds per request are these over the last window's "
+        "arrival rate. Until the first window has ended `slot_limit_s` holds.",
+        gt=0,
+    )
     quality_knee_short: float = spec(0.75, doc="Kept share below which quality falls, short prompts.", gt=0, le=1)
     quality_knee_long: float = spec(0.35, doc="The same for prompts of 4,000 tokens and more.", gt=0, le=1)
     quality_floor: float = spec(0.25, doc="Relative quality without any prompt.", ge=0, le=1)
 
     _ttft_s: float = field(init=False, repr=False, default=0.0)
+    _seen_s: deque[float] = field(init=False, repr=False, default_factory=lambda: deque(maxlen=WINDOW))
     _cloud_gap_s: float = field(init=False, repr=False, default=0.0)
     _up_s: float = field(init=False, repr=False, default=0.0)
     _price: float = field(init=False, repr=False, default=0.0)
     _stretch: float = field(init=False, repr=False, default=1.0)
     _shed_above_s: float = field(init=False, repr=False, default=math.inf)
+    _windows: Windows | None = field(init=False, repr=False, default=None)
     _past_outputs: Any = field(init=False, repr=False, default=None)
+    _tok_up_to: Any = field(init=False, repr=False, default=None)
 
     def prepare(self, view: View) -> None:
-        """Estimate the cloud's first token (its median, our choice) and speed from history; price the cloud's slots."""
+        """Estimate the cloud's first token and speed from history; price the cloud's slots.
+
+        The estimate of the first token is the median of what the last clients saw (our choice), history to begin with:
+        how busy a cloud is depends on how much of the work devices take.
+        """
         finite = view.server_ttft_s[np.isfinite(view.server_ttft_s)]
         self._ttft_s = float(np.median(finite)) if finite.size else math.inf
+        self._seen_s.append(self._ttft_s)
         self._cloud_gap_s = view.server_tpot_s
         self._up_s = view.link_delay_s
         self._past_outputs = np.sort(view.output_tok)
-        if self.settings == "priced":
-            self._set_price(view)
+        self._tok_up_to = np.concatenate(([0], np.cumsum(self._past_outputs)))
+        if self.settings != "priced":
+            return
+        total = sum(share for _, share in view.fleet)
+        kinds = [profile for profile, share in view.fleet for _ in range(max(1, round(20 * share / total)))]
+        past = [(kinds[i % len(kinds)], tok) for i, tok in enumerate(view.prompt_tok[:SAMPLE].tolist())]
+        self._set_price(past, self.slot_limit_s or math.inf)
+        if self.reprice_every_s is not None:
+            if self.cloud_slots is None:
+                raise UserError("`reprice_every_s` needs `cloud_slots`: how many slots there are to share out")
+            self._windows = Windows(self.reprice_every_s)
 
     # --- settings ---------------------------------------------------------------------------------------------
 
     def _interval_s(self, profile: DeviceProfile) -> float:
-        floor_s = 1.0 / profile.decode_tok_per_s if self.keep_device_pace else 0.0
-        return max(self._stretch * self.tpot_limit_s, self._cloud_gap_s, floor_s)
+        """Return the display interval that K is computed for; under the continuity pace it is the device's own."""
+        own_s = 1.0 / profile.decode_tok_per_s
+        if self.pacer == "continuity":
+            return max(own_s, self._cloud_gap_s)
+        return max(self._stretch * self.tpot_limit_s, self._cloud_gap_s, own_s if self.keep_device_pace else 0.0)
 
     def _k(self, profile: DeviceProfile, prompt_tok: int, kept_share: float) -> int:
         """Return K for a kept share; a refined prompt starts after the first token, a full one at once."""
@@ -155,22 +193,25 @@ class PDDevice(Policy):
         made = []
         for share in SHARES:
             k = self._k(profile, prompt_tok, share)
-            mean_tok = float(np.minimum(self._past_outputs, k).mean())
+            mean_tok = self._mean_cloud_tok(k)
             extra_s = self.attention_cost * prefill_s if share < 1.0 else 0.0
             slot_s = occupied_s(prefill_s + extra_s, mean_tok, self._cloud_gap_s)
             made.append(Choice(share, k, slot_s, quality.quality(share, prompt_tok)))
         return made
 
-    def _set_price(self, view: View) -> None:
+    def _mean_cloud_tok(self, k: int) -> float:
+        """Return E[min(M, K)] over past answers."""
+        n_shorter = int(np.searchsorted(self._past_outputs, k))
+        n = int(self._past_outputs.size)
+        return (float(self._tok_up_to[n_shorter]) + k * (n - n_shorter)) / n
+
+    def _set_price(self, asked: Sequence[Asked], limit_s: float) -> None:
         """Climb the ladder: a price on slots (lower kept shares), then longer intervals, then device-only."""
-        limit_s = self.slot_limit_s or math.inf
-        total = sum(share for _, share in view.fleet)
-        prompts = view.prompt_tok[:SAMPLE].tolist()
 
         def options() -> list[list[Choice]]:
-            kinds = [profile for profile, share in view.fleet for _ in range(max(1, round(20 * share / total)))]
-            return [self._choices(kinds[i % len(kinds)], tok) for i, tok in enumerate(prompts)]
+            return [self._choices(profile, tok) for profile, tok in asked]
 
+        self._shed_above_s = math.inf
         for stretch in STRETCHES:
             self._stretch = stretch
             self._price = shadow_price(options, limit_s)
@@ -180,6 +221,18 @@ class PDDevice(Policy):
         slots = np.sort([cheapest(choices, self._price).slot_s for choices in options()])
         within = np.cumsum(slots) / slots.size <= limit_s
         self._shed_above_s = float(slots[int(within.sum()) - 1]) if within.any() else 0.0
+
+    def _reprice(self, session: Session) -> None:
+        """Set the price again where a window has ended; a window in which nobody asked makes slots free."""
+        if self._windows is None or self.reprice_every_s is None or self.cloud_slots is None:
+            return
+        asked = self._windows.enter(session.now_s)
+        if asked:
+            every = -(-len(asked) // SAMPLE)
+            self._set_price(asked[::every], self.cloud_slots * self.reprice_every_s / len(asked))
+        elif asked is not None:
+            self._price, self._stretch, self._shed_above_s = 0.0, 1.0, math.inf
+        self._windows.note(session.profile, session.prompt_tok)
 
     def _plan(self, session: Session) -> Plan | None:
         """Return the plan of a request; None to leave it to the device."""
@@ -198,6 +251,8 @@ class PDDevice(Policy):
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request."""
+        self._ttft_s = median(self._seen_s)
+        self._reprice(session)
         plan = self._plan(session)
         if plan is None:
             yield from self._alone(session, "device")
@@ -218,6 +273,7 @@ class PDDevice(Policy):
             device = session.absorb(session.prompt_tok)
         session.keep(cloud, losers="run_on")
         first_s = session.now_s
+        self._seen_s.append(first_s - session.arrival_s)
         if device is None:
             device = yield from self._refined(session, plan, cloud)
             if device is None:

@@ -7,6 +7,7 @@ import platform
 import resource
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,11 +88,12 @@ def make_figures(
     context = Context(experiment, profile, folder, executor, say)
     tables: dict[str, pd.DataFrame] = {}
     seconds: dict[str, float] = {}
-    for name in experiment.file.tables:
-        started = time.perf_counter()
-        tables[name] = make_table(context, name)
-        seconds[name] = round(time.perf_counter() - started, 1)
-        say(f"{experiment.name}: table {name}, {len(tables[name])} rows [{seconds[name]:.0f} s]")
+    with closing(context):
+        for name in experiment.file.tables:
+            started = time.perf_counter()
+            tables[name] = make_table(context, name)
+            seconds[name] = round(time.perf_counter() - started, 1)
+            say(f"{experiment.name}: table {name}, {len(tables[name])} rows [{seconds[name]:.0f} s]")
     verdicts = judge_all(experiment, tables)
     _write_verdicts(folder / VERDICTS, verdicts)
     breaches = check(experiment, profile, tables) if is_checked else []

@@ -15,7 +15,7 @@ from discosim.core.errors import UserError, close_match
 from discosim.reproduce.code import call, function_of, inputs_sha256
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.files import TableSource
-from discosim.reproduce.workers import each
+from discosim.reproduce.workers import Workers
 from discosim.runs.identity import code_facts
 from discosim.sweep.drive import Terms
 from discosim.sweep.plan import load_plan
@@ -52,6 +52,14 @@ class Context:
     executor: str
     say: Say
     _sweeps: dict[str, Path] = field(default_factory=dict)
+    _workers: Workers = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._workers = Workers(self.executor)
+
+    def close(self) -> None:
+        """Let the worker processes go."""
+        self._workers.close()
 
     def sweep(self, file: str) -> Path:
         """Run what is missing of a sweep of this folder, and return the folder of its results."""
@@ -82,7 +90,7 @@ class Context:
         waiting = [i for i, path in enumerate(paths) if not path.is_file()]
         if waiting:
             calls = [(str(folder.resolve()), module, function, dict(tasks[i])) for i in waiting]
-            for k, result in each(self.executor, call, calls):
+            for k, result in self._workers.each(call, calls):
                 write_atomically(paths[waiting[k]], json.dumps(result))
         return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 

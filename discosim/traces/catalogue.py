@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from discosim.core.errors import UserError, close_match
@@ -85,10 +86,16 @@ def _entry(name: str) -> Entry | None:
 def load_digest(name: str, kind: str | None = None) -> Digest:
     """Load a shipped digest by name; see `find_digest` for the parameters and errors."""
     entry = find_digest(name, kind)
-    digest = parse_digest(entry.path.read_text(encoding="utf-8"), where=f"{entry.kind}/{entry.path.name}")
+    digest = _parsed(entry.path.read_text(encoding="utf-8"), f"{entry.kind}/{entry.path.name}")
     if digest.name != entry.name:
         raise UserError(f"holds the digest {digest.name!r}", where=f"{entry.kind}/{entry.path.name}")
     return digest
+
+
+@lru_cache(maxsize=32)
+def _parsed(text: str, where: str) -> Digest:
+    """Parse a digest once; it is frozen, and a search for a capacity asks for the same one hundreds of times."""
+    return parse_digest(text, where=where)
 
 
 def digest_sha256(name: str) -> str:

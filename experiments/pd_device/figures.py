@@ -11,17 +11,40 @@ from discosim.metrics.stats import t_interval
 from discosim.report.style import MARKERS, PAGE_IN, Picture, house_style, legend_columns, look
 
 NAMES = {"PD": "P/D-Device", "server_only": "cloud only", "device_only": "device only"}
+RIVALS = (
+    "cloud only, colocated",
+    "cloud only, pools",
+    "device only",
+    "race",
+    "KV shipping, 100 Mbit per s",
+    "KV shipping, 1 Gbit per s",
+    "speculation, 8B drafts",
+    "speculation, 1B drafts",
+    "DiSCo with migration",
+    "K = 1",
+    "PD-Device, no controller",
+    "PD-Device, STOP",
+    "PD-Device",
+    "PD-Device, pools",
+)
+BASE = "as in the other figures"
+PRICES, SLOTS, BURST_S = ("no price", "one price", "new price every 30 s"), 0.5, 105.0
 NOTE = "95 % intervals over replications; our reconstruction"
 
 
 def first_tokens(table: pd.DataFrame) -> Figure:
     """Draw mean TTFT against prompt length, one panel per phone."""
-    return _against_prompt(table[table["policy"] != "no controller"], "ttft_mean_s", "mean TTFT [s]", "First tokens")
+    return _against_prompt(
+        table[table["policy"].isin(["server_only", "device_only", "PD"])],
+        "ttft_mean_s",
+        "mean TTFT [s]",
+        "First tokens",
+    )
 
 
 def gaps(table: pd.DataFrame) -> Figure:
     """Draw the longest displayed gap of an answer against prompt length, one panel per phone."""
-    shown = table[table["policy"] != "server_only"]
+    shown = table[table["policy"].isin(["device_only", "PD", "no controller"])]
     return _against_prompt(shown, "gap_mean_max_ms", "longest gap of an answer, mean [ms]", "Longest gaps", log=True)
 
 
@@ -47,15 +70,20 @@ def _against_prompt(table: pd.DataFrame, metric: str, label: str, title: str, *,
     return figure
 
 
+def energy(table: pd.DataFrame) -> Figure:
+    """Draw the energy a device spends on a request against prompt length, one panel per phone."""
+    shown = table[table["policy"].isin(["device_only", "PD", "half the prompt kept"])]
+    return _against_prompt(
+        shown, "device_energy_mean_j", "device energy per request [J]", "Energy (device only lies on P/D-Device)"
+    )
+
+
 def kept_share(table: pd.DataFrame) -> Figure:
     """Draw tokens from the cloud and assumed quality against the kept share."""
-    refined = table[table["policy"].str.startswith("refined")].copy()
+    free = table[table["extra"] == 0]
+    refined = free[free["policy"].str.startswith("refined")].copy()
     refined["kept_share"] = refined["policy"].str.split(", ").str[1].astype(float)
-    whole = (
-        table[table["policy"] == "whole prompt, at once"]
-        if "whole prompt, at once" in set(table["policy"])
-        else table[table["policy"] == "PD"]
-    )
+    whole = free[free["policy"] == "PD"]
     panels = {"n_tok_server_mean": "tokens from the cloud [tok]", "quality_assumed_mean": "assumed quality [1]"}
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 3.0), layout="constrained")
@@ -77,37 +105,217 @@ def kept_share(table: pd.DataFrame) -> Figure:
 
 def gain_by_sense(table: pd.DataFrame) -> Figure:
     """Draw the closed-form gain in throughput by workload and sense."""
-    senses, workloads = list(dict.fromkeys(table["policy"])), list(dict.fromkeys(table["workload"]))
-    width = 0.8 / len(senses)
+    label = "requests per cloud resource,\nover cloud-only [1]"
+    figure, axes = _bars(table, "workload", "policy", "gain", label, f"Throughput by sense, closed form: {NOTE}")
+    _mark_15x(axes)
+    return figure
+
+
+def gain_measured(table: pd.DataFrame) -> Figure:
+    """Draw the gain in the load an engine bears, by workload and by what limits the cloud."""
+    keys = ["workload", "sense", "seed"]
+    loads = table.pivot_table(index=keys, columns="policy", values="capacity_rps", sort=False)
+    gains = (loads["PD"] / loads["server_only"]).rename("gain").reset_index()
+    label = "load borne, over cloud-only [1]"
+    figure, axes = _bars(gains, "workload", "sense", "gain", label, f"Throughput by sense, measured: {NOTE}")
+    _mark_15x(axes)
+    return figure
+
+
+def controllers(table: pd.DataFrame) -> Figure:
+    """Draw the longest displayed gap under each law, by what disturbs it."""
+    label = "longest gap of an answer, mean [ms]"
+    title = f"Speed controllers, 8B phone, 4,000 tokens: {NOTE}"
+    figure, axes = _bars(table, "condition", "policy", "gap_mean_max_ms", label, title)
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=50.0)
+    return figure
+
+
+def estimates(table: pd.DataFrame) -> Figure:
+    """Draw gaps and cloud tokens against how much slower the phone is than K was computed for."""
+    panels = {
+        "gap_mean_max_ms": "longest gap of an answer, mean [ms]",
+        "server_output_mean_tok": "tokens made by the cloud [tok]",
+    }
+    with house_style():
+        figure = Picture(figsize=(PAGE_IN, 3.0), layout="constrained")
+        for axes, (metric, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+            for i, policy in enumerate(dict.fromkeys(table["policy"])):
+                _line(axes, table[table["policy"] == policy], "slower", metric, i)
+            axes.set_xlabel("phone's time over its published time [1]")
+            axes.set_ylabel(label)
+            axes.set_ylim(bottom=0)
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
+        figure.suptitle(f"K up front and STOP, 8B phone, 4,000 tokens: {NOTE}")
+    return figure
+
+
+def catch_up_map(table: pd.DataFrame) -> Figure:
+    """Draw how long the device takes to catch up, by kept share and prompt length, one panel per phone."""
+    phones = list(dict.fromkeys(table["phone"]))
+    with house_style():
+        figure = Picture(figsize=(PAGE_IN, 3.2), layout="constrained")
+        for axes, phone in zip(figure.subplots(1, len(phones), sharey=True), phones, strict=True):
+            part = table[table["phone"] == phone]
+            grid = part.pivot_table(index="kept_share", columns="prompt_tok", values="catch_up_s")
+            image = axes.imshow(grid.to_numpy(), origin="lower", aspect="auto", cmap="cividis")
+            axes.grid(visible=False)
+            axes.set_xticks(range(grid.shape[1]), [f"{tok:,}" for tok in grid.columns], rotation=45)
+            axes.set_yticks(range(grid.shape[0]), [f"{share:g}" for share in grid.index])
+            axes.set_title(phone)
+            axes.set_xlabel("prompt [tok]")
+            figure.colorbar(image, ax=axes, label="first token to hand-over [s]")
+        figure.axes[0].set_ylabel("kept share, 1 starting at once [1]")
+        figure.suptitle("How long the phone takes to catch up: one answer a cell; our reconstruction")
+    return figure
+
+
+def rivals(table: pd.DataFrame) -> Figure:
+    """Draw every system on the same requests: first tokens, gaps, tokens of the cloud, energy of the phone."""
+    panels = {
+        "ttft_mean_s": "mean TTFT [s]",
+        "gap_mean_max_ms": "longest gap of an\nanswer, mean [ms]",
+        "server_output_mean_tok": "tokens of the cloud,\nper request [tok]",
+        "device_energy_mean_j": "energy of the phone,\nper request [J]",
+    }
+    order = [name for name in RIVALS if name in set(table["policy"])]
+    cells = {metric: [t_interval(table[table["policy"] == name][metric]) for name in order] for metric in panels}
+    title = f"Azure's conversations, 1 request/s, 8B phones: {NOTE}"
+    figure, every = _forest([name.replace("PD-", "P/D-") for name in order], cells, panels, title, height_in=3.4)
+    every[1].set_xscale("log")
+    for axes in (every[0], *every[2:]):
+        axes.set_xlim(left=0)
+    return figure
+
+
+def choices(table: pd.DataFrame) -> Figure:
+    """Draw how far each open choice moves the headline figures from those of the other figures."""
+    found = changes(table)
+    panels = {
+        "ttft_s": "change of mean\nTTFT [s]",
+        "gap_ms": "change of the longest gap,\nmean over answers [ms]",
+        "gain": "change of the gain in\ncloud tokens [x]",
+    }
+    order = list(dict.fromkeys(found["variant"]))
+    cells = {metric: [t_interval(found[found["variant"] == name][metric]) for name in order] for metric in panels}
+    base = found.groupby("seed")[["base_ttft_s", "base_gap_ms", "base_gain"]].first().mean()
+    title = (
+        f"One open choice at a time, from TTFT {base['base_ttft_s']:.2f} s, gap {base['base_gap_ms']:.0f} ms, "
+        f"gain {base['base_gain']:.1f}x\npaired 95 % intervals over replications; our reconstruction"
+    )
+    figure, every = _forest(order, cells, panels, title, height_in=4.4)
+    for axes in every:
+        axes.axvline(0.0, color="black", linewidth=0.8, linestyle="--", zorder=1)
+    every[1].set_xscale("symlog", linthresh=10.0)
+    every[1].set_xticks([-100, -10, 0, 10, 100, 1000], ["-100", "-10", "0", "10", "100", "1,000"], rotation=45)
+    return figure
+
+
+def changes(table: pd.DataFrame) -> pd.DataFrame:
+    """Return each choice's change against the first, replication by replication; gain in tokens of the cloud."""
+    wide = table.pivot_table(
+        index=["variant", "seed"],
+        columns="policy",
+        values=["ttft_mean_s", "gap_mean_max_ms", "server_output_mean_tok"],
+        sort=False,
+    )
+    own = pd.DataFrame(
+        {
+            "ttft_s": wide["ttft_mean_s", "PD"],
+            "gap_ms": wide["gap_mean_max_ms", "PD"],
+            "gain": wide["server_output_mean_tok", "server_only"] / wide["server_output_mean_tok", "PD"],
+        }
+    ).reset_index()
+    base = own[own["variant"] == BASE].drop(columns="variant")
+    found = own[own["variant"] != BASE].merge(base.add_prefix("base_"), left_on="seed", right_on="base_seed")
+    for metric in ("ttft_s", "gap_ms", "gain"):
+        found[metric] -= found[f"base_{metric}"]
+    ranks = {name: i for i, name in enumerate(dict.fromkeys(table["variant"]))}
+    return found.sort_values("variant", key=lambda names: names.map(ranks), kind="stable")
+
+
+def pricing(table: pd.DataFrame) -> Figure:
+    """Draw slots in use and assumed quality over a cycle of bursts, under one price and under one per window."""
+    panels = {"slots": "slots of the cloud in use [1]", "quality_assumed_mean": "assumed quality [1]"}
+    with house_style():
+        figure = Picture(figsize=(PAGE_IN, 3.0), layout="constrained")
+        for axes, (metric, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+            for i, policy in enumerate(PRICES):
+                _line(axes, table[table["policy"] == policy], "window_s", metric, i)
+            axes.axvspan(0, BURST_S, color="#EEEEEE", zorder=0, label="burst, 2 requests/s; else 0.46")
+            axes.set_xlabel("arrival in the cycle of bursts [s]")
+            axes.set_ylabel(label)
+            axes.set_ylim(bottom=0)
+        figure.axes[0].axhline(SLOTS, color="black", linewidth=0.8, linestyle="--", label="budget")
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
+        figure.suptitle(f"A price on the cloud's slots, 8B phones: {NOTE}")
+    return figure
+
+
+def _forest(
+    names: list[str], cells: dict[str, list[Any]], panels: dict[str, str], title: str, *, height_in: float
+) -> tuple[Figure, list[Any]]:
+    """Draw one row for each name and one panel for each metric: mean and interval."""
+    with house_style():
+        figure = Picture(figsize=(PAGE_IN, height_in), layout="constrained")
+        every = list(figure.subplots(1, len(panels), sharey=True))
+        for axes, (metric, label) in zip(every, panels.items(), strict=True):
+            axes.errorbar(
+                [cell.mean for cell in cells[metric]],
+                range(len(names)),
+                xerr=[cell.half_width for cell in cells[metric]],
+                fmt="o",
+                color=look(1)["color"],
+                ecolor="black",
+                markersize=3.5,
+                capsize=2,
+                elinewidth=0.8,
+            )
+            axes.set_xlabel(label)
+        every[0].set_yticks(range(len(names)), names)
+        every[0].invert_yaxis()
+        every[0].set_ylabel("system [name]" if "mean TTFT [s]" in panels.values() else "open choice [name]")
+        figure.suptitle(title)
+    return figure, every
+
+
+def _mark_15x(axes: Any) -> None:
+    axes.axhline(15.0, color="black", linewidth=0.8, linestyle="--", label="the paper's 'up to 15x'")
+    axes.legend(loc="upper left", fontsize=7, frameon=False, handles=axes.get_legend_handles_labels()[0][:1])
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.8)
+
+
+def _bars(table: pd.DataFrame, group: str, kind: str, metric: str, label: str, title: str) -> tuple[Figure, Any]:
+    """Draw one bar for each kind in each group, with its interval over replications."""
+    kinds, groups = list(dict.fromkeys(table[kind])), list(dict.fromkeys(table[group]))
+    width = 0.8 / len(kinds)
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 3.0), layout="constrained")
         axes = figure.subplots()
-        for i, sense in enumerate(senses):
-            cells = [
-                t_interval(table[(table["policy"] == sense) & (table["workload"] == w)]["gain"]) for w in workloads
-            ]
-            at = [k + (i - (len(senses) - 1) / 2) * width for k in range(len(workloads))]
+        for i, name in enumerate(kinds):
+            cells = [t_interval(table[(table[kind] == name) & (table[group] == g)][metric]) for g in groups]
             axes.bar(
-                at,
+                [k + (i - (len(kinds) - 1) / 2) * width for k in range(len(groups))],
                 [c.mean for c in cells],
                 0.9 * width,
                 yerr=[c.half_width for c in cells],
-                label=sense,
+                label=name,
                 color=look(i)["color"],
                 edgecolor="black",
                 linewidth=0.5,
                 hatch=("", "//", "..", "xx")[i],
                 capsize=2,
             )
-        axes.axhline(15.0, color="black", linewidth=0.8, linestyle="--", label="the paper's 'up to 15x'")
-        axes.set_yscale("log")
-        axes.set_ylim(bottom=1.0)
-        axes.set_xticks(range(len(workloads)), workloads)
-        axes.set_xlabel("workload [-]")
-        axes.set_ylabel("requests per cloud resource,\nover cloud-only [1]")
-        figure.legend(loc="outside lower center", ncols=3)
-        figure.suptitle(f"Throughput by sense, closed form: {NOTE}")
-    return figure
+        axes.set_xticks(range(len(groups)), groups)
+        axes.set_xlabel(f"{group} [name]")
+        axes.set_ylabel(label)
+        figure.legend(loc="outside lower center", ncols=legend_columns(kinds))
+        figure.suptitle(title)
+    return figure, axes
 
 
 def _line(axes: Any, rows: pd.DataFrame, x: str, y: str, i: int, *, name: str = "") -> None:

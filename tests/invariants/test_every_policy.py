@@ -63,6 +63,10 @@ def option_values(name: str, key: Any) -> st.SearchStrategy[Any]:
         return st.integers(key.limits.get("ge", 0), 60)
     if name == "slot_limit_s":
         return st.sampled_from([None, 0.5, 2.0])
+    if name == "reprice_every_s":
+        return st.sampled_from([None, 5.0, 60.0])
+    if name == "cloud_slots":
+        return st.sampled_from([0.1, 2.0])
     if key.has_default:
         return st.just(key.default)
     raise AssertionError(f"teach this test what values the option '{name}' takes")
@@ -108,6 +112,7 @@ links: st.SearchStrategy[LinkModel] = st.builds(
     loss_share=st.sampled_from([0.0, 0.2]),
     tokens_per_packet=st.sampled_from([1, 4]),
     uplink_bit_per_s=st.sampled_from([None, 1e5]),
+    outages=st.sampled_from([(), (), (Outage(start_s=3.0, end_s=20.0),)]),
 )
 tiers: st.SearchStrategy[EdgeModel] = st.builds(
     edge_box,
@@ -198,7 +203,7 @@ def test_a_refusal_is_survived_where_somebody_else_can_answer(kind: str, case: s
         if case == "both":
             assert statuses == {"failed"}
             assert all(record.unified_cost_usd == 0.0 for record in records)
-        elif kind in {"race", "disco", "optimal_wait"}:
+        elif kind in {"kv_shipping", "pd_device", "race", "speculative", "disco", "optimal_wait"}:
             assert statuses == {"finished"}, "another endpoint could answer"
         for record in records:
             used = {"server": record.is_server_dispatched, "device": record.is_device_dispatched}

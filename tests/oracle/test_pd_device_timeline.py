@@ -10,8 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from worlds import constant, constant_link, examples, model, play, profile, requests, server
 
+from discosim import load_scenario, simulate
 from discosim.policies.catch_up import NEVER, smallest_k
 from discosim.policies.pd_device import PDDevice
+from discosim.runs.build import build
 
 ANSWER = 900
 RTT_S = 0.06
@@ -177,3 +179,16 @@ def test_a_device_slower_than_the_display_never_catches_up():
     assert smallest_k(profile(prefill_s_per_tok=0.06), 100, 0.1, 0.05) == NEVER
     _, record = play_one(PDDevice(keep_device_pace=False), 0.2, 0.03, profile(prefill_s_per_tok=0.06), 400)
     assert [s.endpoint for s in record.segments] == ["server"]
+
+
+def test_the_ready_configuration_without_chance_shows_one_gap_and_one_only_without_the_controller():
+    scenario = load_scenario("pd-device-exact")
+    phone = build(scenario).model.fleet[0][0]
+    first, rate_s, own = 0.06 + 0.25, phone.prefill_s_per_tok, phone.prefill_s(2000)
+    k_min = smallest_k(phone, 2000, first, 0.1)
+    assert k_min == 22 == math.ceil((own - first) / (0.1 - rate_s))
+    shown = simulate(scenario).requests.groupby("policy")["tbt_displayed_max_s"].mean()
+    assert shown["K = 22"] <= 0.1
+    assert shown["K = 21"] == pytest.approx(own + 21 * rate_s - first - 20 * 0.1)
+    assert shown["K = 21"] > 0.1
+    assert shown["K = 22 without controller"] == pytest.approx(own + 22 * rate_s - first - 21 * 0.045)
