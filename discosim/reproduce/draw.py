@@ -50,5 +50,5 @@ def draw_one(paper: str, name: str, folder: str) -> None:
     figure = function(*tables, **source.options)
     with house_style():  # one layout for all formats: it is most of the work
         figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)  # "none" would leave one that has every format laid out again
     save(figure, out / "figures" / name, FORMATS)

@@ -126,7 +126,7 @@ def at_boundary(weight_tok: Floats, budget: float) -> float:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("budget", [0.1, 0.3, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("budget", [0.2, 0.5, 0.8])
 @pytest.mark.parametrize("workload", ["azure-conv", "azure-code", "sharegpt"])
 @pytest.mark.parametrize("keeper", ["DiSCo-S", "DiSCo-D", "Stoch-S exclusive"])
 def test_budgets_are_kept_within_one_percent_in_the_long_run(keeper: str, workload: str, budget: float) -> None:
