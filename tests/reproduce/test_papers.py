@@ -119,3 +119,17 @@ def test_the_shaped_services_are_what_their_recipe_writes() -> None:
     recipe = load_module(PAPERS / "disco", "shaped")
     for name, median_s in recipe.MEDIANS_S.items():
         assert (PAPERS / "disco" / "series" / f"{name}.csv").read_text(encoding="utf-8") == recipe.series(median_s)
+
+
+def test_the_versions_of_the_committed_tables_are_allowed_ones() -> None:
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    lines = (ROOT / "experiments" / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for needed in map(Requirement, project["dependencies"]):
+        versions = [version for name, version in pinned.items() if name.lower() == needed.name.lower()]
+        assert len(versions) == 1, needed.name
+        assert versions[0] in needed.specifier, needed
