@@ -156,6 +156,18 @@ def test_a_request_opens_with_its_tokens(visit: Any) -> None:
     assert view.locator(".chart h3").first.text_content() != title
 
 
+def test_a_request_of_any_point_of_a_sweep_opens(visit: Any) -> None:
+    opened = visit("sweep")
+    view = opened.view("requests")
+    opened.choose("requests", "policy", "server_only")
+    before = tip_at(view.locator(".chart").first, 0)
+    opened.choose("requests", "run", 1)
+    opened.choose("requests", "policy", "server_only")
+    after = tip_at(view.locator(".chart").first, 0)
+    assert before[0] == after[0]  # the same token of the same request
+    assert before[2] != after[2]  # over another last hop it comes at another time
+
+
 def test_a_sweep_is_seen_along_every_axis(visit: Any) -> None:
     opened = visit("sweep")
     chart = opened.view("grid").locator(".chart")

@@ -23,6 +23,7 @@ from discosim.report.figures.ttft_cdf import COLUMNS, ttft_cdf_table
 from discosim.report.html import report_text, write_report
 from discosim.report.html.grid import axis_of, grid
 from discosim.report.html.markup import json_block, tag, text
+from discosim.report.html.requests import MAX_RUNS, examples_data
 from discosim.report.html.run_folder import CDF_POINTS
 from discosim.report.tables import read_columns
 from discosim.runs import execute_to_folder
@@ -131,9 +132,41 @@ def test_a_run_shows_numbers_inputs_and_requests(folders: dict[str, Path], parse
     for row, numbers in zip(ttft["rows"], summary["policies"].values(), strict=True):
         known = numbers["ttft_mean_s"]
         assert row[:3] == pytest.approx([known["mean"], known["half_width"], known["diff"]], rel=1e-5, nan_ok=True)
-    requests = page.data["examples"]["requests"]
+    (shown,) = page.data["examples"]["runs"]
     tokens = read_columns(folder / "example_tokens.parquet", ("policy", "request_id", "endpoint"))
-    assert sum(len(a["by"]) for request in requests for a in request["answers"] if a) == len(tokens)
+    assert n_tokens_of(shown) == len(tokens)
+
+
+def n_tokens_of(run: dict[str, Any]) -> int:
+    return sum(len(answer["by"]) for request in run["requests"] for answer in request["answers"] if answer)
+
+
+def test_a_sweep_shows_the_requests_of_one_run_of_each_point(
+    folders: dict[str, Path], parsed: dict[str, Parsed]
+) -> None:
+    runs = parsed["sweep"].data["examples"]["runs"]
+    seeds = json.loads((folders["sweep"] / "plan.json").read_text())["seeds"]
+    assert [run["name"] for run in runs] == [
+        f"budget = {budget}, link = {link}, seed {seeds[0]}"
+        for budget in ("0.6", "0.2")
+        for link in ("none", "constant 0.1")
+    ]
+    assert all(n_tokens_of(run) > 0 for run in runs)
+    ttft_s = [[answer["shown"][0] for answer in run["requests"][0]["answers"] if answer] for run in runs]
+    assert ttft_s[0] != ttft_s[1], "the two last hops give other times"
+
+
+def test_a_large_sweep_shows_some_of_its_points_and_no_more_tokens_than_a_page_may_carry(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("discosim.report.html.requests.MAX_TOKENS", 600)
+    many = {f"point {k}": folders["run"] for k in range(60)}
+    found = examples_data(many, ["server_only", "A"])
+    assert found is not None
+    assert found["nRunsLeftOut"] == 60 - len(found["runs"]) == 60 - MAX_RUNS
+    assert (found["runs"][0]["name"], found["runs"][-1]["name"]) == ("point 0", "point 59")
+    assert all(len(run["requests"]) == 1 and run["nLeftOut"] > 0 for run in found["runs"])
+    assert examples_data({"empty": folders["run"] / "figures"}, ["A"]) is None
 
 
 def test_a_thinned_distribution_stays_within_a_hundredth(folders: dict[str, Path], parsed: dict[str, Parsed]) -> None:

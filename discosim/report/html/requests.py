@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 MAX_TOKENS = 30_000
 """Token rows that a page may carry; about 25 characters each."""
 
+MAX_RUNS = 24
+"""Runs of a sweep whose requests a page may carry."""
+
+FILES = ("requests.parquet", "example_tokens.parquet")
+
 FACTS = (
     "ttft_s", "e2e_s", "tbt_max_s", "tbt_displayed_max_s", "stall_s", "n_tok_late", "n_migrations", "qoe_andes",
     "n_tok_device", "n_tok_server", "n_tok_edge", "n_tok_wasted", "server_cost_usd", "device_energy_j",
@@ -25,7 +30,26 @@ FACTS = (
 """Columns of requests.parquet that stand beside a timeline, where the file has them."""
 
 
-def example_data(folder: Path, policies: Sequence[str]) -> dict[str, Any]:
+def examples_data(runs: Mapping[str, Path], policies: Sequence[str]) -> dict[str, Any] | None:
+    """Return the kept requests of each run, or None if there are none.
+
+    Parameters
+    ----------
+    runs : mapping of str to Path
+        What a run is called on the page -> its result folder; a folder without the two files is left out.
+    policies : sequence of str
+        In the order of the page.
+    """
+    whole = {name: folder for name, folder in runs.items() if all((folder / file).is_file() for file in FILES)}
+    names = list(whole)
+    if len(names) > MAX_RUNS:  # as evenly as can be, the first and the last among them
+        names = [names[k * (len(names) - 1) // (MAX_RUNS - 1)] for k in range(MAX_RUNS)]
+    found = [{"name": name, **example_data(whole[name], policies, MAX_TOKENS // len(names))} for name in names]
+    found = [run for run in found if run["requests"]]
+    return {"runs": found, "nRunsLeftOut": len(whole) - len(names)} if found else None
+
+
+def example_data(folder: Path, policies: Sequence[str], most_tok: int = MAX_TOKENS) -> dict[str, Any]:
     """Return the kept requests with the tokens of every policy, in seconds since the request.
 
     Parameters
@@ -34,6 +58,8 @@ def example_data(folder: Path, policies: Sequence[str]) -> dict[str, Any]:
         A result folder with requests.parquet and example_tokens.parquet.
     policies : sequence of str
         In the order of the page.
+    most_tok : int
+        Token rows to return, but for those of the first request, which always comes.
 
     Raises
     ------
@@ -48,7 +74,7 @@ def example_data(folder: Path, policies: Sequence[str]) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     n_tokens, n_left_out = 0, 0
     for request_id, rows in tokens.groupby("request_id", sort=False):
-        if found and n_tokens + len(rows) > MAX_TOKENS:
+        if found and n_tokens + len(rows) > most_tok:
             n_left_out += 1
             continue
         n_tokens += len(rows)

@@ -13,7 +13,7 @@ from discosim.report.html.conditions import config_section, files_section, input
 from discosim.report.html.looks import policy_looks
 from discosim.report.html.markup import Html, facts, join, shown_number, table, tag
 from discosim.report.html.page import Page, Section, chart_host
-from discosim.report.html.requests import example_data
+from discosim.report.html.requests import examples_data
 from discosim.report.tables import PlainSummary, number, read_columns, read_summary
 
 if TYPE_CHECKING:
@@ -65,11 +65,9 @@ def run_page(folder: Path) -> Page:
         data["cdf"] = _cdf_data(requests_file, policies)
         sections.append(Section(name="ttft", title="Time to first token (TTFT)", body=chart_host("cdf")))
     sections.append(Section(name="cost", title="Cost against TTFT", body=chart_host("cost")))
-    if requests_file.is_file() and (folder / "example_tokens.parquet").is_file():
-        examples = example_data(folder, policies)
-        if examples["requests"]:
-            data["examples"] = examples
-            sections.append(Section(name="requests", title="Single requests", body=chart_host("requests")))
+    if examples := examples_data({title: folder}, policies):
+        data["examples"] = examples
+        sections.append(Section(name="requests", title="Single requests", body=chart_host("requests")))
     sections.append(inputs_section(run.get("inputs_sha256", {}), summary.get("notes", ())))
     others = [config_section(folder / "config.yaml"), files_section(folder, run.get("files", {}))]
     sections += [section for section in others if section is not None]

@@ -14,8 +14,10 @@ from discosim.report.html.grid import Axis, axis_of, grid
 from discosim.report.html.looks import policy_looks
 from discosim.report.html.markup import Html, badge, details, facts, join, shown_number, table, tag
 from discosim.report.html.page import Page, Section, chart_host
+from discosim.report.html.requests import examples_data
 from discosim.sweep import load_results
 from discosim.sweep.axes import shown
+from discosim.sweep.plan import Run
 from discosim.sweep.store import Store
 from discosim.sweep.table import HEAD, policies_of
 
@@ -53,6 +55,8 @@ def sweep_page(folder: Path) -> Page:
     if differences is not None:
         paths = [path for axis in plan["axes"] for path in axis["paths"]]
         sections.append(Section(name="differences", title="Paired differences", body=_differences(differences, paths)))
+    if examples := examples_data(_first_runs(store, plan, state.finished), policies):
+        sections.append(Section(name="requests", title="Single requests", body=chart_host("requests")))
     sections.append(inputs_section(_inputs(plan), summary.get("notes", ())))
     if state.failed:
         sections.append(Section(name="failures", title="Failed runs", body=_failures(store, plan)))
@@ -65,6 +69,7 @@ def sweep_page(folder: Path) -> Page:
         "kind": "sweep",
         "policies": policy_looks(policies),
         "grids": [_grid(plan, finished, policies, differences)],
+        **({"examples": examples} if examples else {}),
     }
     name = f"{plan['name']}, profile {plan['profile']}" if plan.get("profile") else str(plan["name"])
     n = (len(state.finished), len(state.failed), len(state.missing))
@@ -193,6 +198,20 @@ def _differences(found: pd.DataFrame, paths: Sequence[str]) -> Html:
         inner = join(tag("h3", f"{name}{words}"), table(head, body, str(name)))
         parts.append(inner)
     return join(*parts)
+
+
+def _first_runs(store: Store, plan: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, Path]:
+    """Return one finished run of each point, by the values of the point."""
+    found: dict[int, Run] = {}
+    for run in sorted(runs, key=lambda run: (run.point, run.seed)):
+        found.setdefault(run.point, run)
+    return {f"{_point_text(plan['points'][point])}, seed {run.seed}": store.path(run) for point, run in found.items()}
+
+
+def _point_text(point: Mapping[str, Any]) -> str:
+    """Return the values of a point in a few words; paths that end alike and have one value show it once."""
+    words = {f"{path.rpartition('.')[2]} = {shown(value)}": None for path, value in point["values"].items()}
+    return ", ".join(words)
 
 
 def _inputs(plan: Mapping[str, Any]) -> dict[str, str]:

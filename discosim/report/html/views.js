@@ -209,7 +209,18 @@ const IDEAL = { fill: "var(--soft)", dash: "2 3", marker: "o" };
 const SHARP_GAP = 1.5; // a gap counts as long from this many reading intervals on
 
 function requestsView(host) {
-  const { requests, facts, nLeftOut } = data.examples;
+  const { runs, nRunsLeftOut } = data.examples;
+  const place = el("div");
+  if (runs.length > 1) {
+    host.append(
+      el("p", { class: "about" }, "One run of each point" + (nRunsLeftOut ? `; ${nRunsLeftOut} points are left out here` : "") + "."),
+      el("div", { class: "controls" }, chooser("run", runs.map((run) => run.name), (i) => requestsOf(place, runs[i])).node));
+  }
+  host.append(place);
+  requestsOf(place, runs[0]);
+}
+
+function requestsOf(place, { requests, facts, nLeftOut }) {
   let request = 0;
   let policy = Math.max(0, requests[0].answers.findIndex((answer) => answer && handOvers(answer).length));
   const words = el("p");
@@ -237,9 +248,9 @@ function requestsView(host) {
     which.select.value = String(request);
     draw();
   };
-  host.append(
-    el("p", { class: "about" }, `The run keeps every token of ${requests.length} telling requests of replication ` +
-      `${requests[0].replication}${nLeftOut ? `; ${nLeftOut} more are left out here because they are long` : ""}.`),
+  place.replaceChildren(
+    el("p", { class: "about" }, `The run keeps every token of ${requests.length + nLeftOut} telling requests of replication ` +
+      `${requests[0].replication}${nLeftOut ? `; ${nLeftOut} of them are left out here because they are long` : ""}.`),
     el("div", { class: "controls" },
       chooser("policy", policies.map((p) => p.name), (i) => { policy = i; draw(); }, policy).node, which.node,
       el("button", { type: "button", onclick: () => step(-1) }, "← previous"),
@@ -383,7 +394,7 @@ function oneGrid(place, grid) {
       checkbox("logarithmic", isLog, (isOn) => { isLog = isOn; draw(); }));
   };
   build();
-  redraws.length = 0; // the grid is the only view of its page
+  redraws.length = 0; // the other views of such a page do not depend on what is hidden
   place.replaceChildren(controls, about, legend(used, true, true), chart.host);
   redraws.push(draw);
   draw();
