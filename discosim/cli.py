@@ -19,7 +19,7 @@ from discosim.core.errors import UserError, close_match
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 0, 2, 130, 141
 VERBS: dict[str, tuple[str, ...]] = {
     "run": (),
-    "traces": ("list", "show", "check", "convert", "digest", "fit-engine"),
+    "traces": ("list", "show", "check", "convert", "digest", "digest-latency", "fit-engine"),
     "explain": ("metric", "policy", "scheduler"),
     "sweep": (),
     "diff": (),

@@ -40,6 +40,13 @@ def add_traces(add: AddParser) -> None:
     digest.add_argument("--all", action="store_true", help="compute every digest")
     digest.add_argument("--out", metavar="DIR", type=Path, default=Path("traces"), help="default: traces")
     digest.set_defaults(call=_traces_digest)
+    own = actions.add_parser("digest-latency", help="digest latencies of your own service, for `server.digest_file`")
+    own.add_argument("file", metavar="FILE", type=Path, help="per-request latencies, for example of LLMPerf")
+    own.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
+    own.add_argument("--format", metavar="NAME", default="auto", help="name of the reader (default: recognised)")
+    own.add_argument("--group", metavar="NAME", help="which service, where the file holds several")
+    own.add_argument("--title", metavar="TEXT", default="", help="what was measured, in a few words")
+    own.set_defaults(call=_traces_digest_latency)
     fit = actions.add_parser("fit-engine", help="fit iteration times of your own server, for `server.kind: engine`")
     fit.add_argument("file", metavar="FILE", type=Path, help="CSV: phase, batch, tokens, time_s or time_ms")
     fit.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
@@ -95,6 +102,15 @@ def _traces_digest(options: argparse.Namespace) -> None:
 
     for path in build_all(Path(raw), options.out, options.names or None):
         print(path)
+
+
+def _traces_digest_latency(options: argparse.Namespace) -> None:
+    from discosim.traces.describe import describe
+    from discosim.traces.own_digest import digest_latency, write_digest
+
+    digest = digest_latency(options.file, format=options.format, group=options.group, title=options.title)
+    write_digest(digest, options.out)
+    print(f"{describe(digest)}\n\nwritten    {options.out}")
 
 
 def _traces_fit_engine(options: argparse.Namespace) -> None:

@@ -84,8 +84,8 @@ class Builder:
                 values[key.name] = BAD
                 if key.name not in misspelt:
                     self.problems.add(here, _is_missing(key))
-        if section in FILES:
-            self._find_file(values, FILES[section], path)
+        for file_key in FILES.get(section, ()):
+            self._find_file(values, file_key, path)
         good = {name: value for name, value in values.items() if value is not BAD}
         for name, message in (*check_section(section, good, raw), *check_digest(section, good)):
             self.problems.add((*path, *name), message, at_key=not name)

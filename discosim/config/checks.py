@@ -13,7 +13,11 @@ from discosim.core.errors import close_match
 Values = Mapping[str, Any]
 Findings = Iterator[tuple[KeyPath, str]]
 
-FILES: dict[type, str] = {s.ReplayedWorkload: "file", s.ReplayedServer: "series", e.FileIterations: "file"}
+FILES: dict[type, tuple[str, ...]] = {
+    s.ReplayedWorkload: ("file",),
+    s.ReplayedServer: ("digest_file", "series"),
+    e.FileIterations: ("file",),
+}
 """Keys that name a file, relative to the folder of the config."""
 
 
@@ -52,14 +56,14 @@ def _outage(values: Values) -> Findings:
 
 
 def _server(values: Values) -> Findings:
-    if "digest" not in values or "series" not in values:
+    sources = ("digest", "digest_file", "series")
+    if any(name not in values for name in sources):
         return
-    digest, series = values["digest"], values["series"]
-    if digest is None and series is None:
-        yield (), "needs exactly one of digest and series (got neither)"
-    elif digest is not None and series is not None:
-        yield ("series",), "needs exactly one of digest and series (got both)"
-    if values.get("series_group") is not None and series is None:
+    given = [name for name in sources if values[name] is not None]
+    if len(given) != 1:
+        place = given[-1:]  # the last of several
+        yield tuple(place), f"needs exactly one of digest, digest_file and series (got {' and '.join(given) or 'none'})"
+    if values.get("series_group") is not None and values["series"] is None:
         yield ("series_group",), "has a meaning only beside series"
     if values.get("failure_share") is not None and values.get("failures") == "off":
         yield ("failure_share",), "has no effect unless failures is measured"

@@ -192,7 +192,13 @@ class ReplayedServer:
     """A service seen from outside: TTFT and TPOT replayed from a measured digest or from a raw series."""
 
     kind: Literal["replay"] = spec("replay", doc="Replay measured TTFT and TPOT.")
-    digest: str | None = spec(None, doc="Name of a latency digest (`discosim traces list`); either this or `series`.")
+    digest: str | None = spec(
+        None, doc="Name of a latency digest (`discosim traces list`); either this, `digest_file` or `series`."
+    )
+    digest_file: str | None = spec(
+        None,
+        doc="Path of a digest of your own service (`discosim traces digest-latency`), relative to the config file.",
+    )
     series: str | None = spec(
         None,
         doc="Path of a per-request latency file, relative to the config file, replayed in order from a random start.",

@@ -28,6 +28,7 @@ from discosim.runs.build_edge import answer_model, edge_model, quality_model
 from discosim.runs.build_engine import engine_model, pilot_ttfts
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest, LatencyDigest, RttDigest
+from discosim.traces.digest_file import parse_digest
 from discosim.traces.readers import read_latency
 from discosim.traces.workload import length_history, make_requests
 from discosim.world.api_server import ApiServer, ApiServerModel, RawSeries, mean_of
@@ -157,9 +158,8 @@ def _server(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...]]:
     """Return the service and what its TTFT already contains."""
     ttft: CorrelatedSeries | RawSeries
     tpot: CorrelatedSeries | RawSeries
-    if spec.digest is not None:
-        digest = load_digest(spec.digest, "latency")
-        assert isinstance(digest, LatencyDigest)
+    if spec.digest is not None or spec.digest_file is not None:
+        digest = _latency_digest(spec)
         ttft, tpot = digest.ttft, digest.tpot
         failure_share, contains = digest.failure_share, digest.card.contains
     else:
@@ -187,6 +187,19 @@ def _server(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...]]:
         output_usd_per_tok=spec.prices.output_usd_per_mtok * USD_PER_MTOK,
     )
     return model, contains
+
+
+def _latency_digest(spec: ReplayedServer) -> LatencyDigest:
+    if spec.digest_file is not None:
+        held = parse_digest(Path(spec.digest_file).read_text(encoding="utf-8"), where=spec.digest_file)
+        if not isinstance(held, LatencyDigest):
+            reason = "holds no latency digest; make one with `discosim traces digest-latency`"
+            raise UserError(reason, where=spec.digest_file)
+        return held
+    assert spec.digest is not None
+    digest = load_digest(spec.digest, "latency")
+    assert isinstance(digest, LatencyDigest)
+    return digest
 
 
 def _link(spec: Link, server_contains: tuple[str, ...]) -> tuple[LinkModel, tuple[str, ...]]:

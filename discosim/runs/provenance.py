@@ -51,7 +51,7 @@ def _server_inputs(server: Server) -> list[tuple[str, str]]:
         if isinstance(times, DigestIterations):
             return [(times.digest, "engine")]
         return [(times.file, "file")] if isinstance(times, FileIterations) else []
-    named = [(server.digest, "latency"), (server.series, "file")]
+    named = [(server.digest, "latency"), (server.digest_file, "file"), (server.series, "file")]
     return [(name, kind) for name, kind in named if name is not None]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from os import PathLike
 from pathlib import Path
 
@@ -9,10 +10,27 @@ import numpy as np
 
 from discosim.core.errors import UserError
 from discosim.traces.digest import Card, LatencyDigest
+from discosim.traces.digest_file import dump_digest
 from discosim.traces.readers import fingerprint, read_latency
 from discosim.traces.recipes.latency import METHOD, failures_by_code, latency_digest
 
 FEW = 50
+
+
+def write_digest(digest: LatencyDigest, path: Path) -> None:
+    """Write a digest as the file that ``server.digest_file`` names; whole or not at all.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(dump_digest(digest), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", where=str(path)) from error
 
 
 def digest_latency(

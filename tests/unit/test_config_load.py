@@ -258,7 +258,7 @@ def test_a_bad_seed_is_named() -> None:
         (
             "  digest: service\n",
             "",
-            "s.yaml:11:1 server: needs exactly one of digest and series (got neither)",
+            "s.yaml:11:1 server: needs exactly one of digest, digest_file and series (got none)",
         ),
         ("digest: service", "series: none.csv", "s.yaml:13:11 server.series: no such file: "),
         (

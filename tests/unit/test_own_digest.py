@@ -5,12 +5,17 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from discosim import load_scenario, simulate
+from discosim.cli import main
 from discosim.core.errors import UserError
+from discosim.core.scenario import Scenario
+from discosim.runs.identity import run_id
 from discosim.traces.catalogue import describe, load_digest
 from discosim.traces.digest_file import dump_digest, parse_digest
-from discosim.traces.own_digest import digest_latency
+from discosim.traces.own_digest import digest_latency, write_digest
 
 HEAD = "provider,model,ttft_s,end_to_end_latency_s,input_tokens,output_tokens,error_code\n"
 
@@ -45,3 +50,62 @@ def test_the_leaderboards_file_gives_the_shipped_digest(raw_traces: Path) -> Non
     shipped = load_digest("llmperf-groq-llama2-70b", "latency")
     same = dataclasses.replace(mine, name=shipped.name, card=shipped.card, prompt_tok=shipped.prompt_tok)
     assert dump_digest(same) == dump_digest(shipped)
+
+
+# --- in a scenario --------------------------------------------------------------------------------------------
+
+
+def scenario_with(folder: Path, server: str) -> Scenario:
+    (folder / "mine.yaml").write_text(
+        "name: mine\nreplications: 2\n"
+        "workload: {kind: generate, n_requests: 50, arrivals: {kind: poisson, rate_per_s: 1}, "
+        "lengths: {kind: digest, digest: sharegpt}}\n"
+        "devices: [{profile: snapdragon-8-elite-llama-3.2-3b, context: extrapolate}]\n"
+        f"server: {{kind: replay, {server}, prices: {{prompt_usd_per_mtok: 1, output_usd_per_mtok: 2}}}}\n"
+        "cost: {exchange_rate_usd_per_j: 1.0e-7}\n"
+        "policies: [{kind: server_only}, {kind: disco, budget: 0.3}]\n"
+    )
+    return load_scenario(folder / "mine.yaml")
+
+
+def test_a_digest_file_gives_what_the_shipped_digest_of_the_same_numbers_gives(tmp_path: Path) -> None:
+    write_digest(load_digest("openrouter-deepseek-v3.2", "latency"), tmp_path / "own.json")
+    own = simulate(scenario_with(tmp_path, "digest_file: own.json"))
+    shipped = simulate(scenario_with(tmp_path, "digest: openrouter-deepseek-v3.2"))
+    pd.testing.assert_frame_equal(own.requests, shipped.requests)
+    assert any("own.json: the user's own file" in note for note in own.notes)
+
+
+def test_the_place_of_a_digest_file_does_not_count_but_its_content_does(tmp_path: Path) -> None:
+    ids = []
+    for place, name in (("a", "openrouter-gpt-5.4"), ("b", "openrouter-gpt-5.4"), ("c", "openrouter-gpt-5.5")):
+        (tmp_path / place).mkdir()
+        write_digest(load_digest(name, "latency"), tmp_path / place / "own.json")
+        ids.append(run_id(scenario_with(tmp_path / place, "digest_file: own.json")))
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_a_file_that_is_no_latency_digest_is_refused_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"server\.digest_file: no such file: .*own\.json"):
+        scenario_with(tmp_path, "digest_file: own.json")
+    (tmp_path / "own.json").write_text(dump_digest(load_digest("sharegpt", "workload")))
+    with pytest.raises(UserError, match=r"own\.json: holds no latency digest"):
+        simulate(scenario_with(tmp_path, "digest_file: own.json"))
+    (tmp_path / "own.json").write_text('{"name": ')
+    with pytest.raises(UserError, match=r"own\.json: not a JSON digest"):
+        simulate(scenario_with(tmp_path, "digest_file: own.json"))
+    with pytest.raises(UserError, match=r"server\.digest_file: needs exactly one of .* \(got digest and digest_file\)"):
+        scenario_with(tmp_path, "digest_file: own.json, digest: openrouter-gpt-5.4")
+
+
+def test_the_command_writes_a_digest_or_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"me,chat,{0.5 + 0.01 * k},2.5,100,11," for k in range(60)]
+    out = tmp_path / "own.json"
+    assert main(["traces", "digest-latency", str(written(tmp_path, *rows)), "--out", str(out), "--title", "Mine"]) == 0
+    assert "Mine" in capsys.readouterr().out
+    assert simulate(scenario_with(tmp_path, "digest_file: own.json")).requests["ttft_s"].min() >= 0.0
+    before = out.read_bytes()
+    assert main(["traces", "digest-latency", str(written(tmp_path, "me,chat,fast,2,1,1,")), "--out", str(out)]) == 2
+    assert "row 2" in capsys.readouterr().err
+    assert out.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.csv", "mine.yaml", "own.json"]
