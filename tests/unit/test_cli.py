@@ -112,7 +112,10 @@ def test_the_known_verbs_are_those_of_the_parser() -> None:
         ),
         (
             ["traces", "lst"],
-            "unknown command 'lst'; did you mean 'list'? Known: check, convert, digest, digest-latency, fit-engine, list, show",
+            (
+                "unknown command 'lst'; did you mean 'list'? "
+                "Known: check, convert, digest, digest-latency, fit-engine, list, show"
+            ),
         ),
         (["traces"], "the following arguments are required: ACTION (see `discosim traces --help`)"),
         (["explain", "metrics"], "unknown command 'metrics'; did you mean 'metric'? Known: metric, policy, scheduler"),
