@@ -42,8 +42,7 @@ class KVShipping(Policy):
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request."""
-        limit = session.profile.max_context_tok
-        is_helpful = not session.is_device_busy and (limit is None or session.prompt_tok <= limit)
+        is_helpful = not session.is_device_busy and session.profile.holds(session.prompt_tok)
         at_most_tok = 1 if is_helpful and not self.speaks_meanwhile else None
         cloud = session.start("server", at_most_tok=at_most_tok)
         if (yield session.first_token_of(cloud)) is None:
@@ -69,6 +68,9 @@ class KVShipping(Policy):
             if left_s <= 1e-9:
                 break
             yield (session.wait(left_s) | over) if received < cloud.n_tok else session.wait(left_s)
+        if not session.profile.holds(session.prompt_tok + received):
+            yield over
+            return
         device = session.adopt(received)
         session.hand_over(device)
         yield session.first_token_of(device)

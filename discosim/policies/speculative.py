@@ -39,9 +39,8 @@ class Speculative(Policy):
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request."""
-        limit = session.profile.max_context_tok
         answer: Stream
-        if session.is_device_busy or (limit is not None and session.prompt_tok > limit):
+        if session.is_device_busy or not session.profile.holds(session.prompt_tok):
             answer = session.start("server")
         else:
             answer = session.speculate(self.n_draft, self.acceptance)
