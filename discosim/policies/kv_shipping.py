@@ -35,7 +35,7 @@ class KVShipping(Policy):
     kv_bytes_per_tok: float = spec(
         131072.0, doc="KV cache of one token (Llama-3-8B at FP16: 128 KiB, derived from its shape).", unit="B", gt=0
     )
-    downlink_mbit_per_s: float = spec(100.0, doc="Bandwidth for the cache.", unit="Mbit/s", gt=0)
+    downlink_mbit_per_s: float = spec(100.0, doc="Bandwidth for the cache (assumed).", unit="Mbit/s", gt=0)
     speaks_meanwhile: bool = spec(
         True, doc="The cloud goes on answering, and its cache growing, until the device has all; else one token only."
     )

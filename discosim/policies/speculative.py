@@ -35,7 +35,7 @@ class Speculative(Policy):
     )
 
     acceptance: float = spec(0.7, doc="Probability that a draft is accepted (assumed).", ge=0, le=1)
-    n_draft: int = spec(4, doc="Tokens drafted in a round.", ge=1)
+    n_draft: int = spec(4, doc="Tokens drafted in a round (assumed).", ge=1)
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request."""
