@@ -26,7 +26,7 @@ def ours_text(verdict: Verdict) -> str:
         for n, word in ((verdict.n_agree, "agree"), (verdict.n_disagree, "disagree"), (verdict.n_unclear, "unclear"))
         if n
     ]
-    return f"{low.mean:.3g} to {high.mean:.3g}{unit}; of {len(verdict.cells)} cells {', '.join(parts)}"
+    return f"{_short(low.mean)} to {_short(high.mean)}{unit}; of {len(verdict.cells)} cells {', '.join(parts)}"
 
 
 def _interval(cell: Cell, unit: str) -> str:
@@ -35,8 +35,13 @@ def _interval(cell: Cell, unit: str) -> str:
     elif cell.low == cell.high:
         bounds = " (exact)"
     else:
-        bounds = f" [{cell.low:.3g}, {cell.high:.3g}]"
-    return f"{cell.mean:.3g}{unit}{bounds}" + (f" ({cell.name})" if cell.name else "")
+        bounds = f" [{_short(cell.low)}, {_short(cell.high)}]"
+    return f"{_short(cell.mean)}{unit}{bounds}" + (f" ({cell.name})" if cell.name else "")
+
+
+def _short(value: float) -> str:
+    """Return a number to three figures, without an exponent where it is large."""
+    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 def inputs_text(verdict: Verdict) -> str:

@@ -79,7 +79,10 @@ def energy(table: pd.DataFrame) -> Figure:
     """Draw the energy a device spends on a request against prompt length, one panel per phone."""
     shown = table[table["policy"].isin(["device_only", "PD", "half the prompt kept"])]
     return _against_prompt(
-        shown, "device_energy_mean_j", "device energy per request [J]", "Energy (device only lies on P/D-Device)"
+        shown,
+        "device_energy_mean_j",
+        "device energy per request,\nassumed per token [J]",
+        "Energy (device only lies on P/D-Device)",
     )
 
 
