@@ -17,7 +17,7 @@ def ours_text(verdict: Verdict) -> str:
     cells = [cell for cell in verdict.cells if not math.isnan(cell.mean)]
     if not cells:
         return "-"
-    unit = f" {verdict.claim.unit}" if verdict.claim.unit else ""
+    unit = f" {verdict.claim.unit}" if verdict.claim.unit not in {"", "1"} else ""
     if len(cells) == 1:
         return _interval(cells[0], unit)
     low, high = min(cells, key=lambda c: c.mean), max(cells, key=lambda c: c.mean)

@@ -78,12 +78,8 @@ def _against_prompt(table: pd.DataFrame, metric: str, label: str, title: str, *,
 def energy(table: pd.DataFrame) -> Figure:
     """Draw the energy a device spends on a request against prompt length, one panel per phone."""
     shown = table[table["policy"].isin(["device_only", "PD", "half the prompt kept"])]
-    return _against_prompt(
-        shown,
-        "device_energy_mean_j",
-        "device energy per request,\nassumed per token [J]",
-        "Energy (device only lies on P/D-Device)",
-    )
+    label = "device energy per request,\nassumed per token [J]"
+    return _against_prompt(shown, "device_energy_mean_j", label, "Energy (device only lies on P/D-Device)")
 
 
 def kept_share(table: pd.DataFrame) -> Figure:

@@ -68,6 +68,16 @@ def test_a_device_carries_on_from_the_last_token_received_when_the_link_drops(se
     assert record.server_output_tok > k
 
 
+@pytest.mark.parametrize("silence_s", [0.5, 2.0])
+def test_a_device_that_has_caught_up_waits_for_a_silent_cloud_as_long_as_it_is_told(silence_s):
+    policy = PDDevice(settings="fixed", cloud_tok=200, silence_s=silence_s)
+    record, at_s = one(policy, link=dropped(2.0, 62.0), prefill_s_per_tok=0.001)  # all is absorbed when the link drops
+    arrivals_s = at_s + RTT_S + 0.3 + 0.04 * np.arange(300)
+    k = int(np.sum(arrivals_s - RTT_S / 2 < at_s + 2.0))
+    assert record.segments[0].last_token == k
+    assert record.delivered_s[k] == pytest.approx(arrivals_s[k - 1] + silence_s)
+
+
 def test_a_device_answers_alone_when_the_link_is_down_from_the_start():
     for policy in (PDDevice(), Race()):
         record, at_s = one(policy, link=dropped(-0.5, 60.0))

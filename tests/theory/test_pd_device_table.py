@@ -160,6 +160,39 @@ def test_a_pacer_never_shows_a_token_early_or_out_of_order_and_waits_for_none_it
     np.testing.assert_allclose(again[:-1], shown[:-1])
 
 
+ARRIVALS = 1.0 + 0.03 * np.arange(40)  # the cloud's tokens at its own speed; K = 40, displayed at 30 to 100 ms
+
+
+def ahead(hand_over_s):
+    return Outlook(hand_over_s, cloud_tok=40, cloud_gap_s=0.03, device_gap_s=0.07, limit_s=0.1)
+
+
+@pytest.mark.parametrize(("hand_over_s", "pace_s"), [(3.0, 0.05), (1.5, 0.03), (9.0, 0.1)])  # within, and both limits
+def test_constant_pace_spreads_the_tokens_up_to_the_hand_over(hand_over_s, pace_s):
+    for law in (ConstantPacer(), FeedbackPacer()):  # where all goes as expected the feedback has nothing to correct
+        shown = law.display_s(ARRIVALS, 40, ahead(hand_over_s))
+        np.testing.assert_allclose(shown[:2], [1.0, 1.0 + pace_s])
+        if hand_over_s <= 3.0 or isinstance(law, ConstantPacer):
+            np.testing.assert_allclose(shown, 1.0 + pace_s * np.arange(40))
+
+
+def test_continuity_pace_is_that_of_the_device_whenever_the_hand_over_is():
+    for hand_over_s in (1.5, 3.0, 9.0):
+        shown = ContinuityPacer().display_s(ARRIVALS, 40, ahead(hand_over_s))
+        np.testing.assert_allclose(shown, 1.0 + 0.07 * np.arange(40))
+
+
+def test_feedback_shares_out_what_is_left_and_takes_a_quarter_of_each_correction():
+    late = np.where(np.arange(40) < 10, ARRIVALS, ARRIVALS + 1.0)  # the eleventh token comes at 2.3 instead of 1.3
+    shown = FeedbackPacer().display_s(late, 40, ahead(3.0))
+    np.testing.assert_allclose(shown[:11], [*(1.0 + 0.05 * np.arange(10)), 2.3])
+    pace_s, at_s = 0.05, 2.3
+    for k in range(11, 15):
+        pace_s += 0.25 * (max(0.03, (3.0 - at_s) / (40 - k + 1)) - pace_s)
+        at_s += pace_s
+        assert shown[k] == pytest.approx(at_s)
+
+
 def test_a_tight_limit_on_slots_lowers_the_kept_share_then_sheds_to_the_device():
     device = profile(prefill_s_per_tok=1 / 800, decode_tok_per_s=14.0)
     parts = model(device=device, service=server(ttft=constant(0.5), tpot=constant(0.04)), link=constant_link(0.05))
