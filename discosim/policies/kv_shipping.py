@@ -42,7 +42,7 @@ class KVShipping(Policy):
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request."""
-        is_helpful = not session.is_device_busy and session.profile.holds(session.prompt_tok)
+        is_helpful = not session.is_device_busy and session.profile.holds(session.prompt_tok + 1)
         at_most_tok = 1 if is_helpful and not self.speaks_meanwhile else None
         cloud = session.start("server", at_most_tok=at_most_tok)
         if (yield session.first_token_of(cloud)) is None:

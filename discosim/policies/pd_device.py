@@ -278,10 +278,12 @@ class PDDevice(Policy):
         extra = self.attention_cost if plan.kept_share < 1.0 else 0.0
         cloud = session.start("server", at_most_tok=plan.cloud_tok, prefill_factor=1.0 + extra)
         while (yield session.first_token_of(cloud, within_s=self._patience_s(session, device))) is None:
-            if cloud.has_failed or (device is not None and device.has_begun):
+            is_ready = device is not None
+            device = device or session.absorb(session.prompt_tok)
+            has_room = session.profile.holds(session.prompt_tok + (plan.cloud_tok or 0))
+            if cloud.has_failed or is_ready or not has_room:
                 yield from self._without_cloud(session, device)
                 return
-            device = session.absorb(session.prompt_tok)
         session.keep(cloud, losers="run_on")
         first_s = session.now_s
         self._seen_s.append(first_s - session.arrival_s)
@@ -302,7 +304,7 @@ class PDDevice(Policy):
     def _is_for_cloud_alone(self, session: Session, plan: Plan, is_busy: bool) -> bool:
         """Tell whether the device cannot help: it never catches up, is too small, or is busy and not waited for."""
         known_tok = plan.cloud_tok or 0
-        is_too_long = not session.profile.holds(plan.kept_share * session.prompt_tok + known_tok)
+        is_too_long = not session.profile.holds(math.ceil(plan.kept_share * session.prompt_tok) + known_tok)
         never = known_tok >= NEVER and not is_busy
         return never or is_too_long or (is_busy and self.busy_device == "cloud_alone")
 
@@ -331,10 +333,9 @@ class PDDevice(Policy):
         session.keep(stream)
         yield session.finished()
 
-    def _without_cloud(self, session: Session, device: AbsorbingStream | None) -> Generator[Any, Any, None]:
-        """Let the device answer alone when the cloud refuses."""
-        if device is None:
-            device = session.absorb(session.prompt_tok)
+    @staticmethod
+    def _without_cloud(session: Session, device: AbsorbingStream) -> Generator[Any, Any, None]:
+        """Let the device answer alone: the cloud refuses, is late, or would send more than the device can hold."""
         if device.failure:
             session.fail()
             return

@@ -150,8 +150,21 @@ def test_a_device_that_cannot_hold_what_it_received_leaves_the_answer_to_the_clo
     assert record.device_decode_tok == 0
     full_s = RTT_S + 0.3 + 10 * 0.04  # the eleventh token is one too many; the client looks at least once a second
     assert 100 * full_s <= record.device_prefill_tok <= 100 * (full_s + 1.0) + 1
-    shipped, _ = one(KVShipping(downlink_mbit_per_s=1000.0), max_context_tok=410)
-    assert [(s.endpoint, s.last_token) for s in shipped.segments] == [("server", 300)]
+    for speaks, limit in ((True, 410), (False, 400)):
+        shipping = KVShipping(downlink_mbit_per_s=1000.0, speaks_meanwhile=speaks)
+        record, _ = one(shipping, max_context_tok=limit)
+        assert [(s.endpoint, s.last_token) for s in record.segments] == [("server", 300)]
+
+
+def test_a_device_that_has_begun_the_whole_prompt_without_room_for_the_clouds_tokens_answers_alone():
+    # half the prompt and 50 tokens fit a context of 420, the whole prompt alone fits too, but not with 50 tokens
+    policy = PDDevice(settings="fixed", cloud_tok=50, kept_share=0.5, attention_cost=0.0)
+    slow = server(ttft=constant(5.0), tpot=constant(0.04))  # the device waits for 4 s, its own prefill
+    record, at_s = one(policy, service=slow, prefill_s_per_tok=0.01, max_context_tok=420)
+    assert [s.endpoint for s in record.segments] == ["device"]
+    assert record.delivered_s[0] == pytest.approx(at_s + 8.0)
+    roomy, _ = one(policy, service=slow, prefill_s_per_tok=0.01, max_context_tok=450)
+    assert [(s.endpoint, s.last_token) for s in roomy.segments] == [("server", 50), ("device", 300)]
 
 
 # --- the reader -----------------------------------------------------------------------------------------------------
