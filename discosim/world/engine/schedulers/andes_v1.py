@@ -59,7 +59,7 @@ class AndesV1(Scheduler):
         if not look.jobs:
             return Orders()
         self._count_arrivals(look.jobs)
-        if not look.is_crowded(self.trigger):
+        if look.is_settled or not look.is_crowded(self.trigger):
             self._size = replica.max_batch
             admit_what_fits(replica, self._size)
         elif replica.iteration % self.solve_every == 0:
