@@ -28,8 +28,8 @@ class AndesV1(Scheduler):
     iteration boundary; the authors' forks every 5th and every 10th iteration, and in between admit whoever fits. The
     latter is the default: called at each boundary, the packing lets every newcomer pass those put out before, and near
     the knee of the load it does worse than first come, first served. The chosen batch size binds newcomers only while
-    somebody is outside or tokens are late: where everybody is inside and served fast enough, whoever fits may enter (our
-    choice).
+    somebody is outside or tokens are late: where everybody is inside and served fast enough, whoever fits may enter
+    (our choice).
     """
 
     kind: ClassVar[str] = "andes_v1"
