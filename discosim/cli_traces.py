@@ -41,11 +41,13 @@ def add_traces(add: AddParser) -> None:
     digest.add_argument("--out", metavar="DIR", type=Path, default=Path("traces"), help="default: traces")
     digest.set_defaults(call=_traces_digest)
     own = actions.add_parser("digest-latency", help="digest latencies of your own service, for `server.digest_file`")
-    own.add_argument("file", metavar="FILE", type=Path, help="per-request latencies, for example of LLMPerf")
+    own.add_argument("file", metavar="FILE", type=Path, help="per-request latencies: vLLM, AIPerf, GuideLLM, LLMPerf")
     own.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
     own.add_argument("--format", metavar="NAME", default="auto", help="name of the reader (default: recognised)")
     own.add_argument("--group", metavar="NAME", help="which service, where the file holds several")
     own.add_argument("--title", metavar="TEXT", default="", help="what was measured, in a few words")
+    place = "client: TTFT holds the wide area (default); server: the load test ran beside the server"
+    own.add_argument("--measured-at", metavar="PLACE", default="client", help=place)
     own.set_defaults(call=_traces_digest_latency)
     fit = actions.add_parser("fit-engine", help="fit iteration times of your own server, for `server.kind: engine`")
     fit.add_argument("file", metavar="FILE", type=Path, help="CSV: phase, batch, tokens, time_s or time_ms")
@@ -108,7 +110,13 @@ def _traces_digest_latency(options: argparse.Namespace) -> None:
     from discosim.traces.describe import describe
     from discosim.traces.own_digest import digest_latency, write_digest
 
-    digest = digest_latency(options.file, format=options.format, group=options.group, title=options.title)
+    digest = digest_latency(
+        options.file,
+        format=options.format,
+        group=options.group,
+        title=options.title,
+        measured_at=options.measured_at,
+    )
     write_digest(digest, options.out)
     print(f"{describe(digest)}\n\nwritten    {options.out}")
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from discosim.core.errors import UserError
+from discosim.core.errors import UserError, close_match
 from discosim.traces.digest import Card, LatencyDigest
 from discosim.traces.digest_file import dump_digest
 from discosim.traces.readers import fingerprint, read_latency
 from discosim.traces.recipes.latency import METHOD, failures_by_code, latency_digest
 
 FEW = 50
+_CONTAINS = {"client": ("inference", "queueing", "wide_area"), "server": ("inference", "queueing")}
 
 
 def write_digest(digest: LatencyDigest, path: Path) -> None:
@@ -39,6 +40,7 @@ def digest_latency(
     format: str = "auto",  # noqa: A002 (the word users type)
     group: str | None = None,
     title: str = "",
+    measured_at: str = "client",
 ) -> LatencyDigest:
     """Compute the digest of one service from a file of per-request latencies.
 
@@ -52,6 +54,9 @@ def digest_latency(
         Which service, where the file holds several.
     title : str
         What was measured, in a few words, for the card.
+    measured_at : str
+        ``client``: the TTFT holds the way through the wide area, and a last hop to a distant host leaves that part out.
+        ``server``: the load test ran beside the server, and the last hop is added whole.
 
     Returns
     -------
@@ -61,8 +66,10 @@ def digest_latency(
     Raises
     ------
     UserError
-        If the file cannot be read, or holds fewer than two requests with a TTFT and a TPOT.
+        If the file cannot be read, or holds fewer than two requests with a TTFT and a TPOT, or the place is unknown.
     """
+    if measured_at not in _CONTAINS:
+        raise UserError(f"unknown place of measuring {measured_at!r}; {close_match(measured_at, _CONTAINS)}")
     place = Path(path)
     series = read_latency(place, format, group)
     known = np.isfinite(series.ttft_s) & np.isfinite(series.tpot_s)
@@ -80,7 +87,7 @@ def digest_latency(
         raw_sha256=fingerprint(place).raw_sha256,
         method=METHOD,
         quirks=(f"Only {n} successes: the tails are not known.",) if n < FEW else (),
-        contains=("inference", "queueing", "wide_area"),
+        contains=_CONTAINS[measured_at],
     )
     return latency_digest(
         series.group,
