@@ -17,7 +17,7 @@ from tiny_paper import CLAIMS, EXPERIMENT, TABLES, write_paper
 from discosim.cli import main
 from discosim.core.errors import UserError
 from discosim.report.html import report_text
-from discosim.reproduce.check import difference
+from discosim.reproduce.check import check, difference
 from discosim.reproduce.estimates import Cell, cells_of
 from discosim.reproduce.experiment import find_experiments, load_experiment, load_experiments
 from discosim.reproduce.files import Acceptance, Expect, Statistic
@@ -163,6 +163,33 @@ def test_a_changed_constant_breaks_the_claims_that_rest_on_it(
     assert "claim tiny-reduction" in error
     assert "claim tiny-count" in error
     assert "tiny-time" not in error
+
+
+def test_a_difference_that_no_claim_reads_names_the_table_and_no_claim(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another policy, or another column, is nobody's claim; it must not pass either."""
+    extra = TABLES.replace('("base", "new")', '("base", "new", "other")').replace(
+        '"service": "a", "wait_s": base', '"service": "a", "n_extra": 1, "wait_s": base'
+    )
+    root = write_paper(tmp_path / "papers", tables=extra)
+    assert figures(root, "--update") == 0
+    experiment = load_experiment(root / "tiny")
+    tables, _ = read_tables(experiment, "quick", tmp_path / "out")
+    waits = tables["waits"]
+    assert check(experiment, "quick", tables) == []
+    is_other = waits["policy"] == "other"
+    for changed in (
+        waits.assign(wait_s=waits["wait_s"].where(~is_other, 1.0)),
+        waits.assign(n_extra=2),
+    ):
+        assert [breach.who for breach in check(experiment, "quick", tables | {"waits": changed})] == [
+            "table tiny/waits"
+        ]
+    changed = waits.assign(wait_s=waits["wait_s"].where(is_other, 1.0))
+    assert [breach.who for breach in check(experiment, "quick", tables | {"waits": changed})] == [
+        "claim tiny-reduction"
+    ]
 
 
 def test_a_claim_without_a_committed_table_is_a_breach(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
