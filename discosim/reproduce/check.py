@@ -69,7 +69,7 @@ def _of_claim(experiment: Experiment, profile: str, claim: Claim, name: str, tab
             return ""
         low = -math.inf if accept.low is None else accept.low
         high = math.inf if accept.high is None else accept.high
-        for cell in cells_of(statistic, table, experiment.code.get("statistics")):
+        for cell in cells_of(statistic, table, experiment.code.get("estimators")):
             if not low <= cell.mean <= high:  # NaN breaks it too
                 what = cell.name or statistic.metric or statistic.function
                 return f"{what} is {cell.mean:.6g}, outside {low:g} to {high:g}"

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from discosim.metrics.stats import t_interval
 from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALE, PALETTE, Picture, house_style, look
 
-from .statistics import reduction
+from .estimators import reduction
 
 PIXEL, XIAOMI = "Pixel 7 Pro, B-1.1B", "Xiaomi 14, Q-0.5B"
 PUBLISHED = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,11 @@ from discosim.reproduce.tables import Context, make_table, read_csv
 ROOT = Path(__file__).parents[2]
 PAPERS = ROOT / "experiments"
 EXPERIMENTS = load_experiments(PAPERS)
+
+
+def test_no_file_hides_a_module_of_the_standard_library() -> None:
+    """A script beside such a file imports the file, and so does everything that the script imports."""
+    assert [str(path) for path in PAPERS.rglob("*.py") if path.stem in sys.stdlib_module_names] == []
 
 
 def committed(experiment):
