@@ -14,7 +14,7 @@ from discosim.core.errors import UserError, close_match
 
 ROOT = "discosim_experiments"
 INPUT_SUFFIXES = (".py", ".yaml", ".json", ".csv")
-NO_INPUTS = ("experiment.yaml", "claims.yaml", "figures.py", "statistics.py")
+NO_INPUTS = ("experiment.yaml", "claims.yaml", "figures.py", "estimators.py")
 """Files that decide no number of a table."""
 
 

@@ -50,7 +50,7 @@ def cells_of(statistic: Statistic, table: pd.DataFrame, code: ModuleType | None 
     table : DataFrame
         One row per replication and policy.
     code : module, optional
-        statistics.py, where the statistic is a function of it.
+        estimators.py, where the statistic is a function of it.
 
     Returns
     -------

@@ -59,8 +59,8 @@ class Experiment:
 
     @cached_property
     def code(self) -> Mapping[str, ModuleType]:
-        """The modules tables.py, figures.py and statistics.py, those of them that are there."""
-        stems = ("tables", "figures", "statistics")
+        """The modules tables.py, figures.py and estimators.py, those of them that are there."""
+        stems = ("tables", "figures", "estimators")
         return {stem: load_module(self.folder, stem) for stem in stems if (self.folder / f"{stem}.py").is_file()}
 
 

@@ -66,7 +66,7 @@ class Statistic:
     """
 
     kind: Literal["mean", "difference", "change_pct", "reduction_pct", "ratio", "function"] = spec(
-        doc="Of the policy alone, or beside the baseline on the same luck; or a function of statistics.py."
+        doc="Of the policy alone, or beside the baseline on the same luck; or a function of estimators.py."
     )
     table: str = spec(doc="Table it is computed from.", min_length=1)
     metric: str = spec("", doc="Column.")
@@ -75,7 +75,7 @@ class Statistic:
     by: tuple[str, ...] = spec((), doc="Columns whose values make the cells.")
     where: Mapping[str, Any] = spec(dict, doc="Column -> value, or list of values: the rows that count.")
     pick: Literal["each", "largest", "smallest"] = spec("each", doc="All cells, or only the extreme one ('up to').")
-    function: str = spec("", doc="With kind function: a function of statistics.py, given the table and `options`.")
+    function: str = spec("", doc="With kind function: a function of estimators.py, given the table and `options`.")
     options: Mapping[str, Any] = spec(dict, doc="Keyword arguments of the function.")
 
 

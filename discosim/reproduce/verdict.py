@@ -109,7 +109,7 @@ def judge(experiment: Experiment, claim: Claim, tables: Mapping[str, pd.DataFram
     inputs = tuple((name, experiment.claims.inputs[name]) for name in claim.inputs)
     if claim.statistic is None or claim.expect is None:
         return Verdict(experiment.name, claim, "cannot be decided", (), 0, 0, 0, inputs, {})
-    code = experiment.code.get("statistics")
+    code = experiment.code.get("estimators")
     cells = cells_of(claim.statistic, tables[claim.statistic.table], code)
     sides = [side_of(cell, claim.expect) for cell in cells]
     variants: dict[str, Word] = {}
@@ -126,7 +126,7 @@ def variant_cells(experiment: Experiment, claim: Claim, tables: Mapping[str, pd.
     assert claim.sensitivity is not None
     sensitivity = claim.sensitivity
     table = tables[sensitivity.table]
-    code = experiment.code.get("statistics")
+    code = experiment.code.get("estimators")
     found = {}
     for variant in dict.fromkeys(table[sensitivity.by]):
         where = {**sensitivity.where, sensitivity.by: variant}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from multiprocessing import active_children, get_context
 from typing import Any
 
@@ -52,15 +52,38 @@ def open_engine(text: str) -> Engine:
     UserError
         For an unknown name, a bad number, or an engine that is not installed.
     """
+    check_name(text)
     name, _, rest = text.partition(":")
-    built_in: dict[str, Callable[[str], Engine]] = {"serial": _serial, "local": _local, "ray": _ray, "dask": _dask}
-    plugins = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    if name in built_in:
-        return built_in[name](rest)
-    if name not in plugins:
-        raise UserError(f"unknown executor '{name}'; {close_match(name, [*built_in, *plugins])}", where="--executor")
-    made = plugins[name].load()(rest)
+    if name in _built_in():
+        return _built_in()[name](rest)
+    made = _plugins()[name].load()(rest)
     return made if isinstance(made, Engine) else Engine(made, n_at_once=2 * n_cpus(), has_own_process=False)
+
+
+def check_name(text: str) -> None:
+    """Refuse, before anything is computed, what names no executor; whether a cluster answers shows only later.
+
+    Raises
+    ------
+    UserError
+        For an unknown name, or a bad number of processes of this machine.
+    """
+    name, _, rest = text.partition(":")
+    known = [*_built_in(), *_plugins()]
+    if name not in known:
+        raise UserError(f"unknown executor '{name}'; {close_match(name, known)}", where="--executor")
+    if name == "serial" and rest:
+        raise UserError(f"serial takes no number (got 'serial:{rest}')", where="--executor")
+    if name == "local":
+        _count(rest, name, 1)
+
+
+def _built_in() -> dict[str, Callable[[str], Engine]]:
+    return {"serial": _serial, "local": _local, "ray": _ray, "dask": _dask}
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 
 def n_cpus() -> int:
@@ -151,9 +174,7 @@ class _Slot:
             process.join()
 
 
-def _serial(rest: str) -> Engine:
-    if rest:
-        raise UserError(f"serial takes no number (got 'serial:{rest}')", where="--executor")
+def _serial(_rest: str) -> Engine:
     return Engine(SerialExecutor(), n_at_once=1, has_own_process=False)
 
 
