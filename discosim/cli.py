@@ -6,15 +6,16 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from discosim import __version__
+from discosim.cli_help import AddParser, add_verb
 from discosim.cli_papers import add_claims, add_figures
 from discosim.cli_signals import terminated_like_interrupted
 from discosim.cli_traces import add_traces
-from discosim.core.errors import UserError, close_match
+from discosim.core.errors import UserError, close_match, did_you_mean
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 0, 2, 130, 141
 VERBS: dict[str, tuple[str, ...]] = {
@@ -29,8 +30,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "schema": (),
 }
 SWEEP_ACTIONS = ("status", "collect", "clean")
-
-AddParser = Callable[..., argparse.ArgumentParser]
+_SHIPPED = "quickstart, bounds, engine, pd-device, pd-device-exact, pice, all-systems"
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,7 +44,15 @@ class Parser(argparse.ArgumentParser):
         words = list(sys.argv[1:] if args is None else args)
         if words[:1] == ["sweep"] and words[1:2] and words[1] in SWEEP_ACTIONS:
             words[:2] = [" ".join(words[:2])]
-        return super().parse_known_args(words, namespace)
+        known, unknown = super().parse_known_args(words, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._nearest_option(unknown)}")
+        return known, unknown
+
+    def _nearest_option(self, unknown: Sequence[str]) -> str:
+        options = [word for action in self._actions for word in action.option_strings if word.startswith("--")]
+        meant = next((word.partition("=")[0] for word in unknown if word.startswith("--")), "")
+        return did_you_mean(meant, options)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage."""
@@ -90,6 +98,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="discosim",
         description="Simulate LLM text streaming shared between devices and servers.",
+        epilog="`discosim VERB --help` shows the options of a verb, and commands to copy. Start with "
+        "`discosim run quickstart`.",
     )
     parser.add_argument("--version", action="version", version=f"discosim {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
@@ -109,13 +119,22 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_run(add: AddParser) -> None:
-    parser = add("run", help="run a scenario, print its table, write its result folder")
+    parser = add_verb(
+        add,
+        "run",
+        "run a scenario, print its table, write its result folder",
+        "run quickstart",
+        "run quickstart --set policies.DiSCo-D.budget=0.3 --out results/tight",
+        "run mine.yaml --seed 7 --tokens",
+        "run engine --trace-events timeline.json",
+        more=f"Shipped: {_SHIPPED}.\nEvery key of a scenario: `discosim schema --reference`.",
+    )
     parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a shipped configuration")
     set_help = "replace one value; may be repeated (policies.NAME.budget=0.3, devices[0].share=2)"
     parser.add_argument("--set", metavar="a.b=c", action="append", default=[], dest="overrides", help=set_help)
     parser.add_argument("--out", metavar="DIR", type=Path, help="result folder (default: results/<name>)")
     parser.add_argument("--seed", metavar="N", type=int, help="replace the scenario's seed")
-    parser.add_argument("--tokens", action="store_true", help="also write tokens.parquet, one row per token")
+    parser.add_argument("--tokens", action="store_true", help="also write tokens.parquet, one row per shown token")
     parser.add_argument("--force", action="store_true", help="replace the result folder of another run")
     parser.add_argument("--trace-events", metavar="FILE", type=Path, help="write a timeline for Perfetto (JSON)")
     parser.add_argument("--trace-policy", metavar="NAME", help="policy of the timeline (default: the first)")
@@ -130,6 +149,9 @@ def _run(options: argparse.Namespace) -> None:
     from discosim.report.figures import draw_all
     from discosim.report.text import render
     from discosim.runs import execute_to_folder
+    from discosim.runs.trace_events import check_trace_events, write_trace_events
+
+    check_trace_events(scenario, options.trace_events, options.trace_policy)
 
     result = execute_to_folder(
         scenario,
@@ -143,8 +165,6 @@ def _run(options: argparse.Namespace) -> None:
     draw_all(result.folder)
     print(render(result))
     if options.trace_events is not None:
-        from discosim.runs.trace_events import write_trace_events
-
         print(write_trace_events(scenario, options.trace_events, options.trace_policy))
 
 
@@ -152,10 +172,28 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _add_sweep(add: AddParser) -> None:
-    parser = add("sweep", help="run what is not finished of a sweep, then compare")
+    parser = add_verb(
+        add,
+        "sweep",
+        "run what is not finished of a sweep, then compare",
+        "sweep budget --profile quick",
+        "sweep mine.yaml --executor local:4",
+        "sweep mine.yaml --shard 3/16",
+        "sweep status results/budget-quick",
+        "sweep collect results/mine",
+        "sweep clean results/mine --stale",
+        more="The same command goes on where it was interrupted.",
+    )
     parser.add_argument("plan", metavar="PLAN", help="a YAML file, or the name of a shipped sweep")
     parser.add_argument("--profile", metavar="NAME", default="", help="one of the sweep's profiles, such as quick")
-    parser.add_argument("--set", metavar="a.b=c", action="append", default=[], dest="overrides", help="change the base")
+    parser.add_argument(
+        "--set",
+        metavar="a.b=c",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="change one value of the base; may be repeated",
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder of the sweep (default: results/<name>)")
     parser.add_argument(
         "--executor",
@@ -165,7 +203,9 @@ def _add_sweep(add: AddParser) -> None:
     )
     parser.add_argument("--shard", metavar="i/n", help="only every n-th run, from the i-th on; collect afterwards")
     parser.add_argument("--retries", metavar="N", type=int, default=2, help="tries after the first one (default: 2)")
-    parser.add_argument("--timeout-s", metavar="X", type=float, help="time after which a run counts as hung")
+    parser.add_argument(
+        "--timeout-s", metavar="X", type=float, help="time after which a run counts as hung (default: none)"
+    )
     parser.add_argument("--accept-version", action="store_true", help="go on beside runs of another version")
     parser.set_defaults(call=_sweep)
     for action, words in (
@@ -173,8 +213,8 @@ def _add_sweep(add: AddParser) -> None:
         ("collect", "build the index from the runs that are there"),
         ("clean", "remove leftovers, kept errors, and runs of no plan"),
     ):
-        parser = add(f"sweep {action}", help=words)
-        parser.add_argument("folder", metavar="FOLDER", type=Path)
+        parser = add_verb(add, f"sweep {action}", words, f"sweep {action} results/budget-quick")
+        parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of the sweep")
         parser.set_defaults(call=_sweep_folder, action=action)
         if action == "clean":
             parser.add_argument("--stale", action="store_true", help="also remove runs made by another version")
@@ -222,10 +262,17 @@ def _sweep_folder(options: argparse.Namespace) -> None:
 
 
 def _add_diff(add: AddParser) -> None:
-    parser = add("diff", help="compare two result folders: configuration and paired numbers")
-    parser.add_argument("a", metavar="A", type=Path)
-    parser.add_argument("b", metavar="B", type=Path)
-    parser.add_argument("--metric", metavar="NAME", action="append", default=[], dest="metrics", help="may be repeated")
+    parser = add_verb(
+        add,
+        "diff",
+        "compare two result folders: configuration and paired numbers",
+        "diff results/quickstart results/tight",
+        "diff results/quickstart results/tight --metric ttft_p99_s",
+    )
+    parser.add_argument("a", metavar="A", type=Path, help="folder of a run or of a sweep")
+    parser.add_argument("b", metavar="B", type=Path, help="another one of the same kind")
+    metric_help = "summary metric to compare; may be repeated (default: mean and p99 TTFT, QoE, unified cost)"
+    parser.add_argument("--metric", metavar="NAME", action="append", default=[], dest="metrics", help=metric_help)
     parser.set_defaults(call=_diff)
 
 
@@ -240,7 +287,14 @@ def _diff(options: argparse.Namespace) -> None:
 
 
 def _add_report(add: AddParser) -> None:
-    parser = add("report", help="make one HTML file of a folder of results, to be read anywhere without a network")
+    parser = add_verb(
+        add,
+        "report",
+        "make one HTML file of a folder of results, to be read anywhere without a network",
+        "report results/quickstart",
+        "report results/budget-quick --out budget.html",
+        "report results/figures/disco-quick",
+    )
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of a run, a sweep, or a paper's figures")
     parser.add_argument("--out", metavar="FILE", type=Path, help="the file (default: FOLDER/report.html)")
     parser.set_defaults(call=_report)
@@ -257,12 +311,24 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _add_explain(add: AddParser) -> None:
-    topics = add("explain", help="say what a metric, a policy or a scheduler is").add_subparsers(
-        metavar="TOPIC", required=True
+    parser = add_verb(
+        add,
+        "explain",
+        "say what a metric, a policy or a scheduler is",
+        "explain metric",
+        "explain metric qoe_andes",
+        "explain policy disco",
+        "explain scheduler andes_v2",
     )
-    for topic, call in {"metric": _explain_metric, "policy": _explain_policy, "scheduler": _explain_scheduler}.items():
-        parser = topics.add_parser(topic, help=f"explain one {topic}, or list all")
-        parser.add_argument("name", metavar="NAME", nargs="?")
+    topics = parser.add_subparsers(metavar="TOPIC", required=True)
+    for topic, call, example in (
+        ("metric", _explain_metric, "qoe_andes"),
+        ("policy", _explain_policy, "disco"),
+        ("scheduler", _explain_scheduler, "andes_v2"),
+    ):
+        examples = (f"explain {topic}", f"explain {topic} {example}")
+        parser = add_verb(topics.add_parser, topic, f"explain one {topic}, or list all", *examples)
+        parser.add_argument("name", metavar="NAME", nargs="?", help=f"name of a {topic} (default: list all)")
         parser.set_defaults(call=call)
 
 
@@ -285,7 +351,14 @@ def _explain_scheduler(options: argparse.Namespace) -> None:
 
 
 def _add_schema(add: AddParser) -> None:
-    parser = add("schema", help="print the JSON Schema of a scenario")
+    parser = add_verb(
+        add,
+        "schema",
+        "print the JSON Schema of a scenario",
+        "schema --reference > reference.yaml",
+        "schema > discosim.schema.json",
+        "schema --sweep > discosim-sweep.schema.json",
+    )
     parser.add_argument("--reference", action="store_true", help="print the commented reference scenario instead")
     parser.add_argument("--sweep", action="store_true", help="print the JSON Schema of a sweep file instead")
     parser.set_defaults(call=_schema)
@@ -313,6 +386,10 @@ def _schema(options: argparse.Namespace) -> None:
 def _suggest_verb(arguments: Sequence[str]) -> None:
     """Answer an unknown verb with the nearest known one; argparse does so from Python 3.14 on only."""
     known: Sequence[str] = tuple(VERBS)
+    if arguments[:1] == ["sweep"] and len(arguments) > 2 and not Path(arguments[1]).exists():
+        word, meant = arguments[1], did_you_mean(arguments[1], SWEEP_ACTIONS)
+        if meant and word not in SWEEP_ACTIONS:
+            raise UserError(f"unknown command 'sweep {word}'{meant}")
     for word in arguments[:2]:
         if not known or word.startswith("-"):
             return

@@ -9,7 +9,7 @@ from discosim.config.keypath import KeyPath
 from discosim.core import edge_scenario as d
 from discosim.core import engine_scenario as e
 from discosim.core import scenario as s
-from discosim.core.errors import UserError
+from discosim.core.errors import UserError, close_match
 
 DIGEST_KEYS: dict[type, tuple[str, str]] = {
     s.DigestArrivals: ("digest", "workload"),
@@ -34,9 +34,23 @@ def check_digest(section: type, values: Mapping[str, Any]) -> Iterator[tuple[Key
     if not isinstance(name, str):
         return
     try:
-        entry = find_digest(name, kind or None)
+        if kind:
+            find_digest(name, kind)
+        else:
+            _find_lengths(name)
     except UserError as error:
         yield (key,), error.message
+
+
+def _find_lengths(name: str) -> None:
+    """Look for a digest of either kind that holds lengths."""
+    from discosim.traces.catalogue import find_digest, list_digests
+
+    held = [entry.name for kind in LENGTH_KINDS for entry in list_digests(kind)]
+    if name in held:
         return
-    if not kind and entry.kind not in LENGTH_KINDS:
-        yield (key,), f"digest '{name}' is of kind {entry.kind} and has no lengths"
+    try:
+        problem = f"digest '{name}' is of kind {find_digest(name).kind} and has no lengths"
+    except UserError:
+        problem = f"unknown digest of lengths '{name}'"
+    raise UserError(f"{problem}; {close_match(name, held)}")

@@ -20,6 +20,7 @@ from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.tables import Context, Say, make_table, read_csv, write_atomically
 from discosim.reproduce.verdict import Verdict, judge
 from discosim.runs.identity import code_facts, commit
+from discosim.sweep.executors import check_executor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,6 +84,7 @@ def make_figures(
     say : callable
         Hears one line per step.
     """
+    check_executor(executor)
     folder = folder_of(out, experiment, profile)
     folder.mkdir(parents=True, exist_ok=True)
     context = Context(experiment, profile, folder, executor, say)

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,7 @@ def _check_target(target: Path, resolved: str, *, force: bool) -> None:
 @contextmanager
 def fresh_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder beside ``target`` that takes its place when all went well."""
+    new_parents = [parent for parent in target.parents if not parent.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.{owner()}.", dir=target.parent))
@@ -135,6 +136,9 @@ def fresh_folder(target: Path) -> Iterator[Path]:
         raise UserError(f"cannot be written ({error.strerror or error})", where=str(target)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # they hold something: the result, or that of another run
+            for parent in new_parents:
+                parent.rmdir()
 
 
 def is_abandoned(folder: Path) -> bool:
