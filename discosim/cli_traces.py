@@ -43,7 +43,7 @@ def add_traces(add: AddParser) -> None:
         "convert",
         "write a workload in the format of another simulator",
         "traces convert mine.jsonl mine.csv --to vidur",
-        "traces convert quickstart w.csv --to blis --set workload.n_requests=200",
+        "traces convert pice w.csv --to blis --set workload.n_requests=50",
     )
     convert.add_argument("source", metavar="IN", help="a trace file, or a configuration whose workload is drawn")
     convert.add_argument("out", metavar="OUT", type=Path, help="file to write, replaced if it exists")

@@ -39,8 +39,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     Examples
     --------
-    >>> did_you_mean("mien.yaml", ["mine.yaml", "notes.txt"])
-    "; did you mean 'mine.yaml'?"
+    >>> did_you_mean("--sed", ["--set", "--seed"])
+    "; did you mean '--seed'?"
     """
     near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else ""

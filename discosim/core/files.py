@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 
-from discosim.core.errors import UserError, did_you_mean
+from discosim.core.errors import UserError
 
 
 def near_files(path: Path) -> str:
     """Return a tail of an error sentence that names the file beside a missing one whose name is nearest, or ''."""
     try:
-        return did_you_mean(path.name, [beside.name for beside in path.parent.iterdir()])
+        alike = {beside.stem: beside.name for beside in path.parent.iterdir() if beside.suffix == path.suffix}
     except OSError:
         return ""
+    near = difflib.get_close_matches(path.stem, sorted(alike), n=1, cutoff=0.6)
+    return f"; did you mean '{alike[near[0]]}'?" if near else ""
 
 
 def check_target(path: Path, *, source: Path | None = None) -> None:

@@ -28,7 +28,7 @@ from discosim.runs.build_edge import answer_model, edge_model, quality_model
 from discosim.runs.build_engine import engine_model, pilot_ttfts
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest, LatencyDigest, RttDigest
-from discosim.traces.digest_file import parse_digest
+from discosim.traces.digest_file import read_own_digest
 from discosim.traces.readers import read_latency
 from discosim.traces.workload import length_history, make_requests
 from discosim.world.api_server import ApiServer, ApiServerModel, RawSeries, mean_of
@@ -191,10 +191,8 @@ def _server(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...]]:
 
 def _latency_digest(spec: ReplayedServer) -> LatencyDigest:
     if spec.digest_file is not None:
-        held = parse_digest(Path(spec.digest_file).read_text(encoding="utf-8"), where=spec.digest_file)
-        if not isinstance(held, LatencyDigest):
-            reason = "holds no latency digest; make one with `discosim traces digest-latency`"
-            raise UserError(reason, where=spec.digest_file)
+        held = read_own_digest(spec.digest_file, "latency")
+        assert isinstance(held, LatencyDigest)
         return held
     assert spec.digest is not None
     digest = load_digest(spec.digest, "latency")

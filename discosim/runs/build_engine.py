@@ -16,7 +16,7 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import EngineServer, GeneratedWorkload, Scenario
 from discosim.policies.server_only import ServerOnly
 from discosim.traces.catalogue import load_digest
-from discosim.traces.digest_file import parse_digest
+from discosim.traces.digest_file import read_own_digest
 from discosim.traces.engine_digest import EngineDigest
 from discosim.traces.workload import make_requests
 from discosim.world.engine.costs.base import CostModel, fastest_s
@@ -78,9 +78,8 @@ def _iterations(spec: Iterations) -> tuple[CostModel, EngineDigest | None]:
     if isinstance(spec, ConstantIterations):
         return ConstantCost(spec.prefill_s, spec.decode_s), None
     if isinstance(spec, FileIterations):
-        held = parse_digest(Path(spec.file).read_text(encoding="utf-8"), where=spec.file)
-        if not isinstance(held, EngineDigest):
-            raise UserError("holds no engine digest; make one with `discosim traces fit-engine`", where=spec.file)
+        held = read_own_digest(spec.file, "engine")
+        assert isinstance(held, EngineDigest)
         return cost_of(held), held
     assert isinstance(spec, DigestIterations)
     digest = load_digest(spec.digest, "engine")

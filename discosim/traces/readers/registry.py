@@ -93,7 +93,7 @@ def detect(path: str | PathLike[str]) -> Reader:
         return found[0]
     names = ", ".join(reader.name for reader in found or _READERS)
     if found:
-        raise UserError(f"more than one format fits; name the right one of: {names}", where=str(place))
+        raise UserError(f"more than one format fits; name one of: {names}", where=str(place))
     raise UserError(f"no known format fits{_first_words(head, place)}; name one of: {names}", where=str(place))
 
 
