@@ -127,7 +127,7 @@ def _add_run(add: AddParser) -> None:
         "run quickstart --set policies.DiSCo-D.budget=0.3 --out results/tight",
         "run mine.yaml --seed 7 --tokens",
         "run engine --trace-events timeline.json",
-        more=f"Shipped: {_SHIPPED}\nEvery key of a scenario: `discosim schema --reference`.",
+        more=f"shipped:\n  {_SHIPPED}\n\nEvery key of a scenario: `discosim schema --reference`.",
     )
     parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a shipped configuration")
     set_help = "replace one value; may be repeated (policies.NAME.budget=0.3, devices[0].share=2)"

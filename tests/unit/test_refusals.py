@@ -217,5 +217,5 @@ def test_every_help_says_what_it_does_and_shows_commands_that_are_understood(
 
 
 def test_the_help_of_run_names_what_is_shipped() -> None:
-    named = VERBS["discosim run"].format_help().partition("Shipped: ")[2].partition(".")[0].split(", ")
+    named = VERBS["discosim run"].format_help().partition("shipped:\n  ")[2].partition("\n")[0].split(", ")
     assert sorted([*named, "reference"]) == list_configs()
