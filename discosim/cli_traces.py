@@ -75,11 +75,13 @@ def add_traces(add: AddParser) -> None:
         "traces digest-latency probes.csv --group gpt-5.4 --out gpt.json",
         more="What the file must look like: docs/how-to/bring-your-own-trace.md.",
     )
-    own.add_argument("file", metavar="FILE", type=Path, help="per-request latencies, for example of LLMPerf")
+    own.add_argument("file", metavar="FILE", type=Path, help="per-request latencies: vLLM, AIPerf, GuideLLM, LLMPerf")
     own.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
     own.add_argument("--format", metavar="NAME", default="auto", help="name of the reader (default: recognised)")
     own.add_argument("--group", metavar="NAME", help="which service, where the file holds several")
     own.add_argument("--title", metavar="TEXT", default="", help="what was measured, in a few words")
+    place = "client: TTFT holds the wide area (default); server: the load test ran beside the server"
+    own.add_argument("--measured-at", metavar="PLACE", default="client", help=place)
     own.set_defaults(call=_traces_digest_latency)
     fit = add_verb(
         add_action,
@@ -150,7 +152,13 @@ def _traces_digest_latency(options: argparse.Namespace) -> None:
     from discosim.traces.own_digest import digest_latency, write_digest
 
     check_target(options.out, source=options.file)
-    digest = digest_latency(options.file, format=options.format, group=options.group, title=options.title)
+    digest = digest_latency(
+        options.file,
+        format=options.format,
+        group=options.group,
+        title=options.title,
+        measured_at=options.measured_at,
+    )
     write_digest(digest, options.out)
     print(f"{describe(digest)}\n\nwritten    {options.out}")
 

@@ -151,6 +151,14 @@ class Throttle:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ColdStart:
+    """A model that has to be loaded before the device can work, and is dropped from memory when idle for long."""
+
+    load_s: float = spec(doc="Time to load the model.", unit="s", ge=0)
+    keep_s: float = spec(300.0, doc="Idle time after which the model is dropped.", unit="s", ge=0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Device:
     """One kind of device of the fleet: a measured profile, and what the scenario changes about it."""
 
@@ -165,6 +173,7 @@ class Device:
         "enforce", doc="Fail above the profile's context length, or extrapolate its speed."
     )
     throttle: Throttle | None = spec(None, doc="Thermal throttling; null for none.")
+    cold_start: ColdStart | None = spec(None, doc="Loading the model; null for a model that is always in memory.")
 
 
 # --- server ---------------------------------------------------------------------------------------------------

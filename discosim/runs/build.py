@@ -147,6 +147,7 @@ def _profile(device: Device, index: int) -> DeviceProfile:
         decode_j_per_tok=energy(device.decode_j_per_tok, digest.decode_j_per_tok, "decode_j_per_tok"),
         max_context_tok=digest.max_context_tok if device.context == "enforce" else None,
         throttle=device.throttle,
+        cold_start=device.cold_start,
     )
 
 

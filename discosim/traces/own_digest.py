@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from discosim.core.errors import UserError
+from discosim.core.errors import UserError, close_match
 from discosim.core.files import write_whole
 from discosim.traces.digest import Card, LatencyDigest
 from discosim.traces.digest_file import dump_digest
@@ -15,6 +15,7 @@ from discosim.traces.readers import fingerprint, read_latency
 from discosim.traces.recipes.latency import METHOD, failures_by_code, latency_digest
 
 FEW = 50
+_CONTAINS = {"client": ("inference", "queueing", "wide_area"), "server": ("inference", "queueing")}
 
 
 def write_digest(digest: LatencyDigest, path: Path) -> None:
@@ -34,6 +35,7 @@ def digest_latency(
     format: str = "auto",  # noqa: A002 (the word users type)
     group: str | None = None,
     title: str = "",
+    measured_at: str = "client",
 ) -> LatencyDigest:
     """Compute the digest of one service from a file of per-request latencies.
 
@@ -47,6 +49,9 @@ def digest_latency(
         Which service, where the file holds several.
     title : str
         What was measured, in a few words, for the card.
+    measured_at : str
+        ``client``: the TTFT holds the way through the wide area, and a last hop to a distant host leaves that part out.
+        ``server``: the load test ran beside the server, and the last hop is added whole.
 
     Returns
     -------
@@ -56,8 +61,10 @@ def digest_latency(
     Raises
     ------
     UserError
-        If the file cannot be read, or holds fewer than two requests with a TTFT and a TPOT.
+        If the file cannot be read, or holds fewer than two requests with a TTFT and a TPOT, or the place is unknown.
     """
+    if measured_at not in _CONTAINS:
+        raise UserError(f"unknown place of measuring {measured_at!r}; {close_match(measured_at, _CONTAINS)}")
     place = Path(path)
     series = read_latency(place, format, group)
     known = np.isfinite(series.ttft_s) & np.isfinite(series.tpot_s)
@@ -75,7 +82,7 @@ def digest_latency(
         raw_sha256=fingerprint(place).raw_sha256,
         method=METHOD,
         quirks=(f"Only {n} successes: the tails are not known.",) if n < FEW else (),
-        contains=("inference", "queueing", "wide_area"),
+        contains=_CONTAINS[measured_at],
     )
     return latency_digest(
         series.group,

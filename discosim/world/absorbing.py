@@ -46,12 +46,13 @@ class AbsorbingStream(DeviceStream):
         return self._begin_s + self._elapsed_s(self._work_s(n_received))
 
     def _work_s(self, n_received: int) -> float:
-        return self._own_work_s + n_received * self.device.profile.prefill_s_per_tok
+        return self._load_s + self._own_work_s + n_received * self.device.profile.prefill_s_per_tok
 
-    def begin(self, room_s: float) -> float:
+    def begin(self, room_s: float, load_s: float) -> float:
         """Start the prefill now; the end is open until :meth:`go_on` has been called."""
         self._begin_s = self.env.now
         self._room_s = room_s
+        self._load_s = load_s
         return self._plan() if self._is_told else math.inf
 
     def go_on(self, after_token: int, n_tok: int, received_s: float) -> None:
@@ -88,7 +89,8 @@ class AbsorbingStream(DeviceStream):
         """Return prompt tokens worked on and tokens generated up to the stop."""
         if self._is_told or self.failure or not self.has_begun:
             return super().bill()
-        done = min(1.0, (self._stop_s - self._begin_s) / self._elapsed_s(self._own_work_s)) if self._own_work_s else 1.0
+        own_s = self._elapsed_s(self._work_s(0)) - self._elapsed_s(self._load_s)
+        done = min(1.0, (self._stop_s - self.loaded_s()) / own_s) if own_s > 0.0 else 1.0
         return self._own_tok * max(0.0, done), 0
 
     def stop(self, *, finish_prefill: bool = False) -> None:

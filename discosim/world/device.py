@@ -1,7 +1,8 @@
 """A user's device: one request decodes at a time, first in first out.
 
 Prefill takes ``intercept + s_per_tok * tokens``, or whole chunks of it on an NPU with fixed graphs; the last prefill
-pass yields the first token, the others follow at the decode rate. A device that has been busy too long can throttle.
+pass yields the first token, the others follow at the decode rate. A device that has been busy for long can throttle;
+one that has been idle for long may have to load its model anew.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import simpy
 from numpy.typing import NDArray
 from simpy.events import Event, Timeout
 
-from discosim.core.scenario import Throttle
+from discosim.core.scenario import ColdStart, Throttle
 from discosim.world.stream import ROUNDING, Stream, ramp
 
 Floats = NDArray[np.float64]
@@ -45,6 +46,9 @@ class DeviceProfile:
     throttle : Throttle or None
         Thermal model. Source: two speeds, our choice, the simplest shape that shows the measured drop of phones
         under back-to-back runs (arXiv 2603.23640: 40.4 to 22.6 tok/s).
+    cold_start : ColdStart or None
+        Loading the model before the first request and after idle times. No policy foresees it, and its energy is not
+        counted. Source: our choice; runtimes drop idle models (Ollama's ``keep_alive``, 5 minutes by default).
     """
 
     name: str
@@ -56,9 +60,10 @@ class DeviceProfile:
     decode_j_per_tok: float = 0.0
     max_context_tok: int | None = None
     throttle: Throttle | None = None
+    cold_start: ColdStart | None = None
 
     def prefill_s(self, n_tok: float) -> float:
-        """Return the time to the first token of ``n_tok`` prompt tokens on an idle, cold device, in s."""
+        """Return the time to the first token of ``n_tok`` prompt tokens, in s, idle, cool and with the model loaded."""
         if self.chunk_tok is not None:
             n_tok = math.ceil(n_tok / self.chunk_tok) * self.chunk_tok
         return self.prefill_intercept_s + self.prefill_s_per_tok * n_tok
@@ -73,7 +78,16 @@ class DeviceProfile:
 class DeviceStream(Stream):
     """A stream from a device; its timeline is promised when the device turns to it."""
 
-    __slots__ = ("_begin_s", "_is_prefill_only", "_prefill_end_s", "_prefill_s", "_room_s", "_stop_s", "device")
+    __slots__ = (
+        "_begin_s",
+        "_is_prefill_only",
+        "_load_s",
+        "_prefill_end_s",
+        "_prefill_s",
+        "_room_s",
+        "_stop_s",
+        "device",
+    )
 
     endpoint = "device"
 
@@ -81,17 +95,27 @@ class DeviceStream(Stream):
         super().__init__(device.env, prompt_tok, first_token, n_tok)
         self.device = device
         self._begin_s = math.inf
+        self._load_s = 0.0
         self._prefill_s = math.inf
         self._prefill_end_s = math.inf
         self._stop_s = math.inf
         self._room_s = math.inf
         self._is_prefill_only = False
 
-    def begin(self, room_s: float) -> float:
-        """Start the work now, with ``room_s`` seconds of full speed before throttling; return when it would end."""
+    def begin(self, room_s: float, load_s: float) -> float:
+        """Start the work now and return when it would end.
+
+        Parameters
+        ----------
+        room_s : float
+            Seconds of full speed before throttling.
+        load_s : float
+            Work of loading the model first, in s at full speed.
+        """
         self._begin_s = now_s = self.env.now
         self._room_s = room_s
-        self._prefill_s = self._first_work_s()
+        self._load_s = load_s
+        self._prefill_s = load_s + self._first_work_s()
         self._prefill_end_s = now_s + self._elapsed_s(self._prefill_s)
         if self._is_prefill_only:
             self._stop_s = self._prefill_end_s
@@ -102,6 +126,10 @@ class DeviceStream(Stream):
     def _first_work_s(self) -> float:
         """Return the work before the first token, in s at full speed."""
         return self.device.profile.prefill_s(self.prompt_tok)
+
+    def loaded_s(self) -> float:
+        """Return when the model is in memory; the prefill begins then."""
+        return self._begin_s + self._elapsed_s(self._load_s)
 
     def _elapsed_s(self, work_s: float) -> float:
         throttle = self.device.profile.throttle
@@ -157,7 +185,8 @@ class DeviceStream(Stream):
         if self._begin_s == math.inf:
             return 0.0, 0
         if self._stop_s < self._prefill_end_s:
-            done = (self._stop_s - self._begin_s) / (self._prefill_end_s - self._begin_s)
+            loaded_s = self.loaded_s()
+            done = max(0.0, self._stop_s - loaded_s) / (self._prefill_end_s - loaded_s)
             return self.prompt_tok * done, 0
         return float(self.prompt_tok), int(self.generated_s.searchsorted(self._stop_s, side="right"))
 
@@ -183,6 +212,7 @@ class Device:
         self._next_turn: Event | None = None
         self._heat_s = 0.0
         self._idle_since_s = 0.0
+        self._loaded_s = math.inf
 
     @property
     def is_busy(self) -> bool:
@@ -249,9 +279,20 @@ class Device:
     def _begin(self, stream: DeviceStream) -> None:
         self._current = stream
         self._begun_s = self.env.now
-        self._end_s = stream.begin(self._room_s())
+        load_s = self._load_s()
+        self._end_s = stream.begin(self._room_s(), load_s)
+        if load_s > 0.0:
+            self._loaded_s = stream.loaded_s()
         if self._waiting:
             self._turn_at(self._end_s)
+
+    def _load_s(self) -> float:
+        """Return the work of loading the model before the next stream; a load that was broken off begins anew."""
+        cold = self.profile.cold_start
+        if cold is None:
+            return 0.0
+        is_loaded = self._loaded_s <= self._idle_since_s and self.env.now - self._idle_since_s <= cold.keep_s
+        return 0.0 if is_loaded else cold.load_s
 
     def _room_s(self) -> float:
         """Return how long the next stream runs at full speed before the device throttles."""

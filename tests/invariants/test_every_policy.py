@@ -29,7 +29,7 @@ from worlds import (
 
 from discosim.config.policy_specs import options_of
 from discosim.core.empirical import QuantileTable
-from discosim.core.scenario import Outage, Throttle
+from discosim.core.scenario import ColdStart, Outage, Throttle
 from discosim.policies import Policy, known_policies
 from discosim.world.answers import AnswerModel
 from discosim.world.api_server import ApiServerModel, RawSeries
@@ -92,6 +92,7 @@ devices: st.SearchStrategy[DeviceProfile] = st.builds(
     throttle=may_be(
         st.builds(Throttle, onset_s=st.floats(0, 5), sustained=st.floats(0.2, 1), cooling=st.floats(0.1, 3))
     ),
+    cold_start=may_be(st.builds(ColdStart, load_s=st.floats(0, 5), keep_s=st.floats(0, 30))),
 )
 services: st.SearchStrategy[ApiServerModel] = st.builds(
     server,

@@ -28,7 +28,7 @@ from worlds import (
 
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.request import RequestTable
-from discosim.core.scenario import Outage, Throttle
+from discosim.core.scenario import ColdStart, Outage, Throttle
 from discosim.policies import Policy, known_policies
 from discosim.policies.device_only import DeviceOnly
 from discosim.policies.disco import Disco
@@ -94,6 +94,17 @@ def test_a_faster_device_shortens_every_queue() -> None:
     assert (runs[1].ttft_s - runs[0].ttft_s).mean() > 1
 
 
+def test_loading_the_model_makes_nobody_earlier() -> None:
+    table = requests(300, n_users=3, gap_s=30.0)
+    always = profile()
+    loaded = replace(always, cold_start=ColdStart(load_s=2.0, keep_s=20.0))
+    runs = [play(DeviceOnly(), model(device=d), table) for d in (always, loaded)]
+    is_no_later(*runs)
+    late = runs[1].ttft_s - runs[0].ttft_s > 1e-9
+    assert late.any()
+    assert not late.all()
+
+
 # --- scaling -------------------------------------------------------------------------------------------------------
 
 RICH_WORLD = model(
@@ -101,6 +112,7 @@ RICH_WORLD = model(
         (profile(), 2.0),
         (profile(name="npu", chunk_tok=128, max_context_tok=350, prefill_s_per_tok=0.002), 1.0),
         (profile(name="hot", throttle=Throttle(onset_s=4.0, sustained=0.5, cooling=0.7)), 1.0),
+        (profile(name="cold", cold_start=ColdStart(load_s=3.0, keep_s=40.0)), 1.0),
     ],
     service=server(
         ttft=law(SKEWED_S, 0.5),
@@ -123,12 +135,14 @@ def slower_world(parts: WorldModel, k: float) -> WorldModel:
 
     def slower_device(d: Any) -> Any:
         hot = d.throttle and replace(d.throttle, onset_s=d.throttle.onset_s * k)
+        cold = d.cold_start and replace(d.cold_start, load_s=d.cold_start.load_s * k, keep_s=d.cold_start.keep_s * k)
         return replace(
             d,
             prefill_s_per_tok=d.prefill_s_per_tok * k,
             prefill_intercept_s=d.prefill_intercept_s * k,
             decode_tok_per_s=d.decode_tok_per_s / k,
             throttle=hot,
+            cold_start=cold,
         )
 
     service, link, edge = parts.server, parts.link, parts.edge

@@ -93,7 +93,7 @@ def test_ireland_groups_losses_and_recordings(tmp_path: Path) -> None:
     assert series.recording.tolist() == [0, 1, 1]
     with pytest.raises(UserError, match="holds 2 series"):
         read_rtt(path)
-    with pytest.raises(UserError, match="'ireland' holds rtt; expected one of: llmperf, openrouter"):
+    with pytest.raises(UserError, match="'ireland' holds rtt; expected one of: aiperf, guidellm, llmperf"):
         read_latency(path)
 
 

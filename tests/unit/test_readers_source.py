@@ -65,7 +65,7 @@ def test_damaged_xz_is_a_user_error(tmp_path: Path) -> None:
         (
             "other.txt",
             b"once upon a time\n",
-            "no known format fits: it begins with 'once upon a time'; name one of: aihub, azure",
+            "no known format fits: it begins with 'once upon a time'; name one of: aihub, aiperf, azure",
         ),
         ("noise.bin", bytes(range(256)) * 40, "no known format fits"),
     ],

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import constant, examples, model, play, profile, requests, server
 
-from discosim.core.scenario import Throttle
+from discosim.core.scenario import ColdStart, Throttle
 from discosim.policies.device_only import DeviceOnly
 from discosim.policies.race import Race
 from discosim.world.device import Device, DeviceProfile, DeviceStream
@@ -218,3 +218,46 @@ def test_a_race_on_a_shared_device_leaves_no_loser_behind() -> None:
     played = play(Race(), parts, requests(500, n_users=2, gap_s=0.4))
     assert {record.status for record in played.records} == {"finished"}
     assert played.ttft_s.max() <= 0.3 + 1e-9
+
+
+# --- loading the model ---------------------------------------------------------------------------------------------
+
+
+def test_the_model_is_loaded_first_and_dropped_when_idle_for_long() -> None:
+    unit = profile(cold_start=ColdStart(load_s=2.0, keep_s=10.0))  # 1 s of prefill for 100 tokens
+    jobs = [Job(0.0, 100, 1), Job(1.0, 100, 1), Job(14.0, 100, 1), Job(25.5, 100, 1)]
+    streams, _ = serve(unit, jobs)
+    # cold; queued behind it, warm; 10 s after the last work, still warm; 10.5 s after, cold again
+    assert [s.arrival_s[0] for s in streams] == pytest.approx([3.0, 4.0, 15.0, 28.5])
+    assert [s.bill() for s in streams] == [(100.0, 1)] * 4
+
+
+def test_a_load_that_is_broken_off_bills_nothing_and_begins_anew() -> None:
+    unit = profile(cold_start=ColdStart(load_s=2.0, keep_s=10.0))
+    streams, _ = serve(unit, [Job(0.0, 100, 1, stop_s=1.5), Job(1.6, 100, 1, stop_s=4.1), Job(5.0, 100, 1)])
+    assert streams[0].bill() == (0.0, 0)
+    assert streams[1].bill() == (pytest.approx(50.0), 0)  # half a second of prefill after 2 s of loading
+    assert streams[2].arrival_s[0] == pytest.approx(6.0)  # by then it is in memory
+
+
+def test_loading_heats_like_any_work() -> None:
+    unit = profile(throttle=Throttle(onset_s=2.5, sustained=0.5), cold_start=ColdStart(load_s=2.0))
+    (stream,), _ = serve(unit, [Job(0.0, 100, 1)])
+    assert stream.arrival_s[0] == pytest.approx(2.0 + 0.5 + 0.5 / 0.5)
+
+
+@examples(60)
+@given(job_lists, st.floats(0.0, 5.0), st.floats(0.0, 30.0))
+def test_loading_is_a_longer_first_prefill(jobs: list[Job], load_s: float, keep_s: float) -> None:
+    """An independent walk through the queue: who begins after how long an idle time, and pays the load."""
+    unit = profile(cold_start=ColdStart(load_s=load_s, keep_s=keep_s))
+    streams, _ = serve(unit, jobs)
+    free_s = -np.inf
+    for k in sorted(range(len(jobs)), key=lambda k: (streams[k].requested_s, k)):
+        job = jobs[k]
+        begin_s = max(job.at_s, free_s)
+        if abs(begin_s - free_s - keep_s) < 1e-6:
+            return  # dropped or not at the very same moment
+        first_s = begin_s + unit.prefill_s(job.prompt_tok) + (load_s if begin_s - free_s > keep_s else 0.0)
+        assert streams[k].first_arrival_s == pytest.approx(first_s, abs=1e-9)
+        free_s = first_s + (job.n_tok - 1) / unit.decode_tok_per_s

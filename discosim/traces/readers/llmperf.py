@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from discosim.traces.readers.base import Bools, Floats, LatencySeries, Reader
+from discosim.traces.readers.base import Bools, LatencySeries, Reader
+from discosim.traces.readers.latency import tpot_of
 from discosim.traces.readers.source import is_tar, read_bytes, read_head, read_members, stem
 from discosim.traces.readers.table import Table, header_of, read_csv, read_json_records
 
@@ -24,19 +25,6 @@ _CSV_COLUMNS = ("ttft_s", "end_to_end_latency_s", "input_tokens", "output_tokens
 _JSON_KEYS = ("ttft_s", "end_to_end_latency_s", "number_input_tokens", "number_output_tokens", "error_code")
 _JSON_MARKS = (b'"ttft_s"', b'"end_to_end_latency_s"', b'"number_output_tokens"')
 _SERVICE = re.compile(r"(.+)_(\d+b)")
-
-
-def tpot_of(e2e_s: Floats, ttft_s: Floats, output_tok: Floats) -> Floats:
-    """Return the time per output token after the first; NaN where there is no second token.
-
-    Notes
-    -----
-    Source: definition of TPOT, (e2e - ttft) / (n - 1), as in vLLM's and AIPerf's benchmarks.
-    """
-    later = output_tok - 1.0
-    tpot_s = np.full(later.shape, np.nan)
-    np.divide(e2e_s - ttft_s, later, out=tpot_s, where=later > 0)
-    return tpot_s
 
 
 def _series(table: Table, keys: tuple[str, ...], group: str, rows: Bools) -> LatencySeries:

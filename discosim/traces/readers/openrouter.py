@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from discosim.traces.readers.base import LatencySeries, Reader
-from discosim.traces.readers.llmperf import tpot_of
+from discosim.traces.readers.latency import tpot_of
 from discosim.traces.readers.source import read_bytes
 from discosim.traces.readers.table import header_of, read_csv
 

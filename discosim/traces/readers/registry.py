@@ -12,8 +12,10 @@ import numpy as np
 from discosim.core.errors import UserError, close_match
 from discosim.traces.readers import (
     aihub,
+    aiperf,
     azure,
     burstgpt,
+    guidellm,
     ireland,
     llmperf,
     mooncake,
@@ -25,6 +27,7 @@ from discosim.traces.readers import (
     starlink,
     uncore,
     vidur,
+    vllm_bench,
 )
 from discosim.traces.readers.base import (
     Kind,
@@ -39,8 +42,10 @@ from discosim.traces.readers.source import first_line, read_head
 
 _READERS: tuple[Reader, ...] = (
     aihub.READER,
+    aiperf.READER,
     azure.READER,
     burstgpt.READER,
+    guidellm.READER,
     ireland.READER,
     llmperf.READER,
     mooncake.READER,
@@ -52,6 +57,7 @@ _READERS: tuple[Reader, ...] = (
     starlink.READER,
     uncore.READER,
     vidur.READER,
+    vllm_bench.READER,
 )
 _Series = TypeVar("_Series", LatencySeries, RttSeries)
 _TIES = ("keep", "spread")

@@ -249,7 +249,7 @@ def read_json_lines(raw: bytes, path: Path | str, required: Sequence[str], optio
         records = []
     if len(records) != numbers.size:
         records = [_decoded(lines[i - 1], f"{label} row {i}") for i in numbers]
-    return _of_records(records, numbers.astype(np.int64), label, required, optional)
+    return table_of_records(records, numbers.astype(np.int64), label, required, optional)
 
 
 def _decoded(line: bytes, where: str) -> Any:
@@ -274,10 +274,10 @@ def read_json_records(raw: bytes, path: Path | str, required: Sequence[str], opt
         raise UserError(f"is not JSON: {error}", where=label) from None
     if not isinstance(records, list):
         raise UserError("expected a JSON array of objects", where=label)
-    return _of_records(records, np.arange(1, len(records) + 1), label, required, optional, "record")
+    return table_of_records(records, np.arange(1, len(records) + 1), label, required, optional, "record")
 
 
-def _of_records(
+def table_of_records(
     records: Sequence[Any],
     lines: Ints,
     label: str,
@@ -285,6 +285,13 @@ def _of_records(
     optional: Sequence[str],
     row_word: str = "row",
 ) -> Table:
+    """Return named keys of decoded JSON records as columns.
+
+    Raises
+    ------
+    UserError
+        If there are no records, one is no object, or one lacks a required key.
+    """
     if not records:
         raise UserError("holds no records", where=label)
     need = set(required)
