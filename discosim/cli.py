@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shlex
 import sys
@@ -70,8 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, 1 where a check failed, 2 for bad input, 130 when interrupted, 141 when the reader of stdout went away.
-        Bugs raise.
+        0, 1 where a check failed, 2 for bad input or a full disk, 130 when interrupted, 141 when the reader of stdout
+        went away. Bugs raise.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -79,7 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(arguments)
         options.command = shlex.join(["discosim", *arguments])
         code: int | None = options.call(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except UserError as error:
         for line in str(error).splitlines():
             print(f"discosim: error: {line}", file=sys.stderr)
@@ -90,6 +92,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return EXIT_CLOSED_PIPE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _silence_stdout()
+        print(f"discosim: error: cannot write what comes out ({error.strerror})", file=sys.stderr)
+        return EXIT_BAD_INPUT
     return code or EXIT_OK
 
 
@@ -153,14 +161,15 @@ def _run(options: argparse.Namespace) -> None:
 
     check_trace_events(scenario, options.trace_events, options.trace_policy)
 
-    result = execute_to_folder(
-        scenario,
-        options.out,
-        tokens=options.tokens,
-        force=options.force,
-        progress=sys.stderr.isatty(),
-        command=options.command,
-    )
+    with terminated_like_interrupted():
+        result = execute_to_folder(
+            scenario,
+            options.out,
+            tokens=options.tokens,
+            force=options.force,
+            progress=sys.stderr.isatty(),
+            command=options.command,
+        )
     assert result.folder is not None
     draw_all(result.folder)
     print(render(result))
@@ -399,5 +408,5 @@ def _suggest_verb(arguments: Sequence[str]) -> None:
 
 
 def _silence_stdout() -> None:
-    """Let the interpreter flush into nowhere at exit: the reader of stdout is gone."""
+    """Let the interpreter flush into nowhere at exit: the reader of stdout is gone, or its disk is full."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

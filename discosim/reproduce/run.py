@@ -86,7 +86,10 @@ def make_figures(
     """
     check_executor(executor)
     folder = folder_of(out, experiment, profile)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot be written ({error.strerror})", where=str(folder)) from error
     context = Context(experiment, profile, folder, executor, say)
     tables: dict[str, pd.DataFrame] = {}
     seconds: dict[str, float] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from discosim.world.engine.costs.distserve import DistServeCost, Line
 from discosim.world.engine.costs.table import TableCost
 from discosim.world.engine.engine import EngineModel, PrefillPool
 from discosim.world.engine.floor import ReplicaModel
+from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.engine.schedulers.fcfs import Fcfs
 from discosim.world.engine.schedulers.registry import maker_of
 from discosim.world.luck import Luck
@@ -34,8 +36,8 @@ Floats = NDArray[np.float64]
 BITS_PER_BYTE = 8.0
 
 
-def engine_model(spec: EngineServer) -> EngineModel:
-    """Resolve a white-box server.
+def engine_model(spec: EngineServer, scheduler: Callable[[], Scheduler] | None = None) -> EngineModel:
+    """Resolve a white-box server; ``scheduler`` makes another one than that of the scenario, afresh per replica.
 
     Raises
     ------
@@ -66,7 +68,7 @@ def engine_model(spec: EngineServer) -> EngineModel:
     return EngineModel(
         replica=replica,
         n_replicas=spec.n_replicas,
-        scheduler=maker_of(spec.scheduler),
+        scheduler=scheduler or maker_of(spec.scheduler),
         router=spec.router,
         prefill_pool=_prefill_pool(spec, replica, digest),
         max_context_tok=max_context_tok,

@@ -23,6 +23,7 @@ from discosim.runs.collect import Collector, Columns, join_columns
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
 from discosim.runs.provenance import input_notes
 from discosim.runs.result import RunResult
+from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.luck import Luck
 from discosim.world.world import World
 
@@ -41,6 +42,7 @@ def simulate(
     scenario: Scenario,
     *,
     policies: Mapping[str, Policy] | Sequence[Policy] = (),
+    scheduler: Callable[[], Scheduler] | None = None,
     tick: Tick | None = None,
     token_sink: TokenSink | None = None,
 ) -> RunResult:
@@ -53,6 +55,8 @@ def simulate(
     policies : mapping or sequence of Policy, optional
         Policy objects that run beside those of the scenario, for example one defined in a notebook cell; a mapping
         names them, else the name is the policy's kind or class name.
+    scheduler : class or callable, optional
+        Makes a scheduler for each replica of an engine, in place of the scenario's.
     tick : callable, optional
         Called after each of the ``n_policies * replications`` worlds.
     token_sink : callable, optional
@@ -68,7 +72,7 @@ def simulate(
     UserError
         If two policies share a name, or an input of the scenario cannot be used.
     """
-    blueprint = build(scenario)
+    blueprint = build(scenario, scheduler)
     entrants = _entrants(scenario, policies)
     parts: dict[tuple[str, int], Columns] = {}
     summaries: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}

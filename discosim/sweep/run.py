@@ -164,8 +164,8 @@ def how_to_go_on(plan: Plan, out: Path | None, say: Callable[[str], None]) -> It
                 store.remove_abandoned()
             runs = store.planned()
             n_finished = len(store.state(runs).finished)
-            say(f"discosim: {n_finished} of {len(runs)} runs are finished and stay in {store.folder}; to go on, run")
-            say("discosim: the same command again")
+            say(f"discosim: {n_finished} of {len(runs)} runs are finished and stay in {store.folder}")
+            say("discosim: to go on, give the same command again")
         raise
 
 
