@@ -30,6 +30,9 @@ VERBS: dict[str, tuple[str, ...]] = {
     "report": (),
     "schema": (),
 }
+LONGEST_NAME = 80
+OUTSIDE = {errno.ENOSPC, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP}
+"""Refusals of the system that are nobody's bug."""
 SWEEP_ACTIONS = ("status", "collect", "clean")
 _SHIPPED = "quickstart, bounds, engine, pd-device, pd-device-exact, pice, all-systems"
 
@@ -93,10 +96,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         _silence_stdout()
         return EXIT_CLOSED_PIPE
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in OUTSIDE:
             raise
-        _silence_stdout()
-        print(f"discosim: error: cannot write what comes out ({error.strerror})", file=sys.stderr)
+        if error.filename is None:
+            _silence_stdout()
+        what = "cannot write what comes out" if error.filename is None else f"{_short(error.filename)}: cannot be used"
+        print(f"discosim: error: {what} ({error.strerror})", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except MemoryError as error:
+        print(f"discosim: error: out of memory ({error or 'the computation is too large'})", file=sys.stderr)
         return EXIT_BAD_INPUT
     return code or EXIT_OK
 
@@ -405,6 +413,11 @@ def _suggest_verb(arguments: Sequence[str]) -> None:
         if word not in known:
             raise UserError(f"unknown command '{word}'; {close_match(word, known)}")
         known = VERBS.get(word, ())
+
+
+def _short(name: object) -> str:
+    text = str(name)
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}..."
 
 
 def _silence_stdout() -> None:

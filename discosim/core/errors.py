@@ -56,7 +56,7 @@ def close_match(name: str, known: Iterable[str]) -> str:
     """
     words = sorted(known)
     if not words:
-        return "nothing is known here"
+        return "there is none"
     near = difflib.get_close_matches(name, words, n=3, cutoff=0.6)
     hint = f"did you mean '{near[0]}'? " if near else ""
     if len(words) <= MANY:

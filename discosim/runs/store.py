@@ -12,7 +12,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -127,6 +127,7 @@ def fresh_folder(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.{owner()}.", dir=target.parent))
     except OSError as error:
+        _remove_empty(new_parents)
         raise UserError(f"cannot be written ({error.strerror})", where=str(target)) from error
     try:
         folder.chmod(0o755)
@@ -136,9 +137,14 @@ def fresh_folder(target: Path) -> Iterator[Path]:
         raise UserError(f"cannot be written ({error.strerror or error})", where=str(target)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):  # they hold something: the result, or that of another run
-            for parent in new_parents:
-                parent.rmdir()
+        _remove_empty(new_parents)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders from the innermost outwards, up to the first that holds something: this result, or another."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def is_abandoned(folder: Path) -> bool:

@@ -22,7 +22,7 @@ from discosim.runs.identity import run_id
 from discosim.runs.provenance import fingerprints
 from discosim.sweep.axes import Axis, Values, axes_of, key_of, with_profile
 from discosim.sweep.file import Compare, SweepFile
-from discosim.sweep.rules import check_file, check_points
+from discosim.sweep.rules import OWN, check_file, check_points
 from discosim.traces.catalogue import list_configs, list_sweeps, shipped_folder
 
 MOST_PROBLEMS = 20
@@ -163,6 +163,9 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
         for key, value in file.profiles[profile].set.items():
             set_value(base, key, value, _label(document, ("profiles", profile, "set", key), f"profile {profile} {key}"))
     for override in overrides:
+        name = override.partition("=")[0].strip()
+        if name in OWN:
+            raise UserError(f"has no effect: {OWN[name]}", where=f"--set {override}")
         apply_override(base, override)
     _one_replication(base, chosen)
     points = _points(base, path.resolve().parent, axes, document)

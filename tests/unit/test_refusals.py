@@ -92,6 +92,16 @@ def refused(capsys: pytest.CaptureFixture[str], command: str) -> str:
         ("run mine.yaml --trace-events no/t.json", "no/t.json: cannot be written (no folder no)"),
         ("sweep quickstart", "'quickstart' is a scenario, not a sweep; run it with `discosim run quickstart`"),
         ("sweep mine.yaml", "mine.yaml: is a scenario, not a sweep; run it with `discosim run mine.yaml`"),
+        (
+            "sweep many.yaml --set seed=4",
+            "--set seed=4: has no effect: seeds stand in sweep.seeds",
+        ),
+        (f"run mine.yaml --out {'x' * 300}", f"{'x' * 80}...: cannot be used (File name too long)"),
+        (f"run {'x' * 300}", f"{'x' * 80}...: cannot be used (File name too long)"),
+        (
+            "run mine.yaml --set workload.n_requests=2e9",
+            "--set workload.n_requests=2e9 workload.n_requests: must be <= 1,000,000,000 (got 2,000,000,000)",
+        ),
         ("sweep many.yaml --profile quick", "many.yaml: unknown profile 'quick'; this sweep has none"),
         ("sweep statsu results/many", "unknown command 'sweep statsu'; did you mean 'status'?"),
         (
@@ -123,6 +133,14 @@ def test_a_result_folder_keeps_its_parents(capsys: pytest.CaptureFixture[str]) -
     capsys.readouterr()
     write("replay.yaml", REPLAY)
     refused(capsys, "run replay.yaml --out a/c/d")
+
+
+def test_a_damaged_result_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for out in ("a", "b"):
+        assert cli.main(["run", "mine.yaml", "--out", out]) == 0
+    capsys.readouterr()
+    Path("a/run.json").write_text("[]", encoding="utf-8")
+    assert refused(capsys, "diff a b").startswith("a/run.json: does not hold what a run writes there (")
 
 
 def test_a_misspelt_path_of_an_axis_is_one_mistake(capsys: pytest.CaptureFixture[str]) -> None:
