@@ -49,6 +49,8 @@ def load_scenario(
     >>> load_scenario("reference", overrides=["replications=3"]).replications
     3
     """
+    if isinstance(overrides, str):
+        raise UserError(f"expected a list of texts: overrides=[{overrides!r}]", where="load_scenario")
     document, base = read_document(source)
     _refuse_sweep(document.data, source)
     for override in overrides:
