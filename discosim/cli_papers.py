@@ -93,13 +93,14 @@ def add_claims(add: AddParser) -> None:
 def _claims(options: argparse.Namespace) -> None:
     from discosim.reproduce.experiment import find_experiments, load_experiments
     from discosim.reproduce.run import judge_all, read_tables
-    from discosim.reproduce.text import markdown, render_claims, render_rule, render_tally
+    from discosim.reproduce.text import markdown, render_claims, render_rule, render_tally, terminal_width
 
+    width = terminal_width()
     everything = []
     for experiment in load_experiments(find_experiments(options.experiments), options.paper):
         tables, source = read_tables(experiment, options.profile, options.out)
         verdicts = judge_all(experiment, tables)
         everything += verdicts
         if not options.markdown:
-            print(render_claims(experiment.name, experiment.file.title, source, verdicts))
-    print(markdown(everything) if options.markdown else f"{render_rule()}\n\n{render_tally(everything)}")
+            print(render_claims(experiment.name, experiment.file.title, source, verdicts, width))
+    print(markdown(everything) if options.markdown else f"{render_rule(width)}\n\n{render_tally(everything)}")

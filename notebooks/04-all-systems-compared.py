@@ -106,7 +106,7 @@ print(other.compare("quality_assumed_mean"))
 # ## What to take from it
 #
 # - **Fast first tokens**: DiSCo-D and P/D-Device let the server begin and the phone go on; both are quick also in the
-#   tail. P/D-Device costs a little less and has more late tokens.
+#   tail. P/D-Device costs a little less and has fewer late tokens.
 # - **Cheap**: the phone alone, at the price of long waits wherever it is busy. DiSCo-S asks the server for long
 #   prompts only.
 # - **Large model throughout**: the service alone, as long as it is not overloaded. PICE keeps most of its (assumed)
@@ -114,5 +114,5 @@ print(other.compare("quality_assumed_mean"))
 # - **Nothing here ranks the papers.** Another quality, price or load changes the order; each is one line of the
 #   scenario.
 #
-# The same with other schedulers at the server: `python experiments/all_systems/run.py`. The full size of this page:
-# `discosim run all-systems`.
+# The same with other schedulers at the server: `discosim figures all_systems`. The full size of this page: `discosim
+# run all-systems`.

@@ -92,8 +92,13 @@ def marker(i: int) -> str:
 
 
 def legend_columns(labels: Sequence[str], width: int = 120) -> int:
-    """Return how many columns of a legend fit on a page; ``width`` counts characters, a sample takes twelve."""
-    return max(1, min(len(labels), width // (12 + max(map(len, labels), default=0))))
+    """Return how many columns of a legend fit on a page, with rows as even as can be.
+
+    ``width`` counts characters, a sample takes twelve.
+    """
+    most = max(1, min(len(labels), width // (12 + max(map(len, labels), default=0))))
+    n_rows = -(-len(labels) // most)
+    return -(-len(labels) // max(1, n_rows))
 
 
 def save(figure: Figure, path_without_suffix: Path, formats: Sequence[str] = ("png",)) -> list[Path]:

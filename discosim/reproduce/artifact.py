@@ -10,19 +10,27 @@ from discosim.reproduce.tables import read_csv
 
 
 def claims_table(root: Path) -> str:
-    """Return one Markdown row per claim: command, cost, acceptance rule, verdict of the committed quick tables."""
-    lines = ["| Claim | Command | Cost | Accepted by | Verdict |", "| --- | --- | --- | --- | --- |"]
+    """Return one Markdown row per claim: what it says, the paper's figure, command, table, cost, rule, verdict.
+
+    The verdict is that of the committed quick tables.
+    """
+    heads = ("Claim", "The paper's figure", "Command", "Table", "Cost", "Accepted by", "Verdict")
+    lines = [f"| {' | '.join(heads)} |", "| " + " | ".join("---" for _ in heads) + " |"]
     for experiment in load_experiments(root):
         tables = {name: read_csv(experiment.committed("quick", name)) for name in experiment.file.tables}
         for verdict in judge_all(experiment, tables):
-            accept = verdict.claim.acceptance
-            if accept is None:
-                command, cost, rule = "-", "-", "-"
+            claim, accept, statistic = verdict.claim, verdict.claim.acceptance, verdict.claim.statistic
+            if accept is None or statistic is None:
+                command, table, cost, rule = "-", "-", "-", "-"
             else:
+                table = f"`{statistic.table}.csv`"
                 command, cost = f"`discosim figures {experiment.name} --check`", experiment.file.cost["quick"]
                 rule = accept.rule
                 if accept.rule == "interval":
                     bounds = ("any" if bound is None else f"{bound:g}" for bound in (accept.low, accept.high))
-                    rule = f"interval: {' to '.join(bounds)} {verdict.claim.unit}".rstrip()
-            lines.append(f"| `{verdict.claim.id}` | {command} | {cost} | {rule} | {verdict.text} |")
+                    rule = f"interval: {' to '.join(bounds)} {claim.unit}".rstrip()
+            says = f"`{claim.id}`: {claim.says}"
+            paper = f"{claim.published} ({claim.known_from})"
+            cells = (says, paper, command, table, cost, rule, verdict.text)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from discosim.reproduce.estimates import cells_of, chosen
+from discosim.reproduce.estimates import POLICY, SEED, cells_of, chosen
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.files import Acceptance, Claim
 from discosim.reproduce.tables import as_csv, read_csv
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT = Acceptance(rule="numeric")
-"""Rule of a table that no claim reads."""
+"""Rule of all that no claim reads."""
 
 
 @dataclass(frozen=True)
 class Breach:
-    """One acceptance rule that was broken: by which claim, or by which table where no claim reads it."""
+    """One acceptance rule that was broken: that of a claim, or that of a table's numbers which no claim reads."""
 
     who: str
     what: str
@@ -36,25 +36,25 @@ def check(experiment: Experiment, profile: str, tables: Mapping[str, pd.DataFram
         Empty if every rule holds. A claim without a committed table is a breach, not a pass.
     """
     breaches = []
-    read_by_claims = set()
+    explained = set()  # tables whose difference a claim has named
+    rtol = dict.fromkeys(experiment.file.tables, DEFAULT.rtol)
     for claim in experiment.claims.claims:
         if claim.statistic is None or claim.acceptance is None:
             continue
         names = [claim.statistic.table]
         if claim.sensitivity is not None and claim.sensitivity.table not in names:
             names.append(claim.sensitivity.table)
-        read_by_claims.update(names)
-        for name in names:
-            reason = _of_claim(experiment, profile, claim, name, tables[name])
-            if reason:
-                breaches.append(Breach(f"claim {claim.id}", reason))
-                break
+        reasons = {name: _of_claim(experiment, profile, claim, name, tables[name]) for name in names}
+        broken = [name for name in names if reasons[name]]
+        explained.update(broken)
+        breaches += [Breach(f"claim {claim.id}", reasons[name]) for name in broken[:1]]
+        rtol |= {name: max(rtol[name], claim.acceptance.rtol) for name in names}
     for name, source in experiment.file.tables.items():
-        if name not in read_by_claims and not source.is_timing:
+        if name not in explained and not source.is_timing:
             path = experiment.committed(profile, name)
             reason = f"no committed table {path}"
             if path.is_file():
-                reason = difference(tables[name], read_csv(path), DEFAULT)
+                reason = difference(tables[name], read_csv(path), replace(DEFAULT, rtol=rtol[name]))
             if reason:
                 breaches.append(Breach(f"table {experiment.name}/{name}", reason))
     return breaches
@@ -77,10 +77,24 @@ def _of_claim(experiment: Experiment, profile: str, claim: Claim, name: str, tab
     path = experiment.committed(profile, name)
     if not path.is_file():
         return f"no committed table {path}"
-    ours, theirs = table, read_csv(path)
-    if name == statistic.table:
-        ours, theirs = (chosen(part, statistic.where, name) for part in (ours, theirs))
+    ours, theirs = (_read_by(claim, name, part) for part in (table, read_csv(path)))
     return difference(ours, theirs, accept, name)
+
+
+def _read_by(claim: Claim, name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Return what a claim reads of a table: its rows, and of a statistic beyond a function its policies and metric."""
+    statistic, sensitivity = claim.statistic, claim.sensitivity
+    assert statistic is not None
+    is_own = name == statistic.table
+    rows = chosen(table, statistic.where, name) if is_own else table
+    if statistic.kind == "function":
+        return rows
+    rows = rows[rows[POLICY].isin({statistic.policy, statistic.baseline})]
+    keys = {*statistic.by, *statistic.where, SEED, POLICY, statistic.metric}
+    if sensitivity is not None and not is_own:
+        keys |= {sensitivity.by, *sensitivity.where}
+    words = {column for column in rows.columns if rows[column].dtype.kind not in "fiub"}
+    return rows[[column for column in rows.columns if column in keys | words]]
 
 
 def difference(ours: pd.DataFrame, committed: pd.DataFrame, accept: Acceptance, name: str = "") -> str:

@@ -20,7 +20,7 @@ from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.tables import Context, Say, make_table, read_csv, write_atomically
 from discosim.reproduce.verdict import Verdict, judge
 from discosim.runs.identity import code_facts, commit
-from discosim.sweep.executors import check_executor
+from discosim.sweep.executors import check_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,8 +83,13 @@ def make_figures(
         Compare the tables with the committed ones.
     say : callable
         Hears one line per step.
+
+    Raises
+    ------
+    UserError
+        If there is no such executor, or the folder cannot be written.
     """
-    check_executor(executor)
+    check_name(executor)
     folder = folder_of(out, experiment, profile)
     try:
         folder.mkdir(parents=True, exist_ok=True)

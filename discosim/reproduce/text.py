@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
+import shutil
 import textwrap
 from collections.abc import Sequence
+from typing import get_args
 
 from discosim.reproduce.estimates import Cell
-from discosim.reproduce.verdict import RULE, Verdict
+from discosim.reproduce.verdict import RULE, Verdict, Word
 
-WIDTH = 118
+WIDEST, NARROWEST = 118, 60
+
+
+def terminal_width() -> int:
+    """Return how many characters a line may have: as many as the terminal, within reason, or the most without one."""
+    columns = shutil.get_terminal_size((WIDEST + 2, 24)).columns
+    return min(WIDEST, max(NARROWEST, columns - 2))
 
 
 def ours_text(verdict: Verdict) -> str:
-    """Return our numbers in one line: the interval of one cell, or the range of many and how they fall."""
+    """Return our numbers in one line: one cell with its interval, or the least and largest of many and how all fall."""
     cells = [cell for cell in verdict.cells if not math.isnan(cell.mean)]
     if not cells:
         return "-"
@@ -26,17 +34,19 @@ def ours_text(verdict: Verdict) -> str:
         for n, word in ((verdict.n_agree, "agree"), (verdict.n_disagree, "disagree"), (verdict.n_unclear, "unclear"))
         if n
     ]
-    return f"{low.mean:.3g} to {high.mean:.3g}{unit}; of {len(verdict.cells)} cells {', '.join(parts)}"
+    least, most = (f"{cell.mean:.3g}{_bounds(cell)}" for cell in (low, high))
+    return f"{least} to {most}{unit}; of {len(verdict.cells)} cells {', '.join(parts)}"
 
 
 def _interval(cell: Cell, unit: str) -> str:
-    if math.isnan(cell.low):
-        bounds = ""
-    elif cell.low == cell.high:
-        bounds = " (exact)"
-    else:
-        bounds = f" [{cell.low:.3g}, {cell.high:.3g}]"
+    bounds = " (exact)" if cell.low == cell.high else _bounds(cell)
     return f"{cell.mean:.3g}{unit}{bounds}" + (f" ({cell.name})" if cell.name else "")
+
+
+def _bounds(cell: Cell) -> str:
+    if math.isnan(cell.low) or cell.low == cell.high:
+        return ""
+    return f" [{cell.low:.3g}, {cell.high:.3g}]"
 
 
 def inputs_text(verdict: Verdict) -> str:
@@ -55,16 +65,17 @@ def variants_text(verdict: Verdict) -> str:
     return "; ".join([same, *(f"{name}: {verdict.variants[name]}" for name in verdict.turned_by)])
 
 
-def render_claims(paper: str, title: str, source: str, verdicts: Sequence[Verdict]) -> str:
-    """Return the verdicts of one paper as text: a block per claim, verdict first."""
-    lines = [f"{paper}: {title}", f"from {source}", ""]
+def render_claims(paper: str, title: str, source: str, verdicts: Sequence[Verdict], width: int = WIDEST) -> str:
+    """Return the verdicts of one paper as text: a block per claim, verdict first; ``width`` in characters."""
+    lines = [*_wrapped(title, f"{paper}: ", width), f"from {source}", ""]
     for verdict in verdicts:
         claim = verdict.claim
         lines.append(f"  {claim.id}: {verdict.text}")
         rows = [
             ("says", claim.says),
             ("paper", f"{claim.published}   (known from: {claim.known_from})"),
-            ("ours", f"{ours_text(verdict)}   ({claim.scenario})"),
+            ("ours", ours_text(verdict)),
+            ("simulated", claim.scenario),
             ("rests on", inputs_text(verdict)),
         ]
         if claim.lacking:
@@ -73,28 +84,32 @@ def render_claims(paper: str, title: str, source: str, verdicts: Sequence[Verdic
             rows.append(("variants", variants_text(verdict)))
         rows.append(("would change", claim.would_change))
         for head, text in rows:
-            lines += _wrapped(text, f"    {head:<13}")
+            lines += _wrapped(text, f"    {head:<13}", width)
         lines.append("")
     return "\n".join(lines)
 
 
-def _wrapped(text: str, head: str) -> list[str]:
+def _wrapped(text: str, head: str, width: int) -> list[str]:
     margin = " " * len(head)
     return textwrap.wrap(
-        text, WIDTH, initial_indent=head, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
+        text, width, initial_indent=head, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
     )
 
 
-def render_rule() -> str:
+def render_rule(width: int = WIDEST) -> str:
     """Return the rule of all verdicts."""
-    return "\n".join(textwrap.wrap(RULE, WIDTH))
+    return "\n".join(textwrap.wrap(RULE, width))
 
 
 def render_tally(verdicts: Sequence[Verdict]) -> str:
-    """Return how many verdicts there are of each word."""
-    words = [verdict.text for verdict in verdicts]
-    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
-    return f"{len(words)} claims: {counts}"
+    """Return how many verdicts there are of each word, and how many of the positive ones rest on assumed inputs."""
+    words = [verdict.word for verdict in verdicts]
+    counts = []
+    for word in get_args(Word):
+        assumed = sum(verdict.word == word != verdict.text for verdict in verdicts)
+        if n := words.count(word):
+            counts.append(f"{n} {word}" + (f" ({assumed} on assumed inputs)" if assumed else ""))
+    return f"{len(words)} claims: {', '.join(counts)}"
 
 
 def markdown(verdicts: Sequence[Verdict]) -> str:

@@ -56,7 +56,7 @@ def open_engine(text: str) -> Engine:
     UserError
         For an unknown name, a bad number, or an engine that is not installed.
     """
-    check_executor(text)
+    check_name(text)
     name, _, rest = text.partition(":")
     built_in: dict[str, Callable[[str], Engine]] = {"serial": _serial, "local": _local, "ray": _ray, "dask": _dask}
     if name in built_in:
@@ -65,7 +65,7 @@ def open_engine(text: str) -> Engine:
     return made if isinstance(made, Engine) else Engine(made, n_at_once=2 * n_cpus(), has_own_process=False)
 
 
-def check_executor(text: str) -> None:
+def check_name(text: str) -> None:
     """Refuse a text that names no engine, before a sweep makes its folder; nothing is started.
 
     Raises

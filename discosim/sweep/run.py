@@ -12,7 +12,7 @@ from discosim.core.errors import UserError
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference, compare_all, is_content
 from discosim.sweep.drive import Terms, Watcher, carry_out
-from discosim.sweep.executors import Engine, check_executor, open_engine
+from discosim.sweep.executors import Engine, check_name, open_engine
 from discosim.sweep.plan import Plan, Run
 from discosim.sweep.store import PLAN, State, Store
 from discosim.sweep.table import collect, write_index
@@ -92,7 +92,7 @@ def run_sweep(
     """
     if shard is not None and plan.file.stop is not None:
         raise UserError("a shard cannot know when to stop; leave out --shard, or `stop`", where="--shard")
-    check_executor(executor)
+    check_name(executor)
     store = Store(Path("results") / plan.name if out is None else out)
     notes = store.prepare(plan, accept_version=accept_version)
     seeds: Sequence[int] = plan.seeds

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from discosim.metrics.stats import t_interval
-from discosim.report.style import MARKERS, PAGE_IN, PALETTE, Picture, house_style
+from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALETTE, Picture, house_style
 
 NAMES = {"server_only": "server only", "device_only": "device only", "PD-Device": "P/D-Device"}
 PANELS = (
@@ -15,9 +15,9 @@ PANELS = (
     ("tbt_pooled_p99_s", 1.0, "p99 TBT [s]"),
     ("qoe_andes_mean", 1.0, "average QoE [1]"),
     ("quality_assumed_mean", 1.0, "assumed quality [1]"),
-    ("unified_cost_mean_usd", 1e3, "cost [USD/1,000]"),
-    ("energy_mean_j", 1.0, "device and edge [J]"),
-    ("engine_gpu_s", 1.0, "GPU time [s]"),
+    ("unified_cost_mean_usd", 1e3, "cost [USD/1,000 requests]"),
+    ("energy_mean_j", 1.0, "device, edge [J/request]"),
+    ("engine_gpu_s", 1.0, "GPU time of a run [s]"),
     ("e2e_mean_s", 1.0, "mean latency [s]"),
 )
 HATCHES = ("", "////", "....")
@@ -97,7 +97,7 @@ def quality_and_time(table: pd.DataFrame) -> Figure:
         grid[0].set_ylabel("average QoE [1]")
         handles = [
             *(Line2D([], [], marker=MARKERS[i], color=PALETTE[i], lw=0) for i in range(len(names))),
-            *(Line2D([], [], marker="o", color="#777777", fillstyle=fills[k], lw=0) for k in range(len(schedulers))),
+            *(Line2D([], [], marker="o", color=MUTED, fillstyle=fills[k], lw=0) for k in range(len(schedulers))),
         ]
         labels = [*(NAMES.get(name, name) for name in names), *(f"{name} at the server" for name in schedulers)]
         figure.legend(handles, labels, loc="outside lower center", ncols=5)

@@ -9,22 +9,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from discosim.metrics.stats import change_of_means, paired_difference, t_interval
-from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALETTE, Picture, house_style, legend_columns, look
+from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALE, PALETTE, Picture, house_style, legend_columns, look
 
-OPT = "OPT-66B on 4 A100, ShareGPT-like lengths"
-LLAMA = "70B on 8 A100"
+OPT = "OPT-66B on 4 A100 (published fit), ShareGPT-like lengths"
+LLAMA = "Llama-70B on 8 A100 (iteration times assumed)"
 
 
 def quality_against_rate(table: pd.DataFrame) -> Figure:
     """Draw average QoE and throughput against the request rate (a, e)."""
     panels = {"qoe_mean": "average QoE [1]", "throughput_tok_per_s": "throughput [tok/s]"}
-    return _lines(table, "rate_per_s", "request rate [1/s]", panels, f"{OPT}, Poisson arrivals")
+    return _lines(table, "rate_per_s", "request rate [1/s]", panels, "Andes by request rate", OPT)
 
 
 def quality_against_bursts(table: pd.DataFrame) -> Figure:
     """Draw average QoE and preemptions against the intensity of bursts (c)."""
     panels = {"qoe_mean": "average QoE [1]", "n_preemptions_mean": "preemptions per request [1]"}
-    return _lines(table, "intensity", "burst rate over mean rate [1]", panels, f"{LLAMA}, ShareGPT turns, bursts")
+    return _lines(
+        table, "intensity", "burst rate over mean rate [1]", panels, "Andes under bursts", f"{LLAMA}, ShareGPT turns"
+    )
 
 
 def long_prompts(table: pd.DataFrame) -> Figure:
@@ -34,30 +36,37 @@ def long_prompts(table: pd.DataFrame) -> Figure:
         "ttft_p50_s": "median TTFT [s]",
         "n_preemptions_mean": "preemptions per request [1]",
     }
-    return _lines(table, "rate_per_s", "request rate [1/s]", panels, f"{LLAMA}, prompts of 18,000 tokens")
+    return _lines(
+        table, "rate_per_s", "request rate [1/s]", panels, "Andes on prompts of 18,000 tokens on average", LLAMA
+    )
 
 
-def _lines(table: pd.DataFrame, x: str, x_label: str, panels: dict[str, str], title: str) -> Figure:
+def _lines(table: pd.DataFrame, x: str, x_label: str, panels: dict[str, str], title: str, world: str) -> Figure:
     policies = list(dict.fromkeys(table["policy"]))
     with house_style():
-        figure = Picture(figsize=(PAGE_IN, 3.3), layout="constrained")
+        figure = Picture(figsize=(PAGE_IN, 3.5), layout="constrained")
+        step = 0.01 * (table[x].max() - table[x].min())  # beside each other where several coincide
         for axes, (metric, label) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
             for i, policy in enumerate(policies):
-                _line(axes, table[table["policy"] == policy], x, metric, i)
+                _line(axes, table[table["policy"] == policy], x, metric, i, step * (i - (len(policies) - 1) / 2))
             axes.set_xlabel(x_label)
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
-        figure.suptitle(f"{title}: 95 % intervals over {table['seed'].nunique()} replications")
+        figure.suptitle(f"{title}: {world}\n{_over(table)}, side by side")
     return figure
 
 
-def _line(axes: Axes, rows: pd.DataFrame, x: str, y: str, i: int) -> None:
+def _over(table: pd.DataFrame) -> str:
+    return f"95 % intervals over {table['seed'].nunique()} replications"
+
+
+def _line(axes: Axes, rows: pd.DataFrame, x: str, y: str, i: int, shift: float) -> None:
     groups = [(key, t_interval(part[y])) for key, part in rows.groupby(x)]
     style: dict[str, Any] = {**look(i), "marker": MARKERS[i], "markersize": 3.5, "capsize": 2, "elinewidth": 0.8}
     axes.errorbar(
-        [key for key, _ in groups],
+        [key + shift for key, _ in groups],
         [found.mean for _, found in groups],
         yerr=[found.half_width for _, found in groups],
         label=rows["policy"].iloc[0],
@@ -69,21 +78,18 @@ def capacity_of_schedulers(table: pd.DataFrame) -> Figure:
     """Draw the highest rate that keeps an average QoE of 0.9 (b)."""
     policies = list(dict.fromkeys(table["policy"]))
     with house_style():
-        figure = Picture(figsize=(0.7 * PAGE_IN, 2.3), layout="constrained")
+        figure = Picture(figsize=(0.8 * PAGE_IN, 2.3), layout="constrained")
         axes = figure.subplots()
         for i, policy in enumerate(policies):
             found = t_interval(table.loc[table["policy"] == policy, "capacity_rps"])
             axes.errorbar(found.mean, i, xerr=found.half_width, fmt=MARKERS[i], color=PALETTE[i], capsize=2)
         fcfs = float(table.loc[table["policy"] == "FCFS", "capacity_rps"].mean())
-        axes.axvspan(1.2 * fcfs, 1.6 * fcfs, color="#DDDDDD", zorder=0)
+        axes.axvspan(1.2 * fcfs, 1.6 * fcfs, color=PALE, zorder=0)
         axes.set_yticks(range(len(policies)), policies)
         axes.set_ylim(len(policies) - 0.5, -0.5)
         axes.set_xlim(left=0)
         axes.set_xlabel("highest request rate with an average QoE of 0.9 [1/s]")
-        n = table["seed"].nunique()
-        figure.suptitle(
-            f"{OPT}: capacity\n95 % intervals over {n} replications; grey: the paper's 1.2 to 1.6 times FCFS"
-        )
+        figure.suptitle(f"Capacity: {OPT}\n{_over(table)}; grey: 1.2 to 1.6 times FCFS (paper, second-hand)")
     return figure
 
 
@@ -106,8 +112,7 @@ def percentiles_at_overload(table: pd.DataFrame) -> Figure:
             axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
             axes.set_yticks(range(len(policies)), policies)
             axes.set_ylim(len(policies) - 0.5, -0.5)
-        n = table["seed"].nunique()
-        figure.suptitle(f"{OPT}, 8 requests/s\np10 (◁), median (●), p90 (▷); 95 % intervals over {n} replications")
+        figure.suptitle(f"Beyond saturation, 8 requests/s: {OPT}\np10 (◁), median (●), p90 (▷); {_over(table)}")
     return figure
 
 
@@ -138,11 +143,10 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
                         label=f"{rate:g} requests/s" if k == 0 else None,
                     )
             axes.set_xlabel(label)
-        grid[1].axvline(-10, color=MUTED, linewidth=0.8, linestyle="--", label="the paper's 10 % at most")
+        grid[1].axvline(-10, color=MUTED, linewidth=0.8, linestyle="--", label="10 % at most (paper, second-hand)")
         grid[0].set_yticks(range(len(names)), names)
         grid[0].set_ylim(len(names) - 0.5, -0.5)
         handles, labels = grid[1].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        n = table["seed"].nunique()
-        figure.suptitle(f"{OPT}: Andes v1 with one open point changed at a time\n95 % intervals over {n} replications")
+        figure.suptitle(f"Andes v1 with one open point changed at a time: {OPT}\n{_over(table)}")
     return figure

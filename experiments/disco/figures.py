@@ -51,7 +51,7 @@ def ttft_against_length(points: pd.DataFrame, correlation: pd.DataFrame) -> Figu
 
 def mean_ttft_against_budget(table: pd.DataFrame, side: str, device: str) -> Figure:
     """Draw mean TTFT against the budget ratio for one constraint and device, a panel per service."""
-    title = f"Mean TTFT against the budget ratio, {CONSTRAINT[side]}, {device}"
+    title = f"Mean TTFT, {CONSTRAINT[side]}, {device}"
     rows = table[table["device"] == device]
     policies = {
         "server_only": "server only",
@@ -65,8 +65,8 @@ def mean_ttft_against_budget(table: pd.DataFrame, side: str, device: str) -> Fig
     services = list(dict.fromkeys(rows["service"]))
     with house_style():
         n_rows = -(-(len(services) + 1) // 3)
-        figure = Picture(figsize=(PAGE_IN, 1.75 * n_rows), layout="constrained")
-        panels = list(figure.subplots(n_rows, 3, sharex=True).flat)
+        figure = Picture(figsize=(PAGE_IN, 1.75 * n_rows + 0.2), layout="constrained")
+        key, *panels = figure.subplots(n_rows, 3, sharex=True).flat
         for axes, service in zip(panels, services, strict=False):
             own = rows[rows["service"] == service]
             for i, policy in enumerate(policies):
@@ -76,15 +76,17 @@ def mean_ttft_against_budget(table: pd.DataFrame, side: str, device: str) -> Fig
             axes.set_ylim(bottom=0)
             axes.set_xlim(0, 1)
             axes.set_ylabel("mean TTFT [s]")
-        for axes in panels[len(services) :]:
+        for axes in [key, *panels[len(services) :]]:
             axes.axis("off")
         for axes in panels[max(0, len(services) - 3) : len(services)]:
             axes.set_xlabel("budget ratio [1]")
             axes.tick_params(labelbottom=True)
         handles = [Line2D([], [], **look(i), marker=MARKERS[i], markersize=3) for i in range(len(policies))]
-        panels[len(services)].legend(handles, list(policies.values()), loc="center", ncols=1)
-        n = rows["seed"].nunique()
-        figure.suptitle(f"{title}: 95 % intervals over {n} replications")
+        key.legend(handles, list(policies.values()), loc="center", ncols=1)
+        figure.suptitle(
+            f"{title}: {_over(rows)}, side by side\n"
+            "Services measured, or shaped to the paper's words where named so; speed of the phone recollected"
+        )
     return figure
 
 
@@ -148,8 +150,8 @@ def tail_reduction(table: pd.DataFrame) -> Figure:
             Patch(color=PALE),
         ]
         labels = [
-            "paper, Pixel",
-            "paper, Xiaomi",
+            "paper (second-hand), Pixel",
+            "paper (second-hand), Xiaomi",
             "ours, Pixel, exclusive baseline",
             "ours, Xiaomi, exclusive baseline",
             "racing baseline (open; circle Pixel, square Xiaomi)",
@@ -157,7 +159,8 @@ def tail_reduction(table: pd.DataFrame) -> Figure:
         ]
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
         figure.suptitle(
-            f"Reduction of the tail TTFT, mean over budgets; our services are not the paper's\n{_over(table)}"
+            f"Reduction of the tail TTFT, mean over budgets: {_over(table)}\n"
+            "Our services are not the paper's: measured, or shaped to its words where named so"
         )
         for axes in both:
             _mark_outside(axes)
@@ -165,12 +168,13 @@ def tail_reduction(table: pd.DataFrame) -> Figure:
 
 
 def _mark_outside(axes: Axes) -> None:
-    """Put an arrow at the left edge where a point lies beyond it."""
+    """Put an arrow at the left edge where a point lies, or its interval goes on, beyond it."""
     low = axes.get_xlim()[0]
     for container in axes.containers:
-        line = container[0]
-        x, y = float(line.get_xdata()[0]), float(line.get_ydata()[0])
-        if x < low:
+        line, _, bars = container
+        y = float(line.get_ydata()[0])
+        ends = [x for bar in bars for segment in bar.get_segments() for x, _ in segment]
+        if min(float(line.get_xdata()[0]), *ends) < low:
             axes.plot(low, y, marker="<", color=line.get_color(), markersize=4, clip_on=False, lw=0)
 
 
@@ -195,7 +199,7 @@ def migration(table: pd.DataFrame) -> Figure:
                 own = table[is_here]
                 for suffix, is_filled in (("", False), ("-migrating", True)):
                     rows = own[own["policy"] == f"DiSCo-{side}{suffix}"].groupby("seed").mean(numeric_only=True)
-                    y = k + 0.3 * (i - 0.5) + (0.08 if is_filled else -0.08)
+                    y = k + 0.42 * (i - 0.5) + (0.105 if is_filled else -0.105)
                     _dot(left, t_interval(rows["tbt_displayed_pooled_p99_s"]), y, i, is_filled=is_filled)
                     if is_filled:
                         _dot(right, t_interval(rows["n_tok_late_per_migration"]), y, i, is_filled=True)
@@ -205,7 +209,7 @@ def migration(table: pd.DataFrame) -> Figure:
         left.axvline(1 / 4.8, color=MUTED, linewidth=0.8, linestyle=":")
         left.set_title("Gaps on the screen (dotted: the reader's own)")
         left.set_xlabel("p99 of all gaps [s]")
-        right.set_title("Late tokens (grey: the paper's 3 to 17)")
+        right.set_title("Late tokens (grey: 3 to 17, paper, second-hand)")
         right.set_xlabel("late tokens per migration [tok]")
         right.set_xlim(left=-0.5)
         handles = [
@@ -256,7 +260,7 @@ def cost_against_budget(table: pd.DataFrame) -> Figure:
                 axes.set_ylim(bottom=0)
                 axes.set_xlim(0, 1)
         for axes in panels[:, 0]:
-            axes.set_ylabel("USD per 1,000 requests")
+            axes.set_ylabel("cost [USD/1,000 requests]")
         for axes in panels[-1]:
             axes.set_xlabel("budget ratio [1]")
         handles = [Line2D([], [], **look(i), marker=MARKERS[i], markersize=3) for i in (2, 1)]
@@ -347,7 +351,8 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
                     mean, half = reduction(own, metric, policy, baseline)
                     y = k + 0.36 * (i - (len(devices) - 1) / 2)
                     axes.errorbar(mean, y, xerr=half, fmt="os"[i], color=PALETTE[i + 1], markersize=3.5, elinewidth=0.8)
-            axes.set_xlim(-50, 100)
+            axes.set_xlim(-75, 100)
+            axes.set_xticks([-50, 0, 50, 100])
             _mark_outside(axes)
             axes.set_title(name)
             axes.set_xlabel("reduction [%]")

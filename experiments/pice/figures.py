@@ -10,7 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from discosim.metrics.stats import Interval, change_of_means, paired_difference, t_interval
-from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALE, PALETTE, Picture, house_style, legend_columns, look
+from discosim.report.style import (
+    MARKERS,
+    MUTED,
+    PAGE_IN,
+    PALE,
+    PALETTE,
+    Picture,
+    house_style,
+    legend_columns,
+    look,
+    marker,
+)
 
 FLOOD_RPS, CALM_RPS, BUSY_RPS = 30.0, 1.2, 1.8
 CLOUD, PICE = "cloud only", "PICE"
@@ -109,16 +120,16 @@ def against_load(table: pd.DataFrame) -> Figure:
     """Draw latency and assumed quality of adaptive and fixed lengths against load, and their scores beside PICE's."""
     names = [CLOUD, PICE, *sorted(_fixed(table))]
     panels = {
-        "e2e_mean_s": "mean latency [s]",
-        "quality_assumed": "assumed quality [1]",
-        "score": "score less PICE's [1]",
+        "e2e_mean_s": ("mean latency [s]", "lower is better"),
+        "quality_assumed": ("assumed quality [1]", "higher is better"),
+        "score": ("score less PICE's, paired [1]", "above 0: PICE is better"),
     }
     with house_style():
-        figure = Picture(figsize=(PAGE_IN, 3.0), layout="constrained")
-        for axes, (metric, label) in zip(figure.subplots(1, 3), panels.items(), strict=True):
+        figure = Picture(figsize=(PAGE_IN, 3.2), layout="constrained")
+        for axes, (metric, (label, title)) in zip(figure.subplots(1, 3), panels.items(), strict=True):
             for i, name in enumerate(names):
                 groups = [(rate, _beside(part, metric, name)) for rate, part in table.groupby("rate_per_s")]
-                style = {**look(i), "marker": MARKERS[i % len(MARKERS)], "markersize": 3.5}
+                style = {**look(i), "marker": marker(i), "markersize": 3.5}
                 axes.errorbar(
                     [rate + 0.02 * (i - len(names) / 2) for rate, _ in groups],
                     [found.mean for _, found in groups],
@@ -130,13 +141,15 @@ def against_load(table: pd.DataFrame) -> Figure:
                 )
             axes.set_xlabel("request rate [1/s]")
             axes.set_ylabel(label)
-            if metric == "score":
-                axes.set_title("above 0: PICE is better (paired)")
+            axes.set_title(title)
             if metric == "e2e_mean_s":
                 axes.set_ylim(bottom=0)
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels) if len(labels) < 6 else 4)
-        figure.suptitle(f"Adaptive against fixed sketch length: {_over(table)}")
+        figure.suptitle(
+            f"Adaptive against fixed sketch length: {_over(table)}\n"
+            "Score: latency over that of a lone request, plus four times the assumed loss of quality"
+        )
     return figure
 
 

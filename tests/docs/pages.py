@@ -18,7 +18,7 @@ from discosim import load_scenario, simulate
 from discosim.report.text import render
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*(ROOT / f"{name}.md" for name in ("README", "ARTIFACT", "CHANGELOG")), *sorted((ROOT / "docs").rglob("*.md"))]
 """The pages a reader is sent to."""
 
 FENCE = re.compile(r"^```(?P<info>[^\n`]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)

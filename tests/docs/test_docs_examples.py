@@ -80,11 +80,12 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "notebooks").glob("*.py"))], ids=name_of)
 def test_paths_in_code_font_exist(page: Path) -> None:
     """A page that names a file of the repository, or of the package, names one that is there."""
     text = page.read_text(encoding="utf-8")
-    named = re.findall(r"(?<![\w/.<-])((?:configs|docs|discosim|notebooks|tests|traces|benchmarks)/[\w./-]+)", text)
+    folders = "configs|docs|discosim|experiments|notebooks|tests|traces|benchmarks"
+    named = re.findall(rf"(?<![\w/.<-])((?:{folders})/[\w./-]+)", text)
     named = [name.rstrip("./") for name in named if not name.startswith("discosim/_shipped")]
     assert [name for name in named if not (ROOT / name).exists() and not (PACKAGE / name).exists()] == []
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
-from engines import FLAT, cases
+from engines import FLAT, LINES, Case, cases, run_leaping
 from hypothesis import given
+from stepping_engine import Ask
 from test_engine_leaps import check_equal
 from worlds import examples
 
+from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.schedulers.andes_code import AndesCode
 from discosim.world.engine.schedulers.andes_v1 import AndesV1
 from discosim.world.engine.schedulers.andes_v2 import AndesV2
@@ -54,12 +58,24 @@ def test_a_leap_ends_where_steps_would(name):
     check()
 
 
+@pytest.mark.parametrize("name", ["v1", "v2"])
+def test_who_fits_beside_one_that_fills_the_memory_does_not_wait_for_the_solver(name):
+    """Everybody is inside when the solver has its turn: it sets no batch size that would keep a newcomer out."""
+    model = ReplicaModel(cost=LINES, kv_blocks=100, block_tok=1, watermark=0.0)
+    large = Ask(arrival_s=0.0, prompt_tok=85, answer_tok=14, reader_tok_per_s=2.0, ttft_target_s=1.0)
+    small = Ask(arrival_s=0.257, prompt_tok=1, answer_tok=1, reader_tok_per_s=2.0, ttft_target_s=1.0)
+    check_equal(Case(model, [large, small]), SCHEDULERS[name])
+    _, (_, job), seen = run_leaping(model, copy.deepcopy(SCHEDULERS[name]), [large, small])
+    boundary_s = next(end_s for begin_s, end_s, *_ in seen.log if begin_s < small.arrival_s <= end_s)
+    assert job.owner.first_s == pytest.approx(boundary_s + LINES.prefill_s(1, 1.0))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_a_leap_ends_where_steps_would_in_many_larger_scenarios(name):
     n_preemptions = 0
 
-    @examples(50)
+    @examples(25)
     @given(uneven(30))
     def check(case):
         nonlocal n_preemptions

@@ -71,7 +71,7 @@ def test_a_leap_ends_where_steps_would(scheduler):
 @pytest.mark.long
 @pytest.mark.parametrize("scheduler", SCHEDULERS, ids=repr)
 def test_a_leap_ends_where_steps_would_in_many_larger_scenarios(scheduler):
-    @examples(100)
+    @examples(60)
     @given(cases(max_asks=30))
     def check(case):
         check_equal(case, scheduler)

@@ -195,6 +195,8 @@ def test_on_a_phone_the_page_does_not_scroll_sideways(kind: str, visit: Any) -> 
     boxes = opened.page.locator(".chart > svg").evaluate_all("nodes => nodes.map(n => n.getBoundingClientRect().right)")
     assert boxes
     assert max(boxes) <= 390
+    hidden = "nodes => nodes.filter(n => n.scrollWidth > n.clientWidth + 1).map(n => n.textContent)"
+    assert opened.page.locator(".flows, .claim, .claim *").evaluate_all(hidden) == []
 
 
 def test_the_policy_of_the_page_stops_what_slips_in(browser: Any, reports: dict[str, Path], tmp_path: Path) -> None:

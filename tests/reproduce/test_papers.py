@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from discosim.report.style import save
 from discosim.reproduce.artifact import claims_table
 from discosim.reproduce.check import check
 from discosim.reproduce.code import load_module
@@ -56,6 +57,33 @@ def test_figures_have_titles_and_units(experiment) -> None:
             assert has_x, name
             for label in filter(None, (axes.get_xlabel(), axes.get_ylabel())):
                 assert label.endswith("]") or "USD" in label, (name, label)
+
+
+PICTURES = {
+    "all_systems": ("all_systems", "systems_at_1.7"),
+    "pd_device_choices": ("pd_device", "choices"),
+    "pd_device_gain": ("pd_device", "gain_by_sense"),
+    "pd_device_gain_measured": ("pd_device", "gain_measured"),
+}
+"""Picture of docs/img -> paper and figure of the quick profile."""
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+def test_a_picture_of_the_docs_is_the_one_that_the_command_draws(picture: str, tmp_path: Path) -> None:
+    """One per cent leaves room for the letters of another matplotlib, and none for other data or another layout."""
+    from matplotlib.image import imread
+
+    paper, name = PICTURES[picture]
+    experiment = load_experiment(PAPERS / paper)
+    source = experiment.file.figures[name]
+    tables = committed(experiment)
+    figure = getattr(experiment.code["figures"], source.draw or name)(
+        *(tables[t] for t in source.tables), **source.options
+    )
+    (drawn,) = save(figure, tmp_path / name)
+    here, there = (imread(path)[..., :3] for path in (drawn, ROOT / "docs" / "img" / f"{picture}.png"))
+    assert here.shape == there.shape, f"copy figures/{name}.png of `discosim figures {paper}` to docs/img/{picture}.png"
+    assert np.abs(here - there).mean() < 0.01, f"docs/img/{picture}.png is not what `discosim figures {paper}` draws"
 
 
 def test_the_artifact_lists_every_claim_with_its_verdict() -> None:

@@ -17,12 +17,13 @@ from tiny_paper import CLAIMS, EXPERIMENT, TABLES, write_paper
 from discosim.cli import main
 from discosim.core.errors import UserError
 from discosim.report.html import report_text
-from discosim.reproduce.check import difference
+from discosim.reproduce.check import check, difference
 from discosim.reproduce.estimates import Cell, cells_of
 from discosim.reproduce.experiment import find_experiments, load_experiment, load_experiments
 from discosim.reproduce.files import Acceptance, Expect, Statistic
 from discosim.reproduce.run import make_figures, read_tables
-from discosim.reproduce.verdict import judge, side_of, word_of
+from discosim.reproduce.text import ours_text
+from discosim.reproduce.verdict import Verdict, judge, side_of, word_of
 
 NAN = math.nan
 
@@ -164,6 +165,33 @@ def test_a_changed_constant_breaks_the_claims_that_rest_on_it(
     assert "tiny-time" not in error
 
 
+def test_a_difference_that_no_claim_reads_names_the_table_and_no_claim(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another policy, or another column, is nobody's claim; it must not pass either."""
+    extra = TABLES.replace('("base", "new")', '("base", "new", "other")').replace(
+        '"service": "a", "wait_s": base', '"service": "a", "n_extra": 1, "wait_s": base'
+    )
+    root = write_paper(tmp_path / "papers", tables=extra)
+    assert figures(root, "--update") == 0
+    experiment = load_experiment(root / "tiny")
+    tables, _ = read_tables(experiment, "quick", tmp_path / "out")
+    waits = tables["waits"]
+    assert check(experiment, "quick", tables) == []
+    is_other = waits["policy"] == "other"
+    for changed in (
+        waits.assign(wait_s=waits["wait_s"].where(~is_other, 1.0)),
+        waits.assign(n_extra=2),
+    ):
+        assert [breach.who for breach in check(experiment, "quick", tables | {"waits": changed})] == [
+            "table tiny/waits"
+        ]
+    changed = waits.assign(wait_s=waits["wait_s"].where(is_other, 1.0))
+    assert [breach.who for breach in check(experiment, "quick", tables | {"waits": changed})] == [
+        "claim tiny-reduction"
+    ]
+
+
 def test_a_claim_without_a_committed_table_is_a_breach(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = write_paper(tmp_path / "papers")
     assert figures(root, "--check") == 1
@@ -288,7 +316,49 @@ def test_claims_prints_the_rule_the_intervals_and_what_they_rest_on(
         "assumed: guess",
         "known from: abstract",
         "A cell agrees",
+        "1 on assumed inputs)",
     ):
         assert words in text
     assert claims(root, "--markdown") == 0
     assert "**reproduced, on assumed inputs**" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [72, 80, 120])
+def test_the_verdicts_fit_the_terminal(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All lines but the tally, which is one line for those who cut it out."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(["claims", "andes", "--experiments", str(Path(__file__).parents[2] / "experiments")]) == 0
+    *lines, tally = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert tally.startswith("15 claims: ")
+
+
+def test_many_cells_show_the_least_and_the_largest_with_their_intervals(tmp_path: Path) -> None:
+    experiment = load_experiment(write_paper(tmp_path / "papers") / "tiny")
+    claim = experiment.claims.claims[0]
+    cells = (Cell("b=1", 20.0, 18.0, 22.0, 3), Cell("b=2", 30.0, 29.0, 31.0, 3), Cell("b=3", 10.0, 10.0, 10.0, 3))
+    verdict = Verdict("tiny", claim, "partly", cells, 1, 1, 1, (), {})
+    assert ours_text(verdict) == "10 to 30 [29, 31] %; of 3 cells 1 agree, 1 disagree, 1 unclear"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--executor", "lokal:2"), "did you mean 'local'?"),
+        (("--executor", "local:0"), "expected local:N with N >= 1"),
+        (("--executor", "serial:2"), "serial takes no number"),
+        (("--out", "{file}/results"), "cannot be written"),
+    ],
+)
+def test_figures_refuses_before_it_computes(
+    options: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_paper(tmp_path / "papers")
+    (tmp_path / "file").touch()
+    assert figures(root, *(option.format(file=tmp_path / "file") for option in options)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -62,9 +62,8 @@ def _words(pid: int) -> str:
         return ""
 
 
-@pytest.mark.parametrize(("victim", "after_s"), [("driver", 4.0), pytest.param("worker", 4.5, marks=pytest.mark.long)])
-def test_a_killed_process_leaves_no_trace(victim: str, after_s: float, undisturbed: Path, tmp_path: Path) -> None:
-    disturb(tmp_path, undisturbed, victim, after_s)
+def test_a_killed_driver_leaves_no_trace(undisturbed: Path, tmp_path: Path) -> None:
+    disturb(tmp_path, undisturbed, "driver", 4.0)
 
 
 @pytest.mark.long
@@ -173,12 +172,12 @@ def test_a_full_disk_is_a_clear_error_and_nothing_is_lost(executor: str, undistu
 
 @pytest.mark.long
 def test_a_sweep_with_a_rule_stops_at_the_same_seed_after_an_interruption(tmp_path: Path) -> None:
-    rule = "stop: {compare: gain, half_width: 0.05, n_max: 12, step: 2}\n"
+    rule = "stop: {compare: gain, half_width: 0.05, n_max: 8, step: 2}\n"
     path = write(tmp_path, SWEEP + rule, ("{metric: ttft_mean_s", "{name: gain, metric: ttft_mean_s"))
     first = sweep(path, tmp_path / "a")
-    assert 3 < len(first.seeds) <= 12
+    assert 3 < len(first.seeds) <= 8
     widths = [row.half_width for row in first.differences]
-    assert max(widths) <= 0.05 or len(first.seeds) == 12
+    assert max(widths) <= 0.05 or len(first.seeds) == 8
     process = start("sweep", path, "--out", "b", "--executor", "local:1", cwd=tmp_path)
     for _ in range(1000):
         if len(list(tmp_path.glob("b/runs/[!.]*"))) >= 14:

@@ -218,7 +218,10 @@ class Chart {
       if (!spec.x.names) picture.append(svg("line", { x1: x, x2: x, y1: top, y2: bottom, class: "grid" }));
       const drop = spec.x.names && room < 150 && i % 2 ? 14 : 0;
       const most = spec.x.names ? Math.max(4, Math.floor((room < 150 ? 2 * room : room) / 7.2)) : 99;
-      picture.append(svg("text", { x, y: bottom + 15 + drop, "text-anchor": "middle" }, shortened(name, most)));
+      const shown = shortened(name, most);
+      const overhang = x + 3.6 * shown.length > width; // the last label ends where the picture does
+      picture.append(svg("text", { x: overhang ? width - 1 : x, y: bottom + 15 + drop,
+        "text-anchor": overhang ? "end" : "middle" }, shown));
     });
     const ny = spec.y.names ? 0 : Math.max(2, Math.floor((bottom - top) / 45));
     for (const [v, name] of this.y.ticks(ny)) {
@@ -257,10 +260,17 @@ class Chart {
     }
   }
 
+  // Marks of one word stand side by side, within the room of that word.
+  shift({ beside }) {
+    if (!beside) return 0;
+    const [order, n] = beside;
+    return Math.min(9, (0.86 * (this.x.width || 9 * n)) / n) * (order - (n - 1) / 2);
+  }
+
   series(inside, series, frame) {
     const { look } = series;
     const known = series.points.filter((p) => finite(p.x) && finite(p.y) && finite(this.x.at(p.x)) && finite(this.y.at(p.y)));
-    const at = (p) => [this.x.at(p.x) + (p.shift || 0), this.y.at(p.y)];
+    const at = (p) => [this.x.at(p.x) + this.shift(p), this.y.at(p.y)];
     if (series.hasBand) {
       const edge = known.filter((p) => finite(p.y0) && finite(p.y1));
       const clamp = (v) => Math.max(frame.top, Math.min(frame.bottom, finite(this.y.at(v)) ? this.y.at(v) : frame.bottom));

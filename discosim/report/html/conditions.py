@@ -62,7 +62,8 @@ def inputs_section(inputs_sha256: Mapping[str, str], notes: Sequence[str] = ()) 
     found = origins(inputs_sha256)
     if found:
         rows = [_row(origin) for origin in found]
-        body.append(table(("input", "serves as", "how it is known", "source", "licence", "sha256"), rows, "Inputs"))
+        head = ("input", "serves as", "how it is known", "source", "licence", "sha256")
+        body.append(table(head, rows, "Inputs", flows_on_phones=True))
         body += [_card(origin) for origin in found if origin.card is not None]
     return Section(name="inputs", title="Where the inputs come from", body=join(*body))
 
@@ -125,7 +126,7 @@ def files_section(folder: Path, recorded: Mapping[str, Mapping[str, Any]]) -> Se
         size = facts_of_file.get("bytes", 0)
         sha256 = tag("code", facts_of_file.get("sha256", ""), class_="hash")
         rows.append([tag("code", name), f"{size:,}", state, sha256])
-    body = table(("file", "bytes", "state", "sha256 in run.json"), rows, "Files")
+    body = table(("file", "bytes", "state", "sha256 in run.json"), rows, "Files", flows_on_phones=True)
     return Section(name="files", title="Files", body=body)
 
 

@@ -112,28 +112,28 @@ def _lead(
 
 
 def _claims(verdicts: Sequence[Mapping[str, str]]) -> Html:
-    rows = [_claim(row) for row in verdicts]
-    heads = ("claim", "verdict", "ours", "the paper's figure", "known from", "rests on", "notes")
-    return join(tag("p", RULE), table(heads, rows, "Claims and verdicts"))
+    return join(tag("p", RULE), *(_claim(row) for row in verdicts))
 
 
-def _claim(row: Mapping[str, str]) -> list[object]:
+def _claim(row: Mapping[str, str]) -> Html:
+    """Return one claim as a card: verdict, the two figures side by side, and what both rest on."""
     rests = row.get("rests_on", "") or ("assumed or recollected: " + row["weak_inputs"] if row["weak_inputs"] else "")
     notes = [
-        (row.get("scenario", ""), "what was simulated: "),
-        (row.get("lacking", ""), "not public: "),
-        (row["turned_by"], "another verdict under: "),
-        (row.get("would_change", ""), "would change it: "),
+        (tagged(rests), "rests on"),
+        (row.get("scenario", ""), "what was simulated"),
+        (row.get("lacking", ""), "not public"),
+        (row["turned_by"], "another verdict under"),
+        (row.get("would_change", ""), "would change it"),
     ]
-    return [
-        join(tag("code", row["claim"]), *([tag("div", row["says"], class_="says")] if row.get("says") else [])),
-        tag("strong", badge(row["verdict"], VERDICTS.get(row["verdict"], "weak"))),
-        tag("span", row["ours"]),
-        tag("span", row["published"]),
-        badge(row["known_from"]),
-        tag("span", tagged(rests)),
-        join(*(tag("div", tag("span", head, class_="about"), words) for words, head in notes if words)),
-    ]
+    verdict = badge(row["verdict"], VERDICTS.get(row["verdict"], "weak"))
+    return tag(
+        "article",
+        tag("h3", tag("code", row["claim"]), tag("strong", verdict)),
+        *([tag("p", row["says"], class_="says")] if row.get("says") else []),
+        facts([("ours", row["ours"]), ("the paper's figure", join(row["published"], " ", badge(row["known_from"])))]),
+        *(tag("p", tag("span", f"{head}: ", class_="about"), words) for words, head in notes if words),
+        class_="claim",
+    )
 
 
 def _grid(name: str, rows: pd.DataFrame, policies: Sequence[str]) -> dict[str, Any]:
@@ -195,7 +195,7 @@ def _input_sections(folder: Path, run: Mapping[str, Any]) -> list[Section]:
         rows = [[tag("code", name), badge(entry["kind"]), tag("span", entry["what"])] for name, entry in given.items()]
         body = join(
             tag("p", "Amber marks what nobody can look up."),
-            table(("input", "known from", "what it is"), rows, "What the claims rest on"),
+            table(("input", "known from", "what it is"), rows, "What the claims rest on", flows_on_phones=True),
         )
         sections.append(Section(name="claims-inputs", title="What the claims rest on", body=body))
     if found:

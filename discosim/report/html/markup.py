@@ -74,14 +74,30 @@ def join(*children: object) -> Html:
     return Html("".join(text(child) for child in children))
 
 
-def table(head: Sequence[object], rows: Sequence[Sequence[object]], label: str) -> Html:
-    """Return a table that scrolls inside itself where the screen is narrow; the first cell of a row names it."""
+def table(
+    head: Sequence[object], rows: Sequence[Sequence[object]], label: str, *, flows_on_phones: bool = False
+) -> Html:
+    """Return a table that scrolls inside itself where the screen is narrow; the first cell of a row names it.
+
+    Where columns are not there to be compared, ``flows_on_phones`` has each row flow on a narrow screen as names and
+    values, so that nothing is out of sight.
+    """
     top = tag("tr", *(tag("th", cell, scope="col") for cell in head))
+    names = head if flows_on_phones else [None] * len(head)
     body = [
-        tag("tr", tag("th", row[0], scope="row"), *(tag("td", c, class_=_side(c)) for c in row[1:])) for row in rows
+        tag(
+            "tr",
+            tag("th", row[0], scope="row", data_head=names[0]),
+            *(
+                tag("td", cell, class_=_side(cell), data_head=name)
+                for cell, name in zip(row[1:], names[1:], strict=True)
+            ),
+        )
+        for row in rows
     ]
     inner = tag("table", tag("thead", top), tag("tbody", *body))
-    return tag("div", inner, class_="scroll", role="region", tabindex="0", aria_label=label)
+    look = "scroll flows" if flows_on_phones else "scroll"
+    return tag("div", inner, class_=look, role="region", tabindex="0", aria_label=label)
 
 
 def _side(cell: object) -> str | None:
@@ -139,7 +155,15 @@ def tagged(sentence: str) -> Html:
     >>> str(tagged("price: assumed"))
     'price: <span class="badge weak">assumed</span>'
     """
-    return join(*(badge(part) if i % 2 else part for i, part in enumerate(_WORDS.split(sentence))))
+    parts: list[object] = []
+    for i, part in enumerate(_WORDS.split(sentence)):
+        if i % 2:
+            parts.append(badge(part))
+        elif i and part.startswith(":"):  # no line ends between a badge and its colon
+            parts[-1:] = [tag("span", parts[-1], ":", class_="whole"), part[1:]]
+        else:
+            parts.append(part)
+    return join(*parts)
 
 
 def json_block(data: Any) -> Html:

@@ -195,7 +195,7 @@ def _differences(found: pd.DataFrame, paths: Sequence[str]) -> Html:
             for _, row in rows.iterrows()
         ]
         words = "" if known is None or known.direction == "neutral" else f"; {known.direction} is better"
-        inner = join(tag("h3", f"{name}{words}"), table(head, body, str(name)))
+        inner = join(tag("h3", f"{name}{words}"), table(head, body, str(name), flows_on_phones=True))
         parts.append(inner)
     return join(*parts)
 
@@ -228,7 +228,10 @@ def _failures(store: Store, plan: Mapping[str, Any]) -> Html:
         point = plan["points"][failure["point"]]["values"] if "point" in failure else {}
         values = ", ".join(f"{path} = {shown(value)}" for path, value in point.items())
         rows.append([tag("code", name), values, str(failure.get("error", ""))])
-    return join(table(("run", "point", "error"), rows, "Failed runs"), details("What to do", tag("p", AGAIN)))
+    return join(
+        table(("run", "point", "error"), rows, "Failed runs", flows_on_phones=True),
+        details("What to do", tag("p", AGAIN)),
+    )
 
 
 AGAIN = "The command that made the sweep tries failed and missing runs again; failures/ holds each traceback."

@@ -370,7 +370,7 @@ function oneGrid(place, grid) {
         const place = axis ? cell.at[across] : 0;
         return { x: axis && axis.numbers ? axis.numbers[place] : place, y,
           y0: finite(half) ? y - half : null, y1: finite(half) ? y + half : null,
-          shift: axis && axis.numbers ? 0 : 9 * (order - (visible.length - 1) / 2),
+          beside: axis && axis.numbers ? null : [order, visible.length],
           tip: () => [policies[i].name, ...axes.map((a, j) => `${a.label} = ${a.values[cell.at[j]]}`),
             `${metric.name}: ${show(y, metric.unit)}`, interval(y, half, metric.unit, n, grid.sample)] };
       }).sort((a, b) => a.x - b.x);

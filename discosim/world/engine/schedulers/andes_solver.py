@@ -78,6 +78,12 @@ class Look:
             return True
         return self.token_s(n) > self.shortest_interval_s
 
+    @cached_property
+    def is_settled(self) -> bool:
+        """Whether everybody is inside, fits, and is served fast enough: the solver would have nothing to decide."""
+        fits = int(self.weight.sum()) <= self.capacity
+        return bool(self.is_resident.all()) and fits and self.token_s(len(self.jobs)) <= self.shortest_interval_s
+
     def calm_iterations(self) -> int:
         """Return how many decode iterations pass before a batch that holds everybody may need the solver, >= 1.
 

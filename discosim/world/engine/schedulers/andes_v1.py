@@ -27,7 +27,9 @@ class AndesV1(Scheduler):
     memory empty (our choice). A victim is the resident job of the lowest priority. The paper calls the solver at each
     iteration boundary; the authors' forks every 5th and every 10th iteration, and in between admit whoever fits. The
     latter is the default: called at each boundary, the packing lets every newcomer pass those put out before, and near
-    the knee of the load it does worse than first come, first served.
+    the knee of the load it does worse than first come, first served. The chosen batch size binds newcomers only while
+    somebody is outside or tokens are late: where everybody is inside and served fast enough, whoever fits may enter
+    (our choice).
     """
 
     kind: ClassVar[str] = "andes_v1"
@@ -59,7 +61,7 @@ class AndesV1(Scheduler):
         if not look.jobs:
             return Orders()
         self._count_arrivals(look.jobs)
-        if not look.is_crowded(self.trigger):
+        if look.is_settled or not look.is_crowded(self.trigger):
             self._size = replica.max_batch
             admit_what_fits(replica, self._size)
         elif replica.iteration % self.solve_every == 0:

@@ -57,7 +57,7 @@ class AndesV2(Scheduler):
         look = Look(replica)
         if not look.jobs:
             return Orders()
-        if not look.is_crowded(self.trigger):
+        if look.is_settled or not look.is_crowded(self.trigger):
             self._size = replica.max_batch
             admit_what_fits(replica, self._size)
         elif replica.iteration % self.solve_every == 0:
