@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from discosim import __version__
+from discosim.cli_help import AddParser, add_verb
 from discosim.cli_papers import add_claims, add_figures
 from discosim.cli_signals import terminated_like_interrupted
+from discosim.cli_sweeps import SWEEP_ACTIONS, add_diff, add_sweep
 from discosim.cli_traces import add_traces
-from discosim.core.errors import UserError, close_match
+from discosim.core.errors import UserError, close_match, did_you_mean
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 0, 2, 130, 141
 VERBS: dict[str, tuple[str, ...]] = {
@@ -28,9 +31,10 @@ VERBS: dict[str, tuple[str, ...]] = {
     "report": (),
     "schema": (),
 }
-SWEEP_ACTIONS = ("status", "collect", "clean")
-
-AddParser = Callable[..., argparse.ArgumentParser]
+LONGEST_NAME = 80
+OUTSIDE = {errno.ENOSPC, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP}
+"""Refusals of the system that are nobody's bug."""
+_SHIPPED = "quickstart, bounds, engine, pd-device, pd-device-exact, pice, all-systems"
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,7 +48,15 @@ class Parser(argparse.ArgumentParser):
         words = list(sys.argv[1:] if args is None else args)
         if words[:1] == ["sweep"] and words[1:2] and words[1] in SWEEP_ACTIONS:
             words[:2] = [" ".join(words[:2])]
-        return super().parse_known_args(words, namespace)
+        known, unknown = super().parse_known_args(words, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._nearest_option(unknown)}")
+        return known, unknown
+
+    def _nearest_option(self, unknown: Sequence[str]) -> str:
+        options = [word for action in self._actions for word in action.option_strings if word.startswith("--")]
+        meant = next((word.partition("=")[0] for word in unknown if word.startswith("--")), "")
+        return did_you_mean(meant, options)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage."""
@@ -62,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, 1 where a check failed, 2 for bad input, 130 when interrupted, 141 when the reader of stdout went away.
-        Bugs raise.
+        0, 1 where a check failed, 2 for bad input or a full disk, 130 when interrupted, 141 when the reader of stdout
+        went away. Bugs raise.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -71,7 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(arguments)
         options.command = shlex.join(["discosim", *arguments])
         code: int | None = options.call(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except UserError as error:
         for line in str(error).splitlines():
             print(f"discosim: error: {line}", file=sys.stderr)
@@ -82,6 +95,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _silence_stdout()
         return EXIT_CLOSED_PIPE
+    except OSError as error:
+        if error.errno not in OUTSIDE:
+            raise
+        if error.filename is None:
+            _silence_stdout()
+        what = "cannot write what comes out" if error.filename is None else f"{_short(error.filename)}: cannot be used"
+        print(f"discosim: error: {what} ({error.strerror})", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except MemoryError as error:
+        print(f"discosim: error: out of memory ({error or 'the computation is too large'})", file=sys.stderr)
+        return EXIT_BAD_INPUT
     return code or EXIT_OK
 
 
@@ -90,12 +114,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="discosim",
         description="Simulate LLM text streaming shared between devices and servers.",
+        epilog="`discosim VERB --help` shows the options of a verb, and commands to copy. Start with "
+        "`discosim run quickstart`.",
     )
     parser.add_argument("--version", action="version", version=f"discosim {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     _add_run(verbs.add_parser)
-    _add_sweep(verbs.add_parser)
-    _add_diff(verbs.add_parser)
+    add_sweep(verbs.add_parser)
+    add_diff(verbs.add_parser)
     add_figures(verbs.add_parser)
     add_claims(verbs.add_parser)
     _add_report(verbs.add_parser)
@@ -109,13 +135,22 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_run(add: AddParser) -> None:
-    parser = add("run", help="run a scenario, print its table, write its result folder")
+    parser = add_verb(
+        add,
+        "run",
+        "run a scenario, print its table, write its result folder",
+        "run quickstart",
+        "run quickstart --set policies.DiSCo-D.budget=0.3 --out results/tight",
+        "run mine.yaml --seed 7 --tokens",
+        "run engine --trace-events timeline.json",
+        more=f"shipped:\n  {_SHIPPED}\n\nEvery key of a scenario: `discosim schema --reference`.",
+    )
     parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a shipped configuration")
     set_help = "replace one value; may be repeated (policies.NAME.budget=0.3, devices[0].share=2)"
     parser.add_argument("--set", metavar="a.b=c", action="append", default=[], dest="overrides", help=set_help)
     parser.add_argument("--out", metavar="DIR", type=Path, help="result folder (default: results/<name>)")
     parser.add_argument("--seed", metavar="N", type=int, help="replace the scenario's seed")
-    parser.add_argument("--tokens", action="store_true", help="also write tokens.parquet, one row per token")
+    parser.add_argument("--tokens", action="store_true", help="also write tokens.parquet, one row per shown token")
     parser.add_argument("--force", action="store_true", help="replace the result folder of another run")
     parser.add_argument("--trace-events", metavar="FILE", type=Path, help="write a timeline for Perfetto (JSON)")
     parser.add_argument("--trace-policy", metavar="NAME", help="policy of the timeline (default: the first)")
@@ -130,117 +165,38 @@ def _run(options: argparse.Namespace) -> None:
     from discosim.report.figures import draw_all
     from discosim.report.text import render
     from discosim.runs import execute_to_folder
+    from discosim.runs.trace_events import check_trace_events, write_trace_events
 
-    result = execute_to_folder(
-        scenario,
-        options.out,
-        tokens=options.tokens,
-        force=options.force,
-        progress=sys.stderr.isatty(),
-        command=options.command,
-    )
+    check_trace_events(scenario, options.trace_events, options.trace_policy)
+
+    with terminated_like_interrupted():
+        result = execute_to_folder(
+            scenario,
+            options.out,
+            tokens=options.tokens,
+            force=options.force,
+            progress=sys.stderr.isatty(),
+            command=options.command,
+        )
     assert result.folder is not None
     draw_all(result.folder)
     print(render(result))
     if options.trace_events is not None:
-        from discosim.runs.trace_events import write_trace_events
-
         print(write_trace_events(scenario, options.trace_events, options.trace_policy))
-
-
-# --- sweep, diff --------------------------------------------------------------------------------------------
-
-
-def _add_sweep(add: AddParser) -> None:
-    parser = add("sweep", help="run what is not finished of a sweep, then compare")
-    parser.add_argument("plan", metavar="PLAN", help="a YAML file, or the name of a shipped sweep")
-    parser.add_argument("--profile", metavar="NAME", default="", help="one of the sweep's profiles, such as quick")
-    parser.add_argument("--set", metavar="a.b=c", action="append", default=[], dest="overrides", help="change the base")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="folder of the sweep (default: results/<name>)")
-    parser.add_argument(
-        "--executor",
-        metavar="NAME",
-        default="local",
-        help="serial, local[:N], ray[:N], ray://host:port, dask[:N], dask://host:port (default: local)",
-    )
-    parser.add_argument("--shard", metavar="i/n", help="only every n-th run, from the i-th on; collect afterwards")
-    parser.add_argument("--retries", metavar="N", type=int, default=2, help="tries after the first one (default: 2)")
-    parser.add_argument("--timeout-s", metavar="X", type=float, help="time after which a run counts as hung")
-    parser.add_argument("--accept-version", action="store_true", help="go on beside runs of another version")
-    parser.set_defaults(call=_sweep)
-    for action, words in (
-        ("status", "say where a sweep stands"),
-        ("collect", "build the index from the runs that are there"),
-        ("clean", "remove leftovers, kept errors, and runs of no plan"),
-    ):
-        parser = add(f"sweep {action}", help=words)
-        parser.add_argument("folder", metavar="FOLDER", type=Path)
-        parser.set_defaults(call=_sweep_folder, action=action)
-        if action == "clean":
-            parser.add_argument("--stale", action="store_true", help="also remove runs made by another version")
-
-
-def _sweep(options: argparse.Namespace) -> None:
-    from discosim.report.progress import Bar
-    from discosim.report.sweep_text import render_sweep
-    from discosim.sweep.drive import Terms
-    from discosim.sweep.plan import load_plan
-    from discosim.sweep.run import how_to_go_on, parse_shard, run_sweep
-
-    if options.retries < 0:
-        raise UserError(f"must be >= 0 (got {options.retries})", where="--retries")
-    if options.timeout_s is not None and not options.timeout_s > 0:
-        raise UserError(f"must be > 0 (got {options.timeout_s:g})", where="--timeout-s")
-    plan = load_plan(options.plan, profile=options.profile, overrides=options.overrides)
-    terms = Terms(retries=options.retries, limit_s=options.timeout_s, command=options.command)
-    shard = None if options.shard is None else parse_shard(options.shard)
-    with terminated_like_interrupted(), how_to_go_on(plan, options.out, lambda line: print(line, file=sys.stderr)):
-        result = run_sweep(
-            plan,
-            options.out,
-            executor=options.executor,
-            shard=shard,
-            terms=terms,
-            accept_version=options.accept_version,
-            watch=lambda n_finished, n_runs: Bar(n_finished, n_runs, is_shown=sys.stderr.isatty()),
-        )
-    print(render_sweep(result))
-
-
-def _sweep_folder(options: argparse.Namespace) -> None:
-    from discosim.report.sweep_text import render_status
-    from discosim.sweep.run import collect_sweep
-    from discosim.sweep.store import Store
-
-    store = Store(options.folder)
-    if options.action == "clean":
-        for name in store.clean(stale=options.stale):
-            print(f"removed {name}")
-    elif options.action == "collect":
-        collect_sweep(options.folder)
-    print(render_status(store, store.state(store.planned())))
-
-
-def _add_diff(add: AddParser) -> None:
-    parser = add("diff", help="compare two result folders: configuration and paired numbers")
-    parser.add_argument("a", metavar="A", type=Path)
-    parser.add_argument("b", metavar="B", type=Path)
-    parser.add_argument("--metric", metavar="NAME", action="append", default=[], dest="metrics", help="may be repeated")
-    parser.set_defaults(call=_diff)
-
-
-def _diff(options: argparse.Namespace) -> None:
-    from discosim.report.sweep_text import render_diff
-    from discosim.sweep.diff import diff_folders
-
-    print(render_diff(diff_folders(options.a, options.b, options.metrics)))
 
 
 # --- report -------------------------------------------------------------------------------------------------
 
 
 def _add_report(add: AddParser) -> None:
-    parser = add("report", help="make one HTML file of a folder of results, to be read anywhere without a network")
+    parser = add_verb(
+        add,
+        "report",
+        "make one HTML file of a folder of results, to be read anywhere without a network",
+        "report results/quickstart",
+        "report results/budget-quick --out budget.html",
+        "report results/figures/disco-quick",
+    )
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of a run, a sweep, or a paper's figures")
     parser.add_argument("--out", metavar="FILE", type=Path, help="the file (default: FOLDER/report.html)")
     parser.set_defaults(call=_report)
@@ -257,12 +213,24 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _add_explain(add: AddParser) -> None:
-    topics = add("explain", help="say what a metric, a policy or a scheduler is").add_subparsers(
-        metavar="TOPIC", required=True
+    parser = add_verb(
+        add,
+        "explain",
+        "say what a metric, a policy or a scheduler is",
+        "explain metric",
+        "explain metric qoe_andes",
+        "explain policy disco",
+        "explain scheduler andes_v2",
     )
-    for topic, call in {"metric": _explain_metric, "policy": _explain_policy, "scheduler": _explain_scheduler}.items():
-        parser = topics.add_parser(topic, help=f"explain one {topic}, or list all")
-        parser.add_argument("name", metavar="NAME", nargs="?")
+    topics = parser.add_subparsers(metavar="TOPIC", required=True)
+    for topic, call, example in (
+        ("metric", _explain_metric, "qoe_andes"),
+        ("policy", _explain_policy, "disco"),
+        ("scheduler", _explain_scheduler, "andes_v2"),
+    ):
+        examples = (f"explain {topic}", f"explain {topic} {example}")
+        parser = add_verb(topics.add_parser, topic, f"explain one {topic}, or list all", *examples)
+        parser.add_argument("name", metavar="NAME", nargs="?", help=f"name of a {topic} (default: list all)")
         parser.set_defaults(call=call)
 
 
@@ -285,7 +253,14 @@ def _explain_scheduler(options: argparse.Namespace) -> None:
 
 
 def _add_schema(add: AddParser) -> None:
-    parser = add("schema", help="print the JSON Schema of a scenario")
+    parser = add_verb(
+        add,
+        "schema",
+        "print the JSON Schema of a scenario",
+        "schema --reference > reference.yaml",
+        "schema > discosim.schema.json",
+        "schema --sweep > discosim-sweep.schema.json",
+    )
     parser.add_argument("--reference", action="store_true", help="print the commented reference scenario instead")
     parser.add_argument("--sweep", action="store_true", help="print the JSON Schema of a sweep file instead")
     parser.set_defaults(call=_schema)
@@ -313,6 +288,10 @@ def _schema(options: argparse.Namespace) -> None:
 def _suggest_verb(arguments: Sequence[str]) -> None:
     """Answer an unknown verb with the nearest known one; argparse does so from Python 3.14 on only."""
     known: Sequence[str] = tuple(VERBS)
+    if arguments[:1] == ["sweep"] and len(arguments) > 2 and not Path(arguments[1]).exists():
+        word, meant = arguments[1], did_you_mean(arguments[1], SWEEP_ACTIONS)
+        if meant and word not in SWEEP_ACTIONS:
+            raise UserError(f"unknown command 'sweep {word}'{meant}")
     for word in arguments[:2]:
         if not known or word.startswith("-"):
             return
@@ -321,6 +300,11 @@ def _suggest_verb(arguments: Sequence[str]) -> None:
         known = VERBS.get(word, ())
 
 
+def _short(name: object) -> str:
+    text = str(name)
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}..."
+
+
 def _silence_stdout() -> None:
-    """Let the interpreter flush into nowhere at exit: the reader of stdout is gone."""
+    """Let the interpreter flush into nowhere at exit: the reader of stdout is gone, or its disk is full."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
+from discosim.cli_help import AddParser, add_verb
 from discosim.cli_signals import terminated_like_interrupted
 from discosim.core.errors import UserError
 
-AddParser = Callable[..., argparse.ArgumentParser]
 EXIT_OK, EXIT_BREACH = 0, 1
 
 
@@ -25,7 +24,14 @@ def _add_papers(parser: argparse.ArgumentParser) -> None:
 
 def add_figures(add: AddParser) -> None:
     """Add the verb that regenerates."""
-    parser = add("figures", help="regenerate tables and figures of the papers, and judge their claims")
+    parser = add_verb(
+        add,
+        "figures",
+        "regenerate tables and figures of the papers, and judge their claims",
+        "figures disco",
+        "figures all --check",
+        more="Needs a clone: the papers lie in its folder experiments.",
+    )
     _add_papers(parser)
     parser.add_argument("--check", action="store_true", help="compare with the committed tables; exit 1 on a breach")
     parser.add_argument("--update", action="store_true", help="replace the committed tables by what comes out")
@@ -70,7 +76,15 @@ def _figures(options: argparse.Namespace) -> int:
 
 def add_claims(add: AddParser) -> None:
     """Add the verb that reads the verdicts."""
-    parser = add("claims", help="say which claims of the papers hold here, which do not, and what that rests on")
+    parser = add_verb(
+        add,
+        "claims",
+        "say which claims of the papers hold here, which do not, and what that rests on",
+        "claims",
+        "claims disco",
+        "claims --markdown > claims.md",
+        more="Needs a clone: the papers lie in its folder experiments.",
+    )
     _add_papers(parser)
     parser.add_argument("--markdown", action="store_true", help="print one Markdown table")
     parser.set_defaults(call=_claims)

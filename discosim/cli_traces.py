@@ -4,43 +4,77 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 from pathlib import Path
 
+from discosim.cli_help import AddParser, add_verb
 from discosim.core.errors import UserError
-
-AddParser = Callable[..., argparse.ArgumentParser]
 
 
 def add_traces(add: AddParser) -> None:
     """Add the verb with its actions."""
-    actions = add("traces", help="look at shipped digests and at trace files").add_subparsers(
-        metavar="ACTION", required=True
+    verb = add_verb(
+        add,
+        "traces",
+        "look at shipped digests and at trace files",
+        "traces list",
+        "traces show azure-conv",
+        "traces check mine.jsonl",
+        "traces convert quickstart quickstart.csv --to vidur",
+        "traces digest-latency service.csv --out service.json",
     )
-    listing = actions.add_parser("list", help="list the shipped digests")
+    add_action = verb.add_subparsers(metavar="ACTION", required=True).add_parser
+    listing = add_verb(add_action, "list", "list the shipped digests", "traces list")
     listing.set_defaults(call=_traces_list)
-    show = actions.add_parser("show", help="show a digest: its card and its figures")
-    show.add_argument("name", metavar="NAME")
+    show = add_verb(add_action, "show", "show a digest: its card and its figures", "traces show azure-conv")
+    show.add_argument("name", metavar="NAME", help="name of a shipped digest (`discosim traces list`)")
     show.set_defaults(call=_traces_show)
-    check = actions.add_parser("check", help="read a trace file and print what is in it")
-    check.add_argument("file", metavar="FILE", type=Path)
-    check.add_argument("--format", default="auto", help="trace format (default: look at the file)")
+    check = add_verb(
+        add_action,
+        "check",
+        "read a trace file and print what is in it",
+        "traces check mine.jsonl",
+        "traces check service.csv --format llmperf",
+    )
+    check.add_argument("file", metavar="FILE", type=Path, help="plain, or compressed with xz or gzip")
+    check.add_argument("--format", metavar="NAME", default="auto", help="trace format (default: look at the file)")
     check.set_defaults(call=_traces_check)
-    convert = actions.add_parser("convert", help="write a workload in the format of another simulator")
+    convert = add_verb(
+        add_action,
+        "convert",
+        "write a workload in the format of another simulator",
+        "traces convert mine.jsonl mine.csv --to vidur",
+        "traces convert pice w.csv --to blis --set workload.n_requests=50",
+    )
     convert.add_argument("source", metavar="IN", help="a trace file, or a configuration whose workload is drawn")
     convert.add_argument("out", metavar="OUT", type=Path, help="file to write, replaced if it exists")
     convert.add_argument("--to", metavar="FORMAT", required=True, help="mooncake, vidur, splitwise, blis or native")
-    convert.add_argument("--format", default="auto", help="format of a trace file (default: look at the file)")
+    convert.add_argument(
+        "--format", metavar="NAME", default="auto", help="format of a trace file (default: look at the file)"
+    )
     set_help = "change the configuration; may be repeated (workload.n_requests=100)"
     convert.add_argument("--set", metavar="a.b=c", action="append", default=[], dest="overrides", help=set_help)
     convert.add_argument("--seed", metavar="N", type=int, help="replace the configuration's seed")
     convert.set_defaults(call=_traces_convert)
-    digest = actions.add_parser("digest", help="compute digests from the raw files under DISCOSIM_TRACES")
-    digest.add_argument("names", metavar="NAME", nargs="*")
+    digest = add_verb(
+        add_action,
+        "digest",
+        "compute digests from the raw files under DISCOSIM_TRACES",
+        "traces digest azure-conv --out /tmp/traces",
+        "traces digest --all",
+        more="DISCOSIM_TRACES names the folder of the raw files: docs/traces.md.",
+    )
+    digest.add_argument("names", metavar="NAME", nargs="*", help="names of shipped digests")
     digest.add_argument("--all", action="store_true", help="compute every digest")
     digest.add_argument("--out", metavar="DIR", type=Path, default=Path("traces"), help="default: traces")
     digest.set_defaults(call=_traces_digest)
-    own = actions.add_parser("digest-latency", help="digest latencies of your own service, for `server.digest_file`")
+    own = add_verb(
+        add_action,
+        "digest-latency",
+        "digest latencies of your own service, for `server.digest_file`",
+        "traces digest-latency service.csv --out service.json",
+        "traces digest-latency probes.csv --group gpt-5.4 --out gpt.json",
+        more="What the file must look like: docs/how-to/bring-your-own-trace.md.",
+    )
     own.add_argument("file", metavar="FILE", type=Path, help="per-request latencies: vLLM, AIPerf, GuideLLM, LLMPerf")
     own.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
     own.add_argument("--format", metavar="NAME", default="auto", help="name of the reader (default: recognised)")
@@ -49,7 +83,13 @@ def add_traces(add: AddParser) -> None:
     place = "client: TTFT holds the wide area (default); server: the load test ran beside the server"
     own.add_argument("--measured-at", metavar="PLACE", default="client", help=place)
     own.set_defaults(call=_traces_digest_latency)
-    fit = actions.add_parser("fit-engine", help="fit iteration times of your own server, for `server.kind: engine`")
+    fit = add_verb(
+        add_action,
+        "fit-engine",
+        "fit iteration times of your own server, for `server.kind: engine`",
+        "traces fit-engine times.csv --kv-tok 400000 --max-context-tok 8192 \\\n"
+        "    --kv-bytes-per-tok 131072 --out mine.json",
+    )
     fit.add_argument("file", metavar="FILE", type=Path, help="CSV: phase, batch, tokens, time_s or time_ms")
     fit.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
     needed = (
@@ -107,9 +147,11 @@ def _traces_digest(options: argparse.Namespace) -> None:
 
 
 def _traces_digest_latency(options: argparse.Namespace) -> None:
+    from discosim.core.files import check_target
     from discosim.traces.describe import describe
     from discosim.traces.own_digest import digest_latency, write_digest
 
+    check_target(options.out, source=options.file)
     digest = digest_latency(
         options.file,
         format=options.format,
@@ -122,8 +164,10 @@ def _traces_digest_latency(options: argparse.Namespace) -> None:
 
 
 def _traces_fit_engine(options: argparse.Namespace) -> None:
+    from discosim.core.files import check_target
     from discosim.traces.engine_fit import fit_engine, write_fit
 
+    check_target(options.out, source=options.file)
     facts = ("model", "hardware", "n_gpus", "kv_tok", "kv_bytes_per_tok", "max_context_tok")
     digest = fit_engine(options.file, name=options.out.stem, **{name: getattr(options, name) for name in facts})
     print(write_fit(digest, options.out))

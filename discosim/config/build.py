@@ -24,6 +24,7 @@ from discosim.config.problems import Problems
 from discosim.config.shape import Key, item_type, keys_of, kind_of, mapping_value, sections_of, without_none
 from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.errors import UserError, close_match
+from discosim.core.files import near_files
 from discosim.core.scenario import PolicySpec
 
 BAD: Any = object()
@@ -218,7 +219,12 @@ class Builder:
             values[name] = str(found)
         else:
             values[name] = BAD
-            self.problems.add((*path, name), f"no such file: {found}")
+            is_folder = found.is_dir()
+            self.problems.add((*path, name), f"{found} is a folder, not a file" if is_folder else _is_nowhere(found))
+
+
+def _is_nowhere(file: Path) -> str:
+    return f"no such file: {file}{near_files(file)}"
 
 
 def _is_missing(key: Key) -> str:

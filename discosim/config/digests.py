@@ -9,7 +9,7 @@ from discosim.config.keypath import KeyPath
 from discosim.core import edge_scenario as d
 from discosim.core import engine_scenario as e
 from discosim.core import scenario as s
-from discosim.core.errors import UserError
+from discosim.core.errors import UserError, close_match
 
 DIGEST_KEYS: dict[type, tuple[str, str]] = {
     s.DigestArrivals: ("digest", "workload"),
@@ -22,21 +22,52 @@ DIGEST_KEYS: dict[type, tuple[str, str]] = {
     s.DigestLink: ("digest", "rtt"),
 }
 """Of each section that names a digest: the key, and the kind of digest; lengths come from two kinds."""
+FILE_KEYS: dict[type, tuple[str, str]] = {
+    s.ReplayedServer: ("digest_file", "latency"),
+    e.FileIterations: ("file", "engine"),
+}
+"""Of each section that names a digest of the user's own: the key, and what the file must hold."""
 LENGTH_KINDS = ("workload", "clients")
 
 
 def check_digest(section: type, values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    """Yield (path inside the section, message) where a section names a digest that is not shipped."""
+    """Yield (path inside the section, message) where a section names no digest: not a shipped one, or a bad file."""
     from discosim.traces.catalogue import find_digest
 
+    if section in FILE_KEYS:
+        yield from _own_digest(*FILE_KEYS[section], values)
     key, kind = DIGEST_KEYS.get(section, ("", ""))
     name = values.get(key)
     if not isinstance(name, str):
         return
     try:
-        entry = find_digest(name, kind or None)
+        if kind:
+            find_digest(name, kind)
+        else:
+            _find_lengths(name)
     except UserError as error:
         yield (key,), error.message
+
+
+def _own_digest(key: str, kind: str, values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    from discosim.traces.digest_file import read_own_digest
+
+    if isinstance(values.get(key), str):
+        try:
+            read_own_digest(values[key], kind)
+        except UserError as error:
+            yield (key,), str(error)
+
+
+def _find_lengths(name: str) -> None:
+    """Look for a digest of either kind that holds lengths."""
+    from discosim.traces.catalogue import find_digest, list_digests
+
+    held = [entry.name for kind in LENGTH_KINDS for entry in list_digests(kind)]
+    if name in held:
         return
-    if not kind and entry.kind not in LENGTH_KINDS:
-        yield (key,), f"digest '{name}' is of kind {entry.kind} and has no lengths"
+    try:
+        problem = f"digest '{name}' is of kind {find_digest(name).kind} and has no lengths"
+    except UserError:
+        problem = f"unknown digest of lengths '{name}'"
+    raise UserError(f"{problem}; {close_match(name, held)}")

@@ -12,6 +12,7 @@ from discosim.config.overrides import apply_override, set_value
 from discosim.config.problems import Place, Problems
 from discosim.config.yaml_loader import Document, read_file
 from discosim.core.errors import UserError
+from discosim.core.files import near_files
 from discosim.core.scenario import Scenario
 
 
@@ -48,7 +49,10 @@ def load_scenario(
     >>> load_scenario("reference", overrides=["replications=3"]).replications
     3
     """
+    if isinstance(overrides, str):
+        raise UserError(f"expected a list of texts: overrides=[{overrides!r}]", where="load_scenario")
     document, base = read_document(source)
+    _refuse_sweep(document.data, source)
     for override in overrides:
         apply_override(document, override)
     if seed is not None:
@@ -93,18 +97,35 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
         return Document(copied(source)), Path.cwd()
     if not isinstance(source, str | os.PathLike):
         raise UserError(f"expected a path, a name or a mapping, not {type(source).__name__}", where="load_scenario")
+    if not str(source):
+        raise UserError("expected a YAML file or the name of a shipped configuration (got empty text)")
     path = Path(source)
-    if _is_bare_name(path) and not path.exists():
-        from discosim.traces.catalogue import shipped_config
-
-        path = shipped_config(path.name)
+    if not path.exists():
+        path = _shipped(path)
     document = read_file(path)
     document.places.setdefault((), Place(str(path), str(path)))
     return document, path.resolve().parent
 
 
-def _is_bare_name(path: Path) -> bool:
-    return len(path.parts) == 1 and path.suffix not in {".yaml", ".yml"}
+def _shipped(path: Path) -> Path:
+    """Return the file of a shipped configuration where the path is its bare name; else the path, which is missing."""
+    from discosim.traces.catalogue import list_configs, list_sweeps, shipped_config
+
+    if path.suffix in {".yaml", ".yml"}:
+        if path.stem in list_configs() and not near_files(path):
+            raise UserError(f"no such file; the shipped configuration goes by its name, {path.stem}", where=str(path))
+        return path
+    if len(path.parts) > 1:
+        return path
+    if path.name in list_sweeps() and path.name not in list_configs():
+        raise UserError(f"'{path.name}' is a sweep; run it with `discosim sweep {path.name}`")
+    return shipped_config(path.name)
+
+
+def _refuse_sweep(data: Any, source: object) -> None:
+    """Say in one line that a sweep is no scenario, rather than complain about each of its keys."""
+    if isinstance(data, Mapping) and {"base", "sweep"} <= data.keys() and "policies" not in data:
+        raise UserError(f"is a sweep, not a scenario; run it with `discosim sweep {source}`", where=str(source))
 
 
 def copied(value: Any) -> Any:

@@ -77,7 +77,8 @@ def _list_step(here: list[Any], rest: str, path: KeyPath, label: str) -> tuple[i
     if match := _INDEX.match(rest):
         index = int(match[1])
         if index >= len(here):
-            raise UserError(f"{dotted(path)} has {len(here)} items, counted from 0", where=label)
+            counted = f"{len(here)} item{'s' * (len(here) != 1)}"
+            raise UserError(f"{dotted(path)} has {counted}, counted from 0", where=label)
         return index, rest[match.end() :].removeprefix(".")
     names = {str(item.get("name") or item.get("kind")): i for i, item in enumerate(here) if isinstance(item, dict)}
     if path != ("policies",):

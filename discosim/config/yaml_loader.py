@@ -14,6 +14,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from discosim.config.keypath import KeyPath, dotted, shown
 from discosim.config.problems import ConfigError, Place
 from discosim.core.errors import UserError
+from discosim.core.files import near_files
 
 _MAP, _SEQ = "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"
 _STR, _INT, _FLOAT, _BOOL, _NULL = (f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null"))
@@ -79,7 +80,7 @@ def read_file(path: Path) -> Document:
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise UserError("no such file", where=str(path)) from None
+        raise UserError(f"no such file{near_files(path)}", where=str(path)) from None
     except IsADirectoryError:
         raise UserError("is a folder, not a YAML file", where=str(path)) from None
     except OSError as error:

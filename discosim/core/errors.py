@@ -34,6 +34,18 @@ class InvariantError(DiscosimError):
 MANY = 15
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a tail of an error sentence that names the nearest known word, or ''.
+
+    Examples
+    --------
+    >>> did_you_mean("--sed", ["--set", "--seed"])
+    "; did you mean '--seed'?"
+    """
+    near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
 def close_match(name: str, known: Iterable[str]) -> str:
     """Return the tail of an error sentence that names the nearest known words, and all of them where they are few.
 
@@ -44,7 +56,7 @@ def close_match(name: str, known: Iterable[str]) -> str:
     """
     words = sorted(known)
     if not words:
-        return "nothing is known here"
+        return "there is none"
     near = difflib.get_close_matches(name, words, n=3, cutoff=0.6)
     hint = f"did you mean '{near[0]}'? " if near else ""
     if len(words) <= MANY:

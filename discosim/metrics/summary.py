@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from discosim.core.errors import UserError, close_match
 from discosim.metrics.cost import budget_used
 from discosim.metrics.definitions import definition
 from discosim.metrics.edge_definitions import NO_EDGE
@@ -253,12 +254,19 @@ class SummaryTable:
         return SummaryTable.of(self.summaries, baseline, self.metrics if metrics is None else metrics, self.level)
 
     def value(self, policy: str, metric: str) -> Interval:
-        """Return the mean over replications with its interval."""
-        return self.cells[policy, metric].value
+        """Return the mean over replications with its interval; UserError for an unknown name."""
+        return self._cell_of(policy, metric).value
 
     def change_pct(self, policy: str, metric: str) -> Interval:
         """Return the change against the baseline in per cent with its interval."""
-        return self.cells[policy, metric].change_pct
+        return self._cell_of(policy, metric).change_pct
+
+    def _cell_of(self, policy: str, metric: str) -> Comparison:
+        if policy not in self.policies:
+            raise UserError(f"unknown policy '{policy}'; {close_match(policy, self.policies)}")
+        if metric not in self.metrics:
+            raise UserError(f"unknown summary metric '{metric}'; {close_match(metric, self.metrics)}")
+        return self.cells[policy, metric]
 
     def to_json_dict(self) -> dict[str, Any]:
         """Return plain data for a JSON file; undefined numbers are null."""

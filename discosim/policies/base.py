@@ -43,4 +43,4 @@ class Policy:
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request; must show its whole answer or let it fail."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} lacks `serve`, the method that looks after one request")

@@ -1,4 +1,7 @@
-"""The claims table of ARTIFACT.md, so that it cannot go stale: a test compares the page with it."""
+"""The claims table of ARTIFACT.md, so that it cannot go stale: a test compares the page with it.
+
+``python -m discosim.reproduce.artifact`` at the top of the repository writes it anew.
+"""
 
 from __future__ import annotations
 
@@ -34,3 +37,16 @@ def claims_table(root: Path) -> str:
             cells = (says, paper, command, table, cost, rule, verdict.text)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
+
+
+def with_table(page: str, table: str) -> str:
+    """Return the text of a page with its claims table replaced."""
+    lines = page.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| Claim |"))
+    end = next((i for i in range(start, len(lines)) if not lines[i].startswith("|")), len(lines))
+    return "\n".join([*lines[:start], *table.splitlines(), *lines[end:]]) + "\n"
+
+
+if __name__ == "__main__":
+    artifact = Path("ARTIFACT.md")
+    artifact.write_text(with_table(artifact.read_text(encoding="utf-8"), claims_table(Path("experiments"))), "utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,12 +29,13 @@ from discosim.runs.build_edge import answer_model, edge_model, quality_model
 from discosim.runs.build_engine import engine_model, pilot_ttfts
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest, LatencyDigest, RttDigest
-from discosim.traces.digest_file import parse_digest
+from discosim.traces.digest_file import read_own_digest
 from discosim.traces.readers import read_latency
 from discosim.traces.workload import length_history, make_requests
 from discosim.world.api_server import ApiServer, ApiServerModel, RawSeries, mean_of
 from discosim.world.device import DeviceProfile
 from discosim.world.engine.engine import EngineModel
+from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.link import Link as LinkTape
 from discosim.world.link import LinkModel
 from discosim.world.luck import Luck
@@ -89,14 +91,24 @@ class Blueprint:
         return requests
 
 
-def build(scenario: Scenario) -> Blueprint:
+def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) -> Blueprint:
     """Resolve a scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What is to be run.
+    scheduler : callable, optional
+        Makes the scheduler of each replica in place of the scenario's own.
 
     Raises
     ------
     UserError
-        If a digest is unknown or of the wrong kind, or lacks a figure that the scenario needs.
+        If a digest is unknown or of the wrong kind, or lacks a figure that the scenario needs; or if there is no
+        engine for the scheduler.
     """
+    if scheduler is not None:
+        _check_scheduler(scenario, scheduler)
     prices = scenario.server.prices
     meter = Meter(
         prompt_usd_per_tok=prices.prompt_usd_per_mtok * USD_PER_MTOK,
@@ -107,7 +119,7 @@ def build(scenario: Scenario) -> Blueprint:
     server: ApiServerModel | EngineModel
     contains: tuple[str, ...] = ()
     if isinstance(scenario.server, EngineServer):
-        server = engine_model(scenario.server)
+        server = engine_model(scenario.server, scheduler)
     else:
         server, contains = _server(scenario.server)
     link, link_notes = _link(scenario.link, contains)
@@ -120,7 +132,23 @@ def build(scenario: Scenario) -> Blueprint:
         answers=answer_model(scenario.answers),
         quality=None if scenario.quality is None else quality_model(scenario.quality),
     )
-    return Blueprint(scenario, model, _view(scenario, model), link_notes)
+    notes = (*link_notes, *([f"scheduler: {_name_of(scheduler)}, in place of the scenario's"] if scheduler else []))
+    return Blueprint(scenario, model, _view(scenario, model), notes)
+
+
+def _check_scheduler(scenario: Scenario, scheduler: Callable[[], Scheduler]) -> None:
+    if not isinstance(scenario.server, EngineServer):
+        raise UserError("a scheduler needs `server.kind: engine`, as in the shipped scenario 'engine'")
+    if not callable(scheduler):
+        raise UserError(
+            "expected a class, or a function that makes a fresh scheduler for each replica", where="scheduler"
+        )
+    if not isinstance(made := scheduler(), Scheduler):
+        raise UserError(f"expected one that makes a Scheduler (got {type(made).__name__})", where="scheduler")
+
+
+def _name_of(maker: Callable[[], Scheduler]) -> str:
+    return type(maker()).__name__
 
 
 def _profile(device: Device, index: int) -> DeviceProfile:
@@ -192,10 +220,8 @@ def _server(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...]]:
 
 def _latency_digest(spec: ReplayedServer) -> LatencyDigest:
     if spec.digest_file is not None:
-        held = parse_digest(Path(spec.digest_file).read_text(encoding="utf-8"), where=spec.digest_file)
-        if not isinstance(held, LatencyDigest):
-            reason = "holds no latency digest; make one with `discosim traces digest-latency`"
-            raise UserError(reason, where=spec.digest_file)
+        held = read_own_digest(spec.digest_file, "latency")
+        assert isinstance(held, LatencyDigest)
         return held
     assert spec.digest is not None
     digest = load_digest(spec.digest, "latency")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import EngineServer, GeneratedWorkload, Scenario
 from discosim.policies.server_only import ServerOnly
 from discosim.traces.catalogue import load_digest
-from discosim.traces.digest_file import parse_digest
+from discosim.traces.digest_file import read_own_digest
 from discosim.traces.engine_digest import EngineDigest
 from discosim.traces.workload import make_requests
 from discosim.world.engine.costs.base import CostModel, fastest_s
@@ -25,6 +26,7 @@ from discosim.world.engine.costs.distserve import DistServeCost, Line
 from discosim.world.engine.costs.table import TableCost
 from discosim.world.engine.engine import EngineModel, PrefillPool
 from discosim.world.engine.floor import ReplicaModel
+from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.engine.schedulers.fcfs import Fcfs
 from discosim.world.engine.schedulers.registry import maker_of
 from discosim.world.luck import Luck
@@ -34,8 +36,8 @@ Floats = NDArray[np.float64]
 BITS_PER_BYTE = 8.0
 
 
-def engine_model(spec: EngineServer) -> EngineModel:
-    """Resolve a white-box server.
+def engine_model(spec: EngineServer, scheduler: Callable[[], Scheduler] | None = None) -> EngineModel:
+    """Resolve a white-box server; ``scheduler`` makes another one than that of the scenario, afresh per replica.
 
     Raises
     ------
@@ -66,7 +68,7 @@ def engine_model(spec: EngineServer) -> EngineModel:
     return EngineModel(
         replica=replica,
         n_replicas=spec.n_replicas,
-        scheduler=maker_of(spec.scheduler),
+        scheduler=scheduler or maker_of(spec.scheduler),
         router=spec.router,
         prefill_pool=_prefill_pool(spec, replica, digest),
         max_context_tok=max_context_tok,
@@ -78,9 +80,8 @@ def _iterations(spec: Iterations) -> tuple[CostModel, EngineDigest | None]:
     if isinstance(spec, ConstantIterations):
         return ConstantCost(spec.prefill_s, spec.decode_s), None
     if isinstance(spec, FileIterations):
-        held = parse_digest(Path(spec.file).read_text(encoding="utf-8"), where=spec.file)
-        if not isinstance(held, EngineDigest):
-            raise UserError("holds no engine digest; make one with `discosim traces fit-engine`", where=spec.file)
+        held = read_own_digest(spec.file, "engine")
+        assert isinstance(held, EngineDigest)
         return cost_of(held), held
     assert isinstance(spec, DigestIterations)
     digest = load_digest(spec.digest, "engine")

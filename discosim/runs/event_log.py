@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from discosim.core.errors import UserError
+from discosim.core.files import write_whole
 from discosim.core.request import RequestRecord
 
 if TYPE_CHECKING:
@@ -106,10 +106,4 @@ class EventLog:
             If it cannot be written.
         """
         content = {"traceEvents": [*self._names(), *self._events], "displayTimeUnit": "ms"}
-        part = path.with_name(f".{path.name}.part")
-        try:
-            part.write_text(json.dumps(content), encoding="utf-8")
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise UserError(f"cannot write: {error.strerror}", where=str(path)) from error
+        write_whole(path, json.dumps(content))

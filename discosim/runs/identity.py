@@ -14,8 +14,9 @@ from typing import Any
 import discosim
 from discosim.config import as_plain
 from discosim.core.scenario import Scenario
-from discosim.policies.registry import ENTRY_POINT_GROUP
+from discosim.policies.registry import ENTRY_POINT_GROUP as POLICIES
 from discosim.runs.provenance import fingerprints, inputs_of
+from discosim.world.engine.schedulers.registry import ENTRY_POINT_GROUP as SCHEDULERS
 
 SCHEMA_VERSION = 1
 LIBRARIES = ("numpy", "scipy", "pandas", "simpy", "pyarrow")
@@ -63,7 +64,7 @@ def code_facts() -> dict[str, str]:
             source.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     facts = {"discosim": discosim.__version__, "source_sha256": source.hexdigest()}
     facts |= {name: version(name) for name in LIBRARIES}
-    for point in entry_points(group=ENTRY_POINT_GROUP):
+    for point in (*entry_points(group=POLICIES), *entry_points(group=SCHEDULERS)):
         if point.dist is not None and point.dist.name != "discosim":
             facts[point.dist.name] = point.dist.version
     return facts

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from discosim.core.edge_scenario import EdgeTier
 from discosim.core.engine_scenario import DigestIterations, FileIterations
 from discosim.core.scenario import (
     ClientArrivals,
+    Device,
     DigestArrivals,
     DigestLengths,
     DigestLink,
@@ -20,6 +22,15 @@ from discosim.core.scenario import (
 )
 from discosim.traces.catalogue import digest_sha256, load_digest
 from discosim.traces.digest import DeviceDigest
+
+REPLACEABLE = (
+    "prefill_s_per_tok",
+    "prefill_intercept_s",
+    "decode_tok_per_s",
+    "prefill_j_per_tok",
+    "decode_j_per_tok",
+)
+"""Figures of a profile that a scenario may put its own over."""
 
 
 def inputs_of(scenario: Scenario) -> list[tuple[str, str, str]]:
@@ -69,7 +80,11 @@ def input_notes(
     scenario: Scenario, model_notes: tuple[str, ...], workload_notes: Mapping[str, float | str]
 ) -> tuple[str, ...]:
     """Return the sentences that a reader of the results must know: how each input is known, what was done to it."""
-    notes = [f"{role} {_known(name, kind)}" for role, name, kind in inputs_of(scenario)]
+    notes = [
+        f"{role} {_known(name, kind, chosen)}"
+        for role, name, kind in inputs_of(scenario)
+        for chosen in _replaced(scenario, role, name)
+    ]
     prices = scenario.server.prices
     notes.append(
         f"server price {prices.prompt_usd_per_mtok:g} / {prices.output_usd_per_mtok:g} USD per million prompt / output "
@@ -89,14 +104,30 @@ def input_notes(
     return tuple(notes)
 
 
-def _known(name: str, kind: str) -> str:
+def _replaced(scenario: Scenario, role: str, name: str) -> list[tuple[str, ...]]:
+    """Return the figures of an input that the scenario replaces, one entry for each way in which it does."""
+    owners: Sequence[Device | EdgeTier] = ()
+    if role == "device":
+        owners = scenario.devices
+    elif role == "edge" and scenario.edge is not None:
+        owners = (scenario.edge,)
+    ways = [
+        tuple(figure for figure in REPLACEABLE if getattr(owner, figure, None) is not None)
+        for owner in owners
+        if owner.profile == name
+    ]
+    return list(dict.fromkeys(ways)) or [()]
+
+
+def _known(name: str, kind: str, chosen: tuple[str, ...] = ()) -> str:
     if kind == "file":
         return f"{Path(name).name}: the user's own file"
     digest = load_digest(name, kind or None)
     if isinstance(digest, DeviceDigest):
-        by_status: dict[str, list[str]] = {}
+        by_status: dict[str, list[str]] = {"chosen in the scenario": list(chosen)} if chosen else {}
         for figure, provenance in digest.provenance.items():
-            by_status.setdefault(provenance.status, []).append(figure)
+            if figure not in chosen:
+                by_status.setdefault(provenance.status, []).append(figure)
         return f"{name}: " + "; ".join(f"{status}: {', '.join(figures)}" for status, figures in by_status.items())
     counts = Counter(digest.card.status.values())
     size = f", n = {digest.n}" if hasattr(digest, "n") else ""

@@ -23,6 +23,7 @@ from discosim.runs.collect import Collector, Columns, join_columns
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
 from discosim.runs.provenance import input_notes
 from discosim.runs.result import RunResult
+from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.luck import Luck
 from discosim.world.world import World
 
@@ -40,7 +41,8 @@ class _Entrant:
 def simulate(
     scenario: Scenario,
     *,
-    policies: Mapping[str, Policy] | Sequence[Policy] = (),
+    policies: Mapping[str, Policy] | Sequence[Policy] | Policy = (),
+    scheduler: Callable[[], Scheduler] | None = None,
     tick: Tick | None = None,
     token_sink: TokenSink | None = None,
 ) -> RunResult:
@@ -50,9 +52,11 @@ def simulate(
     ----------
     scenario : Scenario
         As :func:`discosim.load_scenario` gives it.
-    policies : mapping or sequence of Policy, optional
+    policies : Policy, or mapping or sequence of Policy, optional
         Policy objects that run beside those of the scenario, for example one defined in a notebook cell; a mapping
         names them, else the name is the policy's kind or class name.
+    scheduler : class or callable, optional
+        Makes a scheduler for each replica of an engine, in place of the scenario's.
     tick : callable, optional
         Called after each of the ``n_policies * replications`` worlds.
     token_sink : callable, optional
@@ -68,7 +72,9 @@ def simulate(
     UserError
         If two policies share a name, or an input of the scenario cannot be used.
     """
-    blueprint = build(scenario)
+    if not isinstance(scenario, Scenario):
+        raise UserError(f"expected what load_scenario gives (got {type(scenario).__name__})", where="simulate")
+    blueprint = build(scenario, scheduler)
     entrants = _entrants(scenario, policies)
     parts: dict[tuple[str, int], Columns] = {}
     summaries: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}
@@ -109,7 +115,18 @@ def _summary(columns: Columns, collector: Collector, world: World) -> dict[str, 
     return summarise(columns, collector.gaps, world.engine_figures(), world.edge_figures())
 
 
-def _entrants(scenario: Scenario, extra: Mapping[str, Policy] | Sequence[Policy]) -> list[_Entrant]:
+def _check_policy(policy: object) -> None:
+    if isinstance(policy, type) and issubclass(policy, Policy):
+        raise UserError(f"expected a policy object, not its class: {policy.__name__}()", where="policies")
+    if not isinstance(policy, Policy):
+        raise UserError(f"expected a policy object (got {type(policy).__name__})", where="policies")
+
+
+def _entrants(scenario: Scenario, extra: Mapping[str, Policy] | Sequence[Policy] | Policy) -> list[_Entrant]:
+    if isinstance(extra, Policy):
+        extra = [extra]
+    for policy in extra.values() if isinstance(extra, Mapping) else extra:
+        _check_policy(policy)
     named = extra if isinstance(extra, Mapping) else {policy.kind or type(policy).__name__: policy for policy in extra}
     if not isinstance(extra, Mapping) and len(named) < len(extra):
         raise UserError("two of the given policies have the same name; pass a mapping of names to policies")

@@ -12,8 +12,8 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,10 +122,12 @@ def _check_target(target: Path, resolved: str, *, force: bool) -> None:
 @contextmanager
 def fresh_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder beside ``target`` that takes its place when all went well."""
+    new_parents = [parent for parent in target.parents if not parent.exists()]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.{owner()}.", dir=target.parent))
     except OSError as error:
+        _remove_empty(new_parents)
         raise UserError(f"cannot be written ({error.strerror})", where=str(target)) from error
     try:
         folder.chmod(0o755)
@@ -135,6 +137,14 @@ def fresh_folder(target: Path) -> Iterator[Path]:
         raise UserError(f"cannot be written ({error.strerror or error})", where=str(target)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        _remove_empty(new_parents)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders from the innermost outwards, up to the first that holds something: this result, or another."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def is_abandoned(folder: Path) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from discosim.config import build_policy
 from discosim.core.errors import UserError, close_match
+from discosim.core.files import check_target
 from discosim.core.request import RequestRecord
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario
@@ -38,10 +39,9 @@ def write_trace_events(scenario: Scenario, path: Path, policy: str | None = None
     UserError
         If there is no such policy, or the file cannot be written.
     """
+    check_trace_events(scenario, path, policy)
     specs = {held.name: held for held in scenario.policies}
     name = scenario.policies[0].name if policy is None else policy
-    if name not in specs:
-        raise UserError(f"the scenario has no policy '{name}'; {close_match(name, specs)}", where="--trace-policy")
     blueprint = build(scenario)
     requests = blueprint.requests(0)
     log = EventLog()
@@ -52,3 +52,25 @@ def write_trace_events(scenario: Scenario, path: Path, policy: str | None = None
     log.write(path)
     left_out = f" ({log.n_left_out} iterations left out: the file would be too long)" if log.n_left_out else ""
     return f"timeline   {path}{left_out}; open it at https://ui.perfetto.dev"
+
+
+def check_trace_events(scenario: Scenario, path: Path | None, policy: str | None = None) -> None:
+    """Refuse what `write_trace_events` would refuse, before anything runs.
+
+    Parameters
+    ----------
+    scenario, path, policy
+        As of `write_trace_events`; ``path`` is None where no timeline is asked for, and then no policy may be named.
+
+    Raises
+    ------
+    UserError
+        If there is no such policy, it has no meaning, or no file can be written there.
+    """
+    known = [held.name for held in scenario.policies]
+    if policy is not None and path is None:
+        raise UserError("has a meaning only beside --trace-events", where="--trace-policy")
+    if policy is not None and policy not in known:
+        raise UserError(f"the scenario has no policy '{policy}'; {close_match(policy, known)}", where="--trace-policy")
+    if path is not None:
+        check_target(path)

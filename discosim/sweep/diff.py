@@ -140,9 +140,13 @@ def _axes(folder: Path) -> list[str]:
 
 def _run_facts(folder: Path) -> dict[str, Any]:
     """Return configuration, inputs and code of a run as one flat mapping."""
-    facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    try:
+        facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        inputs = dict(facts["inputs_sha256"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"does not hold what a run writes there ({error})", where=str(folder / FACTS)) from None
     flat = dict(_flat(read_file(folder / "config.yaml").data))
-    flat |= {f"input {key}": value for key, value in facts["inputs_sha256"].items()}
+    flat |= {f"input {key}": value for key, value in inputs.items()}
     return {**flat, **facts.get("code", {})}
 
 

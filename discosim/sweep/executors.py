@@ -8,6 +8,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from multiprocessing import active_children, get_context
 from typing import Any
 
@@ -15,6 +16,9 @@ from discosim.core.errors import UserError, close_match
 from discosim.sweep.worker import prepare_worker
 
 ENTRY_POINT_GROUP = "discosim.executors"
+MODULES = {"ray": "ray", "dask": "distributed"}
+"""What an engine on more machines needs to be installed."""
+BUILT_IN = ("serial", "local", *MODULES)
 
 
 @dataclass(frozen=True)
@@ -54,32 +58,31 @@ def open_engine(text: str) -> Engine:
     """
     check_name(text)
     name, _, rest = text.partition(":")
-    if name in _built_in():
-        return _built_in()[name](rest)
+    built_in: dict[str, Callable[[str], Engine]] = {"serial": _serial, "local": _local, "ray": _ray, "dask": _dask}
+    if name in built_in:
+        return built_in[name](rest)
     made = _plugins()[name].load()(rest)
     return made if isinstance(made, Engine) else Engine(made, n_at_once=2 * n_cpus(), has_own_process=False)
 
 
 def check_name(text: str) -> None:
-    """Refuse, before anything is computed, what names no executor; whether a cluster answers shows only later.
+    """Refuse a text that names no engine, before a sweep makes its folder; nothing is started.
 
     Raises
     ------
     UserError
-        For an unknown name, or a bad number of processes of this machine.
+        For an unknown name, a bad number, or an engine that is not installed.
     """
     name, _, rest = text.partition(":")
-    known = [*_built_in(), *_plugins()]
+    known = {*BUILT_IN, *_plugins()}
     if name not in known:
         raise UserError(f"unknown executor '{name}'; {close_match(name, known)}", where="--executor")
     if name == "serial" and rest:
         raise UserError(f"serial takes no number (got 'serial:{rest}')", where="--executor")
-    if name == "local":
+    if name == "local" or (name in MODULES and not rest.startswith("//")):
         _count(rest, name, 1)
-
-
-def _built_in() -> dict[str, Callable[[str], Engine]]:
-    return {"serial": _serial, "local": _local, "ray": _ray, "dask": _dask}
+    if name in MODULES and not find_spec(MODULES[name]):
+        raise UserError(f"is not installed; pip install 'discosim[{name}]'", where=f"--executor {name}")
 
 
 def _plugins() -> dict[str, EntryPoint]:
@@ -189,10 +192,8 @@ def _local(rest: str) -> Engine:
 def _ray(rest: str) -> Engine:
     """Return Ray's tasks behind the seam; an address begins with ``//``."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError:
-        raise _not_installed("ray") from None
+    import ray
+
     options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
     address = f"ray:{rest}" if rest.startswith("//") else os.environ.get("RAY_ADDRESS")
     if address:
@@ -223,10 +224,7 @@ def _ray(rest: str) -> Engine:
 
 def _dask(rest: str) -> Engine:
     """Return Dask's scheduler behind the seam; an address begins with ``//``."""
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError:
-        raise _not_installed("dask") from None
+    from distributed import Client, LocalCluster
 
     class DaskExecutor(Executor):
         """Submits to Dask; the same call may run again, so nothing is taken for pure."""
@@ -256,7 +254,3 @@ def _dask(rest: str) -> Engine:
         raise UserError(f"the Dask scheduler cannot be reached ({error})", where="--executor") from error
     n_threads = sum(client.nthreads().values())
     return Engine(DaskExecutor(client, cluster), n_at_once=2 * max(1, n_threads))
-
-
-def _not_installed(extra: str) -> UserError:
-    return UserError(f"is not installed; pip install 'discosim[{extra}]'", where=f"--executor {extra}")

@@ -22,8 +22,8 @@ from discosim.runs.identity import run_id
 from discosim.runs.provenance import fingerprints
 from discosim.sweep.axes import Axis, Values, axes_of, key_of, with_profile
 from discosim.sweep.file import Compare, SweepFile
-from discosim.sweep.rules import check_file, check_points
-from discosim.traces.catalogue import shipped_folder
+from discosim.sweep.rules import OWN, check_file, check_points
+from discosim.traces.catalogue import list_configs, list_sweeps, shipped_folder
 
 MOST_PROBLEMS = 20
 
@@ -144,12 +144,15 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
         For every mistake at once, each with its place; a wrong value of an axis is reported where it stands.
     """
     document, path = _read(source)
+    if isinstance(document.data, Mapping) and "policies" in document.data and "sweep" not in document.data:
+        raise UserError(f"is a scenario, not a sweep; run it with `discosim run {source}`", where=str(source))
     file = build_section(SweepFile, document, path.parent)
     assert isinstance(file, SweepFile)
     problems = Problems(document.places)
     check_file(file, problems)
     if profile and profile not in file.profiles:
-        raise UserError(f"unknown profile '{profile}'; {close_match(profile, file.profiles)}", where=str(source))
+        others = close_match(profile, file.profiles) if file.profiles else "this sweep has none"
+        raise UserError(f"unknown profile '{profile}'; {others}", where=str(source))
     problems.raise_if_any()
     chosen = with_profile(file, profile)
     axes = axes_of(chosen, profile, file)
@@ -160,6 +163,9 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
         for key, value in file.profiles[profile].set.items():
             set_value(base, key, value, _label(document, ("profiles", profile, "set", key), f"profile {profile} {key}"))
     for override in overrides:
+        name = override.partition("=")[0].strip()
+        if name in OWN:
+            raise UserError(f"has no effect: {OWN[name]}", where=f"--set {override}")
         apply_override(base, override)
     _one_replication(base, chosen)
     points = _points(base, path.resolve().parent, axes, document)
@@ -171,11 +177,12 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
 def _read(source: str | os.PathLike[str]) -> tuple[Document, Path]:
     path = Path(source)
     if len(path.parts) == 1 and path.suffix not in {".yaml", ".yml"} and not path.exists():
-        shipped = shipped_folder("configs") / "sweeps"
-        known = sorted(found.stem for found in shipped.glob("*.yaml"))
+        known = list_sweeps()
+        if path.name not in known and path.name in list_configs():
+            raise UserError(f"'{path.name}' is a scenario, not a sweep; run it with `discosim run {path.name}`")
         if path.name not in known:
             raise UserError(f"unknown sweep '{path.name}'; {close_match(path.name, known)}")
-        path = shipped / f"{path.name}.yaml"
+        path = shipped_folder("configs") / "sweeps" / f"{path.name}.yaml"
     document = read_file(path)
     document.places.setdefault((), Place(str(path), str(path)))
     return document, path
@@ -229,10 +236,11 @@ def _points(base: Document, folder: Path, axes: tuple[Axis, ...], document: Docu
                     values[setting.path] = setting.value
             scenario = build_section(Scenario, data, folder)
         except ConfigError as error:
-            problems.update((str(problem), problem) for problem in error.problems)
+            for problem in error.problems:
+                problems.setdefault(_mistake(problem), problem)
             continue
         except UserError as error:
-            problems[str(error)] = error
+            problems.setdefault(error.message, error)
             continue
         inputs = _inputs(scenario, fingerprinted)
         points.append(Point(len(points), values, scenario, inputs))
@@ -241,6 +249,11 @@ def _points(base: Document, folder: Path, axes: tuple[Axis, ...], document: Docu
         rest = len(problems) - len(shown)
         raise ConfigError((*shown, *([UserError(f"and {rest} more mistakes")] if rest else [])))
     return tuple(points)
+
+
+def _mistake(problem: UserError) -> str:
+    """Return what tells one mistake from another: key and message, wherever each value of an axis stands."""
+    return f"{problem.where.rpartition(' ')[2]}: {problem.message}"
 
 
 def _inputs(scenario: Scenario, known: dict[str, Mapping[str, str]]) -> Mapping[str, str]:

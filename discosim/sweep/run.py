@@ -12,7 +12,7 @@ from discosim.core.errors import UserError
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference, compare_all, is_content
 from discosim.sweep.drive import Terms, Watcher, carry_out
-from discosim.sweep.executors import Engine, open_engine
+from discosim.sweep.executors import Engine, check_name, open_engine
 from discosim.sweep.plan import Plan, Run
 from discosim.sweep.store import PLAN, State, Store
 from discosim.sweep.table import collect, write_index
@@ -92,6 +92,7 @@ def run_sweep(
     """
     if shard is not None and plan.file.stop is not None:
         raise UserError("a shard cannot know when to stop; leave out --shard, or `stop`", where="--shard")
+    check_name(executor)
     store = Store(Path("results") / plan.name if out is None else out)
     notes = store.prepare(plan, accept_version=accept_version)
     seeds: Sequence[int] = plan.seeds
@@ -163,8 +164,8 @@ def how_to_go_on(plan: Plan, out: Path | None, say: Callable[[str], None]) -> It
                 store.remove_abandoned()
             runs = store.planned()
             n_finished = len(store.state(runs).finished)
-            say(f"discosim: {n_finished} of {len(runs)} runs are finished and stay in {store.folder}; to go on, run")
-            say("discosim: the same command again")
+            say(f"discosim: {n_finished} of {len(runs)} runs are finished and stay in {store.folder}")
+            say("discosim: to go on, give the same command again")
         raise
 
 

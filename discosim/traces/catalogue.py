@@ -115,6 +115,11 @@ def list_configs() -> list[str]:
     return sorted(path.stem for path in shipped_folder("configs").glob("*.yaml"))
 
 
+def list_sweeps() -> list[str]:
+    """Return the names of the shipped sweeps."""
+    return sorted(path.stem for path in (shipped_folder("configs") / "sweeps").glob("*.yaml"))
+
+
 def shipped_config(name: str) -> Path:
     """Return the path of a shipped configuration, for example ``quickstart``.
 

@@ -7,6 +7,8 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from os import PathLike
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from discosim.core.empirical import CorrelatedSeries
@@ -66,6 +68,39 @@ def parse_digest(text: str, *, where: str) -> Digest:
     body = {"name": content["name"], "card": content["card"], **content["data"]}
     digest: Digest = _structure(KINDS[kind], body, where)
     return digest
+
+
+def read_own_digest(file: str | PathLike[str], kind: str) -> Digest:
+    """Read a digest that a scenario names as a file.
+
+    Parameters
+    ----------
+    file : path
+        The file.
+    kind : {"latency", "engine"}
+        What it must hold.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, is no digest, or one of another kind; the message names the command that makes one.
+    """
+    path = Path(file)
+    try:
+        digest = parse_digest(path.read_text(encoding="utf-8"), where=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot be read ({getattr(error, 'strerror', 'not UTF-8 text')})", where=str(path)) from None
+    except UserError as error:
+        raise UserError(f"{error.message}; {_MADE_BY[kind]}", where=error.where) from None
+    if kind_of(digest) != kind:
+        raise UserError(f"holds a digest of kind {kind_of(digest)}, not {kind}; {_MADE_BY[kind]}", where=str(path))
+    return digest
+
+
+_MADE_BY = {
+    "latency": "make one with `discosim traces digest-latency`",
+    "engine": "make one with `discosim traces fit-engine`",
+}
 
 
 def _refuse_constant(word: str) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.errors import UserError
+from discosim.core.files import write_whole
 from discosim.traces.digest import Card
 from discosim.traces.engine_digest import EngineDigest, LinesFit
 
@@ -146,9 +147,11 @@ def fit_engine(
     """Return an engine digest of a user's own measurements; see `read_iterations` and `fit_lines`."""
     from discosim.traces.readers.source import fingerprint
 
+    facts = {"n-gpus": n_gpus, "kv-tok": kv_tok, "kv-bytes-per-tok": kv_bytes_per_tok}
+    for option, number in (*facts.items(), ("max-context-tok", max_context_tok)):
+        if not 0 < number < float("inf"):
+            raise UserError(f"must be a finite number > 0 (got {number:g})", where=f"--{option}")
     lines, moments = fit_lines(read_iterations(path), where=path.name)
-    if min(n_gpus, kv_tok, max_context_tok) < 1 or not kv_bytes_per_tok > 0:
-        raise UserError("GPUs, KV tokens, KV bytes per token and context must all be > 0", where="traces fit-engine")
     return EngineDigest(
         name=name,
         card=Card(
@@ -183,10 +186,7 @@ def write_fit(digest: EngineDigest, path: Path) -> str:
     """
     from discosim.traces.digest_file import dump_digest
 
-    try:
-        path.write_text(dump_digest(digest), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write: {error.strerror}", where=str(path)) from error
+    write_whole(path, dump_digest(digest))
     lines, moments = digest.lines, digest.moments
     assert lines is not None
     shown = []

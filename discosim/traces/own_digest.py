@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from discosim.core.errors import UserError, close_match
+from discosim.core.files import write_whole
 from discosim.traces.digest import Card, LatencyDigest
 from discosim.traces.digest_file import dump_digest
 from discosim.traces.readers import fingerprint, read_latency
@@ -26,12 +26,7 @@ def write_digest(digest: LatencyDigest, path: Path) -> None:
     UserError
         If the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(dump_digest(digest), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot be written ({error.strerror})", where=str(path)) from error
+    write_whole(path, dump_digest(digest))
 
 
 def digest_latency(

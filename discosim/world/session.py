@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from simpy.events import Event, Timeout
 
-from discosim.core.errors import InvariantError
+from discosim.core.errors import InvariantError, close_match
 from discosim.core.request import RequestRecord, Segment
 from discosim.world.device import DeviceProfile
 from discosim.world.engine.server import EngineStream, is_refusal
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Loser = Literal["cancel", "finish_prefill", "run_on"]
 NOTHING = np.empty(0)
+ENDPOINTS = ("device", "server", "edge")
 
 
 class Session(TakingOver):
@@ -138,7 +139,9 @@ class Session(TakingOver):
         elif endpoint == "edge":
             stream = self._edge().start(self.request_id, self.user_id, prompt_tok, after_token + 1, n_tok)
         else:
-            raise InvariantError(f"request {self.request_id}: there is no endpoint '{endpoint}'")
+            raise InvariantError(
+                f"request {self.request_id}: no endpoint '{endpoint}'; {close_match(endpoint, ENDPOINTS)}"
+            )
         self._streams.append(stream)
         return stream
 

@@ -12,7 +12,7 @@ import simpy
 from numpy.typing import NDArray
 from simpy.events import Event, Timeout
 
-from discosim.core.errors import UserError
+from discosim.core.errors import InvariantError, UserError
 from discosim.core.request import RequestRecord, RequestTable
 from discosim.world.answers import AnswerModel, Answers
 from discosim.world.api_server import ApiServer, ApiServerModel
@@ -213,7 +213,7 @@ class World:
 
     @staticmethod
     def _serve(policy: Serves, session: Session, sink: Callable[[RequestRecord], None]) -> Generator[Any, Any, None]:
-        yield from policy.serve(session)
+        yield from _steps(policy.serve(session))
         sink(session.settle())
 
     @staticmethod
@@ -221,11 +221,17 @@ class World:
         policy: Serves, session: Session, sink: Callable[[RequestRecord], None]
     ) -> Generator[Any, Any, None]:
         """Serve, and wait for streams that were told to stop: until they do, their bill grows."""
-        yield from policy.serve(session)
+        yield from _steps(policy.serve(session))
         for stream in session.growing_streams():
             if not stream.is_closed:
                 yield stream.closed()
         sink(session.settle())
+
+
+def _steps(served: Generator[Any, Any, None] | None) -> Generator[Any, Any, None]:
+    if served is None:
+        raise InvariantError("serve of a policy must be a generator, which yields what it waits for")
+    return served
 
 
 def fleet_index(fleet: Sequence[tuple[DeviceProfile, float]], n_users: int, luck: Luck) -> list[int]:

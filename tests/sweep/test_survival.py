@@ -95,8 +95,8 @@ def test_ctrl_c_leaves_what_is_finished_and_says_how_to_go_on(tmp_path: Path) ->
     assert process.returncode == 130
     assert printed == ""
     lines = errors.splitlines()
-    assert lines[0].endswith("of 32 runs are finished and stay in out; to go on, run")
-    assert lines[1:] == ["discosim: the same command again", "discosim: interrupted"]
+    assert lines[0].endswith("of 32 runs are finished and stay in out")
+    assert lines[1:] == ["discosim: to go on, give the same command again", "discosim: interrupted"]
     assert not list(tmp_path.glob("out/runs/.*")), "nothing half-written is left"
     n_finished = len(list(tmp_path.glob("out/runs/[!.]*")))
     assert lines[0].startswith(f"discosim: {n_finished} of 32")

@@ -124,7 +124,10 @@ def test_the_known_verbs_are_those_of_the_parser() -> None:
             ["run", "s.yaml", "--seed", "x"],
             "argument --seed: invalid int value: 'x' (see `discosim run --help`)",
         ),
-        (["run", "s.yaml", "--tok"], "unrecognized arguments: --tok (see `discosim --help`)"),
+        (
+            ["run", "s.yaml", "--tok"],
+            "unrecognized arguments: --tok; did you mean '--tokens'? (see `discosim run --help`)",
+        ),
         (["traces", "digest"], "traces digest: name the digests to compute, or give --all"),
         (["traces", "digest", "x", "--all"], "traces digest: name the digests to compute, or give --all"),
         (

@@ -89,7 +89,7 @@ def test_a_file_that_is_no_latency_digest_is_refused_with_its_name(tmp_path: Pat
     with pytest.raises(UserError, match=r"server\.digest_file: no such file: .*own\.json"):
         scenario_with(tmp_path, "digest_file: own.json")
     (tmp_path / "own.json").write_text(dump_digest(load_digest("sharegpt", "workload")))
-    with pytest.raises(UserError, match=r"own\.json: holds no latency digest"):
+    with pytest.raises(UserError, match=r"own\.json: holds a digest of kind [a-z]+, not latency"):
         simulate(scenario_with(tmp_path, "digest_file: own.json"))
     (tmp_path / "own.json").write_text('{"name": ')
     with pytest.raises(UserError, match=r"own\.json: not a JSON digest"):
@@ -109,3 +109,23 @@ def test_the_command_writes_a_digest_or_nothing(tmp_path: Path, capsys: pytest.C
     assert "row 2" in capsys.readouterr().err
     assert out.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.csv", "mine.yaml", "own.json"]
+
+
+def test_a_figure_that_the_scenario_replaces_is_not_called_published(tmp_path: Path) -> None:
+    profile = "profile: snapdragon-8-elite-llama-3.2-1b"
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "name: s\nreplications: 1\n"
+        "workload: {kind: generate, n_requests: 3, n_users: 9, arrivals: {kind: poisson, rate_per_s: 1}, "
+        "lengths: {kind: constant, prompt_tok: 9, output_tok: 9}}\n"
+        f"devices: [{{{profile}}}, {{{profile}, decode_tok_per_s: 30, decode_j_per_tok: 0.2}}]\n"
+        "server: {kind: replay, digest: openrouter-gpt-5.4, prices: {prompt_usd_per_mtok: 1, output_usd_per_mtok: 1}}\n"
+        "cost: {exchange_rate_usd_per_j: 1.0e-7}\npolicies: [{kind: device_only}]\n",
+        encoding="utf-8",
+    )
+    plain, own = [note for note in simulate(load_scenario(path)).notes if note.startswith("device ")]
+    assert "chosen in the scenario" not in plain
+    chosen, _, others = own.partition("; ")
+    assert chosen.endswith(": chosen in the scenario: decode_tok_per_s, decode_j_per_tok")
+    assert "published-figure: prefill_s_per_tok, max_context_tok" in others
+    assert "decode" not in others

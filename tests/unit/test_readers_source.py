@@ -62,7 +62,11 @@ def test_damaged_xz_is_a_user_error(tmp_path: Path) -> None:
         ("hollow.csv.gz", gzip.compress(b""), "empty once decompressed"),
         ("false.csv.gz", VIDUR, "named .gz but does not hold gz data"),
         ("false.csv.xz", VIDUR, "named .xz but does not hold xz data"),
-        ("other.txt", b"once upon a time\n", "no known format fits; name one of: aihub, aiperf, azure"),
+        (
+            "other.txt",
+            b"once upon a time\n",
+            "no known format fits: it begins with 'once upon a time'; name one of: aihub, aiperf, azure",
+        ),
         ("noise.bin", bytes(range(256)) * 40, "no known format fits"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -38,7 +38,7 @@ from discosim.traces.readers.base import (
     RttSeries,
 )
 from discosim.traces.readers.requests import spread_ties
-from discosim.traces.readers.source import read_head
+from discosim.traces.readers.source import first_line, read_head
 
 _READERS: tuple[Reader, ...] = (
     aihub.READER,
@@ -61,6 +61,7 @@ _READERS: tuple[Reader, ...] = (
 )
 _Series = TypeVar("_Series", LatencySeries, RttSeries)
 _TIES = ("keep", "spread")
+FIRST_WORDS = 60
 
 
 def known_readers() -> tuple[Reader, ...]:
@@ -97,8 +98,20 @@ def detect(path: str | PathLike[str]) -> Reader:
     if len(found) == 1:
         return found[0]
     names = ", ".join(reader.name for reader in found or _READERS)
-    problem = "more than one format fits" if found else "no known format fits"
-    raise UserError(f"{problem}; name one of: {names}", where=str(place))
+    if found:
+        raise UserError(f"more than one format fits; name one of: {names}", where=str(place))
+    raise UserError(f"no known format fits{_first_words(head, place)}; name one of: {names}", where=str(place))
+
+
+def _first_words(head: bytes, place: Path) -> str:
+    """Return what stands first in a file that nobody recognises, and what the native table needs."""
+    if place.is_dir():
+        return " the files of this folder"
+    line = first_line(head)[:FIRST_WORDS].strip()
+    if not line.isprintable() or not line:
+        return ""
+    needs = f" (a table of requests needs {', '.join(native.COLUMNS)})" if "," in line or "{" in line else ""
+    return f": it begins with {line!r}{needs}"
 
 
 def read_any(path: str | PathLike[str], format: str = "auto") -> tuple[Reader, Produced]:  # noqa: A002 (the word users type)

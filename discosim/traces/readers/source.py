@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from discosim.core.errors import UserError
+from discosim.core.files import near_files
 
 HEAD_BYTES = 65536
 _XZ_MAGIC = b"\xfd7zXZ\x00"
@@ -47,7 +48,7 @@ def _stored(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise UserError("no such file", where=str(path)) from None
+        raise UserError(f"no such file{near_files(path)}", where=str(path)) from None
     except IsADirectoryError:
         raise UserError("is a folder; expected a file", where=str(path)) from None
     except OSError as error:

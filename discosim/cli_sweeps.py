@@ -1,0 +1,127 @@
+"""The verbs of sweeps, `discosim sweep` and `discosim diff`: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from discosim.cli_help import AddParser, add_verb
+from discosim.cli_signals import terminated_like_interrupted
+from discosim.core.errors import UserError
+
+SWEEP_ACTIONS = ("status", "collect", "clean")
+
+
+def add_sweep(add: AddParser) -> None:
+    """Add the verb that runs a sweep, and those that look after its folder."""
+    parser = add_verb(
+        add,
+        "sweep",
+        "run what is not finished of a sweep, then compare",
+        "sweep budget --profile quick",
+        "sweep mine.yaml --executor local:4",
+        "sweep mine.yaml --shard 3/16",
+        "sweep status results/budget-quick",
+        "sweep collect results/mine",
+        "sweep clean results/mine --stale",
+        more="The same command goes on where it was interrupted.",
+    )
+    parser.add_argument("plan", metavar="PLAN", help="a YAML file, or the name of a shipped sweep")
+    parser.add_argument("--profile", metavar="NAME", default="", help="one of the sweep's profiles, such as quick")
+    parser.add_argument(
+        "--set",
+        metavar="a.b=c",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="change one value of the base; may be repeated",
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, help="folder of the sweep (default: results/<name>)")
+    parser.add_argument(
+        "--executor",
+        metavar="NAME",
+        default="local",
+        help="serial, local[:N], ray[:N], ray://host:port, dask[:N], dask://host:port (default: local)",
+    )
+    parser.add_argument("--shard", metavar="i/n", help="only every n-th run, from the i-th on; collect afterwards")
+    parser.add_argument("--retries", metavar="N", type=int, default=2, help="tries after the first one (default: 2)")
+    parser.add_argument(
+        "--timeout-s", metavar="X", type=float, help="time after which a run counts as hung (default: none)"
+    )
+    parser.add_argument("--accept-version", action="store_true", help="go on beside runs of another version")
+    parser.set_defaults(call=_sweep)
+    for action, words in (
+        ("status", "say where a sweep stands"),
+        ("collect", "build the index from the runs that are there"),
+        ("clean", "remove leftovers, kept errors, and runs of no plan"),
+    ):
+        parser = add_verb(add, f"sweep {action}", words, f"sweep {action} results/budget-quick")
+        parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of the sweep")
+        parser.set_defaults(call=_sweep_folder, action=action)
+        if action == "clean":
+            parser.add_argument("--stale", action="store_true", help="also remove runs made by another version")
+
+
+def _sweep(options: argparse.Namespace) -> None:
+    from discosim.report.progress import Bar
+    from discosim.report.sweep_text import render_sweep
+    from discosim.sweep.drive import Terms
+    from discosim.sweep.plan import load_plan
+    from discosim.sweep.run import how_to_go_on, parse_shard, run_sweep
+
+    if options.retries < 0:
+        raise UserError(f"must be >= 0 (got {options.retries})", where="--retries")
+    if options.timeout_s is not None and not options.timeout_s > 0:
+        raise UserError(f"must be > 0 (got {options.timeout_s:g})", where="--timeout-s")
+    plan = load_plan(options.plan, profile=options.profile, overrides=options.overrides)
+    terms = Terms(retries=options.retries, limit_s=options.timeout_s, command=options.command)
+    shard = None if options.shard is None else parse_shard(options.shard)
+    with terminated_like_interrupted(), how_to_go_on(plan, options.out, lambda line: print(line, file=sys.stderr)):
+        result = run_sweep(
+            plan,
+            options.out,
+            executor=options.executor,
+            shard=shard,
+            terms=terms,
+            accept_version=options.accept_version,
+            watch=lambda n_finished, n_runs: Bar(n_finished, n_runs, is_shown=sys.stderr.isatty()),
+        )
+    print(render_sweep(result))
+
+
+def _sweep_folder(options: argparse.Namespace) -> None:
+    from discosim.report.sweep_text import render_status
+    from discosim.sweep.run import collect_sweep
+    from discosim.sweep.store import Store
+
+    store = Store(options.folder)
+    if options.action == "clean":
+        for name in store.clean(stale=options.stale):
+            print(f"removed {name}")
+    elif options.action == "collect":
+        collect_sweep(options.folder)
+    print(render_status(store, store.state(store.planned())))
+
+
+def add_diff(add: AddParser) -> None:
+    """Add the verb that compares two folders."""
+    parser = add_verb(
+        add,
+        "diff",
+        "compare two result folders: configuration and paired numbers",
+        "diff results/quickstart results/tight",
+        "diff results/quickstart results/tight --metric ttft_p99_s",
+    )
+    parser.add_argument("a", metavar="A", type=Path, help="folder of a run or of a sweep")
+    parser.add_argument("b", metavar="B", type=Path, help="another one of the same kind")
+    metric_help = "summary metric to compare; may be repeated (default: mean and p99 TTFT, QoE, unified cost)"
+    parser.add_argument("--metric", metavar="NAME", action="append", default=[], dest="metrics", help=metric_help)
+    parser.set_defaults(call=_diff)
+
+
+def _diff(options: argparse.Namespace) -> None:
+    from discosim.report.sweep_text import render_diff
+    from discosim.sweep.diff import diff_folders
+
+    print(render_diff(diff_folders(options.a, options.b, options.metrics)))
