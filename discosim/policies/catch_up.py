@@ -12,6 +12,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from discosim.world.device import DeviceProfile
 
 NEVER = 1 << 40  # more tokens than any answer has
@@ -48,6 +51,26 @@ def smallest_k(
 def occupied_s(prefill_s: float, n_tok: float, cloud_gap_s: float) -> float:
     """Return O(K) = P_c + (K - 1) t_c, the time a request holds a slot of the cloud."""
     return prefill_s + max(0.0, n_tok - 1.0) * cloud_gap_s
+
+
+class PastAnswers:
+    """Lengths of past answers, an estimate of those to come.
+
+    Parameters
+    ----------
+    output_tok : array of int, shape (n,)
+        Their lengths, n >= 1.
+    """
+
+    def __init__(self, output_tok: NDArray[np.int64]) -> None:
+        self._sorted_tok = np.sort(output_tok)
+        self._tok_up_to = np.concatenate(([0], np.cumsum(self._sorted_tok)))
+
+    def mean_tok(self, k: int) -> float:
+        """Return E[min(M, K)]: what the cloud makes of an answer on average if it is asked for ``k`` tokens."""
+        n = self._sorted_tok.size
+        n_shorter = int(np.searchsorted(self._sorted_tok, k))
+        return (float(self._tok_up_to[n_shorter]) + k * (n - n_shorter)) / n
 
 
 @dataclass(frozen=True)

@@ -35,15 +35,14 @@ class KVShipping(Policy):
     kv_bytes_per_tok: float = spec(
         131072.0, doc="KV cache of one token (Llama-3-8B at FP16: 128 KiB, derived from its shape).", unit="B", gt=0
     )
-    downlink_mbit_per_s: float = spec(100.0, doc="Bandwidth for the cache.", unit="Mbit/s", gt=0)
+    downlink_mbit_per_s: float = spec(100.0, doc="Bandwidth for the cache (assumed).", unit="Mbit/s", gt=0)
     speaks_meanwhile: bool = spec(
         True, doc="The cloud goes on answering, and its cache growing, until the device has all; else one token only."
     )
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request."""
-        limit = session.profile.max_context_tok
-        is_helpful = not session.is_device_busy and (limit is None or session.prompt_tok <= limit)
+        is_helpful = not session.is_device_busy and session.profile.holds(session.prompt_tok + 1)
         at_most_tok = 1 if is_helpful and not self.speaks_meanwhile else None
         cloud = session.start("server", at_most_tok=at_most_tok)
         if (yield session.first_token_of(cloud)) is None:
@@ -69,6 +68,9 @@ class KVShipping(Policy):
             if left_s <= 1e-9:
                 break
             yield (session.wait(left_s) | over) if received < cloud.n_tok else session.wait(left_s)
+        if not session.profile.holds(session.prompt_tok + received):
+            yield over
+            return
         device = session.adopt(received)
         session.hand_over(device)
         yield session.first_token_of(device)

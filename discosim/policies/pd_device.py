@@ -19,15 +19,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from discosim.core.errors import UserError
 from discosim.core.spec import spec
 from discosim.policies.base import Policy
-from discosim.policies.catch_up import NEVER, Choice, cheapest, occupied_s, shadow_price, smallest_k
-from discosim.policies.pacers.base import Outlook, Pacer
-from discosim.policies.pacers.constant import ConstantPacer
-from discosim.policies.pacers.continuity import ContinuityPacer
-from discosim.policies.pacers.feedback import FeedbackPacer
-from discosim.policies.pacers.none import NoPacer
+from discosim.policies.catch_up import NEVER, Choice, PastAnswers, cheapest, occupied_s, shadow_price, smallest_k
+from discosim.policies.pacers.base import Outlook
+from discosim.policies.pacers.laws import PACERS
 from discosim.policies.pricing import Asked, Windows
 from discosim.policies.refinement import RefinedQuality
 
@@ -39,17 +35,13 @@ if TYPE_CHECKING:
     from discosim.world.stream import Stream
 
 Settings = Literal["closed_form", "fixed", "closed_loop", "priced"]
-PACERS: dict[str, type[Pacer]] = {
-    "constant": ConstantPacer,
-    "continuity": ContinuityPacer,
-    "feedback": FeedbackPacer,
-    "none": NoPacer,
-}
-SHARES = (1.0, 0.75, 0.5, 0.35, 0.25)
-STRETCHES = (1.0, 1.5, 2.0)  # how far load may stretch the display interval; our choice
-SAMPLE = 500
-WINDOW = 51  # first tokens whose median is the estimate of the next; odd, our choice
+# All of these are our choice.
+SHARES = (1.0, 0.75, 0.5, 0.35, 0.25)  # kept shares that a price chooses from
+STRETCHES = (1.0, 1.5, 2.0)  # how far load may stretch the display interval
+SAMPLE = 500  # requests that a price is computed from
+WINDOW = 51  # first tokens whose median is the estimate of the next; odd
 LOOK_S = 1.0  # how long a client at most waits before it looks again whether its device has caught up
+FIXED_TOK = 32  # K where it is fixed and not given
 
 
 @dataclass(frozen=True)
@@ -70,9 +62,10 @@ class PDDevice(Policy):
         "P/D-Device (arXiv 2508.09035): mechanism from the abstract, parts and decision variables second-hand."
     )
     departures: ClassVar[str] = (
-        "All laws are reconstructed. Our choices: a busy device is not waited for (`busy_device`); a device that has "
-        "prefilled before the cloud's first token comes answers alone; one that waits for a refined prompt begins with "
-        "the whole one when the cloud has been silent for as long as that takes."
+        "All laws are reconstructed; all defaults but `attention_cost` are our choice. So is this: a busy device is "
+        "not waited for (`busy_device`); a device that has prefilled before the cloud's first token answers alone; one "
+        "that waits for a refined prompt begins with the whole one when the cloud has been silent for as long as that "
+        "takes."
     )
 
     settings: Settings = spec(
@@ -80,7 +73,12 @@ class PDDevice(Policy):
         doc="Who chooses K: the closed form for K_min, a fixed number, the device's STOP on catching up (closed_loop), "
         "or a price on the cloud's slots (priced; chooses the kept share too).",
     )
-    cloud_tok: int = spec(32, doc="K where it is fixed; 1 is 'first token only'.", unit="tokens", ge=1)
+    cloud_tok: int | None = spec(
+        None,
+        doc=f"K under `settings: fixed`, null for {FIXED_TOK}; 1 is 'first token only'.",
+        unit="tokens",
+        ge=1,
+    )
     slack_tok: int = spec(1, doc="Tokens added to a computed K.", unit="tokens", ge=0)
     tpot_limit_s: float = spec(0.05, doc="Longest interval between tokens the reader should see.", unit="s", gt=0)
     keep_device_pace: bool = spec(
@@ -91,7 +89,9 @@ class PDDevice(Policy):
         "arrival",
         doc="When the device begins a prompt that is kept whole; a shortened one can only begin when it has arrived.",
     )
-    kept_share: float = spec(1.0, doc="Share of the prompt that a refinement keeps (rho).", gt=0, le=1)
+    kept_share: float = spec(
+        1.0, doc="Share of the prompt that a refinement keeps (rho); `settings: priced` chooses its own.", gt=0, le=1
+    )
     refine_delay_s: float = spec(0.0, doc="From the first token to the refined prompt.", unit="s", ge=0)
     attention_cost: float = spec(
         0.21,
@@ -114,7 +114,8 @@ class PDDevice(Policy):
     slowdown: float = spec(1.0, doc="Factor on the device's prefill time for a cautious K (a quantile of it).", ge=1)
     slot_limit_s: float | None = spec(
         None,
-        doc="Slot seconds of the cloud per request (slots over arrival rate) that `settings: priced` keeps to.",
+        doc="Slot seconds of the cloud per request (slots over arrival rate) that `settings: priced` keeps to; null "
+        "for no limit.",
         gt=0,
     )
     reprice_every_s: float | None = spec(
@@ -130,9 +131,11 @@ class PDDevice(Policy):
         "arrival rate. Until the first window has ended `slot_limit_s` holds.",
         gt=0,
     )
-    quality_knee_short: float = spec(0.75, doc="Kept share below which quality falls, short prompts.", gt=0, le=1)
-    quality_knee_long: float = spec(0.35, doc="The same for prompts of 4,000 tokens and more.", gt=0, le=1)
-    quality_floor: float = spec(0.25, doc="Relative quality without any prompt.", ge=0, le=1)
+    quality_knee_short: float = spec(
+        0.75, doc="Kept share below which quality falls, short prompts (assumed).", gt=0, le=1
+    )
+    quality_knee_long: float = spec(0.35, doc="The same for prompts of 4,000 tokens and more (assumed).", gt=0, le=1)
+    quality_floor: float = spec(0.25, doc="Relative quality without any prompt (assumed).", ge=0, le=1)
 
     _ttft_s: float = field(init=False, repr=False, default=0.0)
     _seen_s: deque[float] = field(init=False, repr=False, default_factory=lambda: deque(maxlen=WINDOW))
@@ -142,8 +145,26 @@ class PDDevice(Policy):
     _stretch: float = field(init=False, repr=False, default=1.0)
     _shed_above_s: float = field(init=False, repr=False, default=math.inf)
     _windows: Windows | None = field(init=False, repr=False, default=None)
-    _past_outputs: Any = field(init=False, repr=False, default=None)
-    _tok_up_to: Any = field(init=False, repr=False, default=None)
+    _past: PastAnswers = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse options that would have no effect under these settings.
+
+        Raises
+        ------
+        ValueError
+            If an option belongs to other settings, or to another option that is missing.
+        """
+        owners = {"cloud_tok": "fixed", "slot_limit_s": "priced", "reprice_every_s": "priced", "cloud_slots": "priced"}
+        for option, settings in owners.items():
+            if getattr(self, option) is not None and self.settings != settings:
+                raise ValueError(f"{option} has no effect unless settings is {settings} (settings is {self.settings})")
+        if self.settings == "priced" and self.kept_share != 1.0:
+            raise ValueError("kept_share has no effect where settings is priced: the price chooses it")
+        if (self.reprice_every_s is None) != (self.cloud_slots is None):
+            raise ValueError(
+                "reprice_every_s and cloud_slots go together: how often slots are shared out, and how many"
+            )
 
     def prepare(self, view: View) -> None:
         """Estimate the cloud's first token and speed from history; price the cloud's slots.
@@ -156,8 +177,7 @@ class PDDevice(Policy):
         self._seen_s.append(self._ttft_s)
         self._cloud_gap_s = view.server_tpot_s
         self._up_s = view.link_delay_s
-        self._past_outputs = np.sort(view.output_tok)
-        self._tok_up_to = np.concatenate(([0], np.cumsum(self._past_outputs)))
+        self._past = PastAnswers(view.output_tok)
         if self.settings != "priced":
             return
         total = sum(share for _, share in view.fleet)
@@ -165,8 +185,6 @@ class PDDevice(Policy):
         past = [(kinds[i % len(kinds)], tok) for i, tok in enumerate(view.prompt_tok[:SAMPLE].tolist())]
         self._set_price(past, self.slot_limit_s or math.inf)
         if self.reprice_every_s is not None:
-            if self.cloud_slots is None:
-                raise UserError("`reprice_every_s` needs `cloud_slots`: how many slots there are to share out")
             self._windows = Windows(self.reprice_every_s)
 
     # --- settings ---------------------------------------------------------------------------------------------
@@ -193,17 +211,10 @@ class PDDevice(Policy):
         made = []
         for share in SHARES:
             k = self._k(profile, prompt_tok, share)
-            mean_tok = self._mean_cloud_tok(k)
             extra_s = self.attention_cost * prefill_s if share < 1.0 else 0.0
-            slot_s = occupied_s(prefill_s + extra_s, mean_tok, self._cloud_gap_s)
+            slot_s = occupied_s(prefill_s + extra_s, self._past.mean_tok(k), self._cloud_gap_s)
             made.append(Choice(share, k, slot_s, quality.quality(share, prompt_tok)))
         return made
-
-    def _mean_cloud_tok(self, k: int) -> float:
-        """Return E[min(M, K)] over past answers."""
-        n_shorter = int(np.searchsorted(self._past_outputs, k))
-        n = int(self._past_outputs.size)
-        return (float(self._tok_up_to[n_shorter]) + k * (n - n_shorter)) / n
 
     def _set_price(self, asked: Sequence[Asked], limit_s: float) -> None:
         """Climb the ladder: a price on slots (lower kept shares), then longer intervals, then device-only."""
@@ -239,7 +250,7 @@ class PDDevice(Policy):
         profile, prompt_tok = session.profile, session.prompt_tok
         interval_s = self._interval_s(profile)
         if self.settings == "fixed":
-            return Plan(self.cloud_tok, self.kept_share, interval_s)
+            return Plan(self.cloud_tok or FIXED_TOK, self.kept_share, interval_s)
         if self.settings == "closed_loop":
             return Plan(None, self.kept_share, interval_s)
         if self.settings == "closed_form":
@@ -267,10 +278,12 @@ class PDDevice(Policy):
         extra = self.attention_cost if plan.kept_share < 1.0 else 0.0
         cloud = session.start("server", at_most_tok=plan.cloud_tok, prefill_factor=1.0 + extra)
         while (yield session.first_token_of(cloud, within_s=self._patience_s(session, device))) is None:
-            if cloud.has_failed or (device is not None and device.has_begun):
+            is_ready = device is not None
+            device = device or session.absorb(session.prompt_tok)
+            has_room = session.profile.holds(session.prompt_tok + (plan.cloud_tok or 0))
+            if cloud.has_failed or is_ready or not has_room:
                 yield from self._without_cloud(session, device)
                 return
-            device = session.absorb(session.prompt_tok)
         session.keep(cloud, losers="run_on")
         first_s = session.now_s
         self._seen_s.append(first_s - session.arrival_s)
@@ -290,9 +303,8 @@ class PDDevice(Policy):
 
     def _is_for_cloud_alone(self, session: Session, plan: Plan, is_busy: bool) -> bool:
         """Tell whether the device cannot help: it never catches up, is too small, or is busy and not waited for."""
-        limit = session.profile.max_context_tok
         known_tok = plan.cloud_tok or 0
-        is_too_long = limit is not None and plan.kept_share * session.prompt_tok + known_tok > limit
+        is_too_long = not session.profile.holds(math.ceil(plan.kept_share * session.prompt_tok) + known_tok)
         never = known_tok >= NEVER and not is_busy
         return never or is_too_long or (is_busy and self.busy_device == "cloud_alone")
 
@@ -306,8 +318,7 @@ class PDDevice(Policy):
         if device is not None:
             ready_s = device.caught_up_s(0)
             return None if ready_s == math.inf else max(0.0, ready_s - session.now_s)
-        limit = session.profile.max_context_tok
-        if session.is_device_busy or (limit is not None and session.prompt_tok > limit):
+        if session.is_device_busy or not session.profile.holds(session.prompt_tok):
             return None
         return session.profile.prefill_s(session.prompt_tok)
 
@@ -322,10 +333,9 @@ class PDDevice(Policy):
         session.keep(stream)
         yield session.finished()
 
-    def _without_cloud(self, session: Session, device: AbsorbingStream | None) -> Generator[Any, Any, None]:
-        """Let the device answer alone when the cloud refuses."""
-        if device is None:
-            device = session.absorb(session.prompt_tok)
+    @staticmethod
+    def _without_cloud(session: Session, device: AbsorbingStream) -> Generator[Any, Any, None]:
+        """Let the device answer alone: the cloud refuses, is late, or would send more than the device can hold."""
         if device.failure:
             session.fail()
             return
@@ -347,18 +357,22 @@ class PDDevice(Policy):
             yield session.finished()
             return None
         quality = RefinedQuality(self.quality_knee_short, self.quality_knee_long, floor=self.quality_floor)
-        session.assume_quality(quality.quality(plan.kept_share, session.prompt_tok))
+        session.assume_device_quality(quality.quality(plan.kept_share, session.prompt_tok))
         return session.absorb(math.ceil(plan.kept_share * session.prompt_tok))
 
     def _listen(self, session: Session, plan: Plan, cloud: Stream, device: AbsorbingStream) -> Generator[Any, Any, int]:
         """Wait for the cloud's tokens; return how many arrived.
 
         Enough are all that were asked for, what a device has absorbed where their number is open, and what has come
-        from a cloud that fell silent.
+        from a cloud that fell silent. Where the device cannot hold what it received, the cloud goes on alone.
         """
         over = session.finished()
         while True:
             received = session.received_tok(cloud)
+            if not session.profile.holds(device.prompt_tok + received):
+                device.stop()
+                yield over
+                return session.received_tok(cloud)
             due_s = device.caught_up_s(received)
             if plan.cloud_tok is not None:
                 due_s = max(due_s, session.received_s(cloud, received) + self.silence_s)

@@ -35,13 +35,12 @@ class Speculative(Policy):
     )
 
     acceptance: float = spec(0.7, doc="Probability that a draft is accepted (assumed).", ge=0, le=1)
-    n_draft: int = spec(4, doc="Tokens drafted in a round.", ge=1)
+    n_draft: int = spec(4, doc="Tokens drafted in a round (assumed).", ge=1)
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request."""
-        limit = session.profile.max_context_tok
         answer: Stream
-        if session.is_device_busy or (limit is not None and session.prompt_tok > limit):
+        if session.is_device_busy or not session.profile.holds(session.prompt_tok):
             answer = session.start("server")
         else:
             answer = session.speculate(self.n_draft, self.acceptance)

@@ -25,7 +25,7 @@ def ours_text(verdict: Verdict) -> str:
     cells = [cell for cell in verdict.cells if not math.isnan(cell.mean)]
     if not cells:
         return "-"
-    unit = f" {verdict.claim.unit}" if verdict.claim.unit else ""
+    unit = f" {verdict.claim.unit}" if verdict.claim.unit not in {"", "1"} else ""
     if len(cells) == 1:
         return _interval(cells[0], unit)
     low, high = min(cells, key=lambda c: c.mean), max(cells, key=lambda c: c.mean)
@@ -34,19 +34,24 @@ def ours_text(verdict: Verdict) -> str:
         for n, word in ((verdict.n_agree, "agree"), (verdict.n_disagree, "disagree"), (verdict.n_unclear, "unclear"))
         if n
     ]
-    least, most = (f"{cell.mean:.3g}{_bounds(cell)}" for cell in (low, high))
+    least, most = (f"{_short(cell.mean)}{_bounds(cell)}" for cell in (low, high))
     return f"{least} to {most}{unit}; of {len(verdict.cells)} cells {', '.join(parts)}"
+
+
+def _short(value: float) -> str:
+    """Return a number to three figures, without an exponent where it is large."""
+    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 def _interval(cell: Cell, unit: str) -> str:
     bounds = " (exact)" if cell.low == cell.high else _bounds(cell)
-    return f"{cell.mean:.3g}{unit}{bounds}" + (f" ({cell.name})" if cell.name else "")
+    return f"{_short(cell.mean)}{unit}{bounds}" + (f" ({cell.name})" if cell.name else "")
 
 
 def _bounds(cell: Cell) -> str:
     if math.isnan(cell.low) or cell.low == cell.high:
         return ""
-    return f" [{cell.low:.3g}, {cell.high:.3g}]"
+    return f" [{_short(cell.low)}, {_short(cell.high)}]"
 
 
 def inputs_text(verdict: Verdict) -> str:

@@ -62,6 +62,10 @@ class DeviceProfile:
     throttle: Throttle | None = None
     cold_start: ColdStart | None = None
 
+    def holds(self, n_tok: float) -> bool:
+        """Tell whether ``n_tok`` tokens fit the context, before the device generates its own."""
+        return self.max_context_tok is None or n_tok <= self.max_context_tok
+
     def prefill_s(self, n_tok: float) -> float:
         """Return the time to the first token of ``n_tok`` prompt tokens, in s, idle, cool and with the model loaded."""
         if self.chunk_tok is not None:
@@ -227,8 +231,7 @@ class Device:
 
     def take(self, stream: DeviceStream) -> None:
         """Begin a stream, or queue it; it fails at once where its prompt does not fit the context."""
-        limit = self.profile.max_context_tok
-        if limit is not None and stream.prompt_tok > limit:
+        if not self.profile.holds(stream.prompt_tok):
             stream.promise_failure(self.env.now, "prompt longer than the device's context")
         elif self.is_busy:
             self._waiting.append(stream)

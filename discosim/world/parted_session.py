@@ -34,7 +34,7 @@ class PartedSession:
     user_id: int
     prompt_tok: int
     _output_tok: int
-    _quality_factor: float
+    _device_quality: float
     _speaker: Stream | None
     _streams: list[Stream]
     _world: World
@@ -169,4 +169,4 @@ class PartedSession:
         if not segments:
             return 0.0
         written = self._written if self._is_in_parts else Written()
-        return self._quality_factor * model.of(segments, written, is_in_parts=self._is_in_parts)
+        return model.of(segments, written, is_in_parts=self._is_in_parts, device_factor=self._device_quality)

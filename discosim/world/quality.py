@@ -79,10 +79,16 @@ class QualityModel:
         loss = 0.0 if written.is_suitable or not written.rho else self.unsuitable_loss
         return max(0.0, self.cloud - (self.cloud - candidate) * missing - loss)
 
-    def of(self, segments: Sequence[Segment], written: Written, *, is_in_parts: bool) -> float:
-        """Return the quality of an answer: that of its writers, weighted by the tokens each wrote."""
+    def of(
+        self, segments: Sequence[Segment], written: Written, *, is_in_parts: bool, device_factor: float = 1.0
+    ) -> float:
+        """Return the quality of an answer: that of its writers, weighted by the tokens each wrote.
+
+        What the device wrote is worth ``device_factor`` of what it is worth otherwise.
+        """
         loss = 0.0 if written.is_suitable or not is_in_parts else self.unsuitable_loss
-        by = {"server": max(0.0, self.cloud - loss), "device": self.device, "edge": self.at_edge(written)}
+        device = device_factor * self.device
+        by = {"server": max(0.0, self.cloud - loss), "device": device, "edge": self.at_edge(written)}
         total = sum(s.last_token - s.first_token + 1 for s in segments)
         return sum(by[s.endpoint] * (s.last_token - s.first_token + 1) for s in segments) / total
 

@@ -25,14 +25,14 @@ LATE_S = 1e-9
 class TakingOver(PartedSession):
     """The part of a session that knows of prefills without an answer of their own, and of pacing."""
 
-    __slots__ = ("_pace", "_quality_factor")
+    __slots__ = ("_device_quality", "_pace")
 
     _shown: list[tuple[Stream, int]]
 
     def __init__(self) -> None:
         super().__init__()
         self._pace: Pace | None = None
-        self._quality_factor = 1.0
+        self._device_quality = 1.0
 
     # --- acting -----------------------------------------------------------------------------------------------
 
@@ -75,9 +75,9 @@ class TakingOver(PartedSession):
         """Let the client show the tokens when ``display`` says; without it they are shown as the scenario says."""
         self._pace = display
 
-    def assume_quality(self, factor: float) -> None:
-        """Note that the answer is assumed to be worth ``factor`` of what it would be worth otherwise."""
-        self._quality_factor = factor
+    def assume_device_quality(self, factor: float) -> None:
+        """Note that what the device writes is assumed to be worth ``factor`` of what it would be worth otherwise."""
+        self._device_quality = factor
 
     # --- looking ----------------------------------------------------------------------------------------------
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from discosim.metrics.stats import t_interval
+from discosim.metrics.stats import Interval, change_of_means, t_interval
 from discosim.report.style import MARKERS, PAGE_IN, Picture, house_style, legend_columns, look
 
 NAMES = {"PD": "P/D-Device", "server_only": "cloud only", "device_only": "device only"}
+DEVICES = {"8B, X Elite": "8B, X Elite (laptop)"}
 RIVALS = (
     "cloud only, colocated",
     "cloud only, pools",
@@ -57,10 +60,12 @@ def _against_prompt(table: pd.DataFrame, metric: str, label: str, title: str, *,
             part = table[table["phone"] == phone]
             for i, policy in enumerate(dict.fromkeys(part["policy"])):
                 _line(axes, part[part["policy"] == policy], "prompt_tok", metric, i)
-            axes.set_title(phone)
+            axes.set_title(DEVICES.get(phone, phone))
             axes.set_xlabel("prompt [tok]")
+            axes.xaxis.set_major_formatter("{x:,.0f}")
         if log:
-            panels[0].set_yscale("log")
+            for axes in panels:
+                _plain_log(axes, (20, 50, 100, 200, 500, 1000, 2000, 5000, 10000))
         else:
             panels[0].set_ylim(bottom=0)
         panels[0].set_ylabel(label)
@@ -73,9 +78,8 @@ def _against_prompt(table: pd.DataFrame, metric: str, label: str, title: str, *,
 def energy(table: pd.DataFrame) -> Figure:
     """Draw the energy a device spends on a request against prompt length, one panel per phone."""
     shown = table[table["policy"].isin(["device_only", "PD", "half the prompt kept"])]
-    return _against_prompt(
-        shown, "device_energy_mean_j", "device energy per request [J]", "Energy (device only lies on P/D-Device)"
-    )
+    label = "device energy per request,\nassumed per token [J]"
+    return _against_prompt(shown, "device_energy_mean_j", label, "Energy (device only lies on P/D-Device)")
 
 
 def kept_share(table: pd.DataFrame) -> Figure:
@@ -105,30 +109,28 @@ def kept_share(table: pd.DataFrame) -> Figure:
 
 def gain_by_sense(table: pd.DataFrame) -> Figure:
     """Draw the closed-form gain in throughput by workload and sense."""
-    label = "requests per cloud resource,\nover cloud-only [1]"
-    figure, axes = _bars(table, "workload", "policy", "gain", label, f"Throughput by sense, closed form: {NOTE}")
-    _mark_15x(axes)
-    return figure
+    label = "requests per cloud resource,\nover cloud-only [x]"
+    cells = {key: t_interval(part["gain"]) for key, part in table.groupby(["workload", "policy"], sort=False)}
+    return _gains(cells, label, f"Throughput by sense, closed form: {NOTE}")
 
 
 def gain_measured(table: pd.DataFrame) -> Figure:
-    """Draw the gain in the load an engine bears, by workload and by what limits the cloud."""
-    keys = ["workload", "sense", "seed"]
-    loads = table.pivot_table(index=keys, columns="policy", values="capacity_rps", sort=False)
-    gains = (loads["PD"] / loads["server_only"]).rename("gain").reset_index()
-    label = "load borne, over cloud-only [1]"
-    figure, axes = _bars(gains, "workload", "sense", "gain", label, f"Throughput by sense, measured: {NOTE}")
-    _mark_15x(axes)
-    return figure
+    """Draw the gain in the load an engine bears, by workload and by what limits the cloud: ratio of the means."""
+    cells = {}
+    for key, part in table.groupby(["workload", "sense"], sort=False):
+        loads = part.pivot_table(index="seed", columns="policy", values="capacity_rps")
+        change = change_of_means(loads["PD"], loads["server_only"])
+        cells[key] = Interval(1 + change.mean / 100, change.half_width / 100, change.n, change.n_missing)
+    return _gains(cells, "load borne,\nover cloud-only [x]", f"Throughput by sense, measured: {NOTE}")
 
 
 def controllers(table: pd.DataFrame) -> Figure:
     """Draw the longest displayed gap under each law, by what disturbs it."""
     label = "longest gap of an answer, mean [ms]"
     title = f"Speed controllers, 8B phone, 4,000 tokens: {NOTE}"
-    figure, axes = _bars(table, "condition", "policy", "gap_mean_max_ms", label, title)
-    axes.set_yscale("log")
-    axes.set_ylim(bottom=50.0)
+    means = table.groupby(["condition", "policy"], sort=False)["gap_mean_max_ms"]
+    figure, axes = _dots({key: t_interval(part) for key, part in means}, "condition", label, title)
+    _plain_log(axes, (50, 100, 200, 500, 1000, 2000, 5000))
     return figure
 
 
@@ -161,6 +163,10 @@ def catch_up_map(table: pd.DataFrame) -> Figure:
             part = table[table["phone"] == phone]
             grid = part.pivot_table(index="kept_share", columns="prompt_tok", values="catch_up_s")
             image = axes.imshow(grid.to_numpy(), origin="lower", aspect="auto", cmap="cividis")
+            for (row, column), value in np.ndenumerate(grid.to_numpy()):
+                ink = "white" if image.norm(value) < 0.5 else "black"
+                text = f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+                axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=5.5)
             axes.grid(visible=False)
             axes.set_xticks(range(grid.shape[1]), [f"{tok:,}" for tok in grid.columns], rotation=45)
             axes.set_yticks(range(grid.shape[0]), [f"{share:g}" for share in grid.index])
@@ -243,7 +249,8 @@ def pricing(table: pd.DataFrame) -> Figure:
         figure = Picture(figsize=(PAGE_IN, 3.0), layout="constrained")
         for axes, (metric, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
             for i, policy in enumerate(PRICES):
-                _line(axes, table[table["policy"] == policy], "window_s", metric, i)
+                own = table[table["policy"] == policy]  # side by side, so that no interval hides another
+                _line(axes, own.assign(window_s=own["window_s"] + 4 * (i - 1)), "window_s", metric, i)
             axes.axvspan(0, BURST_S, color="#EEEEEE", zorder=0, label="burst, 2 requests/s; else 0.46")
             axes.set_xlabel("arrival in the cycle of bursts [s]")
             axes.set_ylabel(label)
@@ -282,38 +289,56 @@ def _forest(
     return figure, every
 
 
-def _mark_15x(axes: Any) -> None:
-    axes.axhline(15.0, color="black", linewidth=0.8, linestyle="--", label="the paper's 'up to 15x'")
-    axes.legend(loc="upper left", fontsize=7, frameon=False, handles=axes.get_legend_handles_labels()[0][:1])
+def _gains(cells: Mapping[Any, Interval], label: str, title: str) -> Figure:
+    figure, axes = _dots(cells, "workload", label, title, level=(15.0, "the paper's 'up to 15x', sense not named"))
+    axes.axhline(1.0, color="black", linewidth=0.6, zorder=1)
     axes.set_yscale("log")
-    axes.set_ylim(bottom=0.8)
+    axes.set_ylim(bottom=0.7)
+    _plain_log(axes, (1, 2, 5, 10, 20, 50, 100))
+    return figure
 
 
-def _bars(table: pd.DataFrame, group: str, kind: str, metric: str, label: str, title: str) -> tuple[Figure, Any]:
-    """Draw one bar for each kind in each group, with its interval over replications."""
-    kinds, groups = list(dict.fromkeys(table[kind])), list(dict.fromkeys(table[group]))
-    width = 0.8 / len(kinds)
+def _plain_log(axes: Any, ticks: tuple[float, ...]) -> None:
+    """Make the y axis logarithmic, with plain numbers at the ticks that lie in view."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    shown = [tick for tick in ticks if low <= tick <= high]
+    axes.set_yticks(shown, [f"{tick:,g}" for tick in shown])
+    axes.tick_params(axis="y", which="minor", left=False)
+
+
+def _dots(
+    cells: Mapping[Any, Interval], group: str, label: str, title: str, *, level: tuple[float, str] | None = None
+) -> tuple[Figure, Any]:
+    """Draw one dot for each (group, kind), with its interval, and a line at a named level."""
+    groups, kinds = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 3.0), layout="constrained")
         axes = figure.subplots()
-        for i, name in enumerate(kinds):
-            cells = [t_interval(table[(table[kind] == name) & (table[group] == g)][metric]) for g in groups]
-            axes.bar(
-                [k + (i - (len(kinds) - 1) / 2) * width for k in range(len(groups))],
-                [c.mean for c in cells],
-                0.9 * width,
-                yerr=[c.half_width for c in cells],
-                label=name,
+        for i, kind in enumerate(kinds):
+            own = [cells[name, kind] for name in groups]
+            axes.errorbar(
+                [k + (i - (len(kinds) - 1) / 2) * 0.16 for k in range(len(groups))],
+                [cell.mean for cell in own],
+                yerr=[cell.half_width for cell in own],
+                label=kind,
                 color=look(i)["color"],
-                edgecolor="black",
-                linewidth=0.5,
-                hatch=("", "//", "..", "xx")[i],
-                capsize=2,
+                fmt=MARKERS[i],
+                markersize=4.5,
+                capsize=2.5,
+                elinewidth=1.0,
             )
+        for k in range(1, len(groups)):
+            axes.axvline(k - 0.5, color="#E6E6E6", linewidth=0.5)
+        axes.grid(visible=False, axis="x")
+        axes.set_xlim(-0.5, len(groups) - 0.5)
         axes.set_xticks(range(len(groups)), groups)
         axes.set_xlabel(f"{group} [name]")
         axes.set_ylabel(label)
-        figure.legend(loc="outside lower center", ncols=legend_columns(kinds))
+        if level is not None:
+            axes.axhline(level[0], color="black", linewidth=0.8, linestyle="--", label=level[1], zorder=1)
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
         figure.suptitle(title)
     return figure, axes
 

@@ -43,6 +43,14 @@ from discosim.world.world import WorldModel
 KINDS = sorted(known_policies())
 
 
+NULLABLE: dict[str, list[Any]] = {
+    "cloud_tok": [None, 1, 5, 20, 60],
+    "slot_limit_s": [None, 0.5, 2.0],
+    "reprice_every_s": [None, 5.0, 60.0],
+    "cloud_slots": [0.1, 2.0],
+}
+
+
 def option_values(name: str, key: Any) -> st.SearchStrategy[Any]:
     """Return values an option may take, read off its declaration."""
     if get_origin(key.type) is Literal:
@@ -61,12 +69,8 @@ def option_values(name: str, key: Any) -> st.SearchStrategy[Any]:
         return st.just(key.limits["le"]) | st.floats(0.05, key.limits["le"])
     if key.type is int and name.endswith("_tok"):
         return st.integers(key.limits.get("ge", 0), 60)
-    if name == "slot_limit_s":
-        return st.sampled_from([None, 0.5, 2.0])
-    if name == "reprice_every_s":
-        return st.sampled_from([None, 5.0, 60.0])
-    if name == "cloud_slots":
-        return st.sampled_from([0.1, 2.0])
+    if name in NULLABLE:
+        return st.sampled_from(NULLABLE[name])
     if key.has_default:
         return st.just(key.default)
     raise AssertionError(f"teach this test what values the option '{name}' takes")
@@ -74,7 +78,17 @@ def option_values(name: str, key: Any) -> st.SearchStrategy[Any]:
 
 def policies(kind: str) -> st.SearchStrategy[Policy]:
     policy = known_policies()[kind]
-    return st.builds(policy, **{name: option_values(name, key) for name, key in options_of(policy).items()})
+    values = st.fixed_dictionaries({name: option_values(name, key) for name, key in options_of(policy).items()})
+    return values.map(lambda given: policy(**(with_effect(given) if kind == "pd_device" else given)))
+
+
+def with_effect(given: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what P/D-Device refuses since it would have no effect under its settings."""
+    idle = {"cloud_tok"} if given["settings"] != "fixed" else set()
+    idle |= {"kept_share"} if given["settings"] == "priced" else {"slot_limit_s", "reprice_every_s", "cloud_slots"}
+    if given["reprice_every_s"] is None:
+        idle.add("cloud_slots")
+    return {name: value for name, value in given.items() if name not in idle}
 
 
 def may_be(strategy: st.SearchStrategy[Any], otherwise: Any = None) -> st.SearchStrategy[Any]:

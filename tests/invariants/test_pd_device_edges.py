@@ -13,11 +13,13 @@ from discosim.core.scenario import Outage
 from discosim.policies.kv_shipping import KVShipping
 from discosim.policies.pd_device import PDDevice
 from discosim.policies.race import Race
+from discosim.policies.refinement import RefinedQuality
 from discosim.policies.server_only import ServerOnly
 from discosim.policies.speculative import Speculative
 from discosim.world.engine.engine import PrefillPool
 from discosim.world.engine.schedulers.fcfs import Fcfs
 from discosim.world.link import LinkModel
+from discosim.world.quality import QualityModel
 
 RTT_S = 0.06
 STEADY = server(ttft=constant(0.3), tpot=constant(0.04))
@@ -50,7 +52,8 @@ def test_messages_wait_for_the_end_of_an_outage():
 @pytest.mark.parametrize("settings", ["fixed", "closed_loop", "closed_form"])
 def test_a_device_carries_on_from_the_last_token_received_when_the_link_drops(settings):
     # device: 4 s of prefill; the link drops at 2 s for a minute, in the middle of the cloud's tokens
-    policy = PDDevice(settings=settings, cloud_tok=200, silence_s=1.0, tpot_limit_s=0.07)
+    cloud_tok = 200 if settings == "fixed" else None
+    policy = PDDevice(settings=settings, cloud_tok=cloud_tok, silence_s=1.0, tpot_limit_s=0.07)
     record, at_s = one(policy, link=dropped(2.0, 62.0), prefill_s_per_tok=0.01)
     before, after = record.segments
     arrivals_s = at_s + RTT_S + 0.3 + 0.04 * np.arange(300)
@@ -63,6 +66,16 @@ def test_a_device_carries_on_from_the_last_token_received_when_the_link_drops(se
     if settings == "fixed":
         assert record.server_output_tok == 200
     assert record.server_output_tok > k
+
+
+@pytest.mark.parametrize("silence_s", [0.5, 2.0])
+def test_a_device_that_has_caught_up_waits_for_a_silent_cloud_as_long_as_it_is_told(silence_s):
+    policy = PDDevice(settings="fixed", cloud_tok=200, silence_s=silence_s)
+    record, at_s = one(policy, link=dropped(2.0, 62.0), prefill_s_per_tok=0.001)  # all is absorbed when the link drops
+    arrivals_s = at_s + RTT_S + 0.3 + 0.04 * np.arange(300)
+    k = int(np.sum(arrivals_s - RTT_S / 2 < at_s + 2.0))
+    assert record.segments[0].last_token == k
+    assert record.delivered_s[k] == pytest.approx(arrivals_s[k - 1] + silence_s)
 
 
 def test_a_device_answers_alone_when_the_link_is_down_from_the_start():
@@ -128,6 +141,32 @@ def test_a_prompt_beyond_the_devices_context_is_the_clouds(policy):
     assert record.device_prefill_tok == record.device_decode_tok == 0
 
 
+def test_a_device_that_cannot_hold_what_it_received_leaves_the_answer_to_the_cloud():
+    # a prompt of 400 tokens; the device catches up after about 120 more, but a context of 410 has room for 10
+    kept, _ = one(PDDevice(settings="closed_loop"), prefill_s_per_tok=0.01, max_context_tok=600)
+    assert [s.endpoint for s in kept.segments] == ["server", "device"]
+    record, _ = one(PDDevice(settings="closed_loop"), prefill_s_per_tok=0.01, max_context_tok=410)
+    assert [(s.endpoint, s.last_token) for s in record.segments] == [("server", 300)]
+    assert record.device_decode_tok == 0
+    full_s = RTT_S + 0.3 + 10 * 0.04  # the eleventh token is one too many; the client looks at least once a second
+    assert 100 * full_s <= record.device_prefill_tok <= 100 * (full_s + 1.0) + 1
+    for speaks, limit in ((True, 410), (False, 400)):
+        shipping = KVShipping(downlink_mbit_per_s=1000.0, speaks_meanwhile=speaks)
+        record, _ = one(shipping, max_context_tok=limit)
+        assert [(s.endpoint, s.last_token) for s in record.segments] == [("server", 300)]
+
+
+def test_a_device_that_has_begun_the_whole_prompt_without_room_for_the_clouds_tokens_answers_alone():
+    # half the prompt and 50 tokens fit a context of 420, the whole prompt alone fits too, but not with 50 tokens
+    policy = PDDevice(settings="fixed", cloud_tok=50, kept_share=0.5, attention_cost=0.0)
+    slow = server(ttft=constant(5.0), tpot=constant(0.04))  # the device waits for 4 s, its own prefill
+    record, at_s = one(policy, service=slow, prefill_s_per_tok=0.01, max_context_tok=420)
+    assert [s.endpoint for s in record.segments] == ["device"]
+    assert record.delivered_s[0] == pytest.approx(at_s + 8.0)
+    roomy, _ = one(policy, service=slow, prefill_s_per_tok=0.01, max_context_tok=450)
+    assert [(s.endpoint, s.last_token) for s in roomy.segments] == [("server", 50), ("device", 300)]
+
+
 # --- the reader -----------------------------------------------------------------------------------------------------
 
 
@@ -170,6 +209,19 @@ def test_a_cancelled_request_frees_both_sides_and_is_paid_until_then(after_s):
     played = served(Impatient(), parts, requests(40, gap_s=0.3))
     replica = played.world.server.engine.replicas[0]
     assert (replica.n_live, replica.memory.free_blocks) == (0, replica.memory.total_blocks)
+
+
+def test_a_refined_prompt_lowers_what_the_device_writes_and_nothing_else():
+    assumed = QualityModel(cloud=0.9, device=0.6)
+    parts = replace(model(service=STEADY, link=constant_link(RTT_S), device=profile()), quality=assumed)
+    policy = PDDevice(settings="fixed", cloud_tok=60, kept_share=0.2, attention_cost=0.0)
+    lowered = RefinedQuality().quality(0.2, 400)
+    for answer_tok, from_cloud in ((40, 40), (240, 60)):  # the shorter answer ends before the hand-over
+        record = play(policy, parts, requests(1, prompt_tok=400, output_tok=answer_tok)).records[0]
+        assert record.segments[0].last_token == from_cloud
+        wanted = (from_cloud * 0.9 + (answer_tok - from_cloud) * 0.6 * lowered) / answer_tok
+        assert record.quality_assumed == pytest.approx(wanted)
+    assert lowered < 0.7
 
 
 # --- beside an engine -----------------------------------------------------------------------------------------------

@@ -19,12 +19,9 @@ ANSWER = 900
 RTT_S = 0.06
 
 
-def world(ttft_s, gap_s, device):
-    return model(device=device, service=server(ttft=constant(ttft_s), tpot=constant(gap_s)), link=constant_link(RTT_S))
-
-
-def play_one(policy, ttft_s, gap_s, device, prompt_tok, answer_tok=ANSWER):
-    parts = world(ttft_s, gap_s, device)
+def play_one(policy, ttft_s, gap_s, device, prompt_tok, answer_tok=ANSWER, rtt_s=RTT_S):
+    service = server(ttft=constant(ttft_s), tpot=constant(gap_s))
+    parts = model(device=device, service=service, link=constant_link(rtt_s))
     played = play(policy, parts, requests(1, prompt_tok=prompt_tok, output_tok=answer_tok, gap_s=1.0))
     return played, played.records[0]
 
@@ -33,12 +30,18 @@ cases = st.fixed_dictionaries(
     {
         "ttft_s": st.floats(0.1, 2.0),
         "gap_s": st.floats(0.01, 0.045),
+        "rtt_s": st.floats(0.0, 0.4),
         "prompt_tok": st.integers(1, 4000),
         "prefill_s_per_tok": st.floats(0.0003, 0.004),
         "decode_tok_per_s": st.floats(21.0, 60.0),
         "chunk_tok": st.sampled_from([None, 128]),
     }
 )
+
+
+def play_case(policy, case):
+    device = device_of(case)
+    return play_one(policy, case["ttft_s"], case["gap_s"], device, case["prompt_tok"], rtt_s=case["rtt_s"])
 
 
 def device_of(case):
@@ -60,9 +63,9 @@ def test_the_timeline_is_that_of_the_equations(case, k, starts_refined, kept):
         kept_share=kept if starts_refined else 1.0,
         device_start="refined" if starts_refined else "arrival",
     )
-    _, record = play_one(policy, case["ttft_s"], case["gap_s"], device, prompt)
+    _, record = play_case(policy, case)
     # by hand: A_k, s, H and the tokens after it, since the arrival of the request
-    first = RTT_S + case["ttft_s"]
+    first = case["rtt_s"] + case["ttft_s"]
     cloud = first + np.arange(k) * case["gap_s"]
     whole = device.prefill_s(prompt)
     start, kept_tok = (first, math.ceil(policy.kept_share * prompt)) if starts_refined else (0.0, prompt)
@@ -90,7 +93,7 @@ def test_the_timeline_is_that_of_the_equations(case, k, starts_refined, kept):
 @given(cases, st.floats(0.05, 0.12), st.booleans())
 def test_k_min_is_the_smallest_k_without_a_gap(case, limit_s, starts_refined):
     device, prompt = device_of(case), case["prompt_tok"]
-    first = RTT_S + case["ttft_s"]
+    first = case["rtt_s"] + case["ttft_s"]
     k_min = smallest_k(device, prompt, 0.0 if starts_refined else first, limit_s)
     assume(1 < k_min < ANSWER - 1 and first < device.prefill_s(prompt))
 
@@ -102,7 +105,7 @@ def test_k_min_is_the_smallest_k_without_a_gap(case, limit_s, starts_refined):
             device_start="refined" if starts_refined else "arrival",
             pacer="constant",
         )
-        played, _ = play_one(policy, case["ttft_s"], case["gap_s"], device, prompt)
+        played, _ = play_case(policy, case)
         return float(played.columns["tbt_displayed_max_s"][0])
 
     assert longest_gap(k_min) <= limit_s + 1e-6
@@ -113,10 +116,10 @@ def test_k_min_is_the_smallest_k_without_a_gap(case, limit_s, starts_refined):
 @given(cases)
 def test_the_closed_form_policy_finds_k_min_where_nothing_is_uncertain(case):
     device = device_of(case)
-    assume(device.prefill_s(case["prompt_tok"]) > RTT_S + case["ttft_s"])
+    assume(device.prefill_s(case["prompt_tok"]) > case["rtt_s"] + case["ttft_s"])
     policy = PDDevice(settings="closed_form", slack_tok=0, tpot_limit_s=0.08)
-    _, record = play_one(policy, case["ttft_s"], case["gap_s"], device, case["prompt_tok"])
-    wanted = smallest_k(device, case["prompt_tok"], RTT_S + case["ttft_s"], 0.08)
+    _, record = play_case(policy, case)
+    wanted = smallest_k(device, case["prompt_tok"], case["rtt_s"] + case["ttft_s"], 0.08)
     shown = {s.endpoint: s.last_token - s.first_token + 1 for s in record.segments}
     assert shown["server"] == min(wanted, ANSWER)
 
@@ -126,12 +129,10 @@ def test_the_closed_form_policy_finds_k_min_where_nothing_is_uncertain(case):
 def test_without_a_controller_there_is_a_burst_and_then_the_whole_gap(case):
     device, k = device_of(case), 5
     own = device.prefill_s(case["prompt_tok"])
-    cloud_end = RTT_S + case["ttft_s"] + (k - 1) * case["gap_s"]
+    cloud_end = case["rtt_s"] + case["ttft_s"] + (k - 1) * case["gap_s"]
     hand_over = own + k * device.prefill_s_per_tok
     assume(hand_over > cloud_end + 0.1)
-    played, _ = play_one(
-        PDDevice(settings="fixed", cloud_tok=k, pacer="none"), case["ttft_s"], case["gap_s"], device, case["prompt_tok"]
-    )
+    played, _ = play_case(PDDevice(settings="fixed", cloud_tok=k, pacer="none"), case)
     assert played.columns["tbt_displayed_max_s"][0] == pytest.approx(hand_over - cloud_end, rel=1e-6)
 
 
@@ -140,9 +141,9 @@ def test_without_a_controller_there_is_a_burst_and_then_the_whole_gap(case):
 def test_the_closed_loop_stops_when_everything_received_is_absorbed(case):
     device, prompt = device_of(case), case["prompt_tok"]
     assume(device.prefill_s_per_tok < 0.9 * case["gap_s"])
-    assume(device.prefill_s(prompt) > RTT_S + case["ttft_s"])
-    _, record = play_one(PDDevice(settings="closed_loop"), case["ttft_s"], case["gap_s"], device, prompt)
-    arrivals = RTT_S + case["ttft_s"] + np.arange(ANSWER) * case["gap_s"]
+    assume(device.prefill_s(prompt) > case["rtt_s"] + case["ttft_s"])
+    _, record = play_case(PDDevice(settings="closed_loop"), case)
+    arrivals = case["rtt_s"] + case["ttft_s"] + np.arange(ANSWER) * case["gap_s"]
     absorbed = np.maximum(device.prefill_s(prompt) + np.arange(1, ANSWER + 1) * device.prefill_s_per_tok, arrivals)
     caught_up = absorbed[:-1] < arrivals[1:] - 1e-6
     assume(np.abs(absorbed[:-1] - arrivals[1:]).min() > 1e-6)
@@ -150,7 +151,7 @@ def test_the_closed_loop_stops_when_everything_received_is_absorbed(case):
     shown = {s.endpoint: s.last_token - s.first_token + 1 for s in record.segments}
     assert shown["server"] == k
     if k < ANSWER:  # the STOP travels up while the cloud goes on: a waste of that many tokens, and no more
-        assert 0 <= record.server_output_tok - k <= math.ceil(RTT_S / case["gap_s"]) + 1
+        assert 0 <= record.server_output_tok - k <= math.ceil(case["rtt_s"] / case["gap_s"]) + 1
 
 
 def test_an_answer_that_ends_first_cancels_the_device():

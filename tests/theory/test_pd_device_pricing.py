@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from worlds import constant, constant_link, model, past, play, profile, requests, server
 
+from discosim import load_scenario
 from discosim.core.errors import UserError
 from discosim.policies.pd_device import PDDevice
 from discosim.policies.pricing import Windows
@@ -121,7 +122,22 @@ def test_only_the_window_just_over_counts():
     assert windows.enter(40.0) == []  # two windows of silence lie between
 
 
-def test_pricing_by_windows_without_slots_to_share_out_is_refused():
-    table = stepped()
-    with pytest.raises(UserError, match="cloud_slots"):
-        used(PDDevice(settings="priced", reprice_every_s=60.0), table)
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"settings": "priced", "reprice_every_s": 60.0}, "cloud_slots"),
+        ({"settings": "priced", "cloud_slots": 2.0}, "reprice_every_s"),
+        ({"settings": "priced", "kept_share": 0.5}, "kept_share"),
+        ({"slot_limit_s": 1.0}, "slot_limit_s has no effect unless settings is priced"),
+        ({"settings": "fixed", "reprice_every_s": 60.0, "cloud_slots": 2.0}, "unless settings is priced"),
+        ({"cloud_tok": 5}, "cloud_tok has no effect unless settings is fixed .settings is closed_form."),
+    ],
+)
+def test_options_that_would_have_no_effect_are_refused(options, named):
+    with pytest.raises(ValueError, match=named):
+        PDDevice(**options)
+
+
+def test_a_scenario_with_an_idle_option_is_refused_when_it_is_read():
+    with pytest.raises(UserError, match="cloud_tok has no effect unless settings is fixed"):
+        load_scenario("pd-device-exact", overrides=["policies=[{kind: pd_device, name: PD, cloud_tok: 5}]"])
