@@ -190,8 +190,9 @@ class DeviceStream(Stream):
             return 0.0, 0
         if self._stop_s < self._prefill_end_s:
             loaded_s = self.loaded_s()
-            done = max(0.0, self._stop_s - loaded_s) / (self._prefill_end_s - loaded_s)
-            return self.prompt_tok * done, 0
+            if self._stop_s <= loaded_s:
+                return 0.0, 0
+            return self.prompt_tok * ((self._stop_s - loaded_s) / (self._prefill_end_s - loaded_s)), 0
         return float(self.prompt_tok), int(self.generated_s.searchsorted(self._stop_s, side="right"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -238,6 +238,8 @@ def test_a_load_that_is_broken_off_bills_nothing_and_begins_anew() -> None:
     assert streams[0].bill() == (0.0, 0)
     assert streams[1].bill() == (pytest.approx(50.0), 0)  # half a second of prefill after 2 s of loading
     assert streams[2].arrival_s[0] == pytest.approx(6.0)  # by then it is in memory
+    (stream,), _ = serve(replace(unit, prefill_s_per_tok=0.0), [Job(0.0, 100, 1, stop_s=1.5)])
+    assert stream.bill() == (0.0, 0)
 
 
 def test_loading_heats_like_any_work() -> None:
