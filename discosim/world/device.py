@@ -189,11 +189,15 @@ class DeviceStream(Stream):
         if self._begin_s == math.inf:
             return 0.0, 0
         if self._stop_s < self._prefill_end_s:
-            loaded_s = self.loaded_s()
-            if self._stop_s <= loaded_s:
-                return 0.0, 0
-            return self.prompt_tok * ((self._stop_s - loaded_s) / (self._prefill_end_s - loaded_s)), 0
+            return self.prompt_tok * self._prefilled_share(), 0
         return float(self.prompt_tok), int(self.generated_s.searchsorted(self._stop_s, side="right"))
+
+    def _prefilled_share(self) -> float:
+        """Return the share of the prefill's time that had passed at the stop, in [0, 1]."""
+        loaded_s = self.loaded_s()
+        if self._stop_s <= loaded_s:
+            return 0.0
+        return (self._stop_s - loaded_s) / (self._prefill_end_s - loaded_s)
 
 
 class Device:
