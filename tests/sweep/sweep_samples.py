@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from terminal import ctrl_c_is_heard
 
 from discosim.sweep.plan import load_plan
 from discosim.sweep.run import SweepResult, run_sweep
@@ -72,13 +73,8 @@ def command(*arguments: object) -> list[str]:
 
 
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
-    """Start ``discosim`` in a process group of its own, as a shell would.
-
-    Ctrl-C means what it means in a terminal, also where these tests run in the background of a script: a shell lets
-    such commands ignore it, and their children inherit that.
-    """
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
+    """Start ``discosim`` in a process group of its own, as a shell would."""
+    with ctrl_c_is_heard():
         return subprocess.Popen(
             command(*arguments),
             cwd=cwd,
@@ -88,8 +84,6 @@ def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
             start_new_session=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def children_of(pid: int) -> list[int]:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from terminal import ctrl_c_is_heard
 
 from discosim import cli
 
@@ -19,7 +20,8 @@ DISCOSIM = [sys.executable, "-m", "discosim"]
 def test_a_run_that_is_ended_leaves_nothing(end: signal.Signals, tmp_path: Path) -> None:
     """Batch systems end a job with SIGTERM; it must not leave its half-written folder."""
     command = [*DISCOSIM, "run", "quickstart", "--set", "workload.n_requests=100000", "--out", "here/out"]
-    run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with ctrl_c_is_heard():
+        run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     limit = time.monotonic() + 60
     while not any(tmp_path.glob("here/.out.*")) and time.monotonic() < limit and run.poll() is None:
         time.sleep(0.05)
