@@ -228,4 +228,9 @@ def _is_nowhere(file: Path) -> str:
 
 
 def _is_missing(key: Key) -> str:
-    return f"is missing. {key.description}".strip()
+    said = f"is missing. {key.description}".strip()
+    sections = sections_of(key.type)
+    if len(sections) != 1:
+        return said
+    needed = [part.name for part in keys_of(sections[0]).values() if not part.has_default]
+    return f"{said} A section with {', '.join(needed)}." if needed else said

@@ -42,7 +42,8 @@ class DeviceProfile:
     prefill_j_per_tok, decode_j_per_tok : float
         Energy per processed prompt token and per decoded token, in J, >= 0.
     max_context_tok : int or None
-        Longest prompt + answer; None for no limit.
+        Longest prompt, tokens that another endpoint wrote included; None for no limit. The device's own answer is not
+        counted (our choice).
     throttle : Throttle or None
         Thermal model. Source: two speeds, our choice, the simplest shape that shows the measured drop of phones
         under back-to-back runs (arXiv 2603.23640: 40.4 to 22.6 tok/s).

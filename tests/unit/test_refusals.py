@@ -237,3 +237,10 @@ def test_every_help_says_what_it_does_and_shows_commands_that_are_understood(
 def test_the_help_of_run_names_what_is_shipped() -> None:
     named = VERBS["discosim run"].format_help().partition("shipped:\n  ")[2].partition("\n")[0].split(", ")
     assert sorted([*named, "reference"]) == list_configs()
+
+
+def test_a_missing_section_says_what_belongs_into_it(capsys: pytest.CaptureFixture[str]) -> None:
+    write("mine.yaml", SCENARIO, ("cost: {exchange_rate_usd_per_j: 1.0e-7}\n", ""))
+    assert refused(capsys, "run mine.yaml").endswith(
+        "cost: is missing. Exchange rate. A section with exchange_rate_usd_per_j."
+    )
