@@ -67,6 +67,13 @@ def test_vllm_runs_appended_to_one_file_are_kept_apart(tmp_path: Path) -> None:
     assert groups["acme/chat-8b#2"].ttft_s.tolist() == [0.7, 0.7]
 
 
+def test_sglang_writes_the_same_lists_without_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "sglang_random.jsonl"
+    run = {key: value for key, value in vllm_run().items() if key not in {"model_id", "date", "endpoint_type"}}
+    path.write_text("".join(json.dumps({"backend": "sglang", **run}) + "\n" for _ in range(2)))
+    assert list(read_latency_groups(path)) == ["sglang_random", "sglang_random#2"]
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

@@ -7,6 +7,7 @@ Origin: github.com/vllm-project/vllm, ``vllm/benchmarks/serve.py`` (Apache-2.0);
 Quirks: ``itls`` are gaps between chunks, and a chunk may hold several tokens; TPOT is their sum over
 (output tokens - 1), which is (e2e - ttft) / (n - 1) however the tokens were packed. A failed request has a
 text in ``errors``, a TTFT of 0 and no tokens. Without ``--save-detailed`` the file holds averages alone.
+SGLang's ``bench_serving --output-details`` writes the same lists, a line a run, without the model's name.
 """
 
 from __future__ import annotations
@@ -106,4 +107,4 @@ def read(path: Path) -> dict[str, LatencySeries]:
     return found
 
 
-READER = Reader("vllm", "vllm bench serve, --save-result --save-detailed (JSON)", "latency", matches, read)
+READER = Reader("vllm", "vllm bench serve --save-result --save-detailed, or SGLang's (JSON)", "latency", matches, read)
