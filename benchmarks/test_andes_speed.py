@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 
 import numpy as np
 import simpy
@@ -56,11 +57,11 @@ def test_solver_cost_by_live_requests(capsys):
     for n in SIZES:
         replica = crowd(n)
         assert replica.n_live == n
-        look_s = median_s(lambda: Look(replica), 30)  # noqa: B023 - called at once
+        look_s = median_s(partial(Look, replica), 30)
         look = Look(replica)
-        choose_s = median_s(lambda: choose(look, 50.0, "average", "greedy", 1), 30)  # noqa: B023
+        choose_s = median_s(partial(choose, look, 50.0, "average", "greedy", 1), 30)
         code, live = AndesCode(), look.live
-        code_s = median_s(lambda: code.worth(live, replica.now_s, 16), 30)  # noqa: B023
+        code_s = median_s(partial(code.worth, live, replica.now_s, 16), 30)
         rows.append((n, look_s, choose_s, code_s))
     slope = math.log(rows[-1][2] / rows[1][2]) / math.log(SIZES[-1] / SIZES[1])
     with capsys.disabled():

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 
+from discosim.config.yaml_loader import read_text
 from discosim.core.spec import spec
 from discosim.policies import Policy
 from discosim.policies.device_only import DeviceOnly
@@ -70,3 +71,9 @@ def small_world(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         path.parent.mkdir(parents=True)
         path.touch()
     monkeypatch.setattr("discosim.traces.catalogue.shipped_root", lambda: folder / "digests")
+
+
+def data() -> dict[str, Any]:
+    """Return the sample as a mapping."""
+    read: dict[str, Any] = read_text(SCENARIO, "sample").data
+    return read

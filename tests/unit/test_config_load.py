@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import math
 import pickle
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from config_samples import SCENARIO, small_world
+from config_samples import SCENARIO, data, small_world
 
 from discosim.config import build_policy, dump_scenario, load_scenario
-from discosim.config.yaml_loader import read_text
-from discosim.core.errors import InvariantError, UserError
+from discosim.core.errors import UserError
 from discosim.core.scenario import NoLink, PoissonArrivals, PolicySpec, Reader
-from discosim.policies import Policy
 
 
 @pytest.fixture(autouse=True)
 def _small_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     small_world(monkeypatch, tmp_path)
     monkeypatch.chdir(tmp_path)
-
-
-def data() -> dict[str, Any]:
-    """Return the sample as a mapping."""
-    read: dict[str, Any] = read_text(SCENARIO, "sample").data
-    return read
 
 
 def errors_of(text: str, *overrides: str, path: str = "s.yaml") -> list[str]:
@@ -379,54 +369,3 @@ def test_unknown_names_and_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         load_scenario("quikstart.yaml")
     with pytest.raises(UserError, match="expected a path, a name or a mapping, not int"):
         load_scenario(3)  # type: ignore[arg-type]
-
-
-# --- policies of other people -------------------------------------------------------------------------------
-
-
-@dataclass(kw_only=True)
-class Named(Policy):
-    """A policy that takes a reserved option."""
-
-    kind: ClassVar[str] = "named"
-    name: str = "x"
-
-
-@dataclass(kw_only=True)
-class Stateful(Policy):
-    """A policy with state, and no option."""
-
-    kind: ClassVar[str] = "stateful"
-    seen: OnlyForTheTypeChecker = field(init=False)  # type: ignore[name-defined]  # noqa: F821 - as under TYPE_CHECKING
-
-
-@dataclass(kw_only=True)
-class Unresolved(Policy):
-    """A policy whose option has a type that does not exist at run time."""
-
-    kind: ClassVar[str] = "unresolved"
-    seen: OnlyForTheTypeChecker = 3  # type: ignore[name-defined]  # noqa: F821 - as under TYPE_CHECKING
-
-
-class Bare(Policy):
-    """A policy that is no dataclass of its own."""
-
-    kind: ClassVar[str] = "bare"
-
-
-def test_state_is_no_option_and_needs_no_type_at_run_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("discosim.policies.known_policies", lambda: {"stateful": Stateful, "bare": Bare})
-    monkeypatch.setattr("discosim.policies.registry.known_policies", lambda: {"stateful": Stateful, "bare": Bare})
-    given = data() | {"policies": [{"kind": "stateful"}, {"kind": "bare"}]}
-    assert [policy.options for policy in load_scenario(given).policies] == [{}, {}]
-    given["policies"][0]["seen"] = 1
-    with pytest.raises(UserError, match=r"policies\[0\]\.seen: unknown key"):
-        load_scenario(given)
-
-
-def test_options_that_cannot_be_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("discosim.policies.known_policies", lambda: {"named": Named, "unresolved": Unresolved})
-    with pytest.raises(InvariantError, match="must not have options named name"):
-        load_scenario(data() | {"policies": [{"kind": "named"}]})
-    with pytest.raises(UserError, match="the type of option 'seen' cannot be resolved"):
-        load_scenario(data() | {"policies": [{"kind": "unresolved"}]})

@@ -14,8 +14,8 @@ from discosim.core.errors import UserError
 from discosim.core.scenario import Scenario
 from discosim.runs.identity import run_id
 from discosim.traces.catalogue import describe, load_digest
-from discosim.traces.digest_file import dump_digest, parse_digest
-from discosim.traces.own_digest import digest_latency, write_digest
+from discosim.traces.digest_file import dump_digest, parse_digest, write_own_digest
+from discosim.traces.own_digest import digest_latency
 
 HEAD = "provider,model,ttft_s,end_to_end_latency_s,input_tokens,output_tokens,error_code\n"
 
@@ -69,7 +69,7 @@ def scenario_with(folder: Path, server: str) -> Scenario:
 
 
 def test_a_digest_file_gives_what_the_shipped_digest_of_the_same_numbers_gives(tmp_path: Path) -> None:
-    write_digest(load_digest("openrouter-deepseek-v3.2", "latency"), tmp_path / "own.json")
+    write_own_digest(load_digest("openrouter-deepseek-v3.2", "latency"), tmp_path / "own.json")
     own = simulate(scenario_with(tmp_path, "digest_file: own.json"))
     shipped = simulate(scenario_with(tmp_path, "digest: openrouter-deepseek-v3.2"))
     pd.testing.assert_frame_equal(own.requests, shipped.requests)
@@ -80,7 +80,7 @@ def test_the_place_of_a_digest_file_does_not_count_but_its_content_does(tmp_path
     ids = []
     for place, name in (("a", "openrouter-gpt-5.4"), ("b", "openrouter-gpt-5.4"), ("c", "openrouter-gpt-5.5")):
         (tmp_path / place).mkdir()
-        write_digest(load_digest(name, "latency"), tmp_path / place / "own.json")
+        write_own_digest(load_digest(name, "latency"), tmp_path / place / "own.json")
         ids.append(run_id(scenario_with(tmp_path / place, "digest_file: own.json")))
     assert ids[0] == ids[1] != ids[2]
 
