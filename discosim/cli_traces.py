@@ -59,7 +59,7 @@ def add_traces(add: AddParser) -> None:
         add_action,
         "digest",
         "compute digests from the raw files under DISCOSIM_TRACES",
-        "traces digest azure-conv --out /tmp/traces",
+        "traces digest azure-conv --out mine",
         "traces digest --all",
         more="DISCOSIM_TRACES names the folder of the raw files: docs/traces.md.",
     )
@@ -149,7 +149,8 @@ def _traces_digest(options: argparse.Namespace) -> None:
 def _traces_digest_latency(options: argparse.Namespace) -> None:
     from discosim.core.files import check_target
     from discosim.traces.describe import describe
-    from discosim.traces.own_digest import digest_latency, write_digest
+    from discosim.traces.digest_file import write_own_digest
+    from discosim.traces.own_digest import digest_latency
 
     check_target(options.out, source=options.file)
     digest = digest_latency(
@@ -159,7 +160,7 @@ def _traces_digest_latency(options: argparse.Namespace) -> None:
         title=options.title,
         measured_at=options.measured_at,
     )
-    write_digest(digest, options.out)
+    write_own_digest(digest, options.out)
     print(f"{describe(digest)}\n\nwritten    {options.out}")
 
 

@@ -29,7 +29,8 @@ from discosim.core.errors import UserError
 from discosim.report.style import PAGE_IN, Picture, house_style, look
 from discosim.traces.catalogue import describe
 from discosim.traces.check import check, lag1
-from discosim.traces.own_digest import digest_latency, write_digest
+from discosim.traces.digest_file import write_own_digest
+from discosim.traces.own_digest import digest_latency
 from discosim.traces.readers import read_latency
 
 folder = Path(tempfile.mkdtemp())
@@ -99,7 +100,7 @@ except UserError as error:
 
 # %%
 digest = digest_latency(folder / "service.csv", title="My service, made up for this page")
-write_digest(digest, folder / "service.json")  # as `discosim traces digest-latency` does
+write_own_digest(digest, folder / "service.json")  # as `discosim traces digest-latency` does
 print(describe(digest))
 
 # %% [markdown]

@@ -110,7 +110,7 @@ class Pice(Sketching):
         alone_s = max(forecast.answer_tok * forecast.server_token_s, 1e-9)
         return (time_s + self.throughput_weight * delay_s) / alone_s + self.error_weight * error
 
-    def is_edge_worth_it(self, session: Session, guess_tok: float, rho: float) -> bool:  # noqa: ARG002
+    def is_edge_worth_it(self, session: Session, guess_tok: float, rho: float) -> bool:  # noqa: ARG002 - as in base
         """Compare what is left with an answer by the server, asked for now."""
         if not self.recheck:
             return True

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import discosim
 from discosim.core.errors import UserError
+from discosim.core.files import write_whole
 from discosim.reproduce.check import Breach, check
 from discosim.reproduce.draw import FORMATS, draw
 from discosim.reproduce.experiment import Experiment
-from discosim.reproduce.tables import Context, Say, make_table, read_csv, write_atomically
+from discosim.reproduce.tables import Context, Say, make_table, read_csv
 from discosim.reproduce.verdict import Verdict, judge
 from discosim.runs.identity import code_facts, commit
 from discosim.sweep.executors import check_name
@@ -120,7 +121,7 @@ def make_figures(
         "peak_mib_of_one_process": peak_mib,
         "executor": executor,
     }
-    write_atomically(folder / "run.json", json.dumps(facts, indent=1) + "\n")
+    write_whole(folder / "run.json", json.dumps(facts, indent=1) + "\n")
     return Outcome(experiment, folder, tuple(paths), tuple(verdicts), tuple(breaches))
 
 
@@ -153,7 +154,7 @@ def update_committed(experiment: Experiment, profile: str, folder: Path) -> list
     for name in experiment.file.tables:
         target = experiment.committed(profile, name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(target, (folder / "tables" / f"{name}.csv").read_text(encoding="utf-8"))
+        write_whole(target, (folder / "tables" / f"{name}.csv").read_text(encoding="utf-8"))
         paths.append(target)
     return paths
 
@@ -187,7 +188,7 @@ def _write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
 
     from discosim.reproduce.tables import as_csv
 
-    write_atomically(path, as_csv(pd.DataFrame([plain(verdict) for verdict in verdicts])))
+    write_whole(path, as_csv(pd.DataFrame([plain(verdict) for verdict in verdicts])))
 
 
 def plain(verdict: Verdict) -> dict[str, Any]:

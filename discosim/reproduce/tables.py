@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError, close_match
+from discosim.core.files import write_whole
 from discosim.reproduce.code import call, function_of, inputs_sha256
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.files import TableSource
@@ -91,7 +91,7 @@ class Context:
         if waiting:
             calls = [(str(folder.resolve()), module, function, dict(tasks[i])) for i in waiting]
             for k, result in self._workers.each(call, calls):
-                write_atomically(paths[waiting[k]], json.dumps(result))
+                write_whole(paths[waiting[k]], json.dumps(result))
         return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
@@ -110,7 +110,7 @@ def make_table(context: Context, name: str) -> pd.DataFrame:
         table = function_of(module, source.function, where)(context)
     path = context.out / "tables" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, as_csv(table))
+    write_whole(path, as_csv(table))
     return read_csv(path)
 
 
@@ -153,13 +153,3 @@ def read_csv(path: Path) -> pd.DataFrame:
         if not pd.api.types.is_numeric_dtype(table[column]):
             table[column] = table[column].fillna("").astype(str)
     return table
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that it is whole or not there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot be written ({error.strerror})", where=str(path)) from error

@@ -107,8 +107,7 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
         If a digest is unknown or of the wrong kind, or lacks a figure that the scenario needs; or if there is no
         engine for the scheduler.
     """
-    if scheduler is not None:
-        _check_scheduler(scenario, scheduler)
+    own = () if scheduler is None else (_checked_scheduler(scenario, scheduler),)
     prices = scenario.server.prices
     meter = Meter(
         prompt_usd_per_tok=prices.prompt_usd_per_mtok * USD_PER_MTOK,
@@ -132,11 +131,11 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
         answers=answer_model(scenario.answers),
         quality=None if scenario.quality is None else quality_model(scenario.quality),
     )
-    notes = (*link_notes, *([f"scheduler: {_name_of(scheduler)}, in place of the scenario's"] if scheduler else []))
-    return Blueprint(scenario, model, _view(scenario, model), notes)
+    return Blueprint(scenario, model, _view(scenario, model), (*link_notes, *own))
 
 
-def _check_scheduler(scenario: Scenario, scheduler: Callable[[], Scheduler]) -> None:
+def _checked_scheduler(scenario: Scenario, scheduler: Callable[[], Scheduler]) -> str:
+    """Return the note on a scheduler that the scenario does not name."""
     if not isinstance(scenario.server, EngineServer):
         raise UserError("a scheduler needs `server.kind: engine`, as in the shipped scenario 'engine'")
     if not callable(scheduler):
@@ -145,10 +144,7 @@ def _check_scheduler(scenario: Scenario, scheduler: Callable[[], Scheduler]) -> 
         )
     if not isinstance(made := scheduler(), Scheduler):
         raise UserError(f"expected one that makes a Scheduler (got {type(made).__name__})", where="scheduler")
-
-
-def _name_of(maker: Callable[[], Scheduler]) -> str:
-    return type(maker()).__name__
+    return f"scheduler: {type(made).__name__}, in place of the scenario's"
 
 
 def _profile(device: Device, index: int) -> DeviceProfile:

@@ -89,8 +89,10 @@ def commit() -> str | None:
         return None
     try:
         git = ["git", "-C", str(root)]
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)  # noqa: S603
-        state = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)  # noqa: S603
+        head, state = (
+            subprocess.run([*git, *ask], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603 - ours
+            for ask in (("rev-parse", "HEAD"), ("status", "--porcelain"))
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+changes" if state.stdout.strip() else "")
+    return head + ("+changes" if state else "")

@@ -13,6 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from discosim.core.empirical import CorrelatedSeries
 from discosim.core.errors import UserError, close_match
+from discosim.core.files import write_whole
 from discosim.traces.kinds import KINDS, Digest, kind_of
 
 SCHEMA_VERSION = 1
@@ -95,6 +96,17 @@ def read_own_digest(file: str | PathLike[str], kind: str) -> Digest:
     if kind_of(digest) != kind:
         raise UserError(f"holds a digest of kind {kind_of(digest)}, not {kind}; {_MADE_BY[kind]}", where=str(path))
     return digest
+
+
+def write_own_digest(digest: Digest, path: Path) -> None:
+    """Write a digest as the file that a scenario names; whole or not at all.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    write_whole(path, dump_digest(digest))
 
 
 _MADE_BY = {

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.errors import UserError
-from discosim.core.files import write_whole
 from discosim.traces.digest import Card
+from discosim.traces.digest_file import write_own_digest
 from discosim.traces.engine_digest import EngineDigest, LinesFit
 
 Floats = NDArray[np.float64]
@@ -184,9 +184,7 @@ def write_fit(digest: EngineDigest, path: Path) -> str:
     UserError
         If the file cannot be written.
     """
-    from discosim.traces.digest_file import dump_digest
-
-    write_whole(path, dump_digest(digest))
+    write_own_digest(digest, path)
     lines, moments = digest.lines, digest.moments
     assert lines is not None
     shown = []

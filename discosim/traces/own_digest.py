@@ -8,25 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from discosim.core.errors import UserError, close_match
-from discosim.core.files import write_whole
 from discosim.traces.digest import Card, LatencyDigest
-from discosim.traces.digest_file import dump_digest
 from discosim.traces.readers import fingerprint, read_latency
 from discosim.traces.recipes.latency import METHOD, failures_by_code, latency_digest
 
 FEW = 50
 _CONTAINS = {"client": ("inference", "queueing", "wide_area"), "server": ("inference", "queueing")}
-
-
-def write_digest(digest: LatencyDigest, path: Path) -> None:
-    """Write a digest as the file that ``server.digest_file`` names; whole or not at all.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
-    """
-    write_whole(path, dump_digest(digest))
 
 
 def digest_latency(

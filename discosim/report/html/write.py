@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from discosim.core.errors import UserError
+from discosim.core.files import write_whole
 from discosim.report.html.page import assemble
-from discosim.runs.store import owner
 
 DEFAULT_NAME = "report.html"
 SUFFIXES = {".html", ".htm"}
@@ -36,14 +36,9 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     content = report_text(folder)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{owner()}.tmp")
-        try:
-            temporary.write_text(content, encoding="utf-8", newline="\n")
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot be written ({error.strerror or error})", where=str(target)) from error
+    write_whole(target, content)
     return target
 
 
