@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
@@ -99,6 +100,13 @@ def legend_columns(labels: Sequence[str], width: int = 120) -> int:
     most = max(1, min(len(labels), width // (12 + max(map(len, labels), default=0))))
     n_rows = -(-len(labels) // most)
     return -(-len(labels) // max(1, n_rows))
+
+
+def legend_below(figure: Figure, axes: Axes, n_columns: int | None = None) -> None:
+    """Put the legend of one panel, which speaks for all, below the figure; as many columns as fit where not given."""
+    handles, labels = axes.get_legend_handles_labels()
+    n_columns = legend_columns(labels) if n_columns is None else n_columns
+    figure.legend(handles, labels, loc="outside lower center", ncols=n_columns)
 
 
 def save(figure: Figure, path_without_suffix: Path, formats: Sequence[str] = ("png",)) -> list[Path]:

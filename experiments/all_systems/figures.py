@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from discosim.metrics.stats import t_interval
-from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALETTE, Picture, house_style
+from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALETTE, Picture, house_style, legend_below
 
 NAMES = {"server_only": "server only", "device_only": "device only", "PD-Device": "P/D-Device"}
 PANELS = (
@@ -57,8 +57,7 @@ def systems(table: pd.DataFrame, rate: float) -> Figure:
             axes.set_xlim(left=0.0)
         grid[0, 0].set_yticks(range(len(names)), [NAMES.get(name, name) for name in names])
         grid[0, 0].invert_yaxis()
-        handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(schedulers))
+        legend_below(figure, grid[0, 0], len(schedulers))
         figure.suptitle(f"All systems at {rate:g} requests/s: {_over(rows)}")
     return figure
 

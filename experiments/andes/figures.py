@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from discosim.metrics.stats import change_of_means, paired_difference, t_interval
-from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALE, PALETTE, Picture, house_style, legend_columns, look
+from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALE, PALETTE, Picture, house_style, legend_below, look
 
 OPT = "OPT-66B on 4 A100 (published fit), ShareGPT-like lengths"
 LLAMA = "Llama-70B on 8 A100 (iteration times assumed)"
@@ -52,8 +52,7 @@ def _lines(table: pd.DataFrame, x: str, x_label: str, panels: dict[str, str], ti
             axes.set_xlabel(x_label)
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
+        legend_below(figure, axes)
         figure.suptitle(f"{title}: {world}\n{_over(table)}, side by side")
     return figure
 

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from discosim.metrics.stats import Interval, change_of_means, t_interval
-from discosim.report.style import MARKERS, PAGE_IN, Picture, house_style, legend_columns, look
+from discosim.report.style import MARKERS, PAGE_IN, Picture, house_style, legend_below, look
 
 NAMES = {"PD": "P/D-Device", "server_only": "cloud only", "device_only": "device only"}
 DEVICES = {"8B, X Elite": "8B, X Elite (laptop)"}
@@ -69,8 +69,7 @@ def _against_prompt(table: pd.DataFrame, metric: str, label: str, title: str, *,
         else:
             panels[0].set_ylim(bottom=0)
         panels[0].set_ylabel(label)
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
+        legend_below(figure, panels[0])
         figure.suptitle(f"{title}: {NOTE}")
     return figure
 
@@ -101,8 +100,7 @@ def kept_share(table: pd.DataFrame) -> Figure:
             axes.set_xlabel("kept share of an 8,000-token prompt [1]")
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        legend_below(figure, axes, 2)
         figure.suptitle(f"Prompt refinement: {NOTE}")
     return figure
 
@@ -148,8 +146,7 @@ def estimates(table: pd.DataFrame) -> Figure:
             axes.set_xlabel("phone's time over its published time [1]")
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
+        legend_below(figure, axes)
         figure.suptitle(f"K up front and STOP, 8B phone, 4,000 tokens: {NOTE}")
     return figure
 
@@ -256,8 +253,7 @@ def pricing(table: pd.DataFrame) -> Figure:
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
         figure.axes[0].axhline(SLOTS, color="black", linewidth=0.8, linestyle="--", label="budget")
-        handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
+        legend_below(figure, figure.axes[0])
         figure.suptitle(f"A price on the cloud's slots, 8B phones: {NOTE}")
     return figure
 

@@ -18,7 +18,7 @@ from discosim.report.style import (
     PALETTE,
     Picture,
     house_style,
-    legend_columns,
+    legend_below,
     look,
     marker,
 )
@@ -229,8 +229,7 @@ def length_grouping(table: pd.DataFrame) -> Figure:
             axes.set_xlabel("spread of the parts' lengths, sigma of the log [1]")
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
+        legend_below(figure, axes)
         figure.suptitle(f"Length grouping, $\\rho$ = 0.3, 1.8 requests/s: {_over(table)}")
     return figure
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from discosim.metrics.stats import t_interval
-from discosim.report.style import PAGE_IN, Picture, house_style, legend_columns, look, marker
+from discosim.report.style import PAGE_IN, Picture, house_style, legend_below, look, marker
 from discosim.report.tables import need_columns, policy_names, readable, summary_metrics
 
 BAND_ALPHA = 0.18
@@ -83,8 +83,7 @@ def draw_sweep_lines(table: pd.DataFrame, x_label: str) -> Figure:
                 _draw_line(axes, rows[rows["policy"] == policy], policy, i)
             axes.set_ylabel(f"{metric} [{rows['unit'].iloc[0]}]")
             axes.set_xlabel(x_label)
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(policies))
+        legend_below(figure, panels[0])
         few, many = int(table["n"].min()), int(table["n"].max())
         count = f"{few}" if few == many else f"{few} to {many}"
         figure.suptitle(f"mean over {count} replications" + (" (band: 95 % interval)" if many > 1 else ""))
