@@ -10,6 +10,7 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 from discosim.core.errors import UserError
+from discosim.core.spec import SINCE
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def keys_of(section: type) -> dict[str, Key]:
 def _key(section: type, f: Field[Any]) -> Key:
     metadata = dict(f.metadata)
     metadata.pop("discriminator", None)
+    metadata.pop(SINCE, None)
     has_default = f.default is not MISSING or f.default_factory is not MISSING
     default = f.default if f.default_factory is MISSING else f.default_factory()
     return Key(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import MISSING, field
 from typing import Any
 
+SINCE = "since"
+"""Key of a field's metadata: the version that added it."""
 
-def spec(default: Any = MISSING, *, doc: str, unit: str = "", **limits: Any) -> Any:
+
+def spec(default: Any = MISSING, *, doc: str, unit: str = "", since: str = "", **limits: Any) -> Any:
     """Declare a dataclass field together with what the config layer, the schema and the docs need to know.
 
     Parameters
@@ -17,12 +20,15 @@ def spec(default: Any = MISSING, *, doc: str, unit: str = "", **limits: Any) -> 
         One sentence for the reference page.
     unit : str
         Unit as printed in the reference page, for example ``"s"`` or ``"tok/s"``.
+    since : str
+        Version that added the field to a section which runs were stored with before. At its default such a field leaves
+        no trace in the identity of a run (`discosim.runs.identity.run_id`), so that stored runs keep their names.
     **limits
         Range rules by their pydantic names: ``ge, gt, le, lt, min_length, discriminator``.
         The names are only stored here; no validation library is imported below the config layer.
     """
     described = f"{doc} [{unit}]" if unit else doc
-    metadata = {"description": described, **limits}
+    metadata = {"description": described, **({SINCE: since} if since else {}), **limits}
     if default is MISSING:
         return field(metadata=metadata)
     if callable(default):

@@ -6,17 +6,21 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
 
 import discosim
-from discosim.config import as_plain
-from discosim.core.scenario import Scenario
+from discosim.core.engine_scenario import SchedulerSpec
+from discosim.core.scenario import PolicySpec, Scenario
+from discosim.core.spec import SINCE
 from discosim.policies.registry import ENTRY_POINT_GROUP as POLICIES
+from discosim.policies.registry import policy_class
 from discosim.runs.provenance import fingerprints, inputs_of
 from discosim.world.engine.schedulers.registry import ENTRY_POINT_GROUP as SCHEDULERS
+from discosim.world.engine.schedulers.registry import known_schedulers
 
 SCHEMA_VERSION = 1
 LIBRARIES = ("numpy", "scipy", "pandas", "simpy", "pyarrow")
@@ -37,10 +41,11 @@ def run_id(scenario: Scenario, inputs_sha256: Mapping[str, str] | None = None) -
     Notes
     -----
     It covers the resolved scenario with its seed, the content of every input, and the version of the result files.
-    Files count by name and content, not by place, so that two machines agree. The version of the code is not part
-    of it: :func:`code_facts` is recorded beside each run and compared.
+    Keys that were added to a section later (``spec(..., since=...)``) leave no trace while they hold their default, so
+    that a new key renames no stored run. Files count by name and content, not by place, so that two machines agree.
+    The version of the code is not part of it: :func:`code_facts` is recorded beside each run and compared.
     """
-    text = json.dumps(as_plain(scenario), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(hashed_form(scenario), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     for _, name, kind in inputs_of(scenario):
         if kind == "file":
             text = text.replace(json.dumps(name, ensure_ascii=False), json.dumps(Path(name).name, ensure_ascii=False))
@@ -48,6 +53,31 @@ def run_id(scenario: Scenario, inputs_sha256: Mapping[str, str] | None = None) -
         inputs_sha256 = fingerprints(scenario)
     facts = {"schema_version": SCHEMA_VERSION, "scenario": text, "inputs_sha256": dict(inputs_sha256)}
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def hashed_form(value: Any) -> Any:
+    """Return a scenario, or a part of it, as plain data without the later keys that hold their default."""
+    if isinstance(value, PolicySpec):
+        return {"kind": value.kind, "name": value.name, **_options(policy_class(value.kind), value.options)}
+    if isinstance(value, SchedulerSpec):
+        return {"kind": value.kind, **_options(known_schedulers()[value.kind], value.options)}
+    if is_dataclass(value) and not isinstance(value, type):
+        held = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
+        return _options(type(value), held)
+    if isinstance(value, Mapping):
+        return {key: hashed_form(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [hashed_form(item) for item in value]
+    return value
+
+
+def _options(section: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    later = {f.name: _default(f) for f in fields(section) if f.metadata.get(SINCE)}
+    return {name: hashed_form(item) for name, item in values.items() if name not in later or item != later[name]}
+
+
+def _default(f: Field[Any]) -> Any:
+    return f.default if f.default_factory is MISSING else f.default_factory()
 
 
 @cache
