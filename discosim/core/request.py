@@ -36,6 +36,8 @@ class RequestTable:
         Per request the hashes of the leading blocks of its prompt, where the trace has them.
     notes : dict
         What the workload stage did to the data (clipped, spread, rescaled, ...), with counts.
+    warnings : tuple of str
+        What a person should doubt about the requests, in whole sentences.
     """
 
     arrival_s: Floats
@@ -47,13 +49,16 @@ class RequestTable:
     rejected: Bools
     prefix_hashes: tuple[tuple[int, ...], ...] | None = None
     notes: dict[str, float | str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return int(self.arrival_s.size)
 
     def head(self, n: int) -> RequestTable:
         """Return the first ``n`` requests, or all where there are fewer."""
-        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "notes"}
+        columns: dict[str, Any] = {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"notes", "warnings"}
+        }
         first: dict[str, Any] = {name: None if values is None else values[:n] for name, values in columns.items()}
         return replace(self, **first)
 

@@ -14,6 +14,7 @@ from discosim.core.scenario import Scenario
 from discosim.metrics.summary import SummaryTable
 from discosim.report.columns import Column, decimals_for, lay_out
 from discosim.report.tables import PlainSummary, number, plain, readable, summary_metrics
+from discosim.runs.provenance import WARNING
 
 WIDTH = 120
 PER_REQUESTS = 1000.0
@@ -209,8 +210,10 @@ def _level(summary: PlainSummary) -> str:
 
 
 def _inputs_text(notes: Sequence[str]) -> str:
-    lines = []
-    for i, note in enumerate(notes):
+    doubts = [note.removeprefix(WARNING) for note in notes if note.startswith(WARNING)]
+    others = [note for note in notes if not note.startswith(WARNING)]
+    lines = [line for doubt in doubts for line in _wrapped(WARNING.strip(" :"), doubt)]
+    for i, note in enumerate(others):
         lines += _wrapped("inputs" if i == 0 else "", note)
     return "\n".join(lines)
 

@@ -71,12 +71,15 @@ class Blueprint:
         What policies may know.
     notes : tuple of str
         What was done to measured data, in sentences for the reader.
+    warnings : tuple of str
+        What a person should doubt about the inputs, in whole sentences.
     """
 
     scenario: Scenario
     model: WorldModel
     view: View
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     def requests(self, replication: int) -> RequestTable:
         """Return the requests of one replication."""
@@ -117,10 +120,11 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
     fleet = tuple((_profile(device, i), device.share) for i, device in enumerate(scenario.devices))
     server: ApiServerModel | EngineModel
     contains: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     if isinstance(scenario.server, EngineServer):
         server = engine_model(scenario.server, scheduler)
     else:
-        server, contains = _server(scenario.server)
+        server, contains, warnings = _server(scenario.server)
     link, link_notes = _link(scenario.link, contains)
     model = WorldModel(
         fleet=fleet,
@@ -131,7 +135,7 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
         answers=answer_model(scenario.answers),
         quality=None if scenario.quality is None else quality_model(scenario.quality),
     )
-    return Blueprint(scenario, model, _view(scenario, model), (*link_notes, *own))
+    return Blueprint(scenario, model, _view(scenario, model), (*link_notes, *own), warnings)
 
 
 def _checked_scheduler(scenario: Scenario, scheduler: Callable[[], Scheduler]) -> str:
@@ -179,8 +183,9 @@ def _or(override: float | None, measured: float) -> float:
     return measured if override is None else override
 
 
-def _server(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...]]:
-    """Return the service and what its TTFT already contains."""
+def _server(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...], tuple[str, ...]]:
+    """Return the service, what its TTFT already contains, and what to doubt about its file."""
+    warnings: tuple[str, ...] = ()
     ttft: CorrelatedSeries | RawSeries
     tpot: CorrelatedSeries | RawSeries
     if spec.digest is not None or spec.digest_file is not None:
@@ -195,6 +200,7 @@ def _server(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...]]:
             raise UserError("holds no request with both a TTFT and a TPOT", where=spec.series)
         ttft, tpot = RawSeries(tuple(series.ttft_s[known])), RawSeries(tuple(series.tpot_s[known]))
         failure_share, contains = series.failure_share, ("inference", "queueing", "wide_area")
+        warnings = tuple(f"server: {doubt}" for doubt in series.warnings)
     if spec.failures == "off":
         failure_share = 0.0
     elif spec.failure_share is not None:
@@ -211,7 +217,7 @@ def _server(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...]]:
         prompt_usd_per_tok=spec.prices.prompt_usd_per_mtok * USD_PER_MTOK,
         output_usd_per_tok=spec.prices.output_usd_per_mtok * USD_PER_MTOK,
     )
-    return model, contains
+    return model, contains, warnings
 
 
 def _latency_digest(spec: ReplayedServer) -> LatencyDigest:

@@ -44,6 +44,7 @@ def workload_of(scenario: Scenario, replication: int = 0) -> RequestTrace:
         user_id=table.user_id[kept].astype(str).astype(object),
         hash_ids=None if flat is None else _ids(flat),
         notes={**table.notes, "rejected": int(table.rejected.sum())},
+        warnings=table.warnings,
     )
 
 
@@ -107,4 +108,5 @@ def convert(
         key: trace.notes[key] for key in ("dropped_failed", "dropped_zero_tok", "rejected") if key in trace.notes
     }
     lines += [f"dropped    {n} ({key})" for key, n in dropped.items() if n]
+    lines += [f"warning    {doubt}" for doubt in trace.warnings]
     return "\n".join([*lines, *(f"written    {path}" for path in paths)])

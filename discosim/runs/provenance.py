@@ -23,6 +23,9 @@ from discosim.core.scenario import (
 from discosim.traces.catalogue import digest_sha256, load_digest
 from discosim.traces.digest import DeviceDigest
 
+WARNING = "warning: "
+"""Beginning of a note that says what to doubt."""
+
 REPLACEABLE = (
     "prefill_s_per_tok",
     "prefill_intercept_s",
@@ -77,9 +80,15 @@ def fingerprints(scenario: Scenario) -> dict[str, str]:
 
 
 def input_notes(
-    scenario: Scenario, model_notes: tuple[str, ...], workload_notes: Mapping[str, float | str]
+    scenario: Scenario,
+    model_notes: tuple[str, ...],
+    workload_notes: Mapping[str, float | str],
+    warnings: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
-    """Return the sentences that a reader of the results must know: how each input is known, what was done to it."""
+    """Return the sentences that a reader of the results must know: what to doubt, how each input is known, what was done.
+
+    What is to be doubted comes first and begins with ``warning:``.
+    """
     notes = [
         f"{role} {_known(name, kind, chosen)}"
         for role, name, kind in inputs_of(scenario)
@@ -101,7 +110,7 @@ def input_notes(
         notes.append("quality: every number is an assumption of the scenario; no answer was read by anybody")
     notes.extend(model_notes)
     notes.extend(f"workload: {key} = {value}" for key, value in workload_notes.items())
-    return tuple(notes)
+    return (*(f"{WARNING}{doubt}" for doubt in warnings), *notes)
 
 
 def _replaced(scenario: Scenario, role: str, name: str) -> list[tuple[str, ...]]:

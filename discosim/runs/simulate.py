@@ -80,12 +80,14 @@ def simulate(
     summaries: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}
     examples: dict[str, Columns] = {}
     workload_notes: dict[str, float | str] = {}
+    warnings: tuple[str, ...] = ()
     with _calm_collector():
         for replication in range(scenario.replications):
             requests = blueprint.requests(replication)
             luck = Luck(RandomStreams(scenario.seed, replication), len(requests))
             if replication == 0:
                 workload_notes = requests.notes
+                warnings = (*(f"workload: {doubt}" for doubt in requests.warnings), *blueprint.warnings)
             for entrant in entrants:
                 world = World(blueprint.model, requests, luck)
                 keep = EVERYTHING if token_sink else range(EXAMPLE_POOL if replication == 0 else 0)
@@ -107,7 +109,7 @@ def simulate(
         summary=SummaryTable.of(summaries, scenario.baseline or entrants[0].name),
         replication_columns=_by_replication(summaries),
         example_columns=example_columns,
-        notes=input_notes(scenario, blueprint.notes, workload_notes),
+        notes=input_notes(scenario, blueprint.notes, workload_notes, warnings),
     )
 
 

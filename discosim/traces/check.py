@@ -63,11 +63,14 @@ class Section:
         Named figures, with units in their names.
     tables : tuple of Quantiles
         Percentiles.
+    warnings : tuple of str
+        What a person should doubt, in whole sentences.
     """
 
     title: str
     facts: Mapping[str, Fact]
     tables: tuple[Quantiles, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class TraceCheck:
         for section in self.sections:
             lines += ["", *([f"[{section.title}]"] if section.title else []), *_fact_lines(section.facts)]
             lines += _table_lines(section.tables)
+            lines += [f"warning: {doubt}" for doubt in section.warnings]
         return "\n".join(lines) + "\n"
 
 
@@ -170,7 +174,7 @@ def _sections(record: Produced) -> Iterator[Section]:
         yield _of_requests(record)
     elif isinstance(record, LengthTable):
         tables = (quantiles("prompt_tok", record.prompt_tok), quantiles("output_tok", record.output_tok))
-        yield Section("", {"requests": len(record), **_plain(record.notes)}, tables)
+        yield Section("", {"requests": len(record), **_plain(record.notes)}, tables, record.warnings)
     elif isinstance(record, ClientTable):
         yield _of_clients(record)
     elif isinstance(record, dict):
@@ -206,7 +210,7 @@ def _of_requests(trace: RequestTrace) -> Section:
         quantiles("prompt_tok", trace.prompt_tok),
         quantiles("output_tok", trace.output_tok),
     )
-    return Section("", facts | _plain(trace.notes), tables)
+    return Section("", facts | _plain(trace.notes), tables, trace.warnings)
 
 
 def _of_latency(series: LatencySeries) -> Section:
@@ -219,7 +223,7 @@ def _of_latency(series: LatencySeries) -> Section:
         tables.append(quantiles("prompt_tok", series.prompt_tok))
     if series.output_tok is not None:
         tables.append(quantiles("output_tok", series.output_tok))
-    return Section(series.group, facts | _plain(series.notes), tuple(tables))
+    return Section(series.group, facts | _plain(series.notes), tuple(tables), series.warnings)
 
 
 def _of_rtt(series: RttSeries) -> Section:
@@ -227,7 +231,8 @@ def _of_rtt(series: RttSeries) -> Section:
     if series.spacing_s is not None:
         facts["spacing_s"] = series.spacing_s
     memory = lag1(series.rtt_s, series.recording)
-    return Section(series.group, facts | _plain(series.notes), (quantiles("rtt_s", series.received_s, memory=memory),))
+    tables = (quantiles("rtt_s", series.received_s, memory=memory),)
+    return Section(series.group, facts | _plain(series.notes), tables, series.warnings)
 
 
 def _of_clients(table: ClientTable) -> Section:

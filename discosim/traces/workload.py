@@ -159,6 +159,7 @@ def _replayed(workload: ReplayedWorkload, reader: Reader, streams: RandomStreams
         notes["users"] = "from the trace"
     arrival_s = trace.arrival_s[:n] * workload.time_scale
     table = _table(workload, reader, streams, arrival_s, trace.prompt_tok[:n], trace.output_tok[:n], user, notes)
+    table = replace(table, warnings=trace.warnings)
     if trace.hash_ids is None:
         return table
     return replace(table, prefix_hashes=tuple(tuple(trace.hash_ids[i].tolist()) for i in range(n)))

@@ -156,3 +156,26 @@ def test_check_of_raw_azure_conversation(raw_traces: Path) -> None:
     assert facts["sha256_raw"] == "2f1e5b666d4e3055fdbba98598ce2ec307767b9064e03e2fa46676dbcc7d0bf8"
     assert facts["sha256_stored"] == "6dfce5814af8791286bacc17b96779bb2695ad19658f9d39ca9f6a1e333e5497"
     assert float(facts["gap_cv"]) == pytest.approx(1.09, abs=0.005)
+
+
+def test_doubts_about_a_file_are_said_wherever_it_is_used(tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    from discosim import load_scenario, simulate
+    from discosim.runs.convert import convert
+    from discosim.traces.readers import native, registry
+
+    file = tmp_path / "trace.csv"
+    file.write_text("arrival_s,prompt_tok,output_tok\n0,10,5\n1.5,20,6\n")
+
+    def doubtful(path):
+        return replace(native.read(path), warnings=("the clock looks odd",))
+
+    readers = tuple(replace(r, read=doubtful) if r.name == "native" else r for r in registry.known_readers())
+    monkeypatch.setattr(registry, "_READERS", readers)
+    assert "warning: the clock looks odd" in check(file)
+    assert "warning    the clock looks odd" in convert(file, tmp_path / "out.csv", "vidur")
+    workload = {"kind": "replay", "file": str(file)}
+    result = simulate(load_scenario("quickstart", overrides=["replications=2", f"workload={workload}"]))
+    assert result.notes[0] == "warning: workload: the clock looks odd"
+    assert "\nwarning    workload: the clock looks odd\n" in str(result)

@@ -73,6 +73,8 @@ class RequestTrace:
     notes : mapping
         Every rule applied and its count: ``format, rows, dropped_zero_tok, dropped_failed, tied, tick_s,
         ties`` and what the format adds.
+    warnings : tuple of str
+        What a person should doubt about the file, in whole sentences.
     """
 
     arrival_s: Floats
@@ -83,9 +85,10 @@ class RequestTrace:
     user_id: Words | None = None
     hash_ids: HashIds | None = None
     notes: Notes = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _same_length(self, *(f.name for f in fields(self) if f.name != "notes"))
+        _same_length(self, *(f.name for f in fields(self) if f.name not in {"notes", "warnings"}))
 
     def __len__(self) -> int:
         return int(self.arrival_s.size)
@@ -111,6 +114,8 @@ class LatencySeries:
         Hour of the day of each measured success, where the file has it.
     notes : mapping
         Every rule applied and its count.
+    warnings : tuple of str
+        What a person should doubt about the file, in whole sentences.
     """
 
     group: str
@@ -122,6 +127,7 @@ class LatencySeries:
     output_tok: Ints | None = None
     hour: Ints | None = None
     notes: Notes = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _same_length(self, "ttft_s", "tpot_s", "attempt", "prompt_tok", "output_tok", "hour")
@@ -155,6 +161,8 @@ class RttSeries:
         Which recording each probe belongs to; autocorrelation must not cross from one to the next.
     notes : mapping
         Every rule applied and its count.
+    warnings : tuple of str
+        What a person should doubt about the file, in whole sentences.
     """
 
     group: str
@@ -164,6 +172,7 @@ class RttSeries:
     loss_share: float
     recording: Ints | None = None
     notes: Notes = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _same_length(self, "rtt_s", "lost", "recording")
@@ -187,11 +196,14 @@ class LengthTable:
         Lengths, >= 1.
     notes : mapping
         Every rule applied and its count.
+    warnings : tuple of str
+        What a person should doubt about the file, in whole sentences.
     """
 
     prompt_tok: Ints
     output_tok: Ints
     notes: Notes = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _same_length(self, "prompt_tok", "output_tok")
