@@ -85,7 +85,7 @@ def input_notes(
     workload_notes: Mapping[str, float | str],
     warnings: tuple[str, ...] = (),
 ) -> tuple[str, ...]:
-    """Return the sentences that a reader of the results must know: what to doubt, how each input is known, what was done.
+    """Return the sentences that a reader of the results must know: doubts, how each input is known, what was done.
 
     What is to be doubted comes first and begins with ``warning:``.
     """
