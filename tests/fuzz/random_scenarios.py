@@ -1,0 +1,261 @@
+"""Random scenarios of all features, small enough to run: read off the declarations, so that a new key is tried at once.
+
+A number lies near its default or at a bound of its range; what decides the size of a run, and what has no default, is in
+``SAMPLES``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
+
+from discosim.config.policy_specs import options_of, scheduler_options
+from discosim.config.shape import Key, item_type, keys_of, kind_of, mapping_value, members_of, sections_of, without_none
+from discosim.core import edge_scenario, engine_scenario, scenario
+from discosim.policies import known_policies
+from discosim.traces.catalogue import list_digests
+from discosim.world.engine.schedulers.registry import known_schedulers
+
+Rng = np.random.Generator
+Plain = dict[str, Any]
+FALSE_SHARE = 0.5
+"""Share of the keys with a default that are left out."""
+SIZES = ("n_requests", "n_users", "pilot_requests", "replications")
+"""Keys that are always given: their defaults make runs of seconds."""
+
+
+def one_of(*values: Any) -> Callable[[Rng], Any]:
+    return lambda rng: values[int(rng.integers(len(values)))]
+
+
+def log_uniform(low: float, high: float) -> Callable[[Rng], float]:
+    return lambda rng: float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def whole(low: int, high: int) -> Callable[[Rng], int]:
+    return lambda rng: int(rng.integers(low, high + 1))
+
+
+def digests(kind: str) -> Callable[[Rng], str]:
+    names = [entry.name for entry in list_digests(kind)]
+    return one_of(*names)
+
+
+def window(rng: Rng) -> list[Plain]:
+    start_s = float(rng.choice([0.0, 5.0, 60.0]))
+    return [{"start_s": start_s, "end_s": start_s + float(rng.choice([0.5, 20.0, 1e4]))}][: int(rng.integers(2))]
+
+
+SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
+    ("Scenario", "name"): one_of("fuzz", "a b", "größe", "1e3", "null", "x # y"),
+    ("Scenario", "seed"): whole(0, 2**31),
+    ("Scenario", "replications"): whole(1, 2),
+    ("*", "rate_per_s"): log_uniform(0.02, 30.0),
+    ("*", "n_requests"): whole(1, 25),
+    ("*", "n_users"): one_of(3, 5, 40),
+    ("*", "outages"): window,
+    ("ConstantLengths", "prompt_tok"): one_of(1, 10, 300, 3000),
+    ("ConstantLengths", "output_tok"): one_of(1, 2, 30, 400),
+    ("LognormalLengths", "prompt_median_tok"): log_uniform(1.0, 500.0),
+    ("LognormalLengths", "output_median_tok"): log_uniform(1.0, 200.0),
+    ("*", "max_prompt_tok"): one_of(None, 50, 2000),
+    ("*", "max_output_tok"): one_of(None, 20, 500),
+    ("*", "min_points"): whole(1, 3),
+    ("DigestArrivals", "digest"): one_of("azure-conv", "azure-code", "mooncake-conversation"),
+    ("DigestArrivals", "rate_profile"): one_of(False),
+    ("ClientArrivals", "digest"): digests("clients"),
+    ("DigestLengths", "digest"): lambda rng: digests(one_of("workload", "clients")(rng))(rng),
+    ("Device", "profile"): digests("device"),
+    ("Device", "decode_tok_per_s"): one_of(None, 3.0, 40.0),
+    ("Device", "prefill_s_per_tok"): one_of(None, 0.0, 0.01),
+    ("Device", "prefill_intercept_s"): one_of(None, 0.0, 0.3),
+    ("Device", "prefill_j_per_tok"): one_of(0.0, 0.2),
+    ("Device", "decode_j_per_tok"): one_of(0.0, 0.4),
+    ("EdgeTier", "profile"): digests("device"),
+    ("EdgeTier", "decode_tok_per_s"): one_of(None, 60.0),
+    ("EdgeTier", "prefill_s_per_tok"): one_of(None, 0.0),
+    ("LanLink", "mbit_per_s"): one_of(None, 1.0),
+    ("Throttle", "onset_s"): one_of(0.0, 3.0),
+    ("Throttle", "sustained"): one_of(0.3, 1.0),
+    ("ColdStart", "load_s"): one_of(0.0, 2.0),
+    ("ReplayedServer", "digest"): digests("latency"),
+    ("ReplayedServer", "ttft_s_per_prompt_tok"): one_of(0.0, 0.001),
+    ("ReplayedServer", "ttft_reference_prompt_tok"): one_of(0, 100),
+    ("ReplayedServer", "tbt_jitter_p99_over_p50"): one_of(1.0, 3.0),
+    ("ReplayedServer", "failure_share"): one_of(None, 0.3, 1.0),
+    ("*", "prompt_usd_per_mtok"): one_of(0, 0.7),
+    ("*", "output_usd_per_mtok"): one_of(0, 2),
+    ("*", "source"): one_of("", "a: b"),
+    ("DigestIterations", "digest"): digests("engine"),
+    ("ConstantIterations", "prefill_s"): log_uniform(0.01, 0.5),
+    ("ConstantIterations", "decode_s"): log_uniform(0.005, 0.1),
+    ("EngineServer", "n_replicas"): whole(1, 3),
+    ("EngineServer", "kv_tok"): one_of(400, 5000, 60_000),
+    ("EngineServer", "kv_bytes_per_tok"): one_of(1e5, 1e6),
+    ("EngineServer", "max_batch"): one_of(1, 4, 256),
+    ("EngineServer", "max_context_tok"): one_of(None, 2000),
+    ("EngineServer", "prefix_cache_tok"): one_of(0),
+    ("EngineServer", "pilot_requests"): whole(1, 40),
+    ("PrefillPool", "kv_gbit_per_s"): log_uniform(0.05, 200.0),
+    ("PrefillPool", "latency_s"): one_of(0.0, 0.01),
+    ("Swap", "host_kv_tok"): one_of(500, 100_000),
+    ("ConstantLink", "rtt_s"): one_of(0, 0.05, 0.8),
+    ("*", "uplink_mbit_per_s"): one_of(None, 0.5),
+    ("*", "tokens_per_packet"): one_of(1, 1, 2, 7),
+    ("DigestLink", "digest"): digests("rtt"),
+    ("Reader", "tok_per_s"): one_of(4.8, 1.0, 30.0, "reading", "listening"),
+    ("EdgeTier", "memory_tok"): one_of(300, 16384),
+    ("Cost", "exchange_rate_usd_per_j"): one_of(0, 1e-7, 1e-5),
+    ("ServerOnly", "n_retries"): whole(0, 2),
+    ("KVShipping", "kv_bytes_per_tok"): log_uniform(1e4, 1e6),
+    ("PDDevice", "cloud_tok"): one_of(None, 1, 20),
+    ("PDDevice", "slot_limit_s"): one_of(None, 0.5),
+    ("PDDevice", "reprice_every_s"): one_of(None, 5.0),
+    ("PDDevice", "cloud_slots"): one_of(None, 2.0),
+    ("FcfsChunked", "token_budget"): one_of(16, 512),
+    ("SkeletonOfThought", "max_points"): whole(3, 12),
+    ("BurstArrivals", "intensity"): one_of(1.0, 1.4),
+    ("BurstArrivals", "width"): one_of(0.1, 0.65),
+    ("AndesV1", "max_preemptions"): one_of(None, 0.4, 1.0),
+    ("*", "solver"): one_of("greedy"),
+}
+"""(class or ``*``, key) -> what it may hold. The dynamic program of Andes is left out: it takes seconds by design."""
+
+
+def random_scenario(rng: Rng, traces: Path) -> Plain:
+    """Return a scenario as a file would hold it; ``traces`` is a folder in which it may write its own files."""
+    data = _section(scenario.Scenario, rng)
+    data["workload"] = _workload(rng, traces)
+    data["devices"] = [_section(scenario.Device, rng) for _ in range(1 + int(rng.integers(3)))][:3]
+    data["workload"]["n_users"] = max(data["workload"].get("n_users", 100), len(data["devices"]))
+    data["server"] = _server(rng)
+    data["policies"] = _policies(rng)
+    known = known_policies()
+    needs_edge = any(known[policy["kind"]].needs_edge for policy in data["policies"])
+    if needs_edge and data.get("edge") is None:
+        data["edge"] = _section(edge_scenario.EdgeTier, rng)
+    data["baseline"] = one_of(None, *(policy.get("name") or policy["kind"] for policy in data["policies"]))(rng)
+    return data
+
+
+def _workload(rng: Rng, traces: Path) -> Plain:
+    if rng.random() < 0.75:
+        return _section(scenario.GeneratedWorkload, rng)
+    data = _section(scenario.ReplayedWorkload, rng, without=("file", "format"))
+    n = int(rng.integers(1, 25))
+    rows = [
+        {"arrival_s": at_s, "prompt_tok": int(rng.integers(1, 400)), "output_tok": int(rng.integers(1, 100))}
+        for at_s in np.round(np.cumsum(rng.exponential(float(rng.choice([0.05, 3.0])), n)), 3).tolist()
+    ]
+    data["file"] = str(write_rows(traces / f"trace-{int(rng.integers(2**40))}.jsonl", rows))
+    if data.get("n_requests") is not None:
+        data["n_requests"] = min(n, data["n_requests"])
+    data["ties"] = "keep"
+    return data
+
+
+def write_rows(path: Path, rows: list[Plain]) -> Path:
+    """Write a request trace as JSON lines."""
+    import json
+
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def _server(rng: Rng) -> Plain:
+    if rng.random() < 0.5:
+        data = _section(
+            scenario.ReplayedServer, rng, without=("digest_file", "series", "series_format", "series_group")
+        )
+        data["digest"] = SAMPLES["ReplayedServer", "digest"](rng)
+        if data.get("failures", "off") == "off":
+            data.pop("failure_share", None)
+        return data
+    data = _section(scenario.EngineServer, rng)
+    if rng.random() < 0.8:  # a context limit or KV memory too small for most requests is tried now and then
+        data["kv_tok"] = 60_000
+    else:
+        data.setdefault("kv_tok", 5000)
+    data.setdefault("kv_bytes_per_tok", 1e5)
+    return data
+
+
+def _policies(rng: Rng) -> list[Plain]:
+    kinds = [kind for kind in known_policies() if kind not in {"oracle"} or rng.random() < 0.3]
+    chosen = rng.choice(kinds, size=int(rng.integers(1, 4)), replace=True).tolist()
+    return [{"name": f"{kind}-{i}", **_options(kind, rng)} for i, kind in enumerate(chosen)]
+
+
+def _options(kind: str, rng: Rng) -> Plain:
+    policy = known_policies()[kind]
+    values = {"kind": kind, **_values(policy.__name__, options_of(policy), rng)}
+    if kind == "pd_device":  # what would have no effect under its settings is refused
+        settings = values.get("settings", "closed_form")
+        idle = set() if settings == "fixed" else {"cloud_tok"}
+        idle |= {"kept_share"} if settings == "priced" else {"slot_limit_s", "reprice_every_s", "cloud_slots"}
+        if values.get("reprice_every_s") is None:
+            idle |= {"cloud_slots", "reprice_every_s"}
+        values = {name: value for name, value in values.items() if name not in idle}
+    return values
+
+
+def _section(section: type, rng: Rng, without: tuple[str, ...] = ()) -> Plain:
+    keys = {name: key for name, key in keys_of(section).items() if name not in without}
+    skipped = {"workload", "devices", "server", "policies", "baseline"} if section is scenario.Scenario else set()
+    kind = kind_of(section)
+    values = _values(section.__name__, {n: k for n, k in keys.items() if n not in {"kind", *skipped}}, rng)
+    return {"kind": kind, **values} if kind else values
+
+
+def _values(owner: str, keys: Mapping[str, Key], rng: Rng) -> Plain:
+    return {
+        name: value(owner, key, rng)
+        for name, key in keys.items()
+        if not key.has_default or name in SIZES or rng.random() < FALSE_SHARE
+    }
+
+
+def value(owner: str, key: Key, rng: Rng) -> Any:
+    """Return a random value of one key."""
+    sample = SAMPLES.get((owner, key.name)) or SAMPLES.get(("*", key.name))
+    if sample is not None:
+        return sample(rng)
+    inner, is_nullable = without_none(key.type)
+    if is_nullable and rng.random() < FALSE_SHARE:
+        return None
+    if inner is engine_scenario.SchedulerSpec:
+        kind = str(rng.choice(sorted(known_schedulers())))
+        return {
+            "kind": kind,
+            **_values(known_schedulers()[kind].__name__, scheduler_options(known_schedulers()[kind]), rng),
+        }
+    if sections := sections_of(inner):
+        usable = [section for section in sections if section is not engine_scenario.FileIterations]
+        return _section(usable[int(rng.integers(len(usable)))], rng)
+    if item_type(inner) is not None or mapping_value(inner) is not None:
+        raise AssertionError(f"teach the fuzzer what {owner}.{key.name} may hold")
+    return _leaf(owner, key, members_of(inner), rng)
+
+
+def _leaf(owner: str, key: Key, members: tuple[Any, ...], rng: Rng) -> Any:
+    literals = [choice for member in members if get_origin(member) is Literal for choice in get_args(member)]
+    if literals:
+        return literals[int(rng.integers(len(literals)))]
+    if bool in members:
+        return bool(rng.integers(2))
+    default = key.default
+    if isinstance(default, bool) or not isinstance(default, int | float):
+        raise AssertionError(f"teach the fuzzer what {owner}.{key.name} may hold")
+    low = key.limits.get("ge", key.limits.get("gt"))
+    high = key.limits.get("le", key.limits.get("lt"))
+    near = float(default) * float(rng.uniform(0.3, 2.0)) if default else float(rng.uniform(0.0, 1.0))
+    bounds = [bound for bound in (key.limits.get("ge"), key.limits.get("le")) if bound is not None]
+    drawn = bounds[int(rng.integers(len(bounds)))] if bounds and rng.random() < 0.25 else near
+    drawn = drawn if low is None else max(drawn, low)
+    drawn = drawn if high is None else min(drawn, high)
+    is_open = ("gt" in key.limits and drawn <= low) or ("lt" in key.limits and drawn >= high)
+    chosen = default if is_open else drawn
+    return max(int(low or 0), round(chosen)) if int in members and float not in members else float(chosen)
