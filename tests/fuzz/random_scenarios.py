@@ -1,7 +1,7 @@
-"""Random scenarios of all features, small enough to run: read off the declarations, so that a new key is tried at once.
+"""Random scenarios of all features, small enough to run.
 
-A number lies near its default or at a bound of its range; what decides the size of a run, and what has no default, is in
-``SAMPLES``.
+They are read off the declarations, so that a new key is tried at once: a number lies near its default or at a bound of
+its range. What decides the size of a run, and what has no default, is in ``SAMPLES``.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def _server(rng: Rng) -> Plain:
 
 
 def _policies(rng: Rng) -> list[Plain]:
-    kinds = [kind for kind in known_policies() if kind not in {"oracle"} or rng.random() < 0.3]
+    kinds = [kind for kind in known_policies() if kind != "oracle" or rng.random() < 0.3]
     chosen = rng.choice(kinds, size=int(rng.integers(1, 4)), replace=True).tolist()
     return [{"name": f"{kind}-{i}", **_options(kind, rng)} for i, kind in enumerate(chosen)]
 
@@ -236,7 +236,7 @@ def value(owner: str, key: Key, rng: Rng) -> Any:
         usable = [section for section in sections if section is not engine_scenario.FileIterations]
         return _section(usable[int(rng.integers(len(usable)))], rng)
     if item_type(inner) is not None or mapping_value(inner) is not None:
-        raise AssertionError(f"teach the fuzzer what {owner}.{key.name} may hold")
+        raise TypeError(f"teach the fuzzer what {owner}.{key.name} may hold")
     return _leaf(owner, key, members_of(inner), rng)
 
 
@@ -248,7 +248,7 @@ def _leaf(owner: str, key: Key, members: tuple[Any, ...], rng: Rng) -> Any:
         return bool(rng.integers(2))
     default = key.default
     if isinstance(default, bool) or not isinstance(default, int | float):
-        raise AssertionError(f"teach the fuzzer what {owner}.{key.name} may hold")
+        raise TypeError(f"teach the fuzzer what {owner}.{key.name} may hold")
     low = key.limits.get("ge", key.limits.get("gt"))
     high = key.limits.get("le", key.limits.get("lt"))
     near = float(default) * float(rng.uniform(0.3, 2.0)) if default else float(rng.uniform(0.0, 1.0))

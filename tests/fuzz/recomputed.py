@@ -1,9 +1,10 @@
-"""The columns of a request from its tokens, by plain loops that share nothing with the package but the formulas of its docs."""
+"""The columns of a request from its tokens, by plain loops that share nothing with the package but its formulas."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 NANO_S = 1e-9
@@ -25,8 +26,8 @@ def latency_columns(
         When each token reached the client, was on screen, and was made, in s since the request.
     """
     n = len(arrival)
-    gaps = [b - a for a, b in zip(arrival, arrival[1:], strict=False)]
-    on_screen = [b - a for a, b in zip(shown, shown[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(arrival)]
+    on_screen = [b - a for a, b in pairwise(shown)]
     return {
         "ttft_s": arrival[0],
         "ttft_generated_s": made[0],
@@ -43,7 +44,7 @@ def latency_columns(
 
 
 def reading_columns(row: Row, arrival: Sequence[float]) -> dict[str, float]:
-    """Return what the reader of one finished request lives through; ``arrival`` is what the client shows as it comes."""
+    """Return what the reader of one finished request lives through; ``arrival`` is when the client has each token."""
     rate, target, n = row["reader_tok_per_s"], row["ttft_target_s"], len(arrival)
     ideal = [target + i / rate for i in range(n)]
     consumed = consumption(arrival, rate)
@@ -87,7 +88,7 @@ def counted_columns(endpoints: Sequence[str]) -> dict[str, int]:
     """Return what is counted over the shown tokens, by who made each."""
     return {
         **{f"n_tok_{name}": sum(e == name for e in endpoints) for name in ("device", "server", "edge")},
-        "n_migrations": sum(a != b for a, b in zip(endpoints, endpoints[1:], strict=False)),
+        "n_migrations": sum(a != b for a, b in pairwise(endpoints)),
     }
 
 
