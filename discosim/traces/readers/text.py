@@ -63,3 +63,13 @@ def _recoded(raw: bytes, encoding: str, path: Path, *, is_whole: bool) -> bytes:
     except UnicodeError:
         name = encoding.rpartition("-")[0].upper()
         raise UserError(f"begins with the byte-order mark of {name} but is no such text", where=str(path)) from None
+
+
+def require_utf8(raw: bytes, label: str) -> str:
+    """Return bytes as text, or raise UserError that names the line where they are none."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        line, byte = raw.count(b"\n", 0, error.start) + 1, raw[error.start]
+        message = f"holds bytes that are no UTF-8 text (0x{byte:02x}); save it as UTF-8"
+        raise UserError(message, where=f"{label} row {line}") from None
