@@ -214,8 +214,12 @@ class Builder:
         file = values.get(name)
         if not isinstance(file, str):
             return
-        found = Path(self.base / file).resolve()
-        if found.is_file():
+        named = Path(self.base / file)
+        found = named.resolve()
+        if named.is_fifo():
+            values[name] = BAD
+            self.problems.add((*path, name), f"{named} is a pipe, which can be read only once; save it to a file")
+        elif found.is_file():
             values[name] = str(found)
         else:
             values[name] = BAD

@@ -91,6 +91,7 @@ def test_a_cut_packed_file_is_damaged_and_never_a_shorter_trace(name: str, write
         (gzip.compress(gzip.compress(NATIVE)), "is packed twice (gzip inside); unpack it once"),
         (gzip.compress(zipped(**{"a.csv": NATIVE})), "is packed twice (a zip inside)"),
     ],
+    ids=["two", "none", "Excel", "OpenDocument", "gzip in gzip", "zip in gzip"],
 )
 def test_archives_that_are_not_one_file(content: bytes, message: str, write) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
@@ -225,6 +226,7 @@ def test_line_ends_of_other_systems(end: bytes, write) -> None:
         (b"\x89HDF\r\n\x1a\n" + bytes(9), "is an HDF5 file"),
         (b"%PDF-1.7\n", "is a PDF"),
     ],
+    ids=["LFS", "annex", "page", "page 2", "XML", "SQLite", "Arrow", "7z", "rar", "pickle", "HDF5", "PDF"],
 )
 @pytest.mark.parametrize("name", ["auto", "native", "mooncake"])
 def test_what_is_no_table_is_named_whatever_was_asked_for(content: bytes, message: str, name: str, write) -> None:
