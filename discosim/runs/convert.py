@@ -111,7 +111,8 @@ def convert(
     if written.left_out:
         lines.append(f"left out   {', '.join(written.left_out)}: the format has no place for them")
     lines += [f"changed    {what}" for what in written.said]
-    lines += [f"unnamed    {n} ({key})" for key, n in trace.notes.items() if key.startswith("unnamed")]
+    if trace.notes.get("unnamed"):
+        lines.append(f"unnamed    {trace.notes['unnamed']} (no user and no session)")
     dropped = {
         key: trace.notes[key] for key in ("dropped_failed", "dropped_zero_tok", "rejected") if key in trace.notes
     }

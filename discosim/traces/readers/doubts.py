@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 
 import numpy as np
@@ -102,20 +103,24 @@ def clock_doubts(arrival_s: Floats, unit: str, arrival: str, *, is_whole: bool, 
 
 def owner_doubts(names: Words | None, arrival_s: Floats, column: str) -> list[str]:
     """Return what to doubt about an owner who asks faster than a person does: each one has one device."""
-    if names is None:
+    asked = {} if names is None else Counter(names.tolist())
+    many = {name for name, n in asked.items() if name and n >= _MANY_OF_ONE}
+    if names is None or not many:
         return []
-    own, number, n_asked = np.unique(names.astype(str), return_inverse=True, return_counts=True)
-    first, last = np.full(own.size, np.inf), np.zeros(own.size)
-    np.minimum.at(first, number, arrival_s)
-    np.maximum.at(last, number, arrival_s)
-    gap_s = (last - first) / np.maximum(n_asked - 1, 1)
-    busy = np.flatnonzero((own != "") & (n_asked >= _MANY_OF_ONE) & (gap_s < _PERSON_GAP_S))
-    if busy.size == 0:
+    first: dict[str, float] = {}
+    last: dict[str, float] = {}
+    for name, at_s in zip(names.tolist(), arrival_s.tolist(), strict=True):
+        if name in many:
+            first.setdefault(name, at_s)
+            last[name] = at_s
+    gap_s = {name: (last[name] - first[name]) / (asked[name] - 1) for name in first}
+    busy = [name for name, gap in gap_s.items() if gap < _PERSON_GAP_S]
+    if not busy:
         return []
-    most = int(busy[np.argmax(n_asked[busy])])
-    others = f" (and {busy.size - 1} others likewise)" if busy.size > 1 else ""
+    most = max(busy, key=lambda name: asked[name])
+    others = f" (and {len(busy) - 1} others likewise)" if len(busy) > 1 else ""
     doubt = (
-        f"{column} {own[most][:40]!r} sends {n_asked[most]} requests, one in {gap_s[most]:.3g} s{others}: each user is "
+        f"{column} {most[:40]!r} sends {asked[most]} requests, one in {gap_s[most]:.3g} s{others}: each user is "
         f"one person with one device; leave the column out if it names services"
     )
     return [doubt]

@@ -14,6 +14,7 @@ from discosim.traces.readers.table_base import Table
 USUAL_BLOCKS_TOK = (16, 32, 64, 128, 256, 512, 1024, 2048)
 """Block sizes that are tried where the declared one does not fit: those of vLLM, SGLang, LMCache and Mooncake."""
 _BEYOND = 2**63
+_ID_BITS = 40
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -148,7 +149,9 @@ def hash_doubts(
 
 def _with_repeats(ids: HashIds) -> Ints:
     """Return the indices of the requests that name a block twice."""
-    row = np.repeat(np.arange(len(ids)), np.diff(ids.offsets))
-    order = np.lexsort((ids.values, row))
-    values, row = ids.values[order], row[order]
-    return np.unique(row[1:][(values[1:] == values[:-1]) & (row[1:] == row[:-1])])
+    row = np.repeat(np.arange(len(ids), dtype=np.uint64), np.diff(ids.offsets))
+    with np.errstate(over="ignore"):
+        # one sort of numbers that hold the row and most of the id; what collides is looked at for itself
+        keys = np.sort(row << np.uint64(_ID_BITS) ^ _scattered(ids.values.view(np.uint64)) >> np.uint64(64 - _ID_BITS))
+    perhaps = np.unique(keys[1:][keys[1:] == keys[:-1]] >> np.uint64(_ID_BITS)).astype(np.int64)
+    return np.array([i for i in perhaps.tolist() if np.unique(ids[i]).size < ids[i].size], dtype=np.int64)

@@ -13,8 +13,8 @@ PLACEHOLDERS = frozenset({"null", "none", "nan", "na", "n/a", "nil", "undefined"
 told: an empty cell or JSON's null is how a file says that nobody is meant (our choice)."""
 
 
-def names_of(table: Table, name: str, rows: Ints) -> tuple[Words | None, int, list[str]]:
-    """Return the names in a column, how many requests have none, and what to doubt.
+def names_of(table: Table, name: str, rows: Ints) -> tuple[Words | None, list[str]]:
+    """Return the names in a column, and what to doubt about them.
 
     Parameters
     ----------
@@ -29,8 +29,6 @@ def names_of(table: Table, name: str, rows: Ints) -> tuple[Words | None, int, li
     -------
     names : array of str objects, or None
         Empty where a request has no name; None where the column is absent or no request has one.
-    n_unnamed : int
-        Requests without a name; 0 where the column is absent.
     doubts : list of str
         Sentences.
 
@@ -40,7 +38,7 @@ def names_of(table: Table, name: str, rows: Ints) -> tuple[Words | None, int, li
         At the first name that is no text: a list, an object, or half of a surrogate pair.
     """
     if not name or not table.has(name):
-        return None, 0, []
+        return None, []
     column = table.columns[name]
     if isinstance(column, JsonColumn):
         nested = [i for i in rows.tolist() if isinstance(column.cells[i], dict | list)]
@@ -52,14 +50,14 @@ def names_of(table: Table, name: str, rows: Ints) -> tuple[Words | None, int, li
         if not _is_text(text):
             i = int(rows[names.tolist().index(text)])
             raise table.error(i, name, f"expected a name (text or a number), got {table.shown(name, i)}")
-    unnamed = counts.pop("", 0)
+    counts.pop("", None)
     doubts = [
         f"{name} holds {word!r} {n} times, which is read as one owner of that name; leave the cell empty where nobody "
         f"is meant"
         for word, n in counts.items()
         if n > 1 and word.lower() in PLACEHOLDERS
     ]
-    return (names if counts else None), unnamed, doubts
+    return (names if counts else None), doubts
 
 
 def _is_text(text: str) -> bool:

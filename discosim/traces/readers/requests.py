@@ -88,8 +88,8 @@ def build_requests(
     since = ticks[rows] - first
     arrival_s = np.asarray(since / units_per_s, dtype=np.float64)
     prompt_tok, output_tok = prompt_tok[rows], output_tok[rows]
-    sessions, no_session, session_doubts = names_of(table, session, rows)
-    users, no_user, user_doubts = names_of(table, user, rows)
+    sessions, session_doubts = names_of(table, session, rows)
+    users, user_doubts = names_of(table, user, rows)
     hash_ids = None if hash_ids is None else hash_ids.take(rows)
     block_tok = None if hash_ids is None else block_of(hash_ids, prompt_tok, hash_block_tok)
     doubts = [*session_doubts, *user_doubts, *length_doubts(prompt_tok, output_tok)]
@@ -99,7 +99,11 @@ def build_requests(
         doubts += clock_doubts(arrival_s, used, arrival, is_whole=is_whole, is_chosen=time_unit != "auto")
     if hash_ids is not None:
         doubts += hash_doubts(hash_ids, prompt_tok, hash_block_tok, block_tok, table, rows)
-    unnamed = {f"unnamed_{name}": n for name, n in ((user, no_user), (session, no_session)) if n}
+    nameless = np.ones(rows.size, dtype=np.bool_)
+    for names in (users, sessions):
+        if names is not None:
+            nameless &= names == ""
+    asked = any(name and table.has(name) for name in (user, session))
     return RequestTrace(
         arrival_s=arrival_s,
         prompt_tok=prompt_tok,
@@ -116,7 +120,7 @@ def build_requests(
             "rows": len(table),
             "dropped_failed": int(failed.sum()),
             "dropped_zero_tok": int(zero.sum()),
-            **unnamed,
+            **({"unnamed": int(nameless.sum())} if asked else {}),
             "tick_s": tick / units_per_s,
             "tied": int(np.sum(np.diff(since) == 0)),
             "ties": "keep",
@@ -156,7 +160,7 @@ def spread_ties(trace: RequestTrace, rng: np.random.Generator) -> RequestTrace:
         raise UserError("ties: spread needs a format with a clock tick; this trace has none, use ties: keep")
     if not trace.notes["tied"]:
         doubt = (
-            f"ties: spread has nothing to do, no two requests share a tick of {tick_s:g} s; arrivals stay as they are"
+            f"ties: spread has nothing to do, no two requests share a tick of {tick_s:g} s; nothing was moved"
         )
         return replace(trace, warnings=(*trace.warnings, doubt))
     stamps, tick_of = np.unique(trace.arrival_s, return_inverse=True)

@@ -112,6 +112,10 @@ class Table:
             At the first cell that is no finite number of at least 0.
         """
         values = self.numbers(name, lowest=0.0)
+        if np.any(values != np.floor(values)):
+            return values
+        if np.all(values < EXACT):
+            return values.astype(np.int64)
         whole = self.columns[name].whole()
         return values if whole is None else whole
 
