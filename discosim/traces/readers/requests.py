@@ -159,9 +159,7 @@ def spread_ties(trace: RequestTrace, rng: np.random.Generator) -> RequestTrace:
     if tick_s <= 0.0:
         raise UserError("ties: spread needs a format with a clock tick; this trace has none, use ties: keep")
     if not trace.notes["tied"]:
-        doubt = (
-            f"ties: spread has nothing to do, no two requests share a tick of {tick_s:g} s; nothing was moved"
-        )
+        doubt = f"ties: spread has nothing to do, no two requests share a tick of {tick_s:g} s; nothing was moved"
         return replace(trace, warnings=(*trace.warnings, doubt))
     stamps, tick_of = np.unique(trace.arrival_s, return_inverse=True)
     width_s = np.minimum(np.diff(stamps, append=stamps[-1] + tick_s), tick_s)

@@ -34,8 +34,8 @@ __all__ = [
 ]
 
 HEAD_BYTES = 65536
-_LONGEST_LINE = 16 * 2**20
-"""Bytes of a first line that are looked at to recognise a table; a thousand columns need some 20,000."""
+_LONGEST_LINE = 2**20
+"""Bytes of a first line that are looked at to recognise a table: ten thousand columns, the most that are read."""
 _CHUNK = 2**20
 
 
@@ -95,7 +95,7 @@ def read_bytes(path: Path) -> bytes:
 def read_head(path: Path) -> bytes:
     """Return the first bytes of the decompressed content as text; for a folder, its file names, one a line.
 
-    A first line that is longer than ``HEAD_BYTES`` is in it as a whole, up to 16 MiB.
+    A first line that is longer than ``HEAD_BYTES`` is in it as a whole, up to 1 MiB.
 
     Raises
     ------

@@ -182,7 +182,7 @@ def nearest(name: str, present: Iterable[str]) -> str:
 def require_columns(names: Iterable[str], present: Sequence[str], label: str) -> None:
     """Raise UserError for the first required column that is absent or named twice, or where there are too many."""
     if len(present) > MOST_COLUMNS:
-        raise UserError(f"has {len(present):,} columns; at most {MOST_COLUMNS:,} are read", where=f"{label} row 1")
+        raise UserError(f"has more than {MOST_COLUMNS:,} columns, which is no trace", where=f"{label} row 1")
     for name in names:
         if name not in present:
             raise UserError(f"no column {name!r}; {nearest(name, present)}", where=f"{label} row 1")

@@ -34,14 +34,15 @@ def header_of(head: bytes, delimiter: str | None = None) -> list[str]:
         Cell separator; None takes the one that splits the line into most names.
     """
     line = _header_line(head.lstrip(b"\r\n"))
-    candidates = _DELIMITERS if delimiter is None else (delimiter,)
-    return max((_cells(line, mark) for mark in candidates), key=len)
+    candidates = [mark for mark in _DELIMITERS if mark in line] if delimiter is None else [delimiter]
+    return max((_cells(line, mark) for mark in candidates or [","]), key=len)
 
 
 def delimiter_of(head: bytes) -> str:
     """Return the separator that splits the header into most names; the comma where none does."""
     line = _header_line(head.lstrip(b"\r\n"))
-    return max(_DELIMITERS, key=lambda mark: len(_cells(line, mark)))
+    candidates = [mark for mark in _DELIMITERS if mark in line] or [","]
+    return max(candidates, key=lambda mark: len(_cells(line, mark)))
 
 
 def _header_line(head: bytes) -> str:
@@ -54,8 +55,10 @@ def _header_line(head: bytes) -> str:
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
-    if line.count(delimiter) > MOST_COLUMNS:
-        return [name.strip(' "') for name in line.split(delimiter)]
+    if line.count(delimiter) >= MOST_COLUMNS:
+        return [
+            name.strip(' "') for name in line.split(delimiter, MOST_COLUMNS)
+        ]  # enough to see that they are too many
     try:
         return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
     except csv.Error:

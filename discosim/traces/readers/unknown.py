@@ -51,7 +51,7 @@ def what_it_seems(head: bytes, place: Path, readers: Iterable[Reader]) -> str:
     elif len(names) > 1 and n_numbers == 0 and all(names):
         seems = f"a table with the columns {_list(names)}{_nearest(names, readers, 'column')}"
     else:
-        seems = f"it begins with {_cut(line)!r}" if line.isprintable() else "it is no text"
+        seems = f"it begins with {_cut(line)!r}" if line.isprintable() and "\ufffd" not in line else "it is no text"
     return f": {seems}"
 
 
