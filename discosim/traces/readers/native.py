@@ -22,7 +22,7 @@ from discosim.traces.readers.table import Table, header_of, read_csv, read_json_
 
 COLUMNS = ("arrival_s", "prompt_tok", "output_tok")
 OPTIONAL = ("user_id", "session_id", "hash_ids")
-_NEAR = 0.7
+_NEAR, _LONGEST_NAME = 0.7, 40
 
 
 def matches(head: bytes, _path: Path) -> bool:
@@ -60,13 +60,13 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
 def _unread(table: Table) -> list[str]:
     """Return a doubt for each column that is not read and whose name is nearly that of an optional one."""
     said = []
-    for name in table.unread:
+    for name in (name for name in table.unread if len(name) <= _LONGEST_NAME):
         plain = name.lower().replace(" ", "_")
         near = [known for known in OPTIONAL if difflib.SequenceMatcher(None, plain, known).ratio() > _NEAR]
         if name == "hash_ids":
             said.append("the column hash_ids is not read from CSV; JSON lines and Parquet hold lists")
         elif near and not table.has(near[0]):
-            said.append(f"the column {name[:60]!r} is not read; if it is meant, call it {near[0]}")
+            said.append(f"the column {name!r} is not read; if it is meant, call it {near[0]}")
     return said
 
 

@@ -21,6 +21,7 @@ _LINE_END = b"\n"
 _QUOTE, _NEWLINE = ord('"'), ord("\n")
 _LARGEST_BLOCK = 2**31 - 1
 _TEXT = 80
+_LONGEST_QUOTED = 2**16
 
 
 def header_of(head: bytes, delimiter: str | None = None) -> list[str]:
@@ -46,12 +47,15 @@ def delimiter_of(head: bytes) -> str:
 
 
 def _header_line(head: bytes) -> str:
-    """Return the first record: to the first newline outside quotes."""
-    line, _, rest = head.partition(b"\n")
-    while line.count(b'"') % 2 and rest and len(line) < 2**16:
-        more, _, rest = rest.partition(b"\n")
-        line += b"\n" + more
-    return line.decode(errors="replace").rstrip("\r")
+    """Return the first record: to the first newline outside quotes, within the first 64 KiB where there are quotes."""
+    at = seen = quotes = 0
+    while True:
+        end = head.find(b"\n", at)
+        quotes += head.count(b'"', seen, len(head) if end < 0 else end)
+        if end < 0 or quotes % 2 == 0 or end > _LONGEST_QUOTED:
+            break
+        at, seen = end + 1, end
+    return head[: len(head) if end < 0 else end].decode(errors="replace").rstrip("\r")
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
@@ -61,8 +65,8 @@ def _cells(line: str, delimiter: str) -> list[str]:
         ]  # enough to see that they are too many
     try:
         return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
-    except csv.Error:
-        return []
+    except csv.Error:  # a name longer than any is
+        return [name.strip(' "') for name in line.split(delimiter)]
 
 
 def _plain_lines(raw: bytes, label: str) -> bytes:
