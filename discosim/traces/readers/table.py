@@ -54,6 +54,7 @@ def read_parquet(path: Path, required: Sequence[str], optional: Sequence[str] = 
             raise UserError(f"claims {file.metadata.num_rows:,} rows; at most {MOST_ROWS:,} are read", where=label)
         wanted = [*required, *(name for name in optional if name in names)]
         table = file.read(columns=wanted)
+        table.validate(full=True)  # text that is no UTF-8 would show up only where it is used
     except MemoryError:
         raise UserError("its columns do not fit into memory", where=label) from None
     except (pa.ArrowException, OSError, ValueError) as error:

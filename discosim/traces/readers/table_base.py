@@ -176,7 +176,12 @@ def why_no_number(cell: str) -> str:
 
 def nearest(name: str, present: Iterable[str]) -> str:
     """Return the tail of an error about a missing column: the nearest that is there, and all where they are few."""
-    return close_match(name, [text for text in list(present)[:1000] if len(text) <= _SHOWN])
+    return close_match(name, [printable(text) for text in list(present)[:1000] if len(text) <= _SHOWN])
+
+
+def printable(text: str) -> str:
+    """Return text of a file as one line that a terminal shows as it is."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def require_columns(names: Iterable[str], present: Sequence[str], label: str) -> None:

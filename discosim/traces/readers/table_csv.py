@@ -64,7 +64,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
             name.strip(' "') for name in line.split(delimiter, MOST_COLUMNS)
         ]  # enough to see that they are too many
     try:
-        return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+        return [" ".join(name.split()) for name in next(csv.reader([line], delimiter=delimiter), [])]
     except csv.Error:  # a name longer than any is
         return [name.strip(' "') for name in line.split(delimiter)]
 
