@@ -223,8 +223,8 @@ class Builder:
             values[name] = str(found)
         else:
             values[name] = BAD
-            is_folder = found.is_dir()
-            self.problems.add((*path, name), f"{found} is a folder, not a file" if is_folder else _is_nowhere(found))
+            what = "a folder" if found.is_dir() else "a device or a socket"
+            self.problems.add((*path, name), f"{found} is {what}, not a file" if found.exists() else _is_nowhere(found))
 
 
 def _is_nowhere(file: Path) -> str:

@@ -221,6 +221,31 @@ def test_what_a_file_seems_to_be(text: str | bytes, message: str, write) -> None
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("names", "name"),
+    [
+        ("num_prefill_tokens,num_decode_tokens", "sharegpt"),
+        ("prompt_tok,output_tok", "lengths"),
+        ("model,ContextTokens,GeneratedTokens", "lengths"),
+        ("Request tokens,Response tokens", "lengths"),
+        ("input_tokens,output_tokens,num", "lengths"),
+    ],
+)
+def test_lengths_alone_are_known_by_the_names_of_any_format(names: str, name: str, write) -> None:
+    cells = ",".join(str(7 + i) for i in range(names.count(",") + 1))
+    reader, table = read_any(write(f"{names}\n{cells}\n"))
+    assert (reader.name, reader.produces, len(table)) == (name, "lengths", 1)
+    rows = "".join(json.dumps(dict.fromkeys(names.split(","), 9)) + "\n" for _ in range(2))
+    if name == "lengths":
+        assert len(read_any(write(rows, "t.jsonl"))[1]) == 2
+
+
+def test_lengths_beside_times_are_no_table_of_lengths(write) -> None:
+    for names in ("input_tokens,output_tokens,ttft", "prompt_tok,output_tok,arrival_time"):
+        with pytest.raises(UserError, match="no known format fits"):
+            read_any(write(f"{names}\n1,2,3\n"))
+
+
 def test_lengths_alone_need_a_law_of_arrivals(write) -> None:
     path = write("num_prefill_tokens,num_decode_tokens\n5,7\n", "lengths.csv")
     with pytest.raises(UserError, match=re.escape("lengths: {kind: file, file: lengths.csv}}`")):

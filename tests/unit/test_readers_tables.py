@@ -112,8 +112,10 @@ def test_parquet_errors(tmp_path: Path) -> None:
         read_requests(table(arrival_s=[0.0, 1.0], prompt_tok=[1, None], output_tok=[1, 1]))
     with pytest.raises(UserError, match="row 1 column output_tok: expected a whole number"):
         read_requests(table(arrival_s=[0.0], prompt_tok=[1], output_tok=["1"]))
-    with pytest.raises(UserError, match="no column 'output_tok'"):
+    with pytest.raises(UserError, match="a Parquet table with the columns arrival_s, prompt_tok; the nearest format"):
         read_requests(table(arrival_s=[0.0], prompt_tok=[1]))
+    with pytest.raises(UserError, match="is a Parquet table with the columns arrival_s, prompt_tok; it lacks output"):
+        read_requests(table(arrival_s=[0.0], prompt_tok=[1]), format="native")
     with pytest.raises(UserError, match="has no rows"):
         read_requests(table(arrival_s=[], prompt_tok=[], output_tok=[]))
     cut = tmp_path / "cut.parquet"

@@ -170,6 +170,13 @@ def test_doubts_reach_the_notes_of_the_run(write) -> None:
     assert notes[0].startswith("warning: workload: 12 requests arrive in 0.005 s")
 
 
+def test_sessions_of_mooncake_files_are_users(write) -> None:
+    rows = [{"timestamp": 10 * i, "input_length": 9, "output_length": 5, "session_id": s} for i, s in enumerate("aba")]
+    trace = read_requests(write("".join(json.dumps(row) + "\n" for row in rows), "m.jsonl"))
+    assert trace.session_id is not None
+    assert trace.session_id.tolist() == ["a", "b", "a"]
+
+
 # --- ties -------------------------------------------------------------------------------------------------------
 
 

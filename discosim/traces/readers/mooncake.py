@@ -1,6 +1,7 @@
 """Mooncake traces, FAST'25 release (JSON lines).
 
-Format: ``{"timestamp": ms, "input_length": tok, "output_length": tok, "hash_ids": [...]}`` a line.
+Format: ``{"timestamp": ms, "input_length": tok, "output_length": tok, "hash_ids": [...]}`` a line; Dynamo and AIPerf
+add ``session_id``.
 Origin: github.com/kvcache-ai/Mooncake, ``FAST25-release/traces`` (Apache-2.0).
 Quirks: timestamps are milliseconds, and in the conversation trace they are binned to ticks of about 3 s (0,
 3000, 5999, 9000, ...), so 90 % of the gaps are 0. The rule: where at least 90 % of the steps between
@@ -48,7 +49,7 @@ def matches(head: bytes, _path: Path) -> bool:
 
 def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
     """Read the trace; ``notes['distinct_stamps']`` counts the ticks in use."""
-    table = read_json_lines(read_bytes(path), path, COLUMNS, ("hash_ids", *BAILIAN_ONLY))
+    table = read_json_lines(read_bytes(path), path, COLUMNS, ("hash_ids", "session_id", *BAILIAN_ONLY))
     if time_unit == "auto" and any(table.has(key) for key in BAILIAN_ONLY):
         raise UserError(
             "holds chat_id, as Bailian's traces do, whose timestamps are seconds; "
@@ -68,6 +69,7 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
         unit="ms",
         time_unit=time_unit,
         tick=tick,
+        session="session_id",
         hash_ids=hash_ids_of(table),
         hash_block_tok=BLOCK_TOK,
         notes={

@@ -15,19 +15,18 @@ from pathlib import Path
 from discosim.traces.readers.base import Reader, RequestTrace, TimeUnit
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.hashes import hash_ids_of
-from discosim.traces.readers.head import first_keys
 from discosim.traces.readers.requests import build_requests
 from discosim.traces.readers.source import read_bytes, read_head
-from discosim.traces.readers.table import Table, header_of, read_csv, read_json_lines, read_parquet
+from discosim.traces.readers.table import Table, names_of_table, read_csv, read_json_lines, read_parquet
 
 COLUMNS = ("arrival_s", "prompt_tok", "output_tok")
 OPTIONAL = ("user_id", "session_id", "hash_ids")
 _NEAR, _LONGEST_NAME = 0.7, 40
 
 
-def matches(head: bytes, _path: Path) -> bool:
-    """Recognise Parquet, or the three names in the first records of JSON or in the header of a CSV."""
-    return head.startswith(PARQUET) or set(COLUMNS) <= (first_keys(head) or set(header_of(head)))
+def matches(head: bytes, path: Path) -> bool:
+    """Recognise the three names in a Parquet file, in the first records of JSON or in the header of a CSV."""
+    return set(COLUMNS) <= names_of_table(head, path)
 
 
 def _table(path: Path) -> Table:

@@ -9,8 +9,10 @@ import numpy as np
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.columns import ArrowColumn
+from discosim.traces.readers.foreign import PARQUET
+from discosim.traces.readers.head import first_keys
 from discosim.traces.readers.source import one_line, read_raw
-from discosim.traces.readers.table_base import Table, require_columns
+from discosim.traces.readers.table_base import Table, printable, require_columns
 from discosim.traces.readers.table_csv import delimiter_of, header_of, read_csv
 from discosim.traces.readers.table_json import read_json_lines, read_json_records, table_of_records
 
@@ -18,6 +20,8 @@ __all__ = [
     "Table",
     "delimiter_of",
     "header_of",
+    "names_of_table",
+    "parquet_names",
     "read_csv",
     "read_json_lines",
     "read_json_records",
@@ -28,6 +32,24 @@ __all__ = [
 
 MOST_ROWS = 200_000_000
 """Rows of a Parquet file that are read; a few bytes of it can claim any number. Source: our choice."""
+
+
+def parquet_names(path: Path) -> list[str]:
+    """Return the names of the columns of a Parquet file; none where it cannot be read."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return list(parquet.ParquetFile(pa.BufferReader(read_raw(path))).schema_arrow.names)
+    except (pa.ArrowException, OSError, ValueError):
+        return []
+
+
+def names_of_table(head: bytes, path: Path) -> frozenset[str]:
+    """Return the names of a file's columns or keys: of Parquet, of the first records of JSON, or of a CSV's header."""
+    if head.startswith(PARQUET):
+        return frozenset(parquet_names(path))
+    return first_keys(head) or frozenset(header_of(head))
 
 
 def read_parquet(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Table:
@@ -47,8 +69,9 @@ def read_parquet(path: Path, required: Sequence[str], optional: Sequence[str] = 
         names = file.schema_arrow.names
         missing = [name for name in required if name not in names]
         if missing:
-            shown = ", ".join(names[:15]) + (", ..." if len(names) > 15 else "")
-            raise UserError(f"is a Parquet table with the columns {shown}; no column {missing[0]!r}", where=label)
+            shown = ", ".join(printable(name)[:60] for name in names[:15]) + (", ..." if len(names) > 15 else "")
+            lacks = ", ".join(missing)
+            raise UserError(f"is a Parquet table with the columns {shown}; it lacks {lacks}", where=label)
         require_columns(required, names, label)
         if file.metadata.num_rows > MOST_ROWS:
             raise UserError(f"claims {file.metadata.num_rows:,} rows; at most {MOST_ROWS:,} are read", where=label)

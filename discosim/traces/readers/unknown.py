@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from discosim.traces.readers.base import Reader
+from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.head import first_keys
 from discosim.traces.readers.source import first_line, is_tar
-from discosim.traces.readers.table import header_of
+from discosim.traces.readers.table import header_of, parquet_names
 
 FIRST_WORDS = 60
 _SHOWN = 12
@@ -34,6 +35,10 @@ def what_it_seems(head: bytes, place: Path, readers: Iterable[Reader]) -> str:
     keys = sorted(first_keys(head))
     names = header_of(head)
     n_numbers = sum(map(_is_number, names))
+    if head.startswith(PARQUET):
+        held = parquet_names(place)
+        seems = f"a Parquet table with the columns {_list(held)}{_nearest(held, readers, 'column')}"
+        return f": {seems}" if held else ": it is not a readable Parquet file"
     if is_tar(head):
         seems = "it is a tar archive; unpack it and name one file"
     elif not line.strip():
