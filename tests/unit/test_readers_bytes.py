@@ -235,6 +235,25 @@ def test_what_is_no_table_is_named_whatever_was_asked_for(content: bytes, messag
             read_requests(file, format=name)
 
 
+def test_a_pointer_that_is_named_like_packed_data_is_told(write) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n"
+    for name in ("t.csv.gz", "t.jsonl.zst", "t.parquet"):
+        with pytest.raises(UserError, match="is a Git LFS pointer to a file of 7 bytes"):
+            read_requests(write(pointer, name))
+
+
+def test_a_tar_archive_is_no_trace(tmp_path: Path) -> None:
+    path = tmp_path / "t.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        member = tarfile.TarInfo("t.csv")
+        member.size = len(NATIVE)
+        archive.addfile(member, io.BytesIO(NATIVE))
+    with pytest.raises(UserError, match="no known format fits: it is a tar archive; unpack it and name one file"):
+        read_requests(path)
+    with pytest.raises(UserError, match="is a tar archive, and the format asked for is one file; unpack it"):
+        read_requests(path, format="native")
+
+
 def test_parquet_is_no_text(tmp_path: Path) -> None:
     from pyarrow import parquet
 

@@ -87,6 +87,15 @@ def test_quoted_cells_may_hold_line_ends_and_rows_keep_their_lines(write) -> Non
         read_requests(write(text.replace("2,30,7,", "2,30,7,,")))
 
 
+def test_quoted_line_ends_at_the_border_of_the_parsers_blocks(write) -> None:
+    """The parser takes a mebibyte at a time; most of this file lies inside quotes."""
+    note = "x,1\n" * 250
+    text = NATIVE.replace("\n", ",note\n") + "".join(f'{i},{i + 1},5,"{note}"\n' for i in range(2500))
+    trace = read_requests(write(text))
+    assert trace.prompt_tok.tolist() == list(range(1, 2501))
+    assert trace.source_row.tolist() == [2 + 251 * i for i in range(2500)]
+
+
 def test_lone_quotes_are_letters(write) -> None:
     text = NATIVE.replace("\n", ",note\n") + '0,10,5,5" disk\n1,20,6,6" disk\n2,30,7,x\n'
     assert read_requests(write(text)).source_row.tolist() == [2, 3, 4]

@@ -130,15 +130,16 @@ def test_dates_have_no_unit(write) -> None:
         ([0.0007 * i for i in range(60)], "60 requests arrive in 0.0413 s, 1429 a second, read in s"),
         (
             [250 * i for i in range(40)],
-            "one request in 250 s on average, all at whole numbers read in s; if arrival_s is",
+            "one request in 250 s on average, read in s; if arrival_s is in ms, set workload.time_unit: ms",
         ),
         ([5] * 3, "all 3 requests arrive at the same moment"),
         ([0, 4e7], "the trace spans 1.27 years, read in s"),
         ([0.25 * i for i in range(60)], ""),
-        ([250.5 * i for i in range(40)], ""),
+        ([110.5 * i for i in range(40)], ""),
+        ([130.5 * i for i in range(40)], "one request in 130.5 s on average, read in s"),
         ([61 * i for i in range(9)], ""),  # too few to say
     ],
-    ids=["fast", "slow", "at once", "years", "calm", "broken numbers", "few"],
+    ids=["fast", "slow", "at once", "years", "calm", "broken", "broken and slow", "few"],
 )
 def test_clocks_that_are_doubted(stamps: list[float], doubt: str, write) -> None:
     warnings = read_requests(write(csv_at(*stamps))).warnings

@@ -17,8 +17,9 @@ _FAST_PER_S = {"s": 1000.0}
 _FAST_OTHERS_PER_S = 100.0
 """Mean rates above which a unit is doubted. Source: our choice. Of the public traces the busiest, a whole model at
 Alibaba's, has 187 a second (ServeGen, m-large); seconds read as milliseconds make 0.1 a second a hundred."""
-_SLOW_GAP_S = 60.0
-"""Mean gap above which whole numbers are doubted: milliseconds read as seconds. Source: our choice."""
+_SLOW_GAP_S = {True: 60.0, False: 120.0}
+"""Mean gap above which whole, or broken, numbers are doubted: milliseconds read as seconds. Source: our choice; a
+service is asked more often than that, and who has the trace of one person says so with the unit."""
 _UNIX_S = (1e9, 4.1e9)
 """Unix time from 2001 to 2099 in seconds."""
 _LONGEST_YEARS = 100.0
@@ -90,11 +91,11 @@ def clock_doubts(arrival_s: Floats, unit: str, arrival: str, *, is_whole: bool, 
         other = _COARSER.get(unit)
         told = f"if {arrival} is in {other}, set workload.time_unit: {other}" if other else "is that so?"
         said.append(f"{n} requests arrive in {span_s:.3g} s, {rate:.4g} a second, read in {unit}; {told}")
-    if n >= FEW and not is_chosen and is_whole and gap_s > _SLOW_GAP_S and unit in _FINER:
+    if n >= FEW and not is_chosen and gap_s > _SLOW_GAP_S[is_whole] and unit in _FINER:
         other = _FINER[unit]
         said.append(
-            f"one request in {gap_s:.4g} s on average, all at whole numbers read in {unit}; "
-            f"if {arrival} is in {other}, set workload.time_unit: {other}"
+            f"one request in {gap_s:.4g} s on average, read in {unit}; if {arrival} is in {other}, set "
+            f"workload.time_unit: {other}, else to {unit}"
         )
     if span_s > YEAR_S:
         said.append(f"the trace spans {span_s / YEAR_S:.3g} years, read in {unit}; workload.time_unit says otherwise")

@@ -89,6 +89,8 @@ def read_bytes(path: Path) -> bytes:
     """
     raw = read_raw(path)
     refuse_foreign(raw, path)
+    if is_tar(raw):
+        raise UserError("is a tar archive, and the format asked for is one file; unpack it", where=str(path))
     return as_text(raw, path)
 
 

@@ -35,6 +35,8 @@ def header_of(head: bytes, delimiter: str | None = None) -> list[str]:
         Cell separator; None takes the one that splits the line into most names.
     """
     line = _header_line(head.lstrip(b"\r\n"))
+    if "\0" in line:  # an archive or another file that is no text
+        return []
     candidates = [mark for mark in _DELIMITERS if mark in line] if delimiter is None else [delimiter]
     return max((_cells(line, mark) for mark in candidates or [","]), key=len)
 

@@ -17,6 +17,7 @@ from typing import BinaryIO, Protocol
 
 from discosim.core.errors import UserError
 from discosim.core.files import near_files
+from discosim.traces.readers.foreign import what_it_is
 
 LIMIT_NAME = "DISCOSIM_MAX_TRACE_BYTES"
 MOST_BYTES = 2 * 2**30
@@ -26,6 +27,7 @@ _SMALL, _MOST_RATIO = 64 * 2**20, 500
 """Beyond so many bytes a file may not unpack to more than so many times its size. Source: our choice; tables of
 numbers shrink by 3 to 30, and gzip itself ends at 1,032."""
 _CHUNK = 2**20
+_LOOK = 4096
 _BROKEN = (
     *(EOFError, OSError, ValueError, RuntimeError, LookupError, OverflowError),
     *(lzma.LZMAError, zlib.error, zipfile.BadZipFile, struct.error),
@@ -190,7 +192,9 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
         packing = next((name for name, marks in _MAGIC.items() if magic.startswith(marks)), "")
         suffix = path.suffix.lower()
         if not packing and suffix in SUFFIXES:
-            raise UserError(f"is named {path.suffix} but does not hold {SUFFIXES[suffix]} data", where=str(path))
+            file.seek(0)
+            said = what_it_is(file.read(_LOOK)) or f"named {path.suffix} but does not hold {SUFFIXES[suffix]} data"
+            raise UserError(f"is {said}", where=str(path))
         try:
             stream = _OPENERS[packing](file, stack)
         except _BROKEN as error:
