@@ -11,7 +11,7 @@ from discosim.core.errors import UserError, close_match
 from discosim.core.scenario import ConstantLengths, DigestLengths, FileLengths, Lengths, LognormalLengths
 from discosim.traces.catalogue import find_digest, list_digests, load_digest
 from discosim.traces.digest import ClientDigest, WorkloadDigest
-from discosim.traces.length_file import draw_rows
+from discosim.traces.length_file import draw_rows, table_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -52,7 +52,7 @@ def draw_lengths(
             output = law.output_median_tok * np.exp(law.output_sigma * z[:, 1])
             return whole_tokens(prompt), whole_tokens(output)
         case FileLengths():
-            return draw_rows(law, n, rng, base_dir)
+            return draw_rows(law, table_of(law, base_dir), n, rng)
         case DigestLengths():
             match _length_digest(law.digest):
                 case WorkloadDigest() as joint:

@@ -21,7 +21,7 @@ from discosim.core.scenario import (
     Workload,
 )
 from discosim.traces.arrivals import draw_arrivals
-from discosim.traces.length_file import lengths_of
+from discosim.traces.length_file import draw_rows, notes_on, table_of
 from discosim.traces.lengths import LENGTHS, draw_lengths
 from discosim.traces.owners import users_of
 from discosim.traces.reader_rates import rates_of_users
@@ -119,21 +119,18 @@ def _generated(workload: GeneratedWorkload, reader: Reader, streams: RandomStrea
     n = workload.n_requests
     arrived = draw_arrivals(workload.arrivals, n, streams)
     sender = arrived.client if _lengths_follow_clients(workload) else None
-    lengths = workload.lengths
-    prompt, output = draw_lengths(lengths, n, streams.generator(LENGTHS), sender=sender, base_dir=base_dir)
+    lengths, rng = workload.lengths, streams.generator(LENGTHS)
+    notes: Notes = {}
+    warnings: tuple[str, ...] = ()
+    if isinstance(lengths, FileLengths):
+        held = table_of(lengths, base_dir)
+        prompt, output = draw_rows(lengths, held, n, rng)
+        notes, warnings = notes_on(lengths, held, n)
+    else:
+        prompt, output = draw_lengths(lengths, n, rng, sender=sender)
     user = streams.generator(USERS).integers(0, workload.n_users, n)
-    table = _table(workload, reader, streams, arrived.arrival_s, prompt, output, user, arrived.notes)
-    return _with_length_notes(table, lengths, base_dir) if isinstance(lengths, FileLengths) else table
-
-
-def _with_length_notes(table: RequestTable, law: FileLengths, base_dir: Path) -> RequestTable:
-    held = lengths_of(law, base_dir)
-    notes: Notes = {"lengths_from": Path(law.file).name, "lengths_rows": len(held), "lengths_order": law.order}
-    warnings = held.warnings
-    if law.order == "in_order" and len(table) > len(held):
-        doubt = f"{len(table)} requests take {len(held)} rows of lengths in order, which begin again at the end"
-        warnings = (*warnings, doubt)
-    return replace(table, notes={**table.notes, **notes}, warnings=(*table.warnings, *warnings))
+    table = _table(workload, reader, streams, arrived.arrival_s, prompt, output, user, {**arrived.notes, **notes})
+    return replace(table, warnings=warnings)
 
 
 def _lengths_follow_clients(workload: GeneratedWorkload) -> bool:

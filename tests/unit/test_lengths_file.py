@@ -58,6 +58,12 @@ def test_a_trace_gives_its_lengths_without_its_arrivals(write, lengths: FileLeng
     body = "".join(f"{i},{p},{o}\n" for i, (p, o) in enumerate(ROWS))
     trace = write("arrival_s,prompt_tok,output_tok\n" + body, "trace.csv")
     assert made(FileLengths(file=str(trace)), 50) == made(lengths, 50)
+    late = "".join(f"{1_700_000_000_000 + i},{p},{o}\n" for i, (p, o) in enumerate(ROWS))  # Unix time in ms: no matter
+    trace.write_text("arrival_s,prompt_tok,output_tok\n" + late)
+    assert made(FileLengths(file=str(trace)), 50) == made(lengths, 50)
+    trace.write_text(f"arrival_s,prompt_tok,output_tok\n{late}9e12,x,5\n")
+    with pytest.raises(UserError, match="row 42 column prompt_tok"):
+        made(FileLengths(file=str(trace)), 50)
 
 
 def test_the_past_comes_from_the_same_rows(lengths: FileLengths) -> None:

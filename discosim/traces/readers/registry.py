@@ -34,7 +34,6 @@ from discosim.traces.readers import (
     vllm_bench,
 )
 from discosim.traces.readers.base import (
-    PER_S,
     Kind,
     LatencySeries,
     LengthTable,
@@ -44,6 +43,7 @@ from discosim.traces.readers.base import (
     RttSeries,
     TimeUnit,
 )
+from discosim.traces.readers.doubts import length_doubts
 from discosim.traces.readers.head import outline
 from discosim.traces.readers.requests import spread_ties
 from discosim.traces.readers.source import read_head
@@ -74,7 +74,7 @@ _READERS: tuple[Reader, ...] = (
 )
 _Series = TypeVar("_Series", LatencySeries, RttSeries)
 _TIES = ("keep", "spread")
-_UNITS = ("auto", *PER_S)
+_UNITS: tuple[TimeUnit, ...] = ("auto", "s", "ms", "us", "ns")
 
 
 def known_readers() -> tuple[Reader, ...]:
@@ -197,16 +197,28 @@ def read_requests(
 def read_lengths(
     path: str | PathLike[str],
     format: str = "auto",  # noqa: A002 (the word users type)
-) -> LengthTable | RequestTrace:
-    """Read joint lengths of prompts and answers: a table of them, or a request trace, whose arrivals may be ignored.
+) -> LengthTable:
+    """Read joint lengths of prompts and answers: a table of them, or a request trace, whose arrivals do not matter.
 
     Raises
     ------
     UserError
         If the file holds no lengths or is not valid.
     """
-    found = _read_as(path, format, ("lengths", "requests"))
-    assert isinstance(found, LengthTable | RequestTrace)
+    found: Produced | None = None
+    fault: UserError | None = None
+    for unit in _UNITS:  # nobody asks what the arrivals are in
+        try:
+            found = _read_as(path, format, ("lengths", "requests"), unit)
+            break
+        except UserError as error:
+            fault = fault or error
+    if isinstance(found, RequestTrace):
+        doubts = tuple(length_doubts(found.prompt_tok, found.output_tok))
+        found = LengthTable(found.prompt_tok, found.output_tok, found.notes, doubts)
+    if not isinstance(found, LengthTable):
+        assert fault is not None
+        raise fault
     return found
 
 
