@@ -31,12 +31,9 @@ PAIRS = (
     ("input_tokens", "output_tokens"),
 )
 """Columns of native, Mooncake, Azure, BurstGPT, splitwise-sim, LLMServingSim and BLIS."""
-ARRIVALS = frozenset(
-    {"arrival_s", "timestamp", "Timestamp", "TIMESTAMP", "arrival_timestamp", "arrival_time_ns", "arrival_time_us"}
-    | {"arrived_at", "arrival_time"}
-)
-_TIMES = ("ttft", "latency", "tpot", "itl", "first_token", "queued")
-"""Parts of names in tables of latencies, which hold lengths beside them."""
+ARRIVALS = frozenset({"arrival_s", "arrived_at"})
+_TIMES = ("time", "ttft", "latency", "tpot", "itl", "first_token", "queued")
+"""Parts of names in tables of latencies and of iteration times, which hold lengths beside them."""
 
 
 def pair_of(names: frozenset[str]) -> tuple[str, str] | None:
