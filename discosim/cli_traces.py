@@ -9,6 +9,8 @@ from pathlib import Path
 from discosim.cli_help import AddParser, add_verb
 from discosim.core.errors import UserError
 
+UNIT_HELP = "what arrivals are in: s, ms, us or ns (default: the format's own unit)"
+
 
 def add_traces(add: AddParser) -> None:
     """Add the verb with its actions."""
@@ -34,9 +36,12 @@ def add_traces(add: AddParser) -> None:
         "read a trace file and print what is in it",
         "traces check mine.jsonl",
         "traces check service.csv --format llmperf",
+        "traces check mine.csv --unit ms",
+        more="Read plain or packed: gzip, xz, bzip2, Zstandard, LZ4, a zip of one file.",
     )
-    check.add_argument("file", metavar="FILE", type=Path, help="plain, or compressed with xz or gzip")
+    check.add_argument("file", metavar="FILE", type=Path, help="trace file")
     check.add_argument("--format", metavar="NAME", default="auto", help="trace format (default: look at the file)")
+    check.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
     check.set_defaults(call=_traces_check)
     convert = add_verb(
         add_action,
@@ -51,6 +56,7 @@ def add_traces(add: AddParser) -> None:
     convert.add_argument(
         "--format", metavar="NAME", default="auto", help="format of a trace file (default: look at the file)"
     )
+    convert.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
     set_help = "change the configuration; may be repeated (workload.n_requests=100)"
     convert.add_argument("--set", metavar="a.b=c", action="append", default=[], dest="overrides", help=set_help)
     convert.add_argument("--seed", metavar="N", type=int, help="replace the configuration's seed")
@@ -121,13 +127,13 @@ def _traces_show(options: argparse.Namespace) -> None:
 def _traces_check(options: argparse.Namespace) -> None:
     from discosim.traces.check import check
 
-    print(check(options.file, options.format))
+    print(check(options.file, options.format, options.unit))
 
 
 def _traces_convert(options: argparse.Namespace) -> None:
     from discosim.runs.convert import convert
 
-    changes = {"overrides": options.overrides, "seed": options.seed}
+    changes = {"overrides": options.overrides, "seed": options.seed, "unit": options.unit}
     print(convert(options.source, options.out, options.to, format=options.format, **changes))
 
 

@@ -214,13 +214,17 @@ class Builder:
         file = values.get(name)
         if not isinstance(file, str):
             return
-        found = Path(self.base / file).resolve()
-        if found.is_file():
+        named = Path(self.base / file)
+        found = named.resolve()
+        if named.is_fifo():
+            values[name] = BAD
+            self.problems.add((*path, name), f"{named} is a pipe, which can be read only once; save it to a file")
+        elif found.is_file():
             values[name] = str(found)
         else:
             values[name] = BAD
-            is_folder = found.is_dir()
-            self.problems.add((*path, name), f"{found} is a folder, not a file" if is_folder else _is_nowhere(found))
+            what = "a folder" if found.is_dir() else "a device or a socket"
+            self.problems.add((*path, name), f"{found} is {what}, not a file" if found.exists() else _is_nowhere(found))
 
 
 def _is_nowhere(file: Path) -> str:

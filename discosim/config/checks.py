@@ -15,6 +15,7 @@ Findings = Iterator[tuple[KeyPath, str]]
 
 MOST_REQUESTS = 10**9
 FILES: dict[type, tuple[str, ...]] = {
+    s.FileLengths: ("file",),
     s.ReplayedWorkload: ("file",),
     s.ReplayedServer: ("digest_file", "series"),
     e.FileIterations: ("file",),

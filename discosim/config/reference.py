@@ -33,6 +33,7 @@ EXAMPLES: dict[tuple[type, str], Any] = {
     (s.LognormalLengths, "prompt_median_tok"): 100.0,
     (s.LognormalLengths, "output_median_tok"): 150.0,
     (s.DigestLengths, "digest"): "azure-conv",
+    (s.FileLengths, "file"): "my-lengths.csv",
     (s.ReplayedWorkload, "file"): "my-trace.parquet",
     (s.Device, "profile"): "pixel-7-pro-bloom-1.1b",
     (s.Throttle, "onset_s"): 60.0,

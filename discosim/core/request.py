@@ -34,6 +34,8 @@ class RequestTable:
         True where a length limit of the scenario refuses the request.
     prefix_hashes : tuple of tuple of int, optional
         Per request the hashes of the leading blocks of its prompt, where the trace has them.
+    hash_block_tok : int, optional
+        Prompt tokens that one hash stands for, where the trace says or shows it.
     notes : dict
         What the workload stage did to the data (clipped, spread, rescaled, ...), with counts.
     warnings : tuple of str
@@ -48,6 +50,7 @@ class RequestTable:
     ttft_target_s: Floats
     rejected: Bools
     prefix_hashes: tuple[tuple[int, ...], ...] | None = None
+    hash_block_tok: int | None = None
     notes: dict[str, float | str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -56,9 +59,8 @@ class RequestTable:
 
     def head(self, n: int) -> RequestTable:
         """Return the first ``n`` requests, or all where there are fewer."""
-        columns: dict[str, Any] = {
-            f.name: getattr(self, f.name) for f in fields(self) if f.name not in {"notes", "warnings"}
-        }
+        single = {"hash_block_tok", "notes", "warnings"}
+        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in single}
         first: dict[str, Any] = {name: None if values is None else values[:n] for name, values in columns.items()}
         return replace(self, **first)
 

@@ -98,7 +98,20 @@ class DigestLengths:
     digest: str = spec(doc="Name of a workload digest (`discosim traces list`).", min_length=1)
 
 
-Lengths = ConstantLengths | LognormalLengths | DigestLengths
+@dataclass(frozen=True, kw_only=True)
+class FileLengths:
+    """Prompt and output lengths of a file of your own: a table of lengths, or the lengths of a request trace."""
+
+    kind: Literal["file"] = spec("file", doc="Joint lengths from a file.")
+    file: str = spec(doc="Path of the table of lengths or of a trace, relative to the config file.", min_length=1)
+    format: str = spec("auto", doc="Format of the file (`discosim traces check` names it); auto looks at the header.")
+    order: Literal["resample", "in_order"] = spec(
+        "resample",
+        doc="`resample` draws rows with replacement; `in_order` takes them one after another and begins again at the end.",
+    )
+
+
+Lengths = ConstantLengths | LognormalLengths | DigestLengths | FileLengths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +138,9 @@ class ReplayedWorkload:
     kind: Literal["replay"] = spec("replay", doc="Replay a trace file.")
     file: str = spec(doc="Path of the trace, relative to the config file.", min_length=1)
     format: str = spec("auto", doc="Trace format (`discosim traces check` names it); auto looks at the header.")
+    time_unit: Literal["auto", "s", "ms", "us", "ns"] = spec(
+        "auto", doc="What the arrivals in the file are in; auto takes what its format declares.", since="0.2"
+    )
     n_requests: int | None = spec(None, doc="Use the first so many requests.", ge=1)
     n_users: int = spec(100, doc="Users (one device each), where the trace names none.", ge=1)
     time_scale: float = spec(1.0, doc="Multiply every arrival time by this.", gt=0)

@@ -26,7 +26,7 @@ from discosim.core.scenario import (
 )
 from discosim.policies.view import ASSUMED, View
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
-from discosim.runs.build_engine import engine_model, pilot_ttfts
+from discosim.runs.build_engine import engine_model, pilot_ttfts, require_fitting_blocks
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest, LatencyDigest, RttDigest
 from discosim.traces.digest_file import read_own_digest
@@ -86,11 +86,9 @@ class Blueprint:
         streams = RandomStreams(self.scenario.seed, replication)
         requests = make_requests(self.scenario.workload, self.scenario.reader, streams, Path())
         server = self.scenario.server
-        if isinstance(server, EngineServer) and server.prefix_cache_tok and requests.prefix_hashes is None:
-            raise UserError(
-                "reuse of prefixes needs a replayed trace with hash_ids; this workload has none",
-                where="server.prefix_cache_tok",
-            )
+        if isinstance(server, EngineServer) and server.prefix_cache_tok:
+            workload = self.scenario.workload
+            require_fitting_blocks(requests, server, workload.max_prompt_tok if workload.over_limit == "clip" else None)
         return requests
 
 

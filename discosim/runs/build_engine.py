@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from discosim.core.engine_scenario import ConstantIterations, DigestIterations, FileIterations, Iterations, Swap
 from discosim.core.errors import UserError
-from discosim.core.request import RequestRecord
+from discosim.core.request import RequestRecord, RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import EngineServer, GeneratedWorkload, Scenario
 from discosim.policies.server_only import ServerOnly
@@ -74,6 +74,44 @@ def engine_model(spec: EngineServer, scheduler: Callable[[], Scheduler] | None =
         max_context_tok=max_context_tok,
         fastest_iteration_s=fastest_s(cost, spec.max_batch),
     )
+
+
+def require_fitting_blocks(requests: RequestTable, server: EngineServer, clipped_at_tok: int | None) -> None:
+    """Raise UserError unless the prompts' hash ids are blocks of the size that the scenario reckons with.
+
+    Parameters
+    ----------
+    requests : RequestTable
+        Requests of a replication.
+    server : EngineServer
+        Reuses prefixes.
+    clipped_at_tok : int or None
+        Prompts of this length may have been longer in the trace.
+    """
+    block_tok = server.prefix_block_tok
+    if requests.prefix_hashes is None:
+        raise UserError(
+            "reuse of prefixes needs a replayed trace with hash_ids; this workload has none",
+            where="server.prefix_cache_tok",
+        )
+    if server.prefix_cache_tok < block_tok:
+        raise UserError(
+            f"holds no block of {block_tok} tokens (server.prefix_block_tok)", where="server.prefix_cache_tok"
+        )
+    if requests.hash_block_tok is not None and requests.hash_block_tok != block_tok:
+        raise UserError(
+            f"is {block_tok}, and one hash id of the trace stands for {requests.hash_block_tok} tokens; "
+            f"set it to {requests.hash_block_tok}",
+            where="server.prefix_block_tok",
+        )
+    for i, (hashes, prompt_tok) in enumerate(zip(requests.prefix_hashes, requests.prompt_tok.tolist(), strict=True)):
+        if len(hashes) > -(-prompt_tok // block_tok) and prompt_tok != clipped_at_tok:
+            most_tok = (prompt_tok - 1) // (len(hashes) - 1)
+            raise UserError(
+                f"is {block_tok}, and request {i} of the trace has {len(hashes)} hash ids for {prompt_tok} tokens; "
+                f"one can stand for at most {most_tok}",
+                where="server.prefix_block_tok",
+            )
 
 
 def _iterations(spec: Iterations) -> tuple[CostModel, EngineDigest | None]:

@@ -12,7 +12,8 @@ from discosim.config import load_scenario
 from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario
-from discosim.traces.readers import HashIds, RequestTrace, read_requests
+from discosim.traces.readers import HashIds, RequestTrace, TimeUnit, read_requests
+from discosim.traces.readers.source import settled
 from discosim.traces.workload import make_requests
 from discosim.traces.writers import write_requests, writer_named
 
@@ -43,6 +44,7 @@ def workload_of(scenario: Scenario, replication: int = 0) -> RequestTrace:
         source_row=kept + 1,
         user_id=table.user_id[kept].astype(str).astype(object),
         hash_ids=None if flat is None else _ids(flat),
+        hash_block_tok=table.hash_block_tok,
         notes={**table.notes, "rejected": int(table.rejected.sum())},
         warnings=table.warnings,
     )
@@ -61,6 +63,7 @@ def convert(
     format: str = "auto",  # noqa: A002 (the word users type)
     overrides: Sequence[str] = (),
     seed: int | None = None,
+    unit: TimeUnit = "auto",
 ) -> str:
     """Write a workload in another format and return what was done, for people.
 
@@ -79,6 +82,8 @@ def convert(
         ``a.b=c`` texts that change a configuration.
     seed : int, optional
         Replaces the seed of a configuration.
+    unit : str
+        What the arrivals of a trace file are in; ``auto`` is what its format declares.
 
     Raises
     ------
@@ -88,25 +93,29 @@ def convert(
     writer = writer_named(to)
     place, name = Path(source), str(source)
     if place.suffix in _CONFIGURATIONS or not (place.suffix or place.exists()):
+        if unit != "auto":
+            raise UserError("--unit is for a trace file; a configuration says workload.time_unit", where=name)
         trace = workload_of(load_scenario(name, overrides=overrides, seed=seed))
     elif overrides or seed is not None:
         raise UserError("--set and --seed change a configuration, and this is a trace file", where=name)
     else:
-        trace = read_requests(place, format)
-    if place.exists() and Path(out).exists() and place.samefile(out):
-        raise UserError("would replace what it reads; give another name", where=str(out))
-    paths, left_out = write_requests(trace, out, to)
+        with settled(place) as file:
+            trace = read_requests(file, format, time_unit=unit)
+    written = write_requests(trace, out, to, source=place)
     span_s = float(trace.arrival_s[-1] - trace.arrival_s[0])
     rate = f", {(len(trace) - 1) / span_s:.4g} a second" if span_s > 0 else ""
     lines = [
         f"requests   {len(trace)} in {span_s:.6g} s{rate}",
         f"format     {writer.description}, arrival in {writer.unit}",
     ]
-    if left_out:
-        lines.append(f"left out   {', '.join(left_out)}: the format has no place for them")
+    if written.left_out:
+        lines.append(f"left out   {', '.join(written.left_out)}: the format has no place for them")
+    lines += [f"changed    {what}" for what in written.said]
+    if trace.notes.get("unnamed"):
+        lines.append(f"unnamed    {trace.notes['unnamed']} (no user and no session)")
     dropped = {
         key: trace.notes[key] for key in ("dropped_failed", "dropped_zero_tok", "rejected") if key in trace.notes
     }
     lines += [f"dropped    {n} ({key})" for key, n in dropped.items() if n]
     lines += [f"warning    {doubt}" for doubt in trace.warnings]
-    return "\n".join([*lines, *(f"written    {path}" for path in paths)])
+    return "\n".join([*lines, *(f"written    {path}" for path in written.paths)])

@@ -16,6 +16,7 @@ from discosim.core.scenario import (
     DigestLengths,
     DigestLink,
     EngineServer,
+    FileLengths,
     ReplayedWorkload,
     Scenario,
     Server,
@@ -49,6 +50,8 @@ def inputs_of(scenario: Scenario) -> list[tuple[str, str, str]]:
             found.append(("arrivals", workload.arrivals.digest, "clients"))
         if isinstance(workload.lengths, DigestLengths):
             found.append(("lengths", workload.lengths.digest, ""))
+        if isinstance(workload.lengths, FileLengths):
+            found.append(("lengths", workload.lengths.file, "file"))
     found.extend(("device", device.profile, "device") for device in scenario.devices)
     if scenario.edge is not None:
         found.append(("edge", scenario.edge.profile, "device"))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from discosim.core.errors import UserError
 from discosim.traces.readers import (
     ClientTable,
     DevicePerf,
@@ -17,10 +18,12 @@ from discosim.traces.readers import (
     Produced,
     RequestTrace,
     RttSeries,
+    TimeUnit,
     fingerprint,
     read_any,
 )
 from discosim.traces.readers.base import Floats, Ints, Notes
+from discosim.traces.readers.source import settled
 
 PERCENTS = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 Fact = int | float | str
@@ -135,17 +138,32 @@ def quantiles(name: str, sample: Floats | Ints, *, memory: float | None = None) 
     return Quantiles(name, int(sample.size), values, float(np.mean(sample)), memory)
 
 
-def inspect_trace(path: str | PathLike[str], format: str = "auto") -> TraceCheck:  # noqa: A002 (the word users type)
-    """Read a trace file of any kind and describe it.
+def inspect_trace(
+    path: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 (the word users type)
+    unit: TimeUnit = "auto",
+) -> TraceCheck:
+    """Read a trace file of any kind and describe it; a pipe is read once.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    format : str
+        Name of a format, or ``auto``.
+    unit : str
+        What the arrivals of requests are in; ``auto`` is what the format declares.
 
     Raises
     ------
     UserError
-        If the file cannot be read as the format says.
+        If the file cannot be read as the format says, or holds no arrivals for a unit that was given.
     """
-    place = Path(path)
-    reader, record = read_any(place, format)
-    mark = fingerprint(place)
+    with settled(Path(path)) as place:
+        reader, record = read_any(place, format, unit)
+        mark = fingerprint(place)
+    if unit != "auto" and reader.produces != "requests":
+        raise UserError(f"holds {reader.produces}; a unit is said for the arrivals of requests", where=str(path))
     facts: dict[str, Fact] = {
         "file": place.name,
         "format": f"{reader.name} ({reader.description})",
@@ -158,15 +176,19 @@ def inspect_trace(path: str | PathLike[str], format: str = "auto") -> TraceCheck
     return TraceCheck(facts, tuple(_sections(record)))
 
 
-def check(path: str | PathLike[str], format: str = "auto") -> str:  # noqa: A002 (the word users type)
+def check(
+    path: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 (the word users type)
+    unit: TimeUnit = "auto",
+) -> str:
     """Return the report on a trace file as text; ``discosim traces check FILE`` prints it.
 
     Raises
     ------
     UserError
-        If the file cannot be read as the format says.
+        As `inspect_trace`.
     """
-    return inspect_trace(path, format).text()
+    return inspect_trace(path, format, unit).text()
 
 
 def _sections(record: Produced) -> Iterator[Section]:
@@ -195,16 +217,16 @@ def _of_requests(trace: RequestTrace) -> Section:
     mean_s = float(gap_s.mean()) if gap_s.size else 0.0
     facts: dict[str, Fact] = {
         "requests": len(trace),
-        "first_arrival_s": float(trace.arrival_s[0]),
         "span_s": span_s,
         "rate_per_s": gap_s.size / span_s if span_s > 0 else float("nan"),
         "gap_cv": float(gap_s.std() / mean_s) if mean_s > 0 else float("nan"),
         "tied_share": float(np.mean(gap_s == 0)) if gap_s.size else 0.0,
     }
     owners = {"n_users": trace.user_id, "n_sessions": trace.session_id}
-    facts |= {name: len(set(ids.tolist())) for name, ids in owners.items() if ids is not None}
+    facts |= {name: len(set(ids.tolist()) - {""}) for name, ids in owners.items() if ids is not None}
     if trace.hash_ids is not None:
         facts["n_hash_ids"] = int(np.unique(trace.hash_ids.values).size)
+        facts["hash_block_tok"] = "unknown" if trace.hash_block_tok is None else trace.hash_block_tok
     tables = (
         quantiles("gap_s", gap_s, memory=lag1(gap_s)),
         quantiles("prompt_tok", trace.prompt_tok),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.errors import UserError, close_match
-from discosim.core.scenario import ConstantLengths, DigestLengths, Lengths, LognormalLengths
+from discosim.core.scenario import ConstantLengths, DigestLengths, FileLengths, Lengths, LognormalLengths
 from discosim.traces.catalogue import find_digest, list_digests, load_digest
 from discosim.traces.digest import ClientDigest, WorkloadDigest
+from discosim.traces.length_file import draw_rows, table_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -16,13 +19,15 @@ Ints = NDArray[np.int64]
 LENGTHS = "workload.lengths"
 
 
-def draw_lengths(law: Lengths, n: int, rng: np.random.Generator, *, sender: Ints | None = None) -> tuple[Ints, Ints]:
+def draw_lengths(
+    law: Lengths, n: int, rng: np.random.Generator, *, sender: Ints | None = None, base_dir: Path = Path()
+) -> tuple[Ints, Ints]:
     """Draw prompt and output lengths of ``n`` requests; the first k do not depend on ``n``.
 
     Parameters
     ----------
     law : Lengths
-        Constant, log-normal, or from a workload or client-level digest.
+        Constant, log-normal, from a workload or client-level digest, or from a file.
     n : int
         Number of requests.
     rng : Generator
@@ -30,6 +35,8 @@ def draw_lengths(law: Lengths, n: int, rng: np.random.Generator, *, sender: Ints
     sender : array of int, shape (n,), optional
         Client of each request, where the arrivals come from the same client-level digest; without it a
         client-level digest mixes its length groups by their shares.
+    base_dir : Path
+        Folder that the relative path of a file starts from.
 
     Returns
     -------
@@ -44,6 +51,8 @@ def draw_lengths(law: Lengths, n: int, rng: np.random.Generator, *, sender: Ints
             prompt = law.prompt_median_tok * np.exp(law.prompt_sigma * z[:, 0])
             output = law.output_median_tok * np.exp(law.output_sigma * z[:, 1])
             return whole_tokens(prompt), whole_tokens(output)
+        case FileLengths():
+            return draw_rows(law, table_of(law, base_dir), n, rng)
         case DigestLengths():
             match _length_digest(law.digest):
                 case WorkloadDigest() as joint:

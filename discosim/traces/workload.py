@@ -14,13 +14,16 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import (
     ClientArrivals,
     DigestLengths,
+    FileLengths,
     GeneratedWorkload,
     Reader,
     ReplayedWorkload,
     Workload,
 )
 from discosim.traces.arrivals import draw_arrivals
+from discosim.traces.length_file import draw_rows, notes_on, table_of
 from discosim.traces.lengths import LENGTHS, draw_lengths
+from discosim.traces.owners import users_of
 from discosim.traces.reader_rates import rates_of_users
 from discosim.traces.readers import RequestTrace, read_requests
 from discosim.traces.readers.requests import spread_ties
@@ -63,7 +66,7 @@ def make_requests(workload: Workload, reader: Reader, streams: RandomStreams, ba
     """
     match workload:
         case GeneratedWorkload():
-            return _generated(workload, reader, streams)
+            return _generated(workload, reader, streams, base_dir)
         case ReplayedWorkload():
             return _replayed(workload, reader, streams, base_dir)
 
@@ -98,7 +101,7 @@ def length_history(workload: Workload, n: int, streams: RandomStreams, base_dir:
     n_kept = 0
     for _ in range(_HISTORY_ROUNDS):
         if isinstance(workload, GeneratedWorkload):
-            prompt, output = draw_lengths(workload.lengths, n, rng)
+            prompt, output = draw_lengths(workload.lengths, n, rng, base_dir=base_dir)
         else:
             assert past is not None
             chosen = rng.integers(0, len(past), n)
@@ -112,13 +115,22 @@ def length_history(workload: Workload, n: int, streams: RandomStreams, base_dir:
     raise UserError("max_prompt_tok and max_output_tok reject nearly every request", where="workload")
 
 
-def _generated(workload: GeneratedWorkload, reader: Reader, streams: RandomStreams) -> RequestTable:
+def _generated(workload: GeneratedWorkload, reader: Reader, streams: RandomStreams, base_dir: Path) -> RequestTable:
     n = workload.n_requests
     arrived = draw_arrivals(workload.arrivals, n, streams)
     sender = arrived.client if _lengths_follow_clients(workload) else None
-    prompt, output = draw_lengths(workload.lengths, n, streams.generator(LENGTHS), sender=sender)
+    lengths, rng = workload.lengths, streams.generator(LENGTHS)
+    notes: Notes = {}
+    warnings: tuple[str, ...] = ()
+    if isinstance(lengths, FileLengths):
+        held = table_of(lengths, base_dir)
+        prompt, output = draw_rows(lengths, held, n, rng)
+        notes, warnings = notes_on(lengths, held, n)
+    else:
+        prompt, output = draw_lengths(lengths, n, rng, sender=sender)
     user = streams.generator(USERS).integers(0, workload.n_users, n)
-    return _table(workload, reader, streams, arrived.arrival_s, prompt, output, user, arrived.notes)
+    table = _table(workload, reader, streams, arrived.arrival_s, prompt, output, user, {**arrived.notes, **notes})
+    return replace(table, warnings=warnings)
 
 
 def _lengths_follow_clients(workload: GeneratedWorkload) -> bool:
@@ -132,7 +144,7 @@ def _lengths_follow_clients(workload: GeneratedWorkload) -> bool:
 
 def _trace(workload: ReplayedWorkload, streams: RandomStreams, base_dir: Path) -> RequestTrace:
     path = base_dir / workload.file
-    trace = read_requests(path, workload.format)
+    trace = read_requests(path, workload.format, time_unit=workload.time_unit)
     if workload.ties == "spread":
         # one spreading for all replications: the trace is an input, not luck
         trace = spread_ties(trace, RandomStreams(streams.seed).generator(TIES))
@@ -150,25 +162,20 @@ def _replayed(workload: ReplayedWorkload, reader: Reader, streams: RandomStreams
     notes: Notes = {f"trace_{key}": value for key, value in trace.notes.items()}
     if workload.time_scale != 1.0:
         notes["arrival_times_multiplied_by"] = workload.time_scale
-    names = trace.user_id if trace.user_id is not None else trace.session_id
-    if names is None:
+    user, n_unnamed = users_of(trace, n)
+    if user is None:
         user = streams.generator(USERS).integers(0, workload.n_users, n)
         notes["users"] = f"drawn from {workload.n_users}"
     else:
-        user = _numbered(names[:n].tolist())
-        notes["users"] = "from the trace"
+        alone = f"; {n_unnamed} requests without a name are users of their own" if n_unnamed else ""
+        notes["users"] = f"from the trace{alone}"
     arrival_s = trace.arrival_s[:n] * workload.time_scale
     table = _table(workload, reader, streams, arrival_s, trace.prompt_tok[:n], trace.output_tok[:n], user, notes)
     table = replace(table, warnings=trace.warnings)
     if trace.hash_ids is None:
         return table
-    return replace(table, prefix_hashes=tuple(tuple(trace.hash_ids[i].tolist()) for i in range(n)))
-
-
-def _numbered(names: list[str]) -> Ints:
-    """Give numbers to names, from 0, in the order of their first appearance."""
-    number: dict[str, int] = {}
-    return np.array([number.setdefault(name, len(number)) for name in names], dtype=np.int64)
+    hashes = tuple(tuple(trace.hash_ids[i].tolist()) for i in range(n))
+    return replace(table, prefix_hashes=hashes, hash_block_tok=trace.hash_block_tok)
 
 
 def _limited(workload: Workload, prompt: Ints, output: Ints) -> tuple[Ints, Ints, Bools, Notes]:

@@ -120,6 +120,7 @@ def test_every_commented_kind_of_the_reference_is_valid(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("my-trace.parquet").touch()
+    Path("my-lengths.csv").touch()
     for section in sections_of(union):
         given = read_text(reference_yaml(), "reference").data
         inside = given

@@ -15,10 +15,11 @@ from discosim.traces.readers import read_requests
 NATIVE = "arrival_s,prompt_tok,output_tok\n"
 
 
-def test_vidur_and_splitwise_keep_their_own_zero(write) -> None:
+def test_vidur_and_splitwise_count_from_the_first_request(write) -> None:
     vidur = read_requests(write("arrived_at,num_prefill_tokens,num_decode_tokens,extra\n0.25,10,5,q\n1.5,11,6,r\n"))
     assert vidur.notes["format"] == "vidur"
-    assert vidur.arrival_s.tolist() == [0.25, 1.5]
+    assert vidur.arrival_s.tolist() == [0.0, 1.25]
+    assert vidur.notes["first_arrival"] == 0.25
     split = read_requests(
         write(
             "request_id,request_type,application_id,arrival_timestamp,batch_size,prompt_size,token_size\n"
@@ -27,7 +28,8 @@ def test_vidur_and_splitwise_keep_their_own_zero(write) -> None:
     )
     assert split.notes["format"] == "splitwise"
     assert (split.prompt_tok.tolist(), split.output_tok.tolist()) == ([100, 50], [20, 30])
-    assert split.arrival_s.tolist() == [0.5, 0.75]
+    assert split.arrival_s.tolist() == [0.0, 0.25]
+    assert split.notes["first_arrival"] == 0.5
 
 
 def test_native_table_is_the_same_in_three_forms(write, tmp_path: Path) -> None:
@@ -110,8 +112,10 @@ def test_parquet_errors(tmp_path: Path) -> None:
         read_requests(table(arrival_s=[0.0, 1.0], prompt_tok=[1, None], output_tok=[1, 1]))
     with pytest.raises(UserError, match="row 1 column output_tok: expected a whole number"):
         read_requests(table(arrival_s=[0.0], prompt_tok=[1], output_tok=["1"]))
-    with pytest.raises(UserError, match="no column 'output_tok'"):
+    with pytest.raises(UserError, match="a Parquet table with the columns arrival_s, prompt_tok; the nearest format"):
         read_requests(table(arrival_s=[0.0], prompt_tok=[1]))
+    with pytest.raises(UserError, match="is a Parquet table with the columns arrival_s, prompt_tok; it lacks output"):
+        read_requests(table(arrival_s=[0.0], prompt_tok=[1]), format="native")
     with pytest.raises(UserError, match="has no rows"):
         read_requests(table(arrival_s=[], prompt_tok=[], output_tok=[]))
     cut = tmp_path / "cut.parquet"
@@ -122,7 +126,7 @@ def test_parquet_errors(tmp_path: Path) -> None:
 
 def test_byte_order_mark_blanks_and_whole_floats_are_accepted(write) -> None:
     trace = read_requests(write(b"\xef\xbb\xbf" + b"arrival_s, prompt_tok ,output_tok\r\n 0.5 ,3.0, 4\r\n\r\n"))
-    assert (trace.arrival_s[0], trace.prompt_tok[0], trace.output_tok[0]) == (0.5, 3, 4)
+    assert (trace.notes["first_arrival"], trace.prompt_tok[0], trace.output_tok[0]) == (0.5, 3, 4)
 
 
 def test_bytes_that_are_no_text(write) -> None:

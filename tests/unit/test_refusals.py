@@ -197,8 +197,8 @@ def test_lengths_name_the_digests_that_hold_them(digest: str, problem: str, caps
 def test_a_table_with_a_misspelt_column_says_what_a_table_needs(capsys: pytest.CaptureFixture[str]) -> None:
     write("t.csv", TRACE, ("prompt_tok", "promt_tok"))
     line = refused(capsys, "traces check t.csv")
-    assert "it begins with 'arrival_s,promt_tok,output_tok'" in line
-    assert "a table of requests needs arrival_s, prompt_tok, output_tok" in line
+    assert "a table with the columns arrival_s, promt_tok, output_tok" in line
+    assert "the nearest format is native, of which it lacks prompt_tok" in line
 
 
 # --- help -------------------------------------------------------------------------------------------------------

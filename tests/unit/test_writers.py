@@ -32,14 +32,15 @@ TINY = RequestTrace(
     source_row=np.arange(1, 5),
     user_id=words("ada", "ben, the second", "ada", "cem"),
     session_id=words("s1", "s2", "s1", "s3"),
-    hash_ids=HashIds(np.array([1, 1, 2, 5], dtype=np.int64), np.array([0, 1, 3, 3, 4], dtype=np.int64)),
+    hash_ids=HashIds(np.array([1, 1, 5], dtype=np.int64), np.array([0, 1, 2, 2, 3], dtype=np.int64)),
+    hash_block_tok=512,
 )
 
 BYTES = {
     "mooncake": (
         '{"timestamp": 0, "input_length": 310, "output_length": 42, "hash_ids": [1]}\n'
-        '{"timestamp": 1250, "input_length": 95, "output_length": 120, "hash_ids": [1, 2]}\n'
-        '{"timestamp": 1250, "input_length": 1400, "output_length": 8, "hash_ids": []}\n'
+        '{"timestamp": 1250, "input_length": 95, "output_length": 120, "hash_ids": [1]}\n'
+        '{"timestamp": 1250, "input_length": 1400, "output_length": 8, "hash_ids": [6, 7, 8]}\n'
         '{"timestamp": 90000, "input_length": 33, "output_length": 7, "hash_ids": [5]}\n'
     ),
     "vidur": ("arrived_at,num_prefill_tokens,num_decode_tokens\n0.0,310,42\n1.25,95,120\n1.25,1400,8\n90.0004,33,7\n"),
@@ -61,7 +62,7 @@ BYTES = {
         '{"arrival_s": 0.0, "prompt_tok": 310, "output_tok": 42, "user_id": "ada", "session_id": "s1", '
         '"hash_ids": [1]}\n'
         '{"arrival_s": 1.25, "prompt_tok": 95, "output_tok": 120, "user_id": "ben, the second", "session_id": "s2", '
-        '"hash_ids": [1, 2]}\n'
+        '"hash_ids": [1]}\n'
         '{"arrival_s": 1.25, "prompt_tok": 1400, "output_tok": 8, "user_id": "ada", "session_id": "s1", '
         '"hash_ids": []}\n'
         '{"arrival_s": 90.0004, "prompt_tok": 33, "output_tok": 7, "user_id": "cem", "session_id": "s3", '
@@ -80,23 +81,85 @@ def test_every_writer_is_tried_here() -> None:
 @pytest.mark.parametrize("to", sorted(BYTES))
 def test_the_bytes_of_a_tiny_trace(to: str, tmp_path: Path) -> None:
     path = tmp_path / f"t{SUFFIX[to]}"
-    paths, _ = write_requests(TINY, path, to)
+    paths = write_requests(TINY, path, to).paths
     assert path.read_text(encoding="utf-8") == BYTES[to]
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in paths)
 
 
 def test_what_has_no_place_is_named(tmp_path: Path) -> None:
-    assert write_requests(TINY, tmp_path / "t.csv", "vidur")[1] == ("user_id", "session_id", "hash_ids")
-    assert write_requests(TINY, tmp_path / "t.jsonl", "mooncake")[1] == ("user_id", "session_id")
-    assert write_requests(TINY, tmp_path / "t.csv", "blis")[1] == ("hash_ids",)
-    assert write_requests(TINY, tmp_path / "t.csv", "native")[1] == ("hash_ids",)
-    assert write_requests(TINY, tmp_path / "t.parquet", "native")[1] == ()
+    def left_out(name: str, to: str) -> tuple[str, ...]:
+        return write_requests(TINY, tmp_path / name, to).left_out
+
+    assert left_out("t.csv", "vidur") == ("user_id", "session_id", "hash_ids")
+    assert left_out("t.jsonl", "mooncake") == ("user_id", "session_id")
+    assert left_out("t.csv", "blis") == ("hash_ids",)
+    assert left_out("t.csv", "native") == ("hash_ids",)
+    assert left_out("t.parquet", "native") == ()
 
 
-def test_no_hash_ids_are_invented(tmp_path: Path) -> None:
+def test_hash_ids_that_are_added_share_nothing(tmp_path: Path) -> None:
+    """Who replays Mooncake's files asks for ids in every line; what is made up must not look like reuse."""
     path = tmp_path / "t.jsonl"
-    write_requests(replace(TINY, hash_ids=None), path, "mooncake")
-    assert "hash_ids" not in path.read_text(encoding="utf-8")
+    said = write_requests(replace(TINY, hash_ids=None), path, "mooncake").said
+    rows = [json.loads(line)["hash_ids"] for line in path.read_text(encoding="utf-8").splitlines()]
+    assert rows == [[0], [1], [2, 3, 4], [5]]  # one for each begun block of 512 of 310, 95, 1400 and 33 tokens
+    assert said == ("hash_ids of their own for every request: they claim no reuse of prefixes",)
+    assert "hash_ids" not in write_requests(replace(TINY, hash_ids=None), tmp_path / "n.jsonl", "native").said
+    assert "hash_ids" not in (tmp_path / "n.jsonl").read_text(encoding="utf-8")
+
+
+def lists(rows: list[list[int]]) -> HashIds:
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    return HashIds(np.array([x for row in rows for x in row], dtype=np.int64), offsets)
+
+
+@pytest.mark.parametrize(
+    ("prompt_tok", "block_tok", "given", "expected", "said"),
+    [
+        # the trace's own, as they are
+        ([1024, 1025, 10], 512, [[7, 8], [7, 8, 9], [3]], [[7, 8], [7, 8, 9], [3]], ""),
+        # what is not named gets ids that nobody has: 2 of 3 blocks, and all of the last request
+        ([1024, 1500, 10], 512, [[7, 8], [7], []], [[7, 8], [7, 9, 10], [11]], "for what 2 requests do not name"),
+        # 64-bit hashes lose their upper half where they are replayed
+        ([600, 600], 512, [[2**40, -1], [2**40, 5]], [[0, 1], [0, 2]], "numbered anew from 0"),
+        # four blocks of 128 make one; the third request goes on differently in its second block of 512
+        (
+            [512, 640, 1024],
+            128,
+            [[1, 2, 3, 4], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6, 7, 8]],
+            [[0], [0, 1], [0, 2]],
+            "of blocks of 128 tokens put together to blocks of 512",
+        ),
+        # the same four ids after another way are another block
+        ([1024, 512], 128, [[9, 9, 9, 9, 1, 2, 3, 4], [1, 2, 3, 4]], [[0, 1], [2]], "put together"),
+        # larger blocks cannot be cut
+        ([1024, 600], 1024, [[5], [5]], [[0, 1], [2, 3]], "left out: they stand for blocks of 1024 tokens"),
+        ([100, 100], None, [[5, 6], [5, 6]], [[0], [1]], "left out: they stand for blocks of an unknown size"),
+    ],
+    ids=["own", "short", "64 bits", "joined", "another way", "larger", "unknown"],
+)
+def test_hash_ids_become_blocks_of_512(
+    prompt_tok: list[int],
+    block_tok: int | None,
+    given: list[list[int]],
+    expected: list[list[int]],
+    said: str,
+    tmp_path: Path,
+) -> None:
+    n = len(prompt_tok)
+    trace = RequestTrace(
+        np.arange(n, dtype=float),
+        np.array(prompt_tok),
+        np.full(n, 5),
+        np.arange(1, n + 1),
+        hash_ids=lists(given),
+        hash_block_tok=block_tok,
+    )
+    path = tmp_path / "t.jsonl"
+    written = write_requests(trace, path, "mooncake")
+    assert [json.loads(line)["hash_ids"] for line in path.read_text(encoding="utf-8").splitlines()] == expected
+    assert said in "; ".join(written.said)
+    assert bool(said) == bool(written.said)
 
 
 @pytest.mark.parametrize(("to", "column", "per_s"), [("mooncake", "timestamp", 1e3), ("blis", "arrival_time_us", 1e6)])
@@ -112,7 +175,7 @@ def test_the_units_are_those_of_the_format(to: str, column: str, per_s: float, t
 
 
 def test_the_header_of_blis_names_its_unit(tmp_path: Path) -> None:
-    paths, _ = write_requests(TINY, tmp_path / "t.csv", "blis")
+    paths = write_requests(TINY, tmp_path / "t.csv", "blis").paths
     assert [p.name for p in paths] == ["t.csv", "t.yaml"]
     assert paths[1].read_text(encoding="utf-8") == HEADER
     assert yaml.safe_load(HEADER) == {
@@ -135,32 +198,40 @@ def test_the_header_of_blis_names_its_unit(tmp_path: Path) -> None:
         ("native", ".jsonl", 0.0),
         ("native", ".csv", 0.0),
         ("native", ".parquet", 0.0),
+        ("blis", ".csv", 5e-7),
     ],
 )
 def test_our_reader_finds_what_was_written(to: str, suffix: str, within_s: float, tmp_path: Path) -> None:
     rng = np.random.default_rng(8)
     n = 500
     arrival_s = np.cumsum(rng.exponential(1 / 7, n))
-    # ids as far as 64 bits go, as a hash would be
-    sizes = rng.integers(0, 5, n)
-    ids = HashIds(rng.integers(-(2**63), 2**63 - 1, sizes.sum()), np.concatenate([[0], np.cumsum(sizes)]))
-    owners = rng.integers(0, 9, n).astype(str).astype(object)
-    prompt, output = rng.integers(1, 10**6, n), rng.integers(1, 5000, n)
-    trace = RequestTrace(arrival_s, prompt, output, np.arange(1, n + 1), owners, owners, ids)
+    prompt, output = rng.integers(1, 10**5, n), rng.integers(1, 5000, n)
+    # ids as far as 64 bits go, as a hash would be; Mooncake's replayers keep 32
+    sizes = -(-prompt // 512)
+    least, most = (0, 2**32) if to == "mooncake" else (-(2**63), 2**63 - 1)
+    ids = HashIds(rng.integers(least, most, sizes.sum()), np.concatenate([[0], np.cumsum(sizes)]))
+    # a third of the requests has no user, another third no session
+    users = np.where(rng.random(n) < 1 / 3, "", rng.integers(0, 9, n).astype(str)).astype(object)
+    sessions = np.where(rng.random(n) < 1 / 3, "", rng.integers(0, 9, n).astype(str)).astype(object)
+    trace = RequestTrace(arrival_s, prompt, output, np.arange(1, n + 1), sessions, users, ids, 512)
     path = tmp_path / f"t{suffix}"
-    _, left_out = write_requests(trace, path, to)
+    left_out = write_requests(trace, path, to).left_out
     back = read_requests(path)
     assert back.notes["format"] == to
-    assert np.max(np.abs(back.arrival_s - arrival_s)) <= within_s + 1e-12 * (within_s > 0)
+    since_s = arrival_s - arrival_s[0]
+    assert np.max(np.abs(back.arrival_s - since_s)) <= 2 * within_s + 1e-12 * (within_s > 0)
     assert back.prompt_tok.tolist() == prompt.tolist()
     assert back.output_tok.tolist() == output.tolist()
     if "user_id" not in left_out:
         assert back.user_id is not None
-        assert back.user_id.tolist() == owners.tolist()
+        assert back.session_id is not None
+        assert back.user_id.tolist() == users.tolist()
+        assert back.session_id.tolist() == sessions.tolist()
     if "hash_ids" not in left_out:
         assert back.hash_ids is not None
         assert back.hash_ids.values.tolist() == ids.values.tolist()
         assert back.hash_ids.offsets.tolist() == ids.offsets.tolist()
+        assert back.hash_block_tok == 512
 
 
 @pytest.mark.parametrize("to", ["vidur", "splitwise"])
@@ -198,7 +269,9 @@ def test_a_configuration_gives_its_first_replication(tmp_path: Path, capsys: pyt
     from discosim.runs.build import build
 
     requests = build(load_scenario("quickstart", overrides=["workload.n_requests=50"], seed=7)).requests(0)
-    assert read_requests(out).arrival_s.tolist() == requests.arrival_s.tolist()
+    back = read_requests(out)
+    assert back.arrival_s.tolist() == (requests.arrival_s - requests.arrival_s[0]).tolist()
+    assert back.notes["first_arrival"] == requests.arrival_s[0]
 
 
 def test_what_the_limits_reject_is_left_out_and_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from discosim.traces.readers.base import Ints, Reader, RequestTrace
+from discosim.core.errors import UserError
+from discosim.traces.readers.base import Ints, Reader, RequestTrace, TimeUnit
 from discosim.traces.readers.columns import TextColumn
 from discosim.traces.readers.requests import build_requests
 from discosim.traces.readers.source import read_bytes
@@ -83,8 +84,13 @@ def matches(head: bytes, _path: Path) -> bool:
     return set(COLUMNS) <= set(header_of(head))
 
 
-def read(path: Path) -> RequestTrace:
+def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
     """Read the trace; ``notes['first_arrival']`` keeps the wall-clock time of the first request."""
+    if time_unit != "auto":
+        raise UserError(
+            f"TIMESTAMP holds dates, which have no unit; leave workload.time_unit at auto (got {time_unit})",
+            where=str(path),
+        )
     table = read_csv(read_bytes(path), path, COLUMNS)
     ticks = ticks_of(table, "TIMESTAMP")
     return build_requests(
@@ -94,10 +100,9 @@ def read(path: Path) -> RequestTrace:
         prompt="ContextTokens",
         output="GeneratedTokens",
         per_s=_TICKS_PER_S,
-        tick_s=1 / _TICKS_PER_S,
-        from_first=True,
+        tick=1.0,
         notes={"format": "azure", "first_arrival": str(table.words("TIMESTAMP")[0])},
     )
 
 
-READER = Reader("azure", "Azure LLM inference trace 2023/2024 (CSV)", "requests", matches, read)
+READER = Reader("azure", "Azure LLM inference trace 2023/2024 (CSV)", "requests", matches, read, COLUMNS)

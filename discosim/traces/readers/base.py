@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,9 @@ Bools = NDArray[np.bool_]
 Words = NDArray[np.object_]
 Notes = Mapping[str, int | float | str]
 Kind = Literal["requests", "latency", "rtt", "lengths", "clients", "device"]
+TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
+PER_S: Mapping[str, int] = MappingProxyType({"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9})
+"""Units of time in one second."""
 
 
 def _same_length(record: object, *names: str) -> None:
@@ -60,16 +64,17 @@ class RequestTrace:
     Parameters
     ----------
     arrival_s : array of float, shape (n,)
-        Arrival times, >= 0, non-decreasing. Wall-clock formats start at their first request; formats with
-        a zero of their own keep it.
+        Arrival times from the first request on, non-decreasing; ``notes["first_arrival"]`` keeps what was taken off.
     prompt_tok, output_tok : array of int, shape (n,)
         Lengths, >= 1.
     source_row : array of int, shape (n,)
         Line of the file each request was read from, from 1, header included (Parquet: row from 1).
     session_id, user_id : array of str objects, shape (n,), optional
-        Owner names as the file gives them.
+        Owner names as the file gives them; empty where a request has none, and None where no request has one.
     hash_ids : HashIds, optional
         Prefix-cache block ids.
+    hash_block_tok : int, optional
+        Prompt tokens that one block id stands for; None where neither the format nor the file says.
     notes : mapping
         Every rule applied and its count: ``format, rows, dropped_zero_tok, dropped_failed, tied, tick_s,
         ties`` and what the format adds.
@@ -84,11 +89,13 @@ class RequestTrace:
     session_id: Words | None = None
     user_id: Words | None = None
     hash_ids: HashIds | None = None
+    hash_block_tok: int | None = None
     notes: Notes = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _same_length(self, *(f.name for f in fields(self) if f.name not in {"notes", "warnings"}))
+        single = {"hash_block_tok", "notes", "warnings"}
+        _same_length(self, *(f.name for f in fields(self) if f.name not in single))
 
     def __len__(self) -> int:
         return int(self.arrival_s.size)
@@ -335,11 +342,15 @@ class Reader:
         ``matches(head, path)`` tells from the first bytes whether the file is of this format. They come
         decompressed and without a byte-order mark; for a folder they are the names of its files, one a line.
     read : callable
-        ``read(path)`` reads it all. ``latency`` and ``rtt`` formats return a dict by group.
+        ``read(path)`` reads it all. ``latency`` and ``rtt`` formats return a dict by group. Formats of requests take
+        the unit of their arrivals as a second argument; ``auto`` is the format's own.
+    columns : tuple of str
+        Columns or keys that every such file has, to say which one a file lacks.
     """
 
     name: str
     description: str
     produces: Kind
     matches: Callable[[bytes, Path], bool]
-    read: Callable[[Path], Produced]
+    read: Callable[..., Produced]
+    columns: tuple[str, ...] = ()

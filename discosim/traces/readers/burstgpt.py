@@ -5,7 +5,7 @@ ID`` and ``Elapsed time``.
 Origin: github.com/HPMLL/BurstGPT (CC BY 4.0).
 Quirks: column names hold spaces; whole seconds from midnight of the first day, so ties abound; a response
 of 0 tokens is a failed request (dropped and counted); ``Elapsed time`` is end-to-end, not TTFT, and is not
-read. Time starts at the first request, so that a cut-out of the file can be used as it is.
+read. Time starts at the first request. Rows of the API log have no session: each is a user of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from discosim.traces.readers.base import Reader, RequestTrace
+from discosim.traces.readers.base import Reader, RequestTrace, TimeUnit
 from discosim.traces.readers.requests import build_requests
 from discosim.traces.readers.source import read_bytes
 from discosim.traces.readers.table import header_of, read_csv
@@ -27,28 +27,27 @@ def matches(head: bytes, _path: Path) -> bool:
     return set(COLUMNS) <= set(header_of(head))
 
 
-def read(path: Path) -> RequestTrace:
+def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
     """Read the trace; the session id becomes ``session_id`` where the file has it."""
     table = read_csv(read_bytes(path), path, COLUMNS, ("Session ID",))
-    stamp_s = table.numbers("Timestamp", lowest=0.0)
-    whole_seconds = bool(np.all(stamp_s == np.floor(stamp_s)))
+    stamps = table.ticks("Timestamp")
+    is_whole = bool(np.all(stamps == np.floor(stamps)))
     return build_requests(
         table,
-        stamp_s,
+        stamps,
         arrival="Timestamp",
         prompt="Request tokens",
         output="Response tokens",
-        tick_s=1.0 if whole_seconds else 0.0,
-        from_first=True,
+        time_unit=time_unit,
+        tick=1.0 if is_whole else 0.0,
         failed=table.counts("Response tokens") == 0,
         session="Session ID",
         notes={
             "format": "burstgpt",
             "schema": "with sessions" if table.has("Session ID") else "without sessions",
-            "first_arrival": float(stamp_s[0]),
             "n_models": int(np.unique(table.words("Model")).size),
         },
     )
 
 
-READER = Reader("burstgpt", "BurstGPT trace, both schemas (CSV)", "requests", matches, read)
+READER = Reader("burstgpt", "BurstGPT trace, both schemas (CSV)", "requests", matches, read, COLUMNS)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from discosim.traces.readers.base import Bools, Floats, Words
+from discosim.traces.readers.base import Bools, Floats, Ints, Words
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -20,6 +20,9 @@ class Column(Protocol):
 
     def floats(self) -> Floats:
         """Return the cells as numbers, NaN where a cell is not one."""
+
+    def whole(self) -> Ints | None:
+        """Return the cells as exact whole numbers, or None where one is none or beyond 64 bits."""
 
     def blank(self) -> Bools:
         """Return True where the cell is empty or null."""
@@ -55,6 +58,17 @@ class TextColumn:
             cells = text.to_pylist()
             return np.array([float(c) if _NUMBER.fullmatch(c) else np.nan for c in cells], dtype=np.float64)
         return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+    def whole(self) -> Ints | None:
+        """Return the cells as exact whole numbers, or None where one is none."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        try:
+            numbers = pc.cast(self._trimmed(), pa.int64())
+        except pa.ArrowInvalid:
+            return None
+        return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.int64)
 
     def blank(self) -> Bools:
         """Return True where the cell is empty."""
@@ -93,13 +107,22 @@ class JsonColumn:
         except OverflowError:
             return np.inf
 
+    def whole(self) -> Ints | None:
+        """Return the values as exact whole numbers, or None where one is none."""
+        if set(map(type, self.cells)) != {int}:
+            return None
+        try:
+            return np.array(self.cells, dtype=np.int64)
+        except OverflowError:
+            return None
+
     def blank(self) -> Bools:
         """Return True where the value is absent or null."""
         return np.array([c is None for c in self.cells], dtype=np.bool_)
 
     def words(self) -> Words:
-        """Return the values as text, empty where null."""
-        return np.array(["" if c is None else str(c) for c in self.cells], dtype=np.object_)
+        """Return the values as text without blanks around it, empty where null or NaN."""
+        return np.array([_word(c) for c in self.cells], dtype=np.object_)
 
     def cell(self, i: int) -> str:
         """Return value ``i`` as JSON."""
@@ -121,14 +144,30 @@ class ArrowColumn:
             return np.full(len(self.cells), np.nan)
         return np.asarray(self.cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
+    def whole(self) -> Ints | None:
+        """Return the values as exact whole numbers, or None where the column is of another type or has nulls."""
+        import pyarrow as pa
+
+        if not pa.types.is_integer(self.cells.type) or self.cells.null_count:
+            return None
+        try:
+            return np.asarray(self.cells.cast(pa.int64()).to_numpy(zero_copy_only=False), dtype=np.int64)
+        except pa.ArrowInvalid:
+            return None
+
     def blank(self) -> Bools:
         """Return True where the value is null."""
         return np.asarray(self.cells.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
 
     def words(self) -> Words:
-        """Return the values as text, empty where null."""
-        return np.array(["" if c is None else str(c) for c in self.cells.to_pylist()], dtype=np.object_)
+        """Return the values as text without blanks around it, empty where null or NaN."""
+        return np.array([_word(c) for c in self.cells.to_pylist()], dtype=np.object_)
 
     def cell(self, i: int) -> str:
         """Return value ``i`` as text."""
         return repr(self.cells[i].as_py())
+
+
+def _word(value: Any) -> str:
+    # NaN is what data frames write for a name that is missing
+    return "" if value is None or value != value else str(value).strip()  # noqa: PLR0124 - NaN alone differs from itself

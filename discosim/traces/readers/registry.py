@@ -14,10 +14,14 @@ from discosim.traces.readers import (
     aihub,
     aiperf,
     azure,
+    bailian,
+    blis,
     burstgpt,
     guidellm,
     ireland,
+    lengths,
     llmperf,
+    llmservingsim,
     mooncake,
     native,
     openrouter,
@@ -32,22 +36,31 @@ from discosim.traces.readers import (
 from discosim.traces.readers.base import (
     Kind,
     LatencySeries,
+    LengthTable,
     Produced,
     Reader,
     RequestTrace,
     RttSeries,
+    TimeUnit,
 )
+from discosim.traces.readers.doubts import length_doubts
+from discosim.traces.readers.head import outline
 from discosim.traces.readers.requests import spread_ties
-from discosim.traces.readers.source import first_line, read_head
+from discosim.traces.readers.source import read_head
+from discosim.traces.readers.unknown import what_it_seems
 
 _READERS: tuple[Reader, ...] = (
     aihub.READER,
     aiperf.READER,
     azure.READER,
+    bailian.READER,
+    blis.READER,
     burstgpt.READER,
     guidellm.READER,
     ireland.READER,
+    lengths.READER,
     llmperf.READER,
+    llmservingsim.READER,
     mooncake.READER,
     native.READER,
     openrouter.READER,
@@ -61,7 +74,7 @@ _READERS: tuple[Reader, ...] = (
 )
 _Series = TypeVar("_Series", LatencySeries, RttSeries)
 _TIES = ("keep", "spread")
-FIRST_WORDS = 60
+_UNITS: tuple[TimeUnit, ...] = ("auto", "s", "ms", "us", "ns")
 
 
 def known_readers() -> tuple[Reader, ...]:
@@ -85,37 +98,33 @@ def reader_named(name: str) -> Reader:
 
 
 def detect(path: str | PathLike[str]) -> Reader:
-    """Return the reader that recognises a file by its first bytes.
+    """Return the reader that recognises a file by its first bytes; of JSON, by its keys wherever they stand.
 
     Raises
     ------
     UserError
-        If no reader or more than one recognises it, or it cannot be opened.
+        If no reader or more than one recognises it, or it cannot be opened; it says what the file seems to be.
     """
     place = Path(path)
     head = read_head(place)
     found = [reader for reader in _READERS if reader.matches(head, place)]
+    if not found and (longer := outline(place, head)):
+        head = longer
+        found = [reader for reader in _READERS if reader.matches(head, place)]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(reader.name for reader in found or _READERS)
     if found:
+        names = ", ".join(reader.name for reader in found)
         raise UserError(f"more than one format fits; name one of: {names}", where=str(place))
-    raise UserError(f"no known format fits{_first_words(head, place)}; name one of: {names}", where=str(place))
+    raise UserError(f"no known format fits{what_it_seems(head, place, _READERS)}", where=str(place))
 
 
-def _first_words(head: bytes, place: Path) -> str:
-    """Return what stands first in a file that nobody recognises, and what the native table needs."""
-    if place.is_dir():
-        return " the files of this folder"
-    line = first_line(head)[:FIRST_WORDS].strip()
-    if not line.isprintable() or not line:
-        return ""
-    needs = f" (a table of requests needs {', '.join(native.COLUMNS)})" if "," in line or "{" in line else ""
-    return f": it begins with {line!r}{needs}"
-
-
-def read_any(path: str | PathLike[str], format: str = "auto") -> tuple[Reader, Produced]:  # noqa: A002 (the word users type)
-    """Read a file of any kind and return its reader beside the record.
+def read_any(
+    path: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 (the word users type)
+    time_unit: TimeUnit = "auto",
+) -> tuple[Reader, Produced]:
+    """Read a file of any kind and return its reader beside the record; ``time_unit`` is for requests alone.
 
     Raises
     ------
@@ -123,15 +132,28 @@ def read_any(path: str | PathLike[str], format: str = "auto") -> tuple[Reader, P
         If the format is unknown, or the file is not valid for it.
     """
     reader = detect(path) if format == "auto" else reader_named(format)
-    return reader, reader.read(Path(path))
+    return reader, _read(reader, Path(path), time_unit)
 
 
-def _read_as(path: str | PathLike[str], format_name: str, kinds: Iterable[Kind]) -> Produced:
+def _read(reader: Reader, place: Path, time_unit: TimeUnit) -> Produced:
+    if time_unit not in _UNITS:
+        raise UserError(f"unknown unit of time {time_unit!r}; {close_match(str(time_unit), _UNITS)}")
+    is_plain = time_unit == "auto" or reader.produces != "requests"
+    return reader.read(place) if is_plain else reader.read(place, time_unit)
+
+
+def _read_as(
+    path: str | PathLike[str], format_name: str, kinds: Iterable[Kind], time_unit: TimeUnit = "auto"
+) -> Produced:
     reader = detect(path) if format_name == "auto" else reader_named(format_name)
     if reader.produces not in kinds:
         able = ", ".join(r.name for r in _READERS if r.produces in kinds)
-        raise UserError(f"format {reader.name!r} holds {reader.produces}; expected one of: {able}", where=str(path))
-    return reader.read(Path(path))
+        hint = f"expected one of: {able}"
+        if reader.produces == "lengths" and "requests" in kinds:
+            law = f"lengths: {{kind: file, file: {Path(path).name}}}"
+            hint = f"arrivals need a law: `workload: {{kind: generate, arrivals: ..., {law}}}`"
+        raise UserError(f"format {reader.name!r} holds {reader.produces}; {hint}", where=str(path))
+    return _read(reader, Path(path), time_unit)
 
 
 def read_requests(
@@ -139,19 +161,22 @@ def read_requests(
     format: str = "auto",  # noqa: A002 (the word users type)
     ties: str = "keep",
     rng: np.random.Generator | None = None,
+    time_unit: TimeUnit = "auto",
 ) -> RequestTrace:
     """Read a request trace of any format.
 
     Parameters
     ----------
     path : path-like
-        File, plain or compressed with xz or gzip.
+        File, plain or packed (gzip, xz, bzip2, Zstandard, LZ4, a zip of one file).
     format : str
         Name of a format, or ``auto`` to look at the first bytes.
     ties : str
         ``keep`` leaves requests of one clock tick together; ``spread`` places them uniformly inside it.
     rng : numpy.random.Generator, optional
         Source of luck; needed for ``spread``.
+    time_unit : str
+        What the arrivals are in: ``s, ms, us, ns``; ``auto`` is what the format declares.
 
     Raises
     ------
@@ -160,13 +185,41 @@ def read_requests(
     """
     if ties not in _TIES:
         raise UserError(f"unknown rule for ties {ties!r}; {close_match(ties, _TIES)}")
-    trace = _read_as(path, format, ("requests",))
+    trace = _read_as(path, format, ("requests",), time_unit)
     assert isinstance(trace, RequestTrace)
     if ties == "keep":
         return trace
     if rng is None:
         raise ValueError("ties='spread' needs rng, a numpy Generator")
     return spread_ties(trace, rng)
+
+
+def read_lengths(
+    path: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 (the word users type)
+) -> LengthTable:
+    """Read joint lengths of prompts and answers: a table of them, or a request trace, whose arrivals do not matter.
+
+    Raises
+    ------
+    UserError
+        If the file holds no lengths or is not valid.
+    """
+    found: Produced | None = None
+    fault: UserError | None = None
+    for unit in _UNITS:  # nobody asks what the arrivals are in
+        try:
+            found = _read_as(path, format, ("lengths", "requests"), unit)
+            break
+        except UserError as error:
+            fault = fault or error
+    if isinstance(found, RequestTrace):
+        doubts = tuple(length_doubts(found.prompt_tok, found.output_tok))
+        found = LengthTable(found.prompt_tok, found.output_tok, found.notes, doubts)
+    if not isinstance(found, LengthTable):
+        assert fault is not None
+        raise fault
+    return found
 
 
 def _one_group(groups: dict[str, _Series], group: str | None, path: str | PathLike[str]) -> _Series:

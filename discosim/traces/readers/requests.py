@@ -7,8 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from discosim.core.errors import UserError
-from discosim.traces.readers.base import Bools, Floats, HashIds, Ints, Notes, RequestTrace, Words
-from discosim.traces.readers.table import Table
+from discosim.traces.readers.base import PER_S, Bools, Floats, HashIds, Ints, Notes, RequestTrace
+from discosim.traces.readers.doubts import clock_doubts, length_doubts, owner_doubts, require_plausible_clock
+from discosim.traces.readers.hashes import block_of, hash_doubts
+from discosim.traces.readers.names import names_of
+from discosim.traces.readers.table_base import Table
+
+MOST_TOK = 10_000_000
+"""Longest prompt or answer that is read. Source: the longest context that a public model claims (Llama 4 Scout)."""
 
 
 def build_requests(
@@ -18,16 +24,21 @@ def build_requests(
     arrival: str,
     prompt: str,
     output: str,
-    per_s: int = 1,
-    tick_s: float = 0.0,
-    from_first: bool = False,
+    unit: str = "s",
+    time_unit: str = "auto",
+    per_s: int = 0,
+    tick: float = 0.0,
     failed: Bools | None = None,
     session: str = "",
     user: str = "",
     hash_ids: HashIds | None = None,
+    hash_block_tok: int | None = None,
     notes: Notes | None = None,
 ) -> RequestTrace:
     """Turn validated columns into a request trace and write down every rule that was applied.
+
+    Time starts at the first request that is kept, so that a cut-out of a file, or one with stamps of a wall clock,
+    means the same as the file from zero; ``notes["first_arrival"]`` keeps what was taken off, in s.
 
     Parameters
     ----------
@@ -37,56 +48,84 @@ def build_requests(
         Arrival in whole or broken units; integers stay exact until the one division that makes seconds.
     arrival, prompt, output : str
         Columns the values come from.
+    unit : str
+        Unit of the arrivals that the format declares: ``s, ms, us`` or ``ns``.
+    time_unit : str
+        What the user says the unit is; ``auto`` is the format's.
     per_s : int
-        Units of ``ticks`` in one second.
-    tick_s : float
-        Resolution of the file's clock; 0 where it has none to speak of.
-    from_first : bool
-        Count time from the first request (wall clocks) instead of the file's own zero.
+        Units in one second, where the format's unit has no name; 0 elsewhere.
+    tick : float
+        Resolution of the file's clock in units; 0 where it has none to speak of.
     failed : array of bool, optional
         Rows the format marks as failed; they are dropped and counted.
     session, user : str
         Columns with owner names, where present.
     hash_ids : HashIds, optional
         Prefix-cache block ids of all rows.
+    hash_block_tok : int, optional
+        Prompt tokens of a block, as the format declares them.
     notes : mapping, optional
         What the format adds.
 
     Raises
     ------
     UserError
-        If arrivals go back, a length is no whole number >= 0, or no usable row is left.
+        If arrivals go back or cannot be times in this unit, a length is no whole number of at least 0 and at most
+        ten million, or no usable row is left.
     """
+    used = unit if time_unit == "auto" else time_unit
+    units_per_s = per_s or PER_S[used]
     table.require_sorted(arrival, ticks)
-    prompt_tok, output_tok = table.counts(prompt), table.counts(output)
+    prompt_tok, output_tok = (table.counts(name, highest=MOST_TOK) for name in (prompt, output))
     failed = np.zeros(len(table), dtype=np.bool_) if failed is None else failed
     zero = ~failed & ((prompt_tok == 0) | (output_tok == 0))
     rows = np.flatnonzero(~failed & ~zero)
     if rows.size == 0:
         raise UserError("no row has both prompt and output tokens", where=table.label)
-    since = ticks[rows] - ticks[rows[0]] if from_first else ticks[rows]
-    arrival_s = np.asarray(since / per_s, dtype=np.float64)
-
-    def owner(name: str) -> Words | None:
-        return table.words(name)[rows] if name and table.has(name) else None
-
+    first, last = ticks[rows[0]], ticks[rows[-1]]
+    if not per_s:
+        require_plausible_clock(float(first), float(last), used, arrival, table.label)
+    since = ticks[rows] - first
+    arrival_s = np.asarray(since / units_per_s, dtype=np.float64)
+    prompt_tok, output_tok = prompt_tok[rows], output_tok[rows]
+    sessions, session_doubts = names_of(table, session, rows)
+    users, user_doubts = names_of(table, user, rows)
+    hash_ids = None if hash_ids is None else hash_ids.take(rows)
+    block_tok = None if hash_ids is None else block_of(hash_ids, prompt_tok, hash_block_tok)
+    doubts = [*session_doubts, *user_doubts, *length_doubts(prompt_tok, output_tok)]
+    doubts += owner_doubts(users, arrival_s, user) or owner_doubts(sessions, arrival_s, session)
+    if not per_s:
+        is_whole = bool(np.all(ticks == np.floor(ticks)))
+        doubts += clock_doubts(arrival_s, used, arrival, is_whole=is_whole, is_chosen=time_unit != "auto")
+    if hash_ids is not None:
+        doubts += hash_doubts(hash_ids, prompt_tok, hash_block_tok, block_tok, table, rows)
+    nameless = np.ones(rows.size, dtype=np.bool_)
+    for names in (users, sessions):
+        if names is not None:
+            nameless &= names == ""
+    asked = any(name and table.has(name) for name in (user, session))
     return RequestTrace(
         arrival_s=arrival_s,
-        prompt_tok=prompt_tok[rows],
-        output_tok=output_tok[rows],
+        prompt_tok=prompt_tok,
+        output_tok=output_tok,
         source_row=table.lines[rows],
-        session_id=owner(session),
-        user_id=owner(user),
-        hash_ids=None if hash_ids is None else hash_ids.take(rows),
+        session_id=sessions,
+        user_id=users,
+        hash_ids=hash_ids,
+        hash_block_tok=block_tok,
         notes={
+            "first_arrival": float(first) / units_per_s,
+            **({} if per_s else {"time_unit": used}),
             **(notes or {}),
             "rows": len(table),
             "dropped_failed": int(failed.sum()),
             "dropped_zero_tok": int(zero.sum()),
-            "tick_s": tick_s,
+            **({"unnamed": int(nameless.sum())} if asked else {}),
+            "tick_s": tick / units_per_s,
             "tied": int(np.sum(np.diff(since) == 0)),
             "ties": "keep",
         },
+        warnings=tuple(doubts),
     )
 
 
@@ -111,12 +150,17 @@ def spread_ties(trace: RequestTrace, rng: np.random.Generator) -> RequestTrace:
 
     Notes
     -----
+    Where no two requests share a stamp nothing is moved, and a warning says so.
+
     Source: our choice; a clock that rounds down to the start of its tick leaves no better guess. Stamps may
     equally be ends of ticks, which would shift all requests by one tick and change no gap law.
     """
     tick_s = float(trace.notes.get("tick_s", 0.0))
     if tick_s <= 0.0:
         raise UserError("ties: spread needs a format with a clock tick; this trace has none, use ties: keep")
+    if not trace.notes["tied"]:
+        doubt = f"ties: spread has nothing to do, no two requests share a tick of {tick_s:g} s; nothing was moved"
+        return replace(trace, warnings=(*trace.warnings, doubt))
     stamps, tick_of = np.unique(trace.arrival_s, return_inverse=True)
     width_s = np.minimum(np.diff(stamps, append=stamps[-1] + tick_s), tick_s)
     share = rng.random(len(trace))

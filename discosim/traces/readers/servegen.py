@@ -11,13 +11,13 @@ have no dataset file.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 
 from discosim.core.errors import UserError
+from discosim.core.json_text import read_json
 from discosim.traces.readers.base import ClientTable, ClientWindows, Floats, LengthPdf, Notes, Reader
 from discosim.traces.readers.source import is_tar, one_line, read_members
 from discosim.traces.readers.table import Table, read_csv
@@ -53,12 +53,11 @@ def parse_pdf(text: str, where: str) -> LengthPdf | None:
 
 def _lengths(raw: bytes, label: str) -> tuple[dict[str, dict[float, LengthPdf]], int]:
     try:
-        windows = json.loads(raw)
+        windows = read_json(raw, where=label, is_finite=False)
         entries = [(float(w), name, text) for w, pdfs in windows.items() for name, text in pdfs.items()]
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise UserError(
-            f"expected JSON that maps window starts to histograms ({one_line(error)})", where=label
-        ) from None
+    except (UserError, ValueError, AttributeError) as error:
+        said = error.message if isinstance(error, UserError) else one_line(error)
+        raise UserError(f"expected JSON that maps window starts to histograms ({said})", where=label) from None
     found: dict[str, dict[float, LengthPdf]] = {}
     n_empty = 0
     for start_s, name, text in entries:

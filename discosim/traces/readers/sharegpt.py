@@ -13,6 +13,8 @@ import numpy as np
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import LengthTable, Notes, Reader
+from discosim.traces.readers.doubts import length_doubts
+from discosim.traces.readers.requests import MOST_TOK
 from discosim.traces.readers.source import read_bytes
 from discosim.traces.readers.table import header_of, read_csv
 
@@ -22,18 +24,19 @@ COLUMNS = ("num_prefill_tokens", "num_decode_tokens")
 def matches(head: bytes, _path: Path) -> bool:
     """Recognise the two lengths without an arrival time."""
     header = set(header_of(head))
-    return set(COLUMNS) <= header and "arrived_at" not in header
+    return set(COLUMNS) <= header and "arrived_at" not in header  # with arrivals it is Vidur's
 
 
 def read(path: Path) -> LengthTable:
     """Read the lengths; rows with a length of 0 are dropped and counted."""
     table = read_csv(read_bytes(path), path, COLUMNS)
-    prompt_tok, output_tok = (table.counts(name) for name in COLUMNS)
+    prompt_tok, output_tok = (table.counts(name, highest=MOST_TOK) for name in COLUMNS)
     rows = np.flatnonzero((prompt_tok > 0) & (output_tok > 0))
     if rows.size == 0:
         raise UserError("no row has both prompt and output tokens", where=table.label)
     notes: Notes = {"format": "sharegpt", "rows": len(table), "dropped_zero_tok": len(table) - int(rows.size)}
-    return LengthTable(prompt_tok[rows], output_tok[rows], notes)
+    prompt_tok, output_tok = prompt_tok[rows], output_tok[rows]
+    return LengthTable(prompt_tok, output_tok, notes, tuple(length_doubts(prompt_tok, output_tok)))
 
 
-READER = Reader("sharegpt", "ShareGPT token lengths, etalon's table (CSV)", "lengths", matches, read)
+READER = Reader("sharegpt", "ShareGPT token lengths, etalon's table (CSV)", "lengths", matches, read, COLUMNS)

@@ -1,26 +1,42 @@
-"""Bytes of a trace file: transparent decompression, members of archives, fingerprints."""
+"""Bytes of a trace file: unpacked, as text, its head; members of archives, pipes, fingerprints."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
-import lzma
 import re
 import tarfile
-import zlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from discosim.core.errors import UserError
-from discosim.core.files import near_files
+from discosim.traces.readers.foreign import refuse_foreign
+from discosim.traces.readers.text import as_text
+from discosim.traces.readers.unpack import LIMIT_NAME, SUFFIXES, kind_of, most_bytes, one_line, require_file, unpacked
+
+__all__ = [
+    "HEAD_BYTES",
+    "Fingerprint",
+    "fingerprint",
+    "first_line",
+    "is_tar",
+    "one_line",
+    "read_bytes",
+    "read_head",
+    "read_members",
+    "read_raw",
+    "require_file",
+    "settled",
+    "stem",
+]
 
 HEAD_BYTES = 65536
-_XZ_MAGIC = b"\xfd7zXZ\x00"
-_GZ_MAGIC = b"\x1f\x8b"
-_BOM = b"\xef\xbb\xbf"
-_BROKEN = (EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error)
+_LONGEST_LINE = 2**20
+"""Bytes of a first line that are looked at to recognise a table: ten thousand columns, the most that are read."""
+_CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -44,75 +60,61 @@ class Fingerprint:
     raw_bytes: int
 
 
-def _stored(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"no such file{near_files(path)}", where=str(path)) from None
-    except IsADirectoryError:
-        raise UserError("is a folder; expected a file", where=str(path)) from None
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    if not data:
-        raise UserError("the file is empty", where=str(path))
-    return data
-
-
-def _opened(data: bytes, path: Path) -> BinaryIO | gzip.GzipFile | lzma.LZMAFile:
-    if data.startswith(_XZ_MAGIC):
-        return lzma.open(io.BytesIO(data))
-    if data.startswith(_GZ_MAGIC):
-        return gzip.open(io.BytesIO(data))
-    if path.suffix in {".xz", ".gz"}:
-        raise UserError(f"is named {path.suffix} but does not hold {path.suffix[1:]} data", where=str(path))
-    return io.BytesIO(data)
-
-
-def _read(data: bytes, path: Path, size: int = -1) -> bytes:
-    try:
-        with _opened(data, path) as stream:
-            raw = stream.read(size)
-    except _BROKEN as error:
-        raise UserError(
-            f"the compressed data are cut short or damaged ({one_line(error)}); fetch the file again", where=str(path)
-        ) from None
-    if not raw:
-        raise UserError("the file is empty once decompressed", where=str(path))
-    return raw
-
-
-def one_line(error: Exception) -> str:
-    """Return a library's error text on one line."""
-    return " ".join(str(error).split())
-
-
-def without_bom(raw: bytes) -> bytes:
-    """Return the bytes without a UTF-8 byte-order mark."""
-    return raw.removeprefix(_BOM)
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return the decompressed content of a plain, ``.xz`` or ``.gz`` file, without a byte-order mark.
+def read_raw(path: Path) -> bytes:
+    """Return the decompressed content of a file as it is: gzip, xz, bzip2, Zstandard, LZ4, a zip of one file, or plain.
 
     Raises
     ------
     UserError
-        If the file is missing, a folder, empty, cut short, or not what its suffix says.
+        If the file is missing, a folder, a pipe or a device, empty, cut short, not what its suffix says, larger than
+        the limit (``DISCOSIM_MAX_TRACE_BYTES``), or recognised as something that is no table.
     """
-    return without_bom(_read(_stored(path), path))
+    with unpacked(path) as stream:
+        raw = stream.read()
+        if not raw:
+            raise UserError("the file is empty once decompressed", where=str(path))
+    refuse_foreign(raw, path, parquet_ok=True)
+    return raw
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the decompressed content of a file of text: UTF-8, without a byte-order mark.
+
+    UTF-16 and UTF-32 are read where a mark names them; lines may end in carriage returns.
+
+    Raises
+    ------
+    UserError
+        As :func:`read_raw`; or if it is no text of these encodings.
+    """
+    raw = read_raw(path)
+    refuse_foreign(raw, path)
+    if is_tar(raw):
+        raise UserError("is a tar archive, and the format asked for is one file; unpack it", where=str(path))
+    return as_text(raw, path)
 
 
 def read_head(path: Path) -> bytes:
-    """Return the first bytes of the decompressed content; for a folder, its file names, one a line.
+    """Return the first bytes of the decompressed content as text; for a folder, its file names, one a line.
+
+    A first line that is longer than ``HEAD_BYTES`` is in it as a whole, up to 1 MiB.
 
     Raises
     ------
     UserError
         As :func:`read_bytes`, as far as the first bytes show it.
     """
-    if path.is_dir():
+    if kind_of(path) == "folder":
         return "\n".join(sorted(p.name for p in path.iterdir())).encode()
-    return without_bom(_read(_stored(path), path, HEAD_BYTES))
+    with unpacked(path) as stream:
+        raw = stream.read(HEAD_BYTES)
+        if not raw:
+            raise UserError("the file is empty once decompressed", where=str(path))
+        if len(raw) == HEAD_BYTES and b"\n" not in raw and b"\0" not in raw:
+            raw += stream.read(_LONGEST_LINE)
+            raw = raw[: max(HEAD_BYTES, raw.find(b"\n") + 1)] if b"\n" in raw else raw
+    refuse_foreign(raw, path, parquet_ok=True)
+    return as_text(raw, path, is_whole=len(raw) < HEAD_BYTES)
 
 
 def first_line(head: bytes) -> str:
@@ -128,13 +130,48 @@ def is_tar(head: bytes) -> bool:
 def stem(path: Path) -> str:
     """Return the file name without a compression suffix and without its extension."""
     name = path.name
-    for suffix in (".xz", ".gz"):
+    for suffix in SUFFIXES:
         name = name.removesuffix(suffix)
     return Path(name).stem
 
 
+@contextmanager
+def settled(path: Path) -> Iterator[Path]:
+    """Yield a path that can be read again and again: the given one, or a temporary copy of what a pipe gives.
+
+    Errors name the pipe.
+
+    Raises
+    ------
+    UserError
+        If the pipe gives more than the limit.
+    """
+    if kind_of(path) != "pipe":
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="discosim-") as folder:
+        copy = Path(folder) / path.name
+        try:
+            with path.open("rb") as pipe, copy.open("wb") as file:
+                left = most_bytes()
+                while chunk := pipe.read(_CHUNK):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise UserError(
+                            f"gives more than {most_bytes():,} bytes; set {LIMIT_NAME} to a larger limit",
+                            where=str(path),
+                        )
+                    file.write(chunk)
+        except OSError as error:
+            raise UserError(f"cannot be read: {error.strerror or error}", where=str(path)) from None
+        try:
+            yield copy
+        except UserError as error:
+            raise UserError(error.message, where=error.where.replace(str(copy), str(path))) from None
+
+
 def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def read_members(path: Path, wanted: re.Pattern[str]) -> dict[str, bytes]:
@@ -148,16 +185,19 @@ def read_members(path: Path, wanted: re.Pattern[str]) -> dict[str, bytes]:
         If the archive is damaged or nothing in it matches.
     """
     found: dict[str, bytes] = {}
-    if path.is_dir():
+    if kind_of(path) == "folder":
         found = {p.name: read_bytes(p) for p in path.iterdir() if wanted.search(p.name)}
     else:
         try:
-            with tarfile.open(fileobj=io.BytesIO(read_bytes(path)), mode="r:") as archive:
+            with tarfile.open(fileobj=io.BytesIO(read_raw(path)), mode="r:") as archive:
                 for member in archive:
                     content = archive.extractfile(member) if wanted.search(member.name) else None
-                    if content is not None:
-                        found[member.name] = content.read()
-        except tarfile.TarError as error:
+                    if content is None:
+                        continue
+                    if member.size > most_bytes():  # a sparse member can claim any size
+                        raise UserError(f"its member {member.name} claims {member.size:,} bytes", where=str(path))
+                    found[member.name] = as_text(content.read(), path / member.name)
+        except (tarfile.TarError, EOFError, LookupError, ValueError, OverflowError) as error:
             raise UserError(f"the tar archive cannot be read ({one_line(error)})", where=str(path)) from None
     if not found:
         raise UserError(f"holds no file named like {wanted.pattern}", where=str(path))
@@ -166,13 +206,29 @@ def read_members(path: Path, wanted: re.Pattern[str]) -> dict[str, bytes]:
 
 def fingerprint(path: Path) -> Fingerprint:
     """Return digests and sizes of a file, as stored and decompressed."""
-    if path.is_dir():
+    if kind_of(path) == "folder":
         files = sorted(p for p in path.iterdir() if p.is_file())
-        stored = [(p.name, _stored(p)) for p in files]
-        lines = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in stored)
+        stored = [(p.name, *_stored_digest(p)) for p in files]
+        lines = "".join(f"{digest}  {name}\n" for name, digest, _ in stored)
         digest = hashlib.sha256(lines.encode()).hexdigest()
-        size = sum(len(data) for _, data in stored)
+        size = sum(size for *_, size in stored)
         return Fingerprint(digest, digest, size, size)
-    data = _stored(path)
-    raw = _read(data, path)
-    return Fingerprint(hashlib.sha256(data).hexdigest(), hashlib.sha256(raw).hexdigest(), len(data), len(raw))
+    stored_sha256, stored_bytes = _stored_digest(path)
+    raw_sha256, raw_bytes = hashlib.sha256(), 0
+    with unpacked(path) as stream:
+        if not stream.packing:
+            return Fingerprint(stored_sha256, stored_sha256, stored_bytes, stored_bytes)
+        while chunk := stream.read(_CHUNK):
+            raw_sha256.update(chunk)
+            raw_bytes += len(chunk)
+    return Fingerprint(stored_sha256, raw_sha256.hexdigest(), stored_bytes, raw_bytes)
+
+
+def _stored_digest(path: Path) -> tuple[str, int]:
+    require_file(path)
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return digest, file.tell()
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror or error}", where=str(path)) from None

@@ -1,17 +1,17 @@
 """Request traces of splitwise-sim (CSV).
 
 Format: ``request_id,request_type,application_id,arrival_timestamp,batch_size,prompt_size,token_size``,
-seconds from the file's own zero.
+seconds.
 Origin: github.com/Mutinifni/splitwise-sim (MIT).
-Quirks: ``token_size`` is the output length; ``batch_size`` is always 1 and ignored; ``application_id``
-names a service, not a user, and is ignored.
+Quirks: time starts at the first request; ``token_size`` is the output length; ``batch_size`` is always 1 and ignored;
+``application_id`` names a service, not a user, and is ignored.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from discosim.traces.readers.base import Reader, RequestTrace
+from discosim.traces.readers.base import Reader, RequestTrace, TimeUnit
 from discosim.traces.readers.requests import build_requests
 from discosim.traces.readers.source import read_bytes
 from discosim.traces.readers.table import header_of, read_csv
@@ -24,17 +24,18 @@ def matches(head: bytes, _path: Path) -> bool:
     return set(COLUMNS) <= set(header_of(head))
 
 
-def read(path: Path) -> RequestTrace:
+def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
     """Read the trace."""
     table = read_csv(read_bytes(path), path, COLUMNS)
     return build_requests(
         table,
-        table.numbers("arrival_timestamp", lowest=0.0),
+        table.ticks("arrival_timestamp"),
         arrival="arrival_timestamp",
         prompt="prompt_size",
         output="token_size",
+        time_unit=time_unit,
         notes={"format": "splitwise"},
     )
 
 
-READER = Reader("splitwise", "splitwise-sim request trace (CSV)", "requests", matches, read)
+READER = Reader("splitwise", "splitwise-sim request trace (CSV)", "requests", matches, read, COLUMNS)

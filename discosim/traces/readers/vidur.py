@@ -1,16 +1,16 @@
 """Vidur's processed traces (CSV).
 
-Format: ``arrived_at,num_prefill_tokens,num_decode_tokens``, seconds from the file's own zero.
+Format: ``arrived_at,num_prefill_tokens,num_decode_tokens``, seconds.
 Origin: github.com/microsoft/vidur, ``data/processed_traces`` (MIT).
-Quirks: none known; extra columns are ignored. The same file without ``arrived_at`` is a length table
-(``sharegpt``).
+Quirks: time starts at the first request; extra columns are ignored. The same file without ``arrived_at`` is a length
+table (``sharegpt``).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from discosim.traces.readers.base import Reader, RequestTrace
+from discosim.traces.readers.base import Reader, RequestTrace, TimeUnit
 from discosim.traces.readers.requests import build_requests
 from discosim.traces.readers.source import read_bytes
 from discosim.traces.readers.table import header_of, read_csv
@@ -23,17 +23,18 @@ def matches(head: bytes, _path: Path) -> bool:
     return set(COLUMNS) <= set(header_of(head))
 
 
-def read(path: Path) -> RequestTrace:
+def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
     """Read the trace."""
     table = read_csv(read_bytes(path), path, COLUMNS)
     return build_requests(
         table,
-        table.numbers("arrived_at", lowest=0.0),
+        table.ticks("arrived_at"),
         arrival="arrived_at",
         prompt="num_prefill_tokens",
         output="num_decode_tokens",
+        time_unit=time_unit,
         notes={"format": "vidur"},
     )
 
 
-READER = Reader("vidur", "Vidur processed trace with arrival times (CSV)", "requests", matches, read)
+READER = Reader("vidur", "Vidur processed trace with arrival times (CSV)", "requests", matches, read, COLUMNS)

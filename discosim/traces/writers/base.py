@@ -11,10 +11,45 @@ from pathlib import Path
 import numpy as np
 
 from discosim.core.errors import UserError
-from discosim.traces.readers.base import Ints, RequestTrace
+from discosim.traces.readers.base import Ints, RequestTrace, Words
 
 _LARGEST = 2.0**53
 """Largest number of clock units that a 64-bit float holds to the unit."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a writer has made; nothing is written yet.
+
+    Parameters
+    ----------
+    content : mapping of Path to bytes
+        The bytes of each file.
+    said : tuple of str
+        What was done to the requests so that the format takes them, in phrases.
+    """
+
+    content: Mapping[Path, bytes]
+    said: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Parameters
+    ----------
+    paths : tuple of Path
+        The files; one, or two where the format keeps its header apart.
+    left_out : tuple of str
+        Columns of the trace that the format has no place for.
+    said : tuple of str
+        What was done to the requests so that the format takes them, in phrases.
+    """
+
+    paths: tuple[Path, ...]
+    left_out: tuple[str, ...]
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,7 +69,7 @@ class Writer:
     suffixes : tuple of str
         Endings of file names that it writes; the first is the usual one.
     write : callable
-        ``write(trace, path)`` returns the bytes of each file, by its path; nothing is written yet.
+        ``write(trace, path)`` returns the bytes of each file; nothing is written yet.
     """
 
     name: str
@@ -42,7 +77,7 @@ class Writer:
     unit: str
     keeps: frozenset[str]
     suffixes: tuple[str, ...]
-    write: Callable[[RequestTrace, Path], Mapping[Path, bytes]]
+    write: Callable[[RequestTrace, Path], Files]
 
 
 def seconds(trace: RequestTrace) -> list[str]:
@@ -69,6 +104,13 @@ def whole_units(trace: RequestTrace, per_s: int) -> Ints:
     if units.size and units[-1] > _LARGEST:
         raise UserError(f"an arrival at {trace.arrival_s[-1]:g} s cannot be counted in units of 1/{per_s} s")
     return np.rint(units).astype(np.int64)
+
+
+def owners(names: Words | None, n: int) -> list[str]:
+    """Return a name for each request, empty where it has none; names that hold line ends lose them."""
+    if names is None:
+        return [""] * n
+    return [" ".join(name.split("\r")) if "\r" in name else name for name in names.tolist()]
 
 
 def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

@@ -3,18 +3,18 @@
 Format: github.com/inference-sim/inference-sim, ``sim/workload/tracev2.go`` (commit 0045b72), read by
 ``blis replay --trace-header NAME.yaml --trace-data NAME.csv``. Nothing was served, so the columns of what was measured
 are 0 and the status is ``incomplete``, as BLIS itself writes requests that did not finish. Its prefixes are groups
-with one common start; lists of block ids have no place there.
+with one common start; lists of block ids have no place there. A request without a name has an empty cell, which BLIS
+takes for a client of no name and for no session.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import RequestTrace
-from discosim.traces.writers.base import Writer, csv_bytes, whole_units
+from discosim.traces.writers.base import Files, Writer, csv_bytes, owners, whole_units
 
 COLUMNS = [
     "request_id",
@@ -45,10 +45,11 @@ COLUMNS = [
     "error_message",
     "finish_reason",
 ]
+HEADER_MARK = b"trace_version:"
 HEADER = "trace_version: 2\ntime_unit: microseconds\nmode: generated\nwarm_up_requests: 0\n"
 
 
-def write(trace: RequestTrace, path: Path) -> Mapping[Path, bytes]:
+def write(trace: RequestTrace, path: Path) -> Files:
     """Return the data and, under the same name with the ending .yaml, the header.
 
     Raises
@@ -61,8 +62,7 @@ def write(trace: RequestTrace, path: Path) -> Mapping[Path, bytes]:
     except UserError as error:
         raise UserError(error.message, where=str(path)) from None
     n = len(trace)
-    clients = [""] * n if trace.user_id is None else trace.user_id.tolist()
-    sessions = [""] * n if trace.session_id is None else trace.session_id.tolist()
+    clients, sessions = owners(trace.user_id, n), owners(trace.session_id, n)
     rounds: Counter[str] = Counter()
     rows = []
     for i, (client, session, at_us, prompt, output) in enumerate(
@@ -73,7 +73,7 @@ def write(trace: RequestTrace, path: Path) -> Mapping[Path, bytes]:
         owner = (i, client, "", "", session, turn, "", 0, "true")
         tokens = (prompt, output, 0, 0, 0, 0, 0, "", 0, 0)
         rows.append((*owner, *tokens, at_us, at_us, 0, 0, 0, "incomplete", "", ""))
-    return {path: csv_bytes(COLUMNS, rows), path.with_suffix(".yaml"): HEADER.encode()}
+    return Files({path: csv_bytes(COLUMNS, rows), path.with_suffix(".yaml"): HEADER.encode()})
 
 
 WRITER = Writer(

@@ -1,28 +1,31 @@
-"""Our own request table: JSON lines, Parquet or CSV by the ending of the name; seconds."""
+"""Our own request table: JSON lines, Parquet or CSV by the ending of the name; seconds.
+
+A request without a name has no key, null or an empty cell, and reads back as one without.
+"""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from discosim.traces.readers.base import RequestTrace
-from discosim.traces.writers.base import Writer, csv_bytes
+from discosim.traces.writers.base import Files, Writer, csv_bytes, owners
 
 
-def write(trace: RequestTrace, path: Path) -> Mapping[Path, bytes]:
+def write(trace: RequestTrace, path: Path) -> Files:
     """Return the file; a CSV has no place for hash ids."""
     columns = _columns(trace, with_hash_ids=path.suffix != ".csv")
     match path.suffix:
         case ".csv":
-            return {path: csv_bytes(list(columns), zip(*columns.values(), strict=True))}
+            return Files({path: csv_bytes(list(columns), zip(*columns.values(), strict=True))})
         case ".parquet":
-            return {path: _parquet(columns)}
+            return Files({path: _parquet(columns)})
         case _:
             rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
-            return {path: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()}
+            named = ({key: value for key, value in row.items() if value is not None} for row in rows)
+            return Files({path: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in named).encode()})
 
 
 def _columns(trace: RequestTrace, *, with_hash_ids: bool) -> dict[str, list[Any]]:
@@ -31,9 +34,9 @@ def _columns(trace: RequestTrace, *, with_hash_ids: bool) -> dict[str, list[Any]
         "prompt_tok": trace.prompt_tok.tolist(),
         "output_tok": trace.output_tok.tolist(),
     }
-    for name, owners in (("user_id", trace.user_id), ("session_id", trace.session_id)):
-        if owners is not None:
-            columns[name] = owners.tolist()
+    for key, names in (("user_id", trace.user_id), ("session_id", trace.session_id)):
+        if names is not None:
+            columns[key] = [name or None for name in owners(names, len(trace))]
     if with_hash_ids and trace.hash_ids is not None:
         columns["hash_ids"] = [trace.hash_ids[i].tolist() for i in range(len(trace))]
     return columns

@@ -6,11 +6,10 @@ Format: as :mod:`discosim.traces.readers.splitwise`. ``request_type`` is 2 (LLM 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from discosim.traces.readers.base import RequestTrace
-from discosim.traces.writers.base import Writer, csv_bytes, seconds
+from discosim.traces.writers.base import Files, Writer, csv_bytes, seconds
 
 COLUMNS = (
     "request_id",
@@ -24,14 +23,14 @@ COLUMNS = (
 LLM_INFERENCE, APPLICATION, BATCH = 2, 0, 1
 
 
-def write(trace: RequestTrace, path: Path) -> Mapping[Path, bytes]:
+def write(trace: RequestTrace, path: Path) -> Files:
     """Return the file."""
     columns = zip(seconds(trace), trace.prompt_tok.tolist(), trace.output_tok.tolist(), strict=True)
     rows = [
         (i, LLM_INFERENCE, APPLICATION, arrival, BATCH, prompt, output)
         for i, (arrival, prompt, output) in enumerate(columns)
     ]
-    return {path: csv_bytes(COLUMNS, rows)}
+    return Files({path: csv_bytes(COLUMNS, rows)})
 
 
 WRITER = Writer("splitwise", "splitwise-sim request trace (CSV)", "s", frozenset(), (".csv",), write)

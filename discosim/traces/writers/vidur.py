@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from discosim.traces.readers.base import RequestTrace
 from discosim.traces.readers.vidur import COLUMNS
-from discosim.traces.writers.base import Writer, csv_bytes, seconds
+from discosim.traces.writers.base import Files, Writer, csv_bytes, seconds
 
 
-def write(trace: RequestTrace, path: Path) -> Mapping[Path, bytes]:
+def write(trace: RequestTrace, path: Path) -> Files:
     """Return the file."""
     rows = zip(seconds(trace), trace.prompt_tok.tolist(), trace.output_tok.tolist(), strict=True)
-    return {path: csv_bytes(COLUMNS, rows)}
+    return Files({path: csv_bytes(COLUMNS, rows)})
 
 
 WRITER = Writer("vidur", "Vidur processed trace (CSV)", "s", frozenset(), (".csv",), write)

@@ -1,0 +1,139 @@
+"""What is implausible about a trace of requests, in sentences that name the key which settles it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+import numpy as np
+
+from discosim.core.errors import UserError
+from discosim.traces.readers.base import PER_S, Floats, Ints, Words
+
+YEAR_S = 365.25 * 86400.0
+FEW = 10
+"""Requests below which a rate says nothing."""
+_FAST_PER_S = {"s": 1000.0}
+_FAST_OTHERS_PER_S = 100.0
+"""Mean rates above which a unit is doubted. Source: our choice. Of the public traces the busiest, a whole model at
+Alibaba's, has 187 a second (ServeGen, m-large); seconds read as milliseconds make 0.1 a second a hundred."""
+_SLOW_GAP_S = {True: 60.0, False: 120.0}
+"""Mean gap above which whole, or broken, numbers are doubted: milliseconds read as seconds. Source: our choice; a
+service is asked more often than that, and who has the trace of one person says so with the unit."""
+_UNIX_S = (1e9, 4.1e9)
+"""Unix time from 2001 to 2099 in seconds."""
+_LONGEST_YEARS = 100.0
+_LONG_PROMPT_TOK, _LONG_OUTPUT_TOK = 200_000, 100_000
+"""Medians above which lengths are doubted: the context of most models is shorter. Source: our choice."""
+_MANY_OF_ONE, _PERSON_GAP_S = 50, 1.0
+"""Requests and mean gap from which an owner is no person. Source: our choice; nobody asks faster for long."""
+_FINER = {"s": "ms", "ms": "us", "us": "ns"}
+_COARSER = {"ms": "s", "us": "ms", "ns": "us"}
+
+
+def require_plausible_clock(first: float, last: float, unit: str, arrival: str, where: str) -> None:
+    """Raise UserError where arrivals read in their format's unit begin beyond any clock, or span a century.
+
+    Parameters
+    ----------
+    first, last : float
+        Arrivals in units of the file.
+    unit : str
+        What they are read in.
+    arrival : str
+        Their column.
+    where : str
+        The file.
+    """
+    first_s, span_s = first / PER_S[unit], (last - first) / PER_S[unit]
+    if first_s > _UNIX_S[1]:
+        fits = [name for name, per_s in PER_S.items() if _UNIX_S[0] <= first / per_s <= _UNIX_S[1]]
+        if fits:
+            day = datetime.fromtimestamp(first / PER_S[fits[0]], tz=UTC).date()
+            raise UserError(
+                f"{arrival} begins at {first:.15g}, which is Unix time in {fits[0]} ({day}) and beyond any clock in "
+                f"{unit}; say so with workload.time_unit: {fits[0]}",
+                where=where,
+            )
+        raise UserError(
+            f"{arrival} begins at {first:.6g} {unit}, which is no time; set workload.time_unit", where=where
+        )
+    if span_s > _LONGEST_YEARS * YEAR_S:
+        raise UserError(
+            f"{arrival} spans {span_s / YEAR_S:.6g} years, read in {unit}; set workload.time_unit, or cut the file",
+            where=where,
+        )
+
+
+def clock_doubts(arrival_s: Floats, unit: str, arrival: str, *, is_whole: bool, is_chosen: bool) -> list[str]:
+    """Return what to doubt about the times of arrival.
+
+    Parameters
+    ----------
+    arrival_s : array of float, shape (n,)
+        From the first request on.
+    unit : str
+        What they were read in.
+    arrival : str
+        Their column.
+    is_whole : bool
+        All of them were whole numbers in the file.
+    is_chosen : bool
+        The user has named the unit: then nothing is said that the unit would explain.
+    """
+    n, span_s = arrival_s.size, float(arrival_s[-1])
+    if n >= 3 and span_s == 0.0:
+        return [f"all {n} requests arrive at the same moment"]
+    said = []
+    rate, gap_s = (n - 1) / span_s if span_s > 0 else 0.0, span_s / max(n - 1, 1)
+    fast = _FAST_PER_S.get(unit, _FAST_OTHERS_PER_S)
+    if n >= FEW and not is_chosen and rate > (fast if is_whole or unit == "s" else fast / 2):
+        other = _COARSER.get(unit)
+        told = f"if {arrival} is in {other}, set workload.time_unit: {other}" if other else "is that so?"
+        said.append(f"{n} requests arrive in {span_s:.3g} s, {rate:.4g} a second, read in {unit}; {told}")
+    if n >= FEW and not is_chosen and gap_s > _SLOW_GAP_S[is_whole] and unit in _FINER:
+        other = _FINER[unit]
+        said.append(
+            f"one request in {gap_s:.4g} s on average, read in {unit}; if {arrival} is in {other}, set "
+            f"workload.time_unit: {other}, else to {unit}"
+        )
+    if span_s > YEAR_S:
+        said.append(f"the trace spans {span_s / YEAR_S:.3g} years, read in {unit}; workload.time_unit says otherwise")
+    return said
+
+
+def owner_doubts(names: Words | None, arrival_s: Floats, column: str) -> list[str]:
+    """Return what to doubt about an owner who asks faster than a person does: each one has one device."""
+    asked = {} if names is None else Counter(names.tolist())
+    many = {name for name, n in asked.items() if name and n >= _MANY_OF_ONE}
+    if names is None or not many:
+        return []
+    first: dict[str, float] = {}
+    last: dict[str, float] = {}
+    for name, at_s in zip(names.tolist(), arrival_s.tolist(), strict=True):
+        if name in many:
+            first.setdefault(name, at_s)
+            last[name] = at_s
+    gap_s = {name: (last[name] - first[name]) / (asked[name] - 1) for name in first}
+    busy = [name for name, gap in gap_s.items() if gap < _PERSON_GAP_S]
+    if not busy:
+        return []
+    most = max(busy, key=lambda name: asked[name])
+    others = f" (and {len(busy) - 1} others likewise)" if len(busy) > 1 else ""
+    doubt = (
+        f"{column} {most[:40]!r} sends {asked[most]} requests, one in {gap_s[most]:.3g} s{others}: each user is "
+        f"one person with one device; leave the column out if it names services"
+    )
+    return [doubt]
+
+
+def length_doubts(prompt_tok: Ints, output_tok: Ints) -> list[str]:
+    """Return what to doubt about the lengths of prompts and answers."""
+    return [
+        f"the median {name} has {np.median(values):,.0f} tokens, more than most models take; are these bytes?"
+        for name, values, most in (
+            ("prompt", prompt_tok, _LONG_PROMPT_TOK),
+            ("answer", output_tok, _LONG_OUTPUT_TOK),
+        )
+        if np.median(values) > most
+    ]

@@ -1,0 +1,74 @@
+"""Tables of lengths alone, in the columns of any format of requests (CSV, JSON lines, Parquet).
+
+Format: two columns of tokens, prompt and answer, named as a format of requests names them (``prompt_tok, output_tok``;
+``input_length, output_length``; ``ContextTokens, GeneratedTokens``; ...), and none with arrivals.
+Origin: this project.
+Quirks: other columns are ignored; rows with a length of 0 are dropped and counted. The pair that Vidur and etalon use
+has a reader of its own (``sharegpt``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from discosim.core.errors import UserError
+from discosim.traces.readers.base import LengthTable, Notes, Reader
+from discosim.traces.readers.doubts import length_doubts
+from discosim.traces.readers.foreign import PARQUET
+from discosim.traces.readers.requests import MOST_TOK
+from discosim.traces.readers.source import read_bytes, read_head
+from discosim.traces.readers.table import Table, names_of_table, read_csv, read_json_lines, read_parquet
+
+PAIRS = (
+    ("prompt_tok", "output_tok"),
+    ("input_length", "output_length"),
+    ("ContextTokens", "GeneratedTokens"),
+    ("Request tokens", "Response tokens"),
+    ("prompt_size", "token_size"),
+    ("input_toks", "output_toks"),
+    ("input_tokens", "output_tokens"),
+)
+"""Columns of native, Mooncake, Azure, BurstGPT, splitwise-sim, LLMServingSim and BLIS."""
+ARRIVALS = frozenset({"arrival_s", "arrived_at"})
+_TIMES = ("time", "ttft", "latency", "tpot", "itl", "first_token", "queued")
+"""Parts of names in tables of latencies and of iteration times, which hold lengths beside them."""
+
+
+def pair_of(names: frozenset[str]) -> tuple[str, str] | None:
+    """Return the two columns of lengths among names that hold no time, or None."""
+    lower = [name.lower() for name in names]
+    if names & ARRIVALS or any(part in name for name in lower for part in _TIMES):
+        return None
+    return next((pair for pair in PAIRS if names.issuperset(pair)), None)
+
+
+def matches(head: bytes, path: Path) -> bool:
+    """Recognise two columns of lengths without any of times."""
+    return pair_of(names_of_table(head, path)) is not None
+
+
+def _table(path: Path) -> tuple[Table, tuple[str, str]]:
+    head = read_head(path)
+    names = names_of_table(head, path)
+    pair = next((pair for pair in PAIRS if names.issuperset(pair)), PAIRS[0])
+    if head.startswith(PARQUET):
+        return read_parquet(path, pair), pair
+    read = read_json_lines if head.lstrip()[:1] in {b"{", b"["} else read_csv
+    return read(read_bytes(path), path, pair), pair
+
+
+def read(path: Path) -> LengthTable:
+    """Read the lengths."""
+    table, pair = _table(path)
+    prompt_tok, output_tok = (table.counts(name, highest=MOST_TOK) for name in pair)
+    rows = np.flatnonzero((prompt_tok > 0) & (output_tok > 0))
+    if rows.size == 0:
+        raise UserError("no row has both prompt and output tokens", where=table.label)
+    prompt_tok, output_tok = prompt_tok[rows], output_tok[rows]
+    notes: Notes = {"format": "lengths", "rows": len(table), "dropped_zero_tok": len(table) - int(rows.size)}
+    return LengthTable(prompt_tok, output_tok, notes, tuple(length_doubts(prompt_tok, output_tok)))
+
+
+READER = Reader("lengths", "lengths of prompts and answers alone (CSV, JSON lines, Parquet)", "lengths", matches, read)

@@ -1,0 +1,300 @@
+"""Clocks and blocks: where time begins, what unit it is in, what is implausible, and ids that fit their prompts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from discosim import load_scenario, simulate
+from discosim.core.errors import UserError
+from discosim.core.rng import RandomStreams
+from discosim.core.scenario import Reader, ReplayedWorkload
+from discosim.runs.build import build
+from discosim.traces.readers import HashIds, read_requests
+from discosim.traces.readers.hashes import chained
+from discosim.traces.workload import make_requests
+
+NATIVE = "arrival_s,prompt_tok,output_tok\n"
+STEPS = (0, 130, 270, 275, 900, 1250, 2000, 2600, 3100, 3999, 4210, 5000)
+
+
+def csv_at(*stamps: object) -> str:
+    return NATIVE + "".join(f"{stamp},{20 + i},{5 + i}\n" for i, stamp in enumerate(stamps))
+
+
+def mooncake_at(*stamps: float, **more: object) -> str:
+    rows = [{"timestamp": t, "input_length": 20 + i, "output_length": 5 + i, **more} for i, t in enumerate(stamps)]
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+# --- where time begins ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("native", "arrival_s,prompt_tok,output_tok\n{0},5,7\n{1},6,8\n"),
+        ("vidur", "arrived_at,num_prefill_tokens,num_decode_tokens\n{0},5,7\n{1},6,8\n"),
+        ("splitwise", "arrival_timestamp,prompt_size,token_size\n{0},5,7\n{1},6,8\n"),
+        ("burstgpt", "Timestamp,Model,Request tokens,Response tokens\n{0},m,5,7\n{1},m,6,8\n"),
+    ],
+)
+@pytest.mark.parametrize("first", ["0", "0.5", "36000.25", "1700000000.5"])
+def test_every_format_counts_from_its_first_request(name: str, text: str, first: str, write) -> None:
+    trace = read_requests(write(text.format(first, float(first) + 1.5)))
+    assert trace.notes["format"] == name
+    assert trace.arrival_s.tolist() == [0.0, 1.5]
+    assert trace.notes["first_arrival"] == float(first)
+
+
+def test_what_is_dropped_before_the_first_request_starts_no_clock(write) -> None:
+    trace = read_requests(write("arrival_s,prompt_tok,output_tok\n2,0,5\n7,5,5\n9,5,5\n"))
+    assert trace.arrival_s.tolist() == [0.0, 2.0]
+    assert trace.notes["first_arrival"] == 7.0
+
+
+@pytest.mark.parametrize(("unit", "per_s"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+def test_unix_time_in_any_unit_gives_the_same_run(unit: str, per_s: int, write) -> None:
+    """Nanoseconds of today are beyond what a float holds; differences of whole numbers are exact all the same."""
+    gaps_us = np.array([0, 1, 250_000, 250_001, 3_000_000])
+    whole = (1_700_000_000 * per_s + gaps_us * per_s // 10**6) if per_s >= 10**6 else None
+    stamps = (
+        whole.tolist() if whole is not None else [1_700_000_000 * per_s + g * per_s / 1e6 for g in gaps_us.tolist()]
+    )
+    path = write(csv_at(*stamps))
+    got = read_requests(path, time_unit=unit).arrival_s
+    slack_s = 0.0 if whole is not None else 2.0**-22  # the last place of 1.7e9, and of 1.7e12 in ms
+    np.testing.assert_allclose(got, gaps_us / 1e6, rtol=0, atol=slack_s)
+    if unit == "s":
+        return
+    with pytest.raises(
+        UserError, match=rf"is Unix time in {unit} \(2023-11-14\).*say so with workload.time_unit: {unit}"
+    ):
+        read_requests(path)
+
+
+def test_busy_shares_do_not_know_when_a_trace_was_cut(write) -> None:
+    """Share of the engine's time in use: an origin ten hours early would make it a thousandth."""
+    rng = np.random.default_rng(5)
+    at_s = np.cumsum(rng.exponential(0.4, 40))
+
+    def busy(origin_s: float, name: str) -> float:
+        rows = "".join(f"{origin_s + t:.6f},200,100\n" for t in at_s)
+        path = write("arrived_at,num_prefill_tokens,num_decode_tokens\n" + rows, name)
+        sets = ["replications=1", f"workload={json.dumps({'kind': 'replay', 'file': str(path)})}"]
+        run = simulate(load_scenario("engine", overrides=[*sets, "policies=[{kind: server_only}]"]))
+        return float(run.summary.to_json_dict()["policies"]["server_only"]["engine_busy_share"]["mean"])
+
+    assert busy(36_000.0, "late.csv") == pytest.approx(busy(0.0, "zero.csv"), abs=1e-6)
+
+
+# --- units ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("unit", "per_s"), [("ms", 1e3), ("us", 1e6), ("ns", 1e9)])
+def test_a_unit_that_is_named_is_taken(unit: str, per_s: float, write) -> None:
+    seconds = [step / 1000 for step in STEPS]
+    text = csv_at(*(round(second * per_s) for second in seconds))
+    named = read_requests(write(text), time_unit=unit)
+    plain = read_requests(write(csv_at(*seconds), "s.csv"))
+    assert named.arrival_s.tolist() == plain.arrival_s.tolist()
+    assert (named.notes["time_unit"], plain.notes["time_unit"]) == (unit, "s")
+    table = make_requests(ReplayedWorkload(file=str(write(text)), time_unit=unit), Reader(), RandomStreams(1), Path())
+    assert table.arrival_s.tolist() == plain.arrival_s.tolist()
+
+
+def test_mooncake_keys_with_seconds(write) -> None:
+    path = write(mooncake_at(*(step / 1000 for step in STEPS)), "m.jsonl")
+    assert read_requests(path, time_unit="s").arrival_s.tolist() == [step / 1000 for step in STEPS]
+    (doubt,) = read_requests(path).warnings
+    assert doubt == (
+        "12 requests arrive in 0.005 s, 2200 a second, read in ms; if timestamp is in s, set workload.time_unit: s"
+    )
+    assert read_requests(path, time_unit="ms").warnings == ()  # who says so knows
+
+
+def test_dates_have_no_unit(write) -> None:
+    path = write("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,1,1\n")
+    with pytest.raises(UserError, match="TIMESTAMP holds dates, which have no unit; leave workload"):
+        read_requests(path, time_unit="ms")
+    with pytest.raises(UserError, match="unknown unit of time 'min'"):
+        read_requests(path, time_unit="min")
+
+
+@pytest.mark.parametrize(
+    ("stamps", "doubt"),
+    [
+        ([0.0007 * i for i in range(60)], "60 requests arrive in 0.0413 s, 1429 a second, read in s"),
+        (
+            [250 * i for i in range(40)],
+            "one request in 250 s on average, read in s; if arrival_s is in ms, set workload.time_unit: ms",
+        ),
+        ([5] * 3, "all 3 requests arrive at the same moment"),
+        ([0, 4e7], "the trace spans 1.27 years, read in s"),
+        ([0.25 * i for i in range(60)], ""),
+        ([110.5 * i for i in range(40)], ""),
+        ([130.5 * i for i in range(40)], "one request in 130.5 s on average, read in s"),
+        ([61 * i for i in range(9)], ""),  # too few to say
+    ],
+    ids=["fast", "slow", "at once", "years", "calm", "broken", "broken and slow", "few"],
+)
+def test_clocks_that_are_doubted(stamps: list[float], doubt: str, write) -> None:
+    warnings = read_requests(write(csv_at(*stamps))).warnings
+    assert len(warnings) == bool(doubt)
+    assert "".join(warnings).startswith(doubt)
+
+
+def test_times_that_are_none_are_refused(write) -> None:
+    with pytest.raises(UserError, match=r"arrival_s begins at 1e\+25 s, which is no time; set workload\.time_unit"):
+        read_requests(write(csv_at(1e25, 2e25)))
+    with pytest.raises(UserError, match=r"arrival_s spans 126752 years, read in s; set workload\.time_unit"):
+        read_requests(write(csv_at(0, 4e12)))
+
+
+def test_lengths_that_look_like_bytes_are_doubted_and_impossible_ones_refused(write) -> None:
+    trace = read_requests(write(NATIVE + "0,300000,5\n1,310000,5\n"))
+    assert trace.warnings == ("the median prompt has 305,000 tokens, more than most models take; are these bytes?",)
+    for cell in ("10000001", "99999999999999999999", "1e18"):
+        with pytest.raises(
+            UserError, match=rf"row 3 column prompt_tok: expected a whole number from 0 to 10,000,000, got '{cell}'"
+        ):
+            read_requests(write(NATIVE + f"0,10000000,5\n1,{cell},5\n"))
+
+
+def test_doubts_reach_the_notes_of_the_run(write) -> None:
+    path = write(mooncake_at(*(step / 1000 for step in STEPS)), "m.jsonl")
+    sets = ["replications=1", f"workload={json.dumps({'kind': 'replay', 'file': str(path)})}"]
+    notes = simulate(load_scenario("quickstart", overrides=sets)).notes
+    assert notes[0].startswith("warning: workload: 12 requests arrive in 0.005 s")
+
+
+def test_sessions_of_mooncake_files_are_users(write) -> None:
+    rows = [{"timestamp": 10 * i, "input_length": 9, "output_length": 5, "session_id": s} for i, s in enumerate("aba")]
+    trace = read_requests(write("".join(json.dumps(row) + "\n" for row in rows), "m.jsonl"))
+    assert trace.session_id is not None
+    assert trace.session_id.tolist() == ["a", "b", "a"]
+
+
+# --- ties -------------------------------------------------------------------------------------------------------
+
+
+def test_spread_without_ties_moves_nothing_and_says_so(write) -> None:
+    path = write(mooncake_at(0, 7, 31, 900), "m.jsonl")
+    spread = read_requests(path, ties="spread", rng=np.random.default_rng(1))
+    assert spread.arrival_s.tolist() == read_requests(path).arrival_s.tolist()
+    assert spread.warnings == (
+        "ties: spread has nothing to do, no two requests share a tick of 0.001 s; nothing was moved",
+    )
+
+
+# --- blocks -----------------------------------------------------------------------------------------------------
+
+
+def hashed(
+    rows: list[tuple[int, list[int]]], keys: tuple[str, str, str] = ("timestamp", "input_length", "output_length")
+) -> str:
+    return "".join(
+        json.dumps({keys[0]: 1000 * i, keys[1]: tok, keys[2]: 5, "hash_ids": ids}) + "\n"
+        for i, (tok, ids) in enumerate(rows)
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "block_tok", "doubt"),
+    [
+        ([(1024, [1, 2]), (1025, [1, 2, 3])], 512, ""),
+        ([(1100, [1, 2])], 512, ""),  # the last, unfilled block may go without
+        (
+            [(400, [0, 1, 2, 3, 4, 100])],
+            64,
+            "row 1 has 6 ids for 400 tokens, and in blocks of 512 these are 1; blocks of 64",
+        ),
+        ([(100, [1]), (640, [1, 2, 3, 4, 5])], 128, "row 2 has 5 ids for 640 tokens, and in blocks of 512 these are 2"),
+        (
+            [(100, [1, 2, 3]), (640, [1])],
+            None,
+            "row 1 has 3 ids for 100 tokens, and in blocks of 512 these are 1; no usual",
+        ),
+        (
+            [(5000, [1, 2]), (1024, [1, 2])],
+            512,
+            "hash_ids of 1 of 2 requests cover less than their prompts in blocks of 512",
+        ),
+        (
+            [(4096, [1, 2, 3, 4])],
+            1024,
+            "row 1 has 4 ids for 4096 tokens, and in blocks of 512 these are 8; blocks of 1024",
+        ),
+        ([(1024, [7, 7]), (1024, [7, 8])], 512, "hash_ids name a block twice in 1 of 2 prompts (first in row 1)"),
+    ],
+    ids=["fits", "unfilled", "64", "128", "none", "short", "1024", "twice"],
+)
+def test_ids_are_held_against_the_prompts(
+    rows: list[tuple[int, list[int]]], block_tok: int | None, doubt: str, write
+) -> None:
+    trace = read_requests(write(hashed(rows), "m.jsonl"))
+    assert trace.hash_block_tok == block_tok
+    assert len(trace.warnings) == bool(doubt)
+    assert doubt in "".join(trace.warnings)
+
+
+def test_a_native_table_shows_its_blocks_by_the_number_of_ids(write) -> None:
+    keys = ("arrival_s", "prompt_tok", "output_tok")
+    shown = write(hashed([(100, [1, 2, 3, 4]), (96, [1, 2, 3])], keys), "n.jsonl")  # blocks of 32
+    assert read_requests(shown).hash_block_tok == 32
+    hidden = write(hashed([(10, [1]), (12, [2])], keys), "n.jsonl")  # one block of any size
+    assert read_requests(hidden).hash_block_tok is None
+
+
+def engine(path: Path, *sets: str) -> object:
+    workload = f"workload={json.dumps({'kind': 'replay', 'file': str(path)})}"
+    fixed = ["replications=1", workload, "policies=[{kind: server_only}]", "server.prefix_cache_tok=100000"]
+    return build(load_scenario("engine", overrides=[*fixed, *sets])).requests(0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "block_tok", "message"),
+    [
+        (
+            [(224, list(range(14))), (200, list(range(13)))],
+            512,
+            "is 512, and one hash id of the trace stands for 16 tokens; set it to 16",
+        ),
+        ([(1024, [1, 2])], 16, "is 16, and one hash id of the trace stands for 512 tokens; set it to 512"),
+        (
+            [(100, [1, 2, 3]), (640, [1])],
+            512,
+            "is 512, and request 0 of the trace has 3 hash ids for 100 tokens; one can stand for at most 49",
+        ),
+    ],
+)
+def test_an_engine_that_reckons_with_other_blocks_is_refused(
+    rows: list[tuple[int, list[int]]], block_tok: int, message: str, write
+) -> None:
+    path = write(hashed(rows), "m.jsonl")
+    with pytest.raises(UserError, match="prefix_block_tok") as caught:
+        engine(path, f"server.prefix_block_tok={block_tok}")
+    assert caught.value.message == message
+    assert caught.value.where == "server.prefix_block_tok"
+
+
+def test_an_engine_with_the_blocks_of_the_trace_runs(write) -> None:
+    path = write(hashed([(224, list(range(14))), (200, list(range(13)))]), "m.jsonl")
+    assert engine(path, "server.prefix_block_tok=16").prefix_hashes[1] == tuple(range(13))
+    with pytest.raises(UserError, match=r"server\.prefix_cache_tok: holds no block of 512 tokens"):
+        engine(path, "server.prefix_cache_tok=511")
+
+
+def test_chained_ids_are_equal_only_after_equal_ways() -> None:
+    rng = np.random.default_rng(4)
+    rows = [rng.integers(0, 3, rng.integers(0, 6)).tolist() for _ in range(300)]
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    ids = chained(HashIds(np.array([x for row in rows for x in row], dtype=np.int64), offsets))
+    number: dict[tuple[int, ...], int] = {}
+    for i, row in enumerate(rows):
+        for k, got in enumerate(ids[i].tolist()):
+            assert number.setdefault(tuple(row[: k + 1]), got) == got
+    assert len(set(number.values())) == len(number) > 100
