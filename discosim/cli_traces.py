@@ -9,6 +9,8 @@ from pathlib import Path
 from discosim.cli_help import AddParser, add_verb
 from discosim.core.errors import UserError
 
+UNIT_HELP = "what latencies and round trips are in: s, ms or us (default: the format's own unit)"
+
 
 def add_traces(add: AddParser) -> None:
     """Add the verb with its actions."""
@@ -34,9 +36,11 @@ def add_traces(add: AddParser) -> None:
         "read a trace file and print what is in it",
         "traces check mine.jsonl",
         "traces check service.csv --format llmperf",
+        "traces check mine.csv --unit ms",
     )
     check.add_argument("file", metavar="FILE", type=Path, help="plain, or compressed with xz or gzip")
     check.add_argument("--format", metavar="NAME", default="auto", help="trace format (default: look at the file)")
+    check.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
     check.set_defaults(call=_traces_check)
     convert = add_verb(
         add_action,
@@ -82,6 +86,7 @@ def add_traces(add: AddParser) -> None:
     own.add_argument("--title", metavar="TEXT", default="", help="what was measured, in a few words")
     place = "client: TTFT holds the wide area (default); server: the load test ran beside the server"
     own.add_argument("--measured-at", metavar="PLACE", default="client", help=place)
+    own.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
     own.set_defaults(call=_traces_digest_latency)
     fit = add_verb(
         add_action,
@@ -121,7 +126,7 @@ def _traces_show(options: argparse.Namespace) -> None:
 def _traces_check(options: argparse.Namespace) -> None:
     from discosim.traces.check import check
 
-    print(check(options.file, options.format))
+    print(check(options.file, options.format, options.unit))
 
 
 def _traces_convert(options: argparse.Namespace) -> None:
@@ -159,6 +164,7 @@ def _traces_digest_latency(options: argparse.Namespace) -> None:
         group=options.group,
         title=options.title,
         measured_at=options.measured_at,
+        unit=options.unit,
     )
     write_own_digest(digest, options.out)
     print(f"{describe(digest)}\n\nwritten    {options.out}")

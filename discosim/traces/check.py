@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from discosim.core.errors import UserError
 from discosim.traces.readers import (
     ClientTable,
     DevicePerf,
@@ -21,6 +23,7 @@ from discosim.traces.readers import (
     read_any,
 )
 from discosim.traces.readers.base import Floats, Ints, Notes
+from discosim.traces.readers.units import AUTO, fault_of, in_unit, require_plausible
 
 PERCENTS = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 Fact = int | float | str
@@ -135,16 +138,31 @@ def quantiles(name: str, sample: Floats | Ints, *, memory: float | None = None) 
     return Quantiles(name, int(sample.size), values, float(np.mean(sample)), memory)
 
 
-def inspect_trace(path: str | PathLike[str], format: str = "auto") -> TraceCheck:  # noqa: A002 (the word users type)
+def inspect_trace(
+    path: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 (the word users type)
+    unit: str = AUTO,
+) -> TraceCheck:
     """Read a trace file of any kind and describe it.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    format : str
+        Name of a format, or ``auto``.
+    unit : str
+        What latencies and round trips are in: ``s``, ``ms`` or ``us``; ``auto`` is the format's own unit.
 
     Raises
     ------
     UserError
-        If the file cannot be read as the format says.
+        If the file cannot be read as the format says, if it holds no times for a unit that was given, or if its times
+        cannot be in the format's unit.
     """
     place = Path(path)
     reader, record = read_any(place, format)
+    record = _settled(record, unit, reader.produces, str(place))
     mark = fingerprint(place)
     facts: dict[str, Fact] = {
         "file": place.name,
@@ -158,15 +176,33 @@ def inspect_trace(path: str | PathLike[str], format: str = "auto") -> TraceCheck
     return TraceCheck(facts, tuple(_sections(record)))
 
 
-def check(path: str | PathLike[str], format: str = "auto") -> str:  # noqa: A002 (the word users type)
+def check(
+    path: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 (the word users type)
+    unit: str = AUTO,
+) -> str:
     """Return the report on a trace file as text; ``discosim traces check FILE`` prints it.
 
     Raises
     ------
     UserError
-        If the file cannot be read as the format says.
+        As `inspect_trace`.
     """
-    return inspect_trace(path, format).text()
+    return inspect_trace(path, format, unit).text()
+
+
+def _settled(record: Produced, unit: str, kind: str, where: str) -> Produced:
+    """Return the record in the unit that was said; one implausible series among others is warned of, not refused."""
+    if not isinstance(record, dict):
+        if unit != AUTO:
+            raise UserError(f"holds {kind}; a unit is said for latencies and round trips alone", where=where)
+        return record
+    series_of: dict[str, Any] = record  # latencies or round trips, never both
+    said = {name: in_unit(series, unit, where) for name, series in series_of.items()}
+    faulty = [name for name, series in said.items() if len(series) and fault_of(series)]
+    is_all = len(faulty) == sum(len(series) > 0 for series in said.values())
+    assumed = unit if is_all else "s"  # anything but auto turns a fault into a doubt
+    return {name: require_plausible(s, assumed, where) if len(s) else s for name, s in said.items()}
 
 
 def _sections(record: Produced) -> Iterator[Section]:
@@ -215,14 +251,11 @@ def _of_requests(trace: RequestTrace) -> Section:
 
 def _of_latency(series: LatencySeries) -> Section:
     facts: dict[str, Fact] = {"measured": len(series), "failure_share": series.failure_share}
-    tables = [
-        quantiles("ttft_s", series.ttft_s, memory=lag1(series.ttft_s)),
-        quantiles("tpot_s", series.tpot_s, memory=lag1(series.tpot_s)),
-    ]
-    if series.prompt_tok is not None:
-        tables.append(quantiles("prompt_tok", series.prompt_tok))
-    if series.output_tok is not None:
-        tables.append(quantiles("output_tok", series.output_tok))
+    # as a digest has it: neighbours are neighbours among those that were seen
+    seen = {"ttft_s": series.seen_ttft_s, "tpot_s": series.seen_tpot_s}
+    tables = [quantiles(name, times, memory=lag1(times)) for name, times in seen.items()]
+    lengths = {"prompt_tok": series.prompt_tok, "output_tok": series.output_tok}
+    tables += [quantiles(name, tok) for name, tok in lengths.items() if tok is not None]
     return Section(series.group, facts | _plain(series.notes), tuple(tables), series.warnings)
 
 

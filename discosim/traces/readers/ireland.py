@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from discosim.traces.readers.base import Reader, RttSeries
+from discosim.traces.readers.rtt import series_of_probes
 from discosim.traces.readers.source import read_bytes
 from discosim.traces.readers.table import header_of, read_csv
 
@@ -38,16 +39,14 @@ def read(path: Path) -> dict[str, RttSeries]:
     groups: dict[str, RttSeries] = {}
     for name in dict.fromkeys(labels.tolist()):
         mine = labels == name
-        groups[name] = RttSeries(
-            group=name,
-            rtt_s=rtt_s[mine],
-            lost=np.zeros(int(mine.sum()), dtype=np.bool_),
-            spacing_s=None,
+        groups[name] = series_of_probes(
+            name,
+            "ireland",
+            rtt_s[mine],
+            f"{path} {name}",
             loss_share=float(loss[mine].mean()),
             recording=recording[mine].astype(np.int64),
-            notes={
-                "format": "ireland",
-                "probes": int(mine.sum()),
+            counts={
                 "with_loss": int((loss[mine] > 0).sum()),
                 "recordings": int(np.unique(recording[mine]).size),
             },

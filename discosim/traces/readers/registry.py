@@ -20,7 +20,9 @@ from discosim.traces.readers import (
     llmperf,
     mooncake,
     native,
+    native_latency,
     openrouter,
+    ping,
     servegen,
     sharegpt,
     splitwise,
@@ -39,6 +41,8 @@ from discosim.traces.readers.base import (
 )
 from discosim.traces.readers.requests import spread_ties
 from discosim.traces.readers.source import first_line, read_head
+from discosim.traces.readers.tools import other_tool
+from discosim.traces.readers.units import AUTO, in_unit, require_plausible
 
 _READERS: tuple[Reader, ...] = (
     aihub.READER,
@@ -50,7 +54,9 @@ _READERS: tuple[Reader, ...] = (
     llmperf.READER,
     mooncake.READER,
     native.READER,
+    native_latency.READER,
     openrouter.READER,
+    ping.READER,
     servegen.READER,
     sharegpt.READER,
     splitwise.READER,
@@ -100,6 +106,8 @@ def detect(path: str | PathLike[str]) -> Reader:
     names = ", ".join(reader.name for reader in found or _READERS)
     if found:
         raise UserError(f"more than one format fits; name one of: {names}", where=str(place))
+    if known := other_tool(head):
+        raise UserError(f"is {known}", where=str(place))
     raise UserError(f"no known format fits{_first_words(head, place)}; name one of: {names}", where=str(place))
 
 
@@ -170,17 +178,37 @@ def read_requests(
 
 
 def _one_group(groups: dict[str, _Series], group: str | None, path: str | PathLike[str]) -> _Series:
-    if group is None and len(groups) == 1:
-        return next(iter(groups.values()))
+    held = [series for series in groups.values() if len(series)]
+    if group is None and len(held) == 1:
+        return held[0]
     if group is None:
-        raise UserError(f"holds {len(groups)} series; name one of: {', '.join(groups)}", where=str(path))
-    if group not in groups:
+        raise UserError(f"holds {len(held)} series; name one of: {', '.join(s.group for s in held)}", where=str(path))
+    # a run of a sweep is also found without the load that its name ends in: ``report#2`` for ``report#2 constant@4``
+    short = [name for name in groups if name.partition(" ")[0] == group and "#" in group]
+    if group not in groups and len(short) != 1:
         raise UserError(f"holds no series {group!r}; {close_match(group, groups)}", where=str(path))
-    return groups[group]
+    series = groups[group if group in groups else short[0]]
+    if not len(series):
+        why = " ".join(series.warnings) or "No time was seen."
+        raise UserError(f"its series {series.group!r} is empty. {why}", where=str(path))
+    return series
 
 
-def read_latency_groups(path: str | PathLike[str], format: str = "auto") -> dict[str, LatencySeries]:  # noqa: A002 (as above)
-    """Read all latency series of a file, by group, in its order.
+def read_latency_groups(
+    path: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 (as above)
+    unit: str = AUTO,
+) -> dict[str, LatencySeries]:
+    """Read all latency series of a file, by group, in its order; a series without any time among others is empty.
+
+    Parameters
+    ----------
+    path : path-like
+        File, plain or compressed.
+    format : str
+        Name of a format, or ``auto``.
+    unit : str
+        What the file's times are in: ``s``, ``ms`` or ``us``; ``auto`` is the format's own unit.
 
     Raises
     ------
@@ -189,26 +217,34 @@ def read_latency_groups(path: str | PathLike[str], format: str = "auto") -> dict
     """
     groups = _read_as(path, format, ("latency",))
     assert isinstance(groups, dict)
-    return {name: series for name, series in groups.items() if isinstance(series, LatencySeries)}
+    return {
+        name: in_unit(series, unit, str(path)) for name, series in groups.items() if isinstance(series, LatencySeries)
+    }
 
 
 def read_latency(
     path: str | PathLike[str],
     format: str = "auto",  # noqa: A002 (the word users type)
     group: str | None = None,
+    unit: str = AUTO,
 ) -> LatencySeries:
     """Read one latency series; ``group`` may be left out where the file holds only one.
 
     Raises
     ------
     UserError
-        As :func:`read_latency_groups`, or if the group is missing or not named.
+        As :func:`read_latency_groups`, if the group is missing or not named, or if no service has such times and the
+        unit was not said.
     """
-    return _one_group(read_latency_groups(path, format), group, path)
+    return require_plausible(_one_group(read_latency_groups(path, format, unit), group, path), unit, str(path))
 
 
-def read_rtt_groups(path: str | PathLike[str], format: str = "auto") -> dict[str, RttSeries]:  # noqa: A002 (as above)
-    """Read all round-trip series of a file, by group, in its order.
+def read_rtt_groups(
+    path: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 (as above)
+    unit: str = AUTO,
+) -> dict[str, RttSeries]:
+    """Read all round-trip series of a file, by group, in its order; ``unit`` as in :func:`read_latency_groups`.
 
     Raises
     ------
@@ -217,19 +253,21 @@ def read_rtt_groups(path: str | PathLike[str], format: str = "auto") -> dict[str
     """
     groups = _read_as(path, format, ("rtt",))
     assert isinstance(groups, dict)
-    return {name: series for name, series in groups.items() if isinstance(series, RttSeries)}
+    return {name: in_unit(series, unit, str(path)) for name, series in groups.items() if isinstance(series, RttSeries)}
 
 
 def read_rtt(
     path: str | PathLike[str],
     format: str = "auto",  # noqa: A002 (the word users type)
     group: str | None = None,
+    unit: str = AUTO,
 ) -> RttSeries:
     """Read one round-trip series; ``group`` may be left out where the file holds only one.
 
     Raises
     ------
     UserError
-        As :func:`read_rtt_groups`, or if the group is missing or not named.
+        As :func:`read_rtt_groups`, if the group is missing or not named, or if no path takes so long or so short and
+        the unit was not said.
     """
-    return _one_group(read_rtt_groups(path, format), group, path)
+    return require_plausible(_one_group(read_rtt_groups(path, format, unit), group, path), unit, str(path))
