@@ -79,7 +79,7 @@ def add_traces(add: AddParser) -> None:
         "traces digest-latency probes.csv --group gpt-5.4 --out gpt.json",
         more="What the file must look like: docs/how-to/bring-your-own-trace.md.",
     )
-    own.add_argument("file", metavar="FILE", type=Path, help="per-request latencies: vLLM, AIPerf, GuideLLM, LLMPerf")
+    own.add_argument("file", metavar="FILE", type=Path, help="per-request latencies: a load test's, or your own table")
     own.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
     own.add_argument("--format", metavar="NAME", default="auto", help="name of the reader (default: recognised)")
     own.add_argument("--group", metavar="NAME", help="which service, where the file holds several")

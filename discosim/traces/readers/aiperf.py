@@ -121,6 +121,7 @@ def _series(path: Path, group: str) -> LatencySeries:
     return series_of_attempts(
         group,
         "aiperf",
+        str(path),
         ttft_s=ttft_s,
         tpot_s=tpot_s,
         is_failed=is_failed,

@@ -145,6 +145,7 @@ def _series(run: dict[str, Any], asked: Any, group: str, label: str) -> LatencyS
     return series_of_attempts(
         group,
         "guidellm",
+        label,
         ttft_s=ttft_ms[order] / 1000.0,
         tpot_s=tpot_ms[order] / 1000.0,
         is_failed=is_failed[order],

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from discosim.core.errors import UserError
 from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Words
 
 MANY_UNSEEN = 0.1
 EMPTY_CHUNK = 0.1
 LONGEST_WORD = 40
+LONGEST_S = 1e9
+"""A single time above is refused: some thirty years, whatever its unit."""
 
 
 def tpot_of(e2e_s: Floats, ttft_s: Floats, output_tok: Floats) -> Floats:
@@ -60,6 +63,7 @@ def tokens_by_gaps(output_tok: int, gaps: Sequence[float]) -> int:
 def series_of_attempts(
     group: str,
     format_name: str,
+    where: str,
     *,
     ttft_s: Floats,
     tpot_s: Floats,
@@ -85,6 +89,8 @@ def series_of_attempts(
         Label of the service.
     format_name : str
         Name of the reader, for the notes.
+    where : str
+        File and place, for errors.
     ttft_s, tpot_s : array of float, shape (n,)
         In s; NaN or 0 where it was not seen. A success with neither is left out and counted.
     is_failed : array of bool, shape (n,)
@@ -104,12 +110,23 @@ def series_of_attempts(
     warnings : iterable of str
         What the reader found to doubt before.
 
+    Raises
+    ------
+    UserError
+        If a time is above `LONGEST_S`.
+
     Notes
     -----
     Source: our choice. Load generators write 0 where they saw nothing, so a time of exactly 0 is not a measurement.
     """
     ok = ~is_failed
     ttft_s, tpot_s = (np.where(ok & (times > 0), times, np.nan) for times in (ttft_s, tpot_s))
+    for name, times in (("TTFT", ttft_s), ("time per token", tpot_s)):
+        if (far := times > LONGEST_S).any():
+            i = int(np.argmax(far))
+            raise UserError(
+                f"attempt {i + 1} has a {name} of {times[i]:g} s; at most {LONGEST_S:g} s are read", where=where
+            )
     rows = np.isfinite(ttft_s) | np.isfinite(tpot_s)
     n_ok, n_ttft, n_tpot = (int(mask.sum()) for mask in (ok, np.isfinite(ttft_s), np.isfinite(tpot_s)))
     words, n_by_word = np.unique(code[is_failed].astype(np.str_), return_counts=True)

@@ -73,6 +73,7 @@ def _series(table: Table, keys: Sequence[str], group: str, rows: Bools) -> Laten
     return series_of_attempts(
         group,
         "llmperf",
+        table.label,
         ttft_s=ttft_s[rows],
         tpot_s=tpot_of(e2e_s, ttft_s, output_tok.astype(np.float64))[rows],
         is_failed=is_failed[rows],

@@ -140,6 +140,7 @@ def read(path: Path) -> dict[str, LatencySeries]:
         return series_of_attempts(
             group,
             "native_latency",
+            str(path),
             ttft_s=ttft_s[rows],
             tpot_s=tpot_s[rows],
             is_failed=is_failed[rows],

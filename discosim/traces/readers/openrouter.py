@@ -57,6 +57,7 @@ def read(path: Path) -> dict[str, LatencySeries]:
         return series_of_attempts(
             name,
             "openrouter",
+            f"{path} model {name}",
             ttft_s=ttft_s[mine],
             tpot_s=tpot_s[mine],
             is_failed=~ok[mine],

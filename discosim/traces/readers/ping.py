@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from discosim.traces.readers.runs import unused_name
 from discosim.traces.readers.source import read_bytes, stem
 
 _HEADER = re.compile(r"(?:PING|Pinging) (?P<host>[^\s(\[:]+)")
-_ANY_HEADER = re.compile(r"(?!.*(?:statis|estad)).*\bping\b.*\b\d+ (?:bytes?|octets)\b", re.IGNORECASE)
+_ANY_HEADER = re.compile(r"(?!.*(?:statis|estad)).*\bping\b.*\d\)? (?:data )?(?:bytes?|octets)\b", re.IGNORECASE)
 _REPLY = re.compile(r"\w+(?P<sign>[=<])\s?(?P<ms>\d{1,7}(?:[.,]\d{1,9})?)\s?ms\b", re.IGNORECASE)
 _TTL = re.compile(r"\b(?:ttl|hlim)=\d+", re.IGNORECASE)
 _SEQUENCE = re.compile(r"\b(?:icmp_)?seq=(\d+)")
@@ -72,10 +72,11 @@ def _runs(text: str, path: Path) -> Iterator[_Run]:
             run = _Run(header["host"] if header else "")
             run.begins_at = 1 if "of data" in line else 0 if "data bytes" in line else None
             continue
-        run = run or _Run("")
-        if _summary(run, line):
+        if run is None and not line.strip():
             continue
-        _line(run, line, f"{path} row {number}")
+        run = run or _Run("")
+        if not _summary(run, line):
+            _line(run, line, f"{path} row {number}")
     if run is not None:
         yield run
 
@@ -194,13 +195,16 @@ def matches(head: bytes, _path: Path) -> bool:
 def read(path: Path) -> dict[str, RttSeries]:
     """Read all calls of the file: the file's stem, or each by its host where there are several."""
     runs = list(_runs(read_bytes(path).decode(errors="replace"), path))
-    if not runs:
-        raise UserError("holds no replies", where=str(path))
+    answered = [run for run in runs if run.replies]
     groups: dict[str, RttSeries] = {}
-    for run in runs:
-        group = stem(path) if len(runs) == 1 else unused_name(run.host or stem(path), groups)
+    for run in answered or runs[:1]:
+        group = stem(path) if len(answered) < 2 else unused_name(run.host or stem(path), groups)
         groups[group] = _series(run, group, str(path))
-    return groups
+    silent = [run for run in runs if not run.replies and (run.sent or run.order or run.missed)]
+    if not silent:
+        return groups
+    doubt = f"Left out: {len(silent)} of the {len(silent) + len(answered)} calls in the file had no reply."
+    return {name: replace(series, warnings=(*series.warnings, doubt)) for name, series in groups.items()}
 
 
 READER = Reader("ping", "round trips as ping prints them, on Linux, macOS and Windows (text)", "rtt", matches, read)

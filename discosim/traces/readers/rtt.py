@@ -8,6 +8,7 @@ import numpy as np
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import Floats, Ints, RttSeries
+from discosim.traces.readers.latency import LONGEST_S
 
 
 def series_of_probes(
@@ -49,13 +50,16 @@ def series_of_probes(
     Raises
     ------
     UserError
-        If no probe came back.
+        If no probe came back, or one took longer than `LONGEST_S`.
     """
     zero = rtt_s == 0.0
     rtt_s = np.where(zero, np.nan, rtt_s)
     lost = np.isnan(rtt_s)
     if lost.all():
         raise UserError("holds no round trip: every probe was lost, or is 0", where=where)
+    if (far := rtt_s > LONGEST_S).any():
+        i = int(np.argmax(far))
+        raise UserError(f"probe {i + 1} took {rtt_s[i]:g} s; at most {LONGEST_S:g} s are read", where=where)
     doubts = list(warnings)
     if zero.any():
         doubts.append(f"{int(zero.sum()):,} of {zero.size:,} round trips are 0, as none is; they count as lost.")

@@ -9,7 +9,7 @@ _OBJECT = b"{"
 _KNOWN: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     (
         b"|",
-        (b"| model", b"| test |", b"| t/s |"),
+        (b"| model |", b"| test |", b"| t/s |"),
         f"a table of llama-bench, {_BENCH} prefill_s_per_tok = 1 / (t/s of pp), decode_tok_per_s = t/s of tg",
     ),
     (
@@ -56,6 +56,6 @@ def other_tool(head: bytes) -> str:
     head : bytes
         Beginning of the file, decompressed.
     """
-    start = head.lstrip()
-    fitting = (words for begin, marks, words in _KNOWN if start.startswith(begin) and all(m in head for m in marks))
+    text = b" ".join(head.split())
+    fitting = (words for begin, marks, words in _KNOWN if text.startswith(begin) and all(m in text for m in marks))
     return next(fitting, "")

@@ -132,6 +132,7 @@ def _series(run: dict[str, Any], group: str, label: str) -> LatencySeries:
     return series_of_attempts(
         group,
         "vllm",
+        label,
         ttft_s=ttft_s,
         tpot_s=tpot_s,
         is_failed=is_failed,
