@@ -79,6 +79,13 @@ def test_a_ttft_of_zero_was_not_seen(tmp_path: Path, form: str) -> None:
     assert series.failure_share == 0.0
 
 
+@pytest.mark.parametrize("form", ["llmperf", "llmperf_lines", "llmperf_csv", "openrouter", "own_whole_csv"])
+def test_without_a_ttft_the_rest_of_an_answer_is_not_known_either(tmp_path: Path, form: str) -> None:
+    """Where the file has the whole time alone, 4 s of an answer of 21 tokens are not 0.2 s a token."""
+    series = read_latency(written(form, [*LONGER, Row(0.0, 0.2, 21)], tmp_path))
+    assert series.seen_tpot_s.tolist() == pytest.approx([row.tpot_s for row in LONGER])
+
+
 @pytest.mark.parametrize("form", WRITERS)
 def test_a_file_without_any_ttft_is_refused_in_one_line(tmp_path: Path, form: str) -> None:
     path = written(form, [Row(0.0, row.tpot_s, row.output_tok) for row in LONGER], tmp_path)

@@ -15,6 +15,7 @@ from load_test_files import Row, llmperf, llmperf_record
 from discosim.core.errors import UserError
 from discosim.traces.engine_fit import read_iterations
 from discosim.traces.readers import detect, read_any, read_latency, read_latency_groups
+from discosim.traces.readers.runs import rows_by_name
 
 # --- a table of one's own -------------------------------------------------------------------------------------
 
@@ -41,6 +42,11 @@ def test_services_order_and_errors(tmp_path: Path) -> None:
     assert a.prompt_tok is not None
     assert a.prompt_tok.tolist() == [100, 100]
     assert groups["b"].failure_share == 0.0
+
+
+def test_services_whose_names_end_alike_are_kept_apart() -> None:
+    rows = rows_by_name(["a", "a\0", "b", "a"])
+    assert {name: own.tolist() for name, own in rows.items()} == {"a": [0, 3], "a\0": [1], "b": [2]}
 
 
 def test_each_column_may_have_its_unit(tmp_path: Path) -> None:

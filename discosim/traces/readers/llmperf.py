@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,10 @@ import numpy as np
 
 from discosim.core.errors import UserError, close_match
 from discosim.core.json_text import read_json
-from discosim.traces.readers.base import Bools, LatencySeries, Reader, Words
+from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Reader, Words
 from discosim.traces.readers.columns import JsonColumn
 from discosim.traces.readers.latency import series_of_attempts, tpot_of, word_of
-from discosim.traces.readers.runs import NothingSeenError, require_figure, series_of_runs, unused_name
+from discosim.traces.readers.runs import NothingSeenError, require_figure, rows_by_name, series_of_runs, unused_name
 from discosim.traces.readers.source import is_tar, read_bytes, read_head, read_members, stem
 from discosim.traces.readers.table import Table, header_of, read_csv
 
@@ -48,13 +49,23 @@ def _codes(table: Table, name: str) -> tuple[Words, Bools]:
     return words, said
 
 
-def _series(table: Table, keys: Sequence[str], group: str, rows: Bools) -> LatencySeries:
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """All attempts of a table, in our units."""
+
+    ttft_s: Floats
+    tpot_s: Floats
+    code: Words
+    said: Bools
+    prompt_tok: Ints
+    output_tok: Ints
+
+
+def _columns(table: Table, keys: Sequence[str]) -> _Columns:
     ttft, e2e, prompt, output, error = keys
-    codes, said = _codes(table, error)
-    is_failed = codes != ""
-    ok = rows & ~is_failed
-    ttft_s = table.numbers(ttft, lowest=0.0, only=ok, blank_ok=True)
-    e2e_s = table.numbers(e2e, lowest=0.0, only=ok, blank_ok=True)
+    code, said = _codes(table, error)
+    ok = np.asarray(code == "")
+    ttft_s, e2e_s = (table.numbers(name, lowest=0.0, only=ok, blank_ok=True) for name in (ttft, e2e))
     prompt_tok, output_tok = (table.counts(name, only=ok & ~table.columns[name].blank()) for name in (prompt, output))
     shorter = ok & (e2e_s < ttft_s)
     if shorter.any():
@@ -66,20 +77,26 @@ def _series(table: Table, keys: Sequence[str], group: str, rows: Bools) -> Laten
             f"is below {ttft} ({e2e_cell} and {ttft_cell}); expected the whole request to take at least its TTFT: are "
             "the two columns in the same unit?",
         )
-    if ok.any():
-        require_figure((ttft,), bool((ttft_s[ok] > 0).any()), table.columns, table.label, what="TTFT")
-    n_said = int((said & rows).sum())
-    doubt = f"An {error} of 0, 200 or the like was taken for no error, {n_said:,} times."
+    return _Columns(ttft_s, tpot_of(e2e_s, ttft_s, output_tok.astype(np.float64)), code, said, prompt_tok, output_tok)
+
+
+def _series(table: Table, columns: _Columns, group: str, rows: Ints) -> LatencySeries:
+    is_failed = np.asarray(columns.code[rows] != "")
+    ttft_s = columns.ttft_s[rows]
+    if not is_failed.all():
+        require_figure(("ttft_s",), bool((ttft_s[~is_failed] > 0).any()), table.columns, table.label, what="TTFT")
+    n_said = int(columns.said[rows].sum())
+    doubt = f"An error_code of 0, 200 or the like was taken for no error, {n_said:,} times."
     return series_of_attempts(
         group,
         "llmperf",
         table.label,
-        ttft_s=ttft_s[rows],
-        tpot_s=tpot_of(e2e_s, ttft_s, output_tok.astype(np.float64))[rows],
-        is_failed=is_failed[rows],
-        code=np.array([word_of(code) for code in codes[rows]], dtype=np.object_),
-        prompt_tok=prompt_tok[rows],
-        output_tok=output_tok[rows],
+        ttft_s=ttft_s,
+        tpot_s=columns.tpot_s[rows],
+        is_failed=is_failed,
+        code=np.array([word_of(code) for code in columns.code[rows]], dtype=np.object_),
+        prompt_tok=columns.prompt_tok[rows],
+        output_tok=columns.output_tok[rows],
         prefix="failed_code_",
         warnings=(doubt,) if n_said else (),
     )
@@ -160,15 +177,16 @@ def read(path: Path) -> dict[str, LatencySeries]:
     names = _csv_names(header_of(raw[: 1 << 16])) or _CSV_COLUMNS
     table = read_csv(raw, path, names, ("provider", "model"))
     given = [table.words(name) for name in ("provider", "model") if table.has(name)]
-    labels = np.array(["/".join(parts) for parts in zip(*given, strict=True)] or [stem(path)] * len(table))
-    for group in dict.fromkeys(labels.tolist()):
-        runs[group] = partial(_series, table, names, group, labels == group)
+    labels = ["/".join(parts) for parts in zip(*given, strict=True)] or [stem(path)] * len(table)
+    columns = _columns(table, names)
+    for group, rows in rows_by_name(labels).items():
+        runs[group] = partial(_series, table, columns, group, rows)
     return series_of_runs(runs, "llmperf", str(path), word="service")
 
 
 def _whole(raw: bytes, label: str, group: str) -> LatencySeries:
     table = _from_json(raw, label)
-    return _series(table, _KEYS, group, np.ones(len(table), dtype=np.bool_))
+    return _series(table, _columns(table, _KEYS), group, np.arange(len(table)))
 
 
 READER = Reader("llmperf", "LLMPerf per-request results (JSON, JSON lines, tar or CSV)", "latency", matches, read)

@@ -18,7 +18,7 @@ import numpy as np
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Reader, Words
 from discosim.traces.readers.latency import series_of_attempts, tpot_of, word_of
-from discosim.traces.readers.runs import require_figure, series_of_runs, unused_name
+from discosim.traces.readers.runs import require_figure, rows_by_name, series_of_runs, unused_name
 from discosim.traces.readers.source import read_bytes, read_head, stem
 from discosim.traces.readers.table import Table, header_of, read_csv, read_json_lines, read_json_records, read_parquet
 from discosim.traces.readers.units import UNITS_S
@@ -152,9 +152,9 @@ def read(path: Path) -> dict[str, LatencySeries]:
 
     service = table.words("service") if table.has("service") else np.full(len(table), "", dtype=np.object_)
     runs: dict[str, Callable[[], LatencySeries]] = {}
-    for name in dict.fromkeys(service[order].tolist()):
+    for name, rows in rows_by_name(service[order]).items():
         group = unused_name(name or stem(path), runs)
-        runs[group] = partial(series, group, order[service[order] == name])
+        runs[group] = partial(series, group, order[rows])
     return series_of_runs(runs, "native_latency", str(path), word="service")
 
 

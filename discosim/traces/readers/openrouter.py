@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from discosim.core.errors import MANY, UserError
-from discosim.traces.readers.base import LatencySeries, Reader
+from discosim.traces.readers.base import Ints, LatencySeries, Reader
 from discosim.traces.readers.latency import series_of_attempts, tpot_of, word_of
-from discosim.traces.readers.runs import require_figure, series_of_runs
+from discosim.traces.readers.runs import require_figure, rows_by_name, series_of_runs
 from discosim.traces.readers.source import read_bytes
 from discosim.traces.readers.table import header_of, read_csv
 
@@ -48,12 +48,10 @@ def read(path: Path) -> dict[str, LatencySeries]:
     tpot_s = tpot_of(e2e_s, ttft_s, output_tok.astype(np.float64))
     code = np.array([word_of(word) for word in status], dtype=np.object_)
 
-    def series(name: str) -> LatencySeries:
-        mine = np.asarray(model == name)
-        if (ok & mine).any():
-            require_figure(
-                ("ttft_ms",), bool((ttft_s[ok & mine] > 0).any()), COLUMNS, f"{path} model {name}", what="TTFT"
-            )
+    def series(name: str, mine: Ints) -> LatencySeries:
+        if ok[mine].any():
+            seen = bool((ttft_s[mine][ok[mine]] > 0).any())
+            require_figure(("ttft_ms",), seen, COLUMNS, f"{path} model {name}", what="TTFT")
         return series_of_attempts(
             name,
             "openrouter",
@@ -68,8 +66,8 @@ def read(path: Path) -> dict[str, LatencySeries]:
             unit_s=1e-3,
         )
 
-    names = dict.fromkeys(model.tolist())
-    return series_of_runs({name: partial(series, name) for name in names}, "openrouter", str(path), word="model")
+    runs = {name: partial(series, name, mine) for name, mine in rows_by_name(model).items()}
+    return series_of_runs(runs, "openrouter", str(path), word="model")
 
 
 READER = Reader("openrouter", "hourly API probes through OpenRouter (CSV)", "latency", matches, read)

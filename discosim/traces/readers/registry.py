@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from discosim.core.errors import UserError, close_match
+from discosim.core.errors import MANY, UserError, close_match
 from discosim.traces.readers import (
     aihub,
     aiperf,
@@ -182,7 +182,8 @@ def _one_group(groups: dict[str, _Series], group: str | None, path: str | PathLi
     if group is None and len(held) == 1:
         return held[0]
     if group is None:
-        raise UserError(f"holds {len(held)} series; name one of: {', '.join(s.group for s in held)}", where=str(path))
+        names = ", ".join(series.group for series in held[:MANY]) + (", ..." if len(held) > MANY else "")
+        raise UserError(f"holds {len(held)} series; name one of: {names}", where=str(path))
     # a run of a sweep is also found without the load that its name ends in: ``report#2`` for ``report#2 constant@4``
     short = [name for name in groups if name.partition(" ")[0] == group and "#" in group]
     if group not in groups and len(short) != 1:

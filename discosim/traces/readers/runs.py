@@ -9,7 +9,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from discosim.core.errors import MANY, UserError
-from discosim.traces.readers.base import LatencySeries
+from discosim.traces.readers.base import Ints, LatencySeries
 
 
 class NothingSeenError(UserError):
@@ -97,6 +97,14 @@ def _empty(group: str, format_name: str, why: str) -> LatencySeries:
     return LatencySeries(
         group, none, none, whole, np.empty(0, dtype=np.bool_), notes={"format": format_name}, warnings=(why,)
     )
+
+
+def rows_by_name(names: Iterable[str]) -> dict[str, Ints]:
+    """Return the rows of each name, from 0, in the order of their first."""
+    found: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        found.setdefault(name, []).append(i)
+    return {name: np.array(rows, dtype=np.int64) for name, rows in found.items()}
 
 
 def unused_name(name: str, taken: Iterable[str]) -> str:
