@@ -217,6 +217,8 @@ def report(folder: Path, *runs: dict[str, Any], **args: Any) -> Path:
         {"metrics": {"request_totals": {"successful": 1980, "errored": 20, "incomplete": 0, "total": 2000}}},
         {"metrics": {}, "request_totals": {"successful": 1980, "errored": 20, "incomplete": 0, "total": 2000}},
         {"metrics": {}, "total_count": {"successful": 1980, "errored": 20, "incomplete": 0}},
+        {"metrics": {}, "run_stats": {"requests_made": {"successful": 1980, "errored": 20, "incomplete": 0}}},
+        {"metrics": {}, "scheduler_metrics": {"requests_made": {"successful": 1980, "errored": 20, "incomplete": 0}}},
     ],
 )
 def test_failures_of_a_sampled_report_are_those_of_the_run(tmp_path: Path, totals: dict[str, Any]) -> None:
@@ -256,7 +258,8 @@ def test_a_run_without_requests_does_not_block_the_others(tmp_path: Path) -> Non
         UserError, match=r"'benchmarks#2' is empty\. The run holds no times: holds no successful or errored"
     ):
         read_latency(path, group="benchmarks#2")
-    assert read_latency(report(tmp_path, guidellm_run([GOOD]), guidellm_run([]))).ttft_s.tolist() == [0.1]
+    for empty in (guidellm_run([]), guidellm_run([], requests=None), guidellm_run([], requests={})):
+        assert read_latency(report(tmp_path, guidellm_run([GOOD]), empty)).ttft_s.tolist() == [0.1]
 
 
 def test_a_report_that_keeps_no_requests_is_named_as_such(tmp_path: Path) -> None:

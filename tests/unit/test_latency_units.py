@@ -53,6 +53,11 @@ def test_a_file_that_names_its_units_is_not_told_another(tmp_path: Path, form: s
         read_latency(written(form, S, tmp_path), unit="ms")
 
 
+def test_a_file_that_names_its_units_is_doubted_and_read(tmp_path: Path) -> None:
+    series = read_latency(written("aiperf", times(S, 1e3), tmp_path))
+    assert series.warnings == ("The medians would be TTFT 412 s and time per token 28 s: no service is like that.",)
+
+
 def test_the_units_own_name_changes_nothing(tmp_path: Path) -> None:
     path = written("llmperf_csv", S, tmp_path)
     assert read_latency(path, unit="s").ttft_s.tolist() == read_latency(path).ttft_s.tolist()
@@ -91,7 +96,7 @@ def test_long_queues_bursts_and_odd_rows_are_notes(tmp_path: Path) -> None:
     def doubts(*rows: Row) -> str:
         return " ".join(read_latency(written("own_csv", list(rows), tmp_path)).warnings)
 
-    assert "The median TTFT is 120 s: a queue, or ms taken for s" in doubts(*[Row(120, 0.02, 9)] * 3)
+    assert "The median TTFT is 120 s: a long queue, or ms taken for s" in doubts(*[Row(120, 0.02, 9)] * 3)
     assert "answers arrive in bursts" in doubts(*[Row(1.2, 3e-5, 9)] * 3)
     assert doubts(*[Row(0.2, 0.02, 9)] * 3, Row(0.2 * (OUTLIER_RATIO - 1), 0.02, 9)) == ""
     assert "The TTFT of 1 of 4 requests is more than 300 times off" in doubts(
@@ -178,8 +183,8 @@ def test_the_commands_say_the_unit(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_check_refuses_a_unit_where_there_are_no_times(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_text("arrival_s,prompt_tok,output_tok\n0,1,1\n")
-    with pytest.raises(UserError, match="holds requests; a unit is said for latencies and round trips alone"):
+    path.write_text("num_prefill_tokens,num_decode_tokens\n1,2\n")
+    with pytest.raises(UserError, match="holds lengths; a unit is said for"):
         check(path, unit="ms")
 
 

@@ -19,6 +19,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,14 @@ _TTFT, _TPOT = "time_to_first_token_ms", "inter_token_latency_ms"
 _LENGTHS = ("prompt_tokens", "output_tokens")
 _STARTS = ("request_start_time", "start_time")
 _OUTCOMES = ("successful", "errored", "incomplete")
-_TOTALS = (("metrics", "request_totals"), ("request_totals",), ("total_count",))
+_TOTALS = (
+    ("metrics", "request_totals"),
+    ("request_totals",),
+    ("total_count",),
+    # these hold warm-up and cool-down too
+    ("scheduler_metrics", "requests_made"),
+    ("run_stats", "requests_made"),
+)
 _SAMPLING = (("config", "sample_requests"), ("args", "sample_requests"), ("args", "sample_size"))
 _STRATEGIES = (("config", "strategy"), ("args", "strategy"), ("scheduler", "strategy"))
 _LOADS = ("rate", "streams", "max_concurrency")
@@ -115,7 +123,7 @@ def _tpot_by_chunks(tpot_ms: Floats, output_tok: Floats, records: list[dict[str,
 
 
 def _series(run: dict[str, Any], asked: Any, group: str, label: str) -> LatencySeries:
-    held = _outcomes(run["requests"], label)
+    held = _outcomes(run.get("requests") or {}, label)
     made = _made(run, held, label)
     records = held["successful"] + held["errored"]
     if not held["successful"] and made["successful"]:
@@ -189,7 +197,7 @@ def read(path: Path) -> dict[str, LatencySeries]:
     found: dict[str, Callable[[], LatencySeries]] = {}
     for number, run in enumerate(runs, start=1):
         label = f"{path} benchmarks[{number - 1}].requests"
-        if not isinstance(_at(run, "requests"), dict):
+        if not isinstance(run, dict) or not isinstance(run.get("requests"), dict | NoneType):
             raise UserError("expected requests by outcome (successful, errored, incomplete)", where=label)
         group = stem(path) if len(runs) == 1 else f"{stem(path)}#{number}{_load(run)}"
         asked = _first(run, _SAMPLING)

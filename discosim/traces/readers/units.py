@@ -76,7 +76,7 @@ def require_plausible(series: _SERIES, unit: str, where: str) -> _SERIES:
     series : LatencySeries or RttSeries
         Times in s.
     unit : str
-        As in `in_unit`; where the user has said one, a fault is a doubt and no refusal.
+        As in `in_unit`; where the user has said one, or the file names its own, a fault is a doubt and no refusal.
     where : str
         File, for errors.
 
@@ -86,7 +86,7 @@ def require_plausible(series: _SERIES, unit: str, where: str) -> _SERIES:
         With the unit that would make the times ordinary, and the key that says it.
     """
     fault: str = fault_of(series)
-    if fault and unit == AUTO:
+    if fault and unit == AUTO and series.unit_s is not None:
         raise UserError(f"{series.group}: {fault}", where=where)
     found: tuple[str, ...] = (*((fault,) if fault else ()), *doubts_of(series))
     return replace(series, warnings=(*series.warnings, *found)) if found else series
@@ -102,14 +102,14 @@ def fault_of(series: LatencySeries | RttSeries) -> str:
     if isinstance(series, RttSeries):
         rtt_s = _median(series.received_s)
         off = rtt_s > LONGEST_RTT_S or rtt_s < SHORTEST_RTT_S
-        return f"The median round trip would be {rtt_s:g} s{_meant(series, rtt_s=rtt_s)}; {HOW_TO_SAY}." if off else ""
+        return f"The median round trip would be {rtt_s:g} s{_meant(series, rtt_s=rtt_s)}." if off else ""
     ttft_s, tpot_s = _median(series.seen_ttft_s), _median(series.seen_tpot_s)
     if not _is_off(ttft_s, tpot_s):
         return _contradiction(series, ttft_s)
     figures = [f"TTFT {ttft_s:g} s"] if np.isfinite(ttft_s) else []
     figures += [f"time per token {tpot_s:g} s"] if np.isfinite(tpot_s) else []
     meant = _meant(series, ttft_s=ttft_s, tpot_s=tpot_s)
-    return f"The medians would be {' and '.join(figures)}: no service is like that{meant}; {HOW_TO_SAY}."
+    return f"The medians would be {' and '.join(figures)}: no service is like that{meant}."
 
 
 def doubts_of(series: LatencySeries | RttSeries) -> Iterator[str]:
@@ -117,8 +117,9 @@ def doubts_of(series: LatencySeries | RttSeries) -> Iterator[str]:
     if isinstance(series, RttSeries):
         return
     ttft_s, tpot_s = _median(series.seen_ttft_s), _median(series.seen_tpot_s)
-    if LONG_TTFT_S < ttft_s <= LONGEST_TTFT_S:
-        yield f"The median TTFT is {ttft_s:g} s: a queue, or ms taken for s; {HOW_TO_SAY}."
+    if LONG_TTFT_S < ttft_s <= LONGEST_TTFT_S and not fault_of(series):
+        how = f", or ms taken for s; {HOW_TO_SAY}" if series.unit_s is not None else ""
+        yield f"The median TTFT is {ttft_s:g} s: a long queue{how}."
     if tpot_s < SHORTEST_TPOT_S and ttft_s >= BURST_TTFT_S:
         yield (
             f"The median time per token is {tpot_s:g} s: answers arrive in bursts, so the TTFT holds most of the time "
@@ -148,7 +149,7 @@ def _is_off(ttft_s: float, tpot_s: float) -> bool:
 def _meant(
     series: LatencySeries | RttSeries, *, ttft_s: float = np.nan, tpot_s: float = np.nan, rtt_s: float = np.nan
 ) -> str:
-    """Return the unit with which the medians would be ordinary, as a clause."""
+    """Return the unit with which the medians would be ordinary and how to say it, as clauses."""
     if series.unit_s is None:
         return ""
     for unit, size_s in UNITS_S.items():
@@ -157,8 +158,8 @@ def _meant(
             continue
         if rtt_s * factor > LONGEST_RTT_S or rtt_s * factor < SHORTEST_RTT_S:
             continue
-        return f", so the file's times are probably in {unit}"
-    return ", and no one unit mends it: are its columns in different units?"
+        return f", so the file's times are probably in {unit}; {HOW_TO_SAY}"
+    return f", and no one unit mends it: are its columns in different units? Else {HOW_TO_SAY}"
 
 
 def _contradiction(series: LatencySeries, ttft_s: float) -> str:
