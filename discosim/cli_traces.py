@@ -9,7 +9,7 @@ from pathlib import Path
 from discosim.cli_help import AddParser, add_verb
 from discosim.core.errors import UserError
 
-UNIT_HELP = "what arrivals are in: s, ms, us or ns (default: the format's own unit)"
+UNIT_HELP = "what arrivals, latencies or round trips are in: s, ms, us or ns (default: the format's own unit)"
 
 
 def add_traces(add: AddParser) -> None:
@@ -81,13 +81,14 @@ def add_traces(add: AddParser) -> None:
         "traces digest-latency probes.csv --group gpt-5.4 --out gpt.json",
         more="What the file must look like: docs/how-to/bring-your-own-trace.md.",
     )
-    own.add_argument("file", metavar="FILE", type=Path, help="per-request latencies: vLLM, AIPerf, GuideLLM, LLMPerf")
+    own.add_argument("file", metavar="FILE", type=Path, help="per-request latencies: a load test's, or your own table")
     own.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
     own.add_argument("--format", metavar="NAME", default="auto", help="name of the reader (default: recognised)")
     own.add_argument("--group", metavar="NAME", help="which service, where the file holds several")
     own.add_argument("--title", metavar="TEXT", default="", help="what was measured, in a few words")
     place = "client: TTFT holds the wide area (default); server: the load test ran beside the server"
     own.add_argument("--measured-at", metavar="PLACE", default="client", help=place)
+    own.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
     own.set_defaults(call=_traces_digest_latency)
     fit = add_verb(
         add_action,
@@ -165,6 +166,7 @@ def _traces_digest_latency(options: argparse.Namespace) -> None:
         group=options.group,
         title=options.title,
         measured_at=options.measured_at,
+        unit=options.unit,
     )
     write_own_digest(digest, options.out)
     print(f"{describe(digest)}\n\nwritten    {options.out}")

@@ -72,6 +72,8 @@ def _server(values: Values) -> Findings:
         yield tuple(place), f"needs exactly one of digest, digest_file and series (got {' and '.join(given) or 'none'})"
     if values.get("series_group") is not None and values["series"] is None:
         yield ("series_group",), "has a meaning only beside series"
+    if values.get("series_unit", "auto") != "auto" and values["series"] is None:
+        yield ("series_unit",), "has a meaning only beside series; a digest says it by `digest-latency --unit`"
     if values.get("failure_share") is not None and values.get("failures") == "off":
         yield ("failure_share",), "has no effect unless failures is measured"
 

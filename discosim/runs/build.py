@@ -190,13 +190,16 @@ def _server(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...], tupl
         digest = _latency_digest(spec)
         ttft, tpot = digest.ttft, digest.tpot
         failure_share, contains = digest.failure_share, digest.card.contains
+        if spec.digest_file is not None:  # the cards of shipped digests are in the docs
+            warnings = tuple(f"server: {doubt}" for doubt in digest.card.quirks)
     else:
         assert spec.series is not None
-        series = read_latency(spec.series, format=spec.series_format, group=spec.series_group)
-        known = np.isfinite(series.ttft_s) & np.isfinite(series.tpot_s)
-        if not known.any():
-            raise UserError("holds no request with both a TTFT and a TPOT", where=spec.series)
-        ttft, tpot = RawSeries(tuple(series.ttft_s[known])), RawSeries(tuple(series.tpot_s[known]))
+        series = read_latency(spec.series, spec.series_format, spec.series_group, spec.series_unit)
+        for name, times in (("TTFT", series.seen_ttft_s), ("time per token", series.seen_tpot_s)):
+            if not times.size:
+                raise UserError(f"holds no request with a {name}", where=spec.series)
+        # each is replayed in its own order, as the starting rows of the two are drawn apart
+        ttft, tpot = RawSeries(tuple(series.seen_ttft_s)), RawSeries(tuple(series.seen_tpot_s))
         failure_share, contains = series.failure_share, ("inference", "queueing", "wide_area")
         warnings = tuple(f"server: {doubt}" for doubt in series.warnings)
     if spec.failures == "off":

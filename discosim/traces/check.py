@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from discosim.traces.readers import (
 )
 from discosim.traces.readers.base import Floats, Ints, Notes
 from discosim.traces.readers.source import settled
+from discosim.traces.readers.units import AUTO, fault_of, in_unit, require_plausible
 
 PERCENTS = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 Fact = int | float | str
@@ -152,18 +154,18 @@ def inspect_trace(
     format : str
         Name of a format, or ``auto``.
     unit : str
-        What the arrivals of requests are in; ``auto`` is what the format declares.
+        What arrivals, latencies or round trips are in; ``auto`` is what the format declares.
 
     Raises
     ------
     UserError
-        If the file cannot be read as the format says, or holds no arrivals for a unit that was given.
+        If the file cannot be read as the format says, if it holds no times for a unit that was given, or if latencies
+        or round trips cannot be in the format's unit.
     """
     with settled(Path(path)) as place:
         reader, record = read_any(place, format, unit)
         mark = fingerprint(place)
-    if unit != "auto" and reader.produces != "requests":
-        raise UserError(f"holds {reader.produces}; a unit is said for the arrivals of requests", where=str(path))
+    record = _in_said_unit(record, unit, reader.produces, str(path))
     facts: dict[str, Fact] = {
         "file": place.name,
         "format": f"{reader.name} ({reader.description})",
@@ -189,6 +191,21 @@ def check(
         As `inspect_trace`.
     """
     return inspect_trace(path, format, unit).text()
+
+
+def _in_said_unit(record: Produced, unit: str, kind: str, where: str) -> Produced:
+    """Return the record in the unit that was said; one implausible series among others is warned of, not refused."""
+    if not isinstance(record, dict):
+        if unit != AUTO and kind != "requests":
+            said_for = "the arrivals of requests, latencies and round trips"
+            raise UserError(f"holds {kind}; a unit is said for {said_for}", where=where)
+        return record
+    series_of: dict[str, Any] = record  # latencies or round trips, never both
+    said = {name: in_unit(series, unit, where) for name, series in series_of.items()}
+    faulty = [name for name, series in said.items() if len(series) and fault_of(series)]
+    is_all = len(faulty) == sum(len(series) > 0 for series in said.values())
+    assumed = unit if is_all else "s"  # anything but auto turns a fault into a doubt
+    return {name: require_plausible(s, assumed, where) if len(s) else s for name, s in said.items()}
 
 
 def _sections(record: Produced) -> Iterator[Section]:
@@ -237,14 +254,11 @@ def _of_requests(trace: RequestTrace) -> Section:
 
 def _of_latency(series: LatencySeries) -> Section:
     facts: dict[str, Fact] = {"measured": len(series), "failure_share": series.failure_share}
-    tables = [
-        quantiles("ttft_s", series.ttft_s, memory=lag1(series.ttft_s)),
-        quantiles("tpot_s", series.tpot_s, memory=lag1(series.tpot_s)),
-    ]
-    if series.prompt_tok is not None:
-        tables.append(quantiles("prompt_tok", series.prompt_tok))
-    if series.output_tok is not None:
-        tables.append(quantiles("output_tok", series.output_tok))
+    # as a digest has it: neighbours are neighbours among those that were seen
+    seen = {"ttft_s": series.seen_ttft_s, "tpot_s": series.seen_tpot_s}
+    tables = [quantiles(name, times, memory=lag1(times)) for name, times in seen.items()]
+    lengths = {"prompt_tok": series.prompt_tok, "output_tok": series.output_tok}
+    tables += [quantiles(name, tok) for name, tok in lengths.items() if tok is not None]
     return Section(series.group, facts | _plain(series.notes), tuple(tables), series.warnings)
 
 

@@ -17,6 +17,10 @@ Floats = NDArray[np.float64]
 LARGE_BATCH = 95
 LEAST_ROWS = 3
 PHASES = ("prefill", "decode")
+LONGEST_S, SHORTEST_S = 10.0, 1e-6
+"""Median iterations outside are refused. Source: our choice; a prefill of 100,000 tokens takes seconds, and one pass of
+the smallest model some 100 us."""
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -62,16 +66,40 @@ def read_iterations(path: Path) -> IterationRows:
     raw = read_bytes(path)
     names = header_of(raw[: 1 << 16])
     clock = "time_ms" if "time_ms" in names and "time_s" not in names else "time_s"
+    if "time_ms" in names and "time_s" in names:
+        raise UserError("has both time_s and time_ms; leave one", where=f"{path} row 1")
     table = read_csv(raw, path, ("phase", "batch", "tokens", clock), ("square_tokens",))
     phase = table.words("phase")
     for i, word in enumerate(phase.tolist()):
         if word not in PHASES:
             raise table.error(i, "phase", f"expected prefill or decode, found {word!r}")
+    is_decode = np.asarray(phase == "decode")
     batch, tok = table.numbers("batch", lowest=1.0), table.numbers("tokens", lowest=1.0)
+    if (fault := tok < batch).any():
+        raise table.error(int(np.argmax(fault)), "tokens", "is below batch; expected the tokens of the whole batch")
     time_s = table.numbers(clock, lowest=1e-9) * (1e-3 if clock == "time_ms" else 1.0)
-    has_squares = table.has("square_tokens")
-    square = table.numbers("square_tokens", lowest=0.0) if has_squares else tok**2 / batch
-    return IterationRows(np.asarray(phase == "decode"), batch, tok, square, time_s)
+    middle_s = float(np.median(time_s))
+    if not SHORTEST_S <= middle_s <= LONGEST_S:
+        other = "time_ms" if clock == "time_s" else "time_s"
+        raise UserError(
+            f"the median iteration would take {middle_s:g} s, as none does; if its times are in "
+            f"{other.rpartition('_')[2]}, call the column {other}",
+            where=f"{path} column {clock}",
+        )
+    if not table.has("square_tokens"):
+        return IterationRows(is_decode, batch, tok, tok**2 / batch, time_s)
+    square = table.numbers("square_tokens", lowest=0.0, only=~is_decode)
+    # prompts of equal length have the least sum of squares, one prompt with all tokens the largest
+    fault = ~is_decode & ((square < tok**2 / batch * (1 - ROUNDING)) | (square > tok**2 * (1 + ROUNDING)))
+    if fault.any():
+        i = int(np.argmax(fault))
+        raise table.error(
+            i,
+            "square_tokens",
+            f"expected the sum of squared prompt lengths, from {tok[i] ** 2 / batch[i]:g} to {tok[i] ** 2:g} for "
+            f"{tok[i]:g} tokens in {batch[i]:g} prompts, got {table.columns['square_tokens'].cell(i)}",
+        )
+    return IterationRows(is_decode, batch, tok, square, time_s)
 
 
 def fit_lines(rows: IterationRows, *, where: str) -> tuple[LinesFit, dict[str, float]]:

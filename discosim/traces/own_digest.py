@@ -10,9 +10,11 @@ import numpy as np
 from discosim.core.errors import UserError, close_match
 from discosim.traces.digest import Card, LatencyDigest
 from discosim.traces.readers import fingerprint, read_latency
+from discosim.traces.readers.units import AUTO
 from discosim.traces.recipes.latency import METHOD, failures_by_code, latency_digest
 
 FEW = 50
+LEAST = 2
 _CONTAINS = {"client": ("inference", "queueing", "wide_area"), "server": ("inference", "queueing")}
 
 
@@ -23,6 +25,7 @@ def digest_latency(
     group: str | None = None,
     title: str = "",
     measured_at: str = "client",
+    unit: str = AUTO,
 ) -> LatencyDigest:
     """Compute the digest of one service from a file of per-request latencies.
 
@@ -39,6 +42,8 @@ def digest_latency(
     measured_at : str
         ``client``: the TTFT holds the way through the wide area, and a last hop to a distant host leaves that part out.
         ``server``: the load test ran beside the server, and the last hop is added whole.
+    unit : str
+        What the file's times are in: ``s``, ``ms`` or ``us``; ``auto`` is the format's own unit.
 
     Returns
     -------
@@ -48,17 +53,20 @@ def digest_latency(
     Raises
     ------
     UserError
-        If the file cannot be read, or holds fewer than two requests with a TTFT and a TPOT, or the place is unknown.
+        If the file cannot be read, or holds fewer than two TTFTs or two TPOTs, if no service has such times and the
+        unit was not said, or if the place is unknown.
     """
     if measured_at not in _CONTAINS:
         raise UserError(f"unknown place of measuring {measured_at!r}; {close_match(measured_at, _CONTAINS)}")
     place = Path(path)
-    series = read_latency(place, format, group)
-    known = np.isfinite(series.ttft_s) & np.isfinite(series.tpot_s)
-    n = int(known.sum())
-    if n < 2:
-        raise UserError(f"holds {n} requests with both a TTFT and a TPOT; a digest needs two", where=str(place))
+    series = read_latency(place, format, group, unit)
+    for name, times in (("TTFT", series.seen_ttft_s), ("time per token", series.seen_tpot_s)):
+        if times.size < LEAST:
+            raise UserError(f"holds {times.size} requests with a {name}; a digest needs {LEAST}", where=str(place))
     lengths = np.unique(series.prompt_tok) if series.prompt_tok is not None else np.empty(0, dtype=np.int64)
+    n = min(series.seen_ttft_s.size, series.seen_tpot_s.size)
+    few = (f"Only {n} successes: the tails are not known.",) if n < FEW else ()
+    said = (f"The file's times were said to be in {unit}.",) if unit != AUTO else ()
     card = Card(
         title=title or f"{series.group}: the user's own measurement",
         origin="the user's own file",
@@ -68,14 +76,15 @@ def digest_latency(
         raw_file=place.name,
         raw_sha256=fingerprint(place).raw_sha256,
         method=METHOD,
-        quirks=(f"Only {n} successes: the tails are not known.",) if n < FEW else (),
+        quirks=(*few, *said, *series.warnings),
         contains=_CONTAINS[measured_at],
     )
     return latency_digest(
         series.group,
         card,
-        series.ttft_s[known],
-        series.tpot_s[known],
+        series.ttft_s,
+        series.tpot_s,
         failures=failures_by_code(series),
+        failure_share=series.failure_share,
         prompt_tok=int(lengths[0]) if lengths.size == 1 else None,
     )

@@ -79,13 +79,14 @@ def test_tar_and_csv_give_the_same_series(tmp_path: Path) -> None:
         np.testing.assert_array_equal(series.is_failed, flat[group].is_failed)
 
 
-def test_one_token_answers_have_no_tpot_and_are_counted(tmp_path: Path) -> None:
+def test_one_token_answers_have_a_ttft_and_no_tpot(tmp_path: Path) -> None:
     path = tmp_path / "acme_7b.json"
-    path.write_text(json.dumps([_record(0.5, 0.5, 1), _record(0.5, 0.8, 4)]))
+    path.write_text(json.dumps([_record(0.2, 0.2, 1), _record(0.5, 0.8, 4)]))
     series = read_latency(path)
-    assert len(series) == 1
-    assert series.notes["dropped_no_tpot"] == 1
-    assert series.attempt.tolist() == [1]
+    assert series.ttft_s.tolist() == [0.2, 0.5]
+    assert series.seen_tpot_s.tolist() == pytest.approx([0.1])
+    assert (series.notes["unseen_ttft"], series.notes["unseen_tpot"]) == (0, 1)
+    assert series.attempt.tolist() == [0, 1]
 
 
 def test_groups_are_named_or_offered(tmp_path: Path) -> None:
@@ -156,8 +157,10 @@ def test_probes_split_failures_unseen_and_measured(tmp_path: Path) -> None:
     assert x.attempt.tolist() == [0, 2]
     assert x.is_failed.tolist() == [False, True, False, True]
     assert (x.notes["failed_error_http429"], x.notes["failed_error_client_dns"]) == (1, 1)
-    assert (len(y), y.failure_share) == (1, 0.0)
-    assert (y.notes["dropped_no_ttft"], y.notes["dropped_no_tpot"]) == (1, 1)
+    assert y.seen_ttft_s.tolist() == [0.5, 0.4]
+    assert y.seen_tpot_s.tolist() == [0.1]
+    assert y.failure_share == 0.0
+    assert (y.notes["unseen_ttft"], y.notes["unseen_tpot"]) == (1, 2)
 
 
 def test_bad_probe_rows(tmp_path: Path) -> None:

@@ -143,8 +143,9 @@ def test_aiperf_without_streaming_holds_no_first_token(tmp_path: Path) -> None:
     whole = aiperf_record(10)
     del whole["metrics"]["time_to_first_token"]
     series = read_latency(aiperf_file(tmp_path, whole, aiperf_record(20)))
-    assert len(series) == 1
-    assert series.notes["dropped_no_tpot"] == 1
+    assert series.seen_ttft_s.tolist() == [0.255]
+    assert (series.notes["unseen_ttft"], series.notes["unseen_tpot"]) == (1, 0)
+    assert "The TTFT of 1 of 2 successes was not seen" in series.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ def test_guidellm_reports_of_older_versions_name_the_start_differently(tmp_path:
     ("requests", "message"),
     [
         ({"successful": [guidellm_request(1.0, -1.0, 1.0, 5)]}, "record 1 column time_to_first_token_ms"),
-        ({"successful": [{"request_start_time": 1.0}]}, "record 1: no key 'time_to_first_token_ms'"),
+        ({"successful": [{"request_start_time": 1.0}]}, "no success has a TTFT; looked for 'time_to_first_token_ms'"),
         ({"successful": []}, "holds no successful or errored requests"),
         ({"successful": 3}, "expected a list of requests under 'successful'"),
         (7, "expected requests by outcome"),

@@ -260,7 +260,7 @@ def test_aihub_rows(tmp_path: Path) -> None:
         ("min: 58.016, ", "", "time_to_first_token_range_milliseconds min: expected a number"),
         ("precisions:", "precision:", "precisions: expected a mapping"),
         ("  w4a16:", "  w4a16: [", "is not readable YAML"),
-        ("- context_length: 4096", "", "Tiny-Chat.Some Phone.genie: expected a mapping"),
+        ("- context_length: 4096", "", "Tiny-Chat.Some Phone.genie llm_metrics: expected a list"),
     ],
 )
 def test_aihub_bad_files(tmp_path: Path, old: str, new: str, message: str) -> None:

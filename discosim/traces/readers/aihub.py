@@ -19,6 +19,7 @@ from discosim.core.errors import UserError
 from discosim.traces.readers.base import DevicePerf, Reader
 from discosim.traces.readers.source import one_line, read_bytes, stem
 
+_LARGEST = 1e300
 _RANGE = "time_to_first_token_range_milliseconds"
 
 
@@ -30,9 +31,42 @@ def _under(node: Any, where: str) -> Mapping[Any, Any]:
 
 def _positive(entry: Mapping[Any, Any], key: str, where: str) -> float:
     value = entry.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise UserError(f"expected a number above 0, got {value!r}", where=f"{where} {key}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LARGEST:
+        raise UserError(f"expected a number above 0, got {repr(value)[:40]}", where=f"{where} {key}")
     return float(value)
+
+
+def _whole(entry: Mapping[Any, Any], key: str, where: str) -> int:
+    value = _positive(entry, key, where)
+    if value != int(value):
+        raise UserError(f"expected a whole number, got {value!r}", where=f"{where} {key}")
+    return int(value)
+
+
+def _entries(result: Mapping[Any, Any], where: str) -> list[Any]:
+    held = result.get("llm_metrics")
+    if held is not None and not isinstance(held, list):
+        raise UserError(f"expected a list, got {repr(held)[:40]}", where=f"{where} llm_metrics")
+    return held or []
+
+
+def _parsed(raw: bytes, label: str) -> Any:
+    """Return the content of the file; a key that stands twice is refused, as YAML itself would take the last."""
+    import yaml
+
+    class Strict(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            seen: set[str] = set()
+            for key, _ in node.value:
+                if key.tag != "tag:yaml.org,2002:merge" and (name := str(key.value)) in seen:
+                    raise UserError(f"gives the key {name!r} twice", where=f"{label}:{key.start_mark.line + 1}")
+                seen.add(str(key.value))
+            return super().construct_mapping(node, deep)
+
+    try:
+        return yaml.load(raw, Strict)  # noqa: S506 - Strict is a safe loader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none, nesting without end
+        raise UserError(f"is not readable YAML ({one_line(error)})", where=label) from None
 
 
 def _metrics(root: Any, label: str) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any], str]]:
@@ -44,7 +78,7 @@ def _metrics(root: Any, label: str) -> Iterator[tuple[tuple[str, ...], Mapping[A
             for device, runtimes in _under(devices, f"{label} {component}.performance_metrics").items():
                 for runtime, result in _under(runtimes, f"{label} {device}").items():
                     where = f"{label} {precision}.{component}.{device}.{runtime}"
-                    for entry in _under(result, where).get("llm_metrics") or ():
+                    for entry in _entries(_under(result, where), where):
                         yield (
                             (str(precision), str(component), str(device), str(runtime)),
                             _under(entry, where),
@@ -59,16 +93,13 @@ def matches(head: bytes, _path: Path) -> bool:
 
 def read(path: Path) -> tuple[DevicePerf, ...]:
     """Read all rows of the file, in its order; the model is named by the file."""
-    import yaml
-
     label = str(path)
-    try:
-        root = yaml.safe_load(read_bytes(path))
-    except yaml.YAMLError as error:
-        raise UserError(f"is not readable YAML ({one_line(error)})", where=label) from None
+    root = _parsed(read_bytes(path), label)
     rows = []
     for (precision, component, device, runtime), entry, where in _metrics(root, label):
         ttft = _under(entry.get(_RANGE), f"{where} {_RANGE}")
+        if _positive(ttft, "max", f"{where} {_RANGE}") < _positive(ttft, "min", f"{where} {_RANGE}"):
+            raise UserError("max is below min", where=f"{where} {_RANGE}")
         rows.append(
             DevicePerf(
                 model=stem(path).removesuffix(".perf"),
@@ -76,7 +107,7 @@ def read(path: Path) -> tuple[DevicePerf, ...]:
                 component=component,
                 device=device,
                 runtime=runtime,
-                context_length=int(_positive(entry, "context_length", where)),
+                context_length=_whole(entry, "context_length", where),
                 ttft_min_s=_positive(ttft, "min", f"{where} {_RANGE}") / 1000.0,
                 ttft_max_s=_positive(ttft, "max", f"{where} {_RANGE}") / 1000.0,
                 decode_tok_per_s=_positive(entry, "tokens_per_second", where),

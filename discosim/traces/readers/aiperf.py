@@ -3,10 +3,12 @@
 Format: one object a request: ``metadata`` (``request_start_ns, benchmark_phase, was_cancelled``),
 ``metrics`` (name to ``{"value", "unit"}``) and ``error`` (null, or ``{"code", "type", "message"}``).
 Origin: github.com/ai-dynamo/aiperf, ``docs/tutorials/working-with-profile-exports.md`` (Apache-2.0).
-Quirks: lines come in order of completion, so requests are sorted by their start. AIPerf's
-``inter_token_latency`` is (latency - TTFT) / (n - 1): our TPOT. Units are named and read, never assumed.
-Warm-up requests, and those the load generator cancelled itself, are left out and counted. One-token answers
-have no TPOT; a request without streaming has no TTFT.
+Quirks: lines come in order of completion, so requests are sorted by their start. AIPerf's ``inter_token_latency`` is
+(latency - TTFT) / (n - 1): our TPOT. Units are named and read, never assumed. Warm-up requests, and those the load
+generator cancelled itself, are left out and counted. One-token answers have no TPOT; a request without streaming has
+no TTFT. The first versions call TTFT ``ttft``, the start ``timestamp_ns`` and the phase ``credit_phase``, and tell a
+cancelled request by its error alone. AIPerf counts the tokens of the finished text again: where
+``inter_chunk_latency`` has more gaps than these allow, the gaps count (`tokens_by_gaps`).
 """
 
 from __future__ import annotations
@@ -17,79 +19,130 @@ from typing import Any
 
 import numpy as np
 
-from discosim.core.errors import UserError, close_match
+from discosim.core.errors import close_match
 from discosim.traces.readers.base import Floats, Ints, LatencySeries, Reader
 from discosim.traces.readers.columns import JsonColumn
-from discosim.traces.readers.latency import series_of_attempts
+from discosim.traces.readers.latency import series_of_attempts, tokens_by_gaps, word_of
+from discosim.traces.readers.runs import NothingSeenError, require_figure, series_of_runs
 from discosim.traces.readers.source import first_line, read_bytes, stem
 from discosim.traces.readers.table import Table, read_json_lines
 
 _SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_TOKENS = {"tokens": 1.0}
+_TTFT = ("time_to_first_token", "ttft")
+_TPOT = ("inter_token_latency",)
+_STARTS = ("request_start_ns", "timestamp_ns")
+_PHASES = ("benchmark_phase", "credit_phase")
 _PROFILING = "profiling"
+_CANCELLED = "RequestCancellationError"
+_LIMIT = 2**53
+_LARGEST = 1e300
+Record = dict[str, Any]
 
 
-def _value(table: Table, i: int, metrics: dict[str, Any], name: str, units: dict[str, float]) -> float:
+def _value(table: Table, i: int, metrics: Record, names: tuple[str, ...], units: dict[str, float]) -> float:
     """Return one metric of one record in our units, NaN where the record has none."""
-    entry = metrics.get(name)
-    if entry is None:
+    name = next((name for name in names if metrics.get(name) is not None), None)
+    if name is None:
         return np.nan
-    where = f"metrics.{name}"
+    where, entry = f"metrics.{name}", metrics[name]
     if not isinstance(entry, dict) or type(entry.get("value")) not in {int, float}:
         raise table.error(i, where, f"expected an object with a number 'value', got {json.dumps(entry)[:60]}")
-    unit, value = str(entry.get("unit")), float(entry["value"])
+    unit, value = str(entry.get("unit")), entry["value"]
     if unit not in units:
         raise table.error(i, where, f"unknown unit {unit!r}; {close_match(unit, units)}")
-    if not 0.0 <= value < np.inf:
+    if not 0.0 <= value < _LARGEST:
         raise table.error(i, where, f"expected a finite number of at least 0, got {entry['value']}")
-    return value * units[unit]
+    return float(value) * units[unit]
 
 
-def _tokens(table: Table, rows: list[tuple[int, dict[str, Any]]], name: str) -> Ints:
-    values: Floats = np.array([_value(table, i, metrics, name, {"tokens": 1.0}) for i, metrics in rows])
-    counts: Ints = np.nan_to_num(values).astype(np.int64)
-    return counts
+def _tokens(table: Table, rows: list[tuple[int, Record]], name: str) -> Ints:
+    """Return one count of all records, 0 where a record has none."""
+    counts = []
+    for i, metrics in rows:
+        count = _value(table, i, metrics, (name,), _TOKENS)
+        if np.isfinite(count) and (count != np.floor(count) or count >= _LIMIT):
+            got = json.dumps(metrics[name])[:60]
+            raise table.error(i, f"metrics.{name}", f"expected a whole number of tokens, got {got}")
+        counts.append(0 if np.isnan(count) else int(count))
+    return np.array(counts, dtype=np.int64)
+
+
+def _counted_by_gaps(rows: list[tuple[int, Record]], output_tok: Ints) -> Ints:
+    """Return the tokens of all answers, by their gaps where these are more."""
+    counted = output_tok.copy()
+    for place, (_, metrics) in enumerate(rows):
+        entry = metrics.get("inter_chunk_latency")
+        gaps = entry.get("value") if isinstance(entry, dict) else None
+        if isinstance(gaps, list) and gaps and all(type(gap) in {int, float} and 0 <= gap < np.inf for gap in gaps):
+            counted[place] = tokens_by_gaps(int(output_tok[place]), gaps)
+    return counted
 
 
 def matches(head: bytes, _path: Path) -> bool:
     """Recognise a first line with metadata and metrics of one request."""
     line = first_line(head).lstrip()
-    return line.startswith("{") and all(key in line for key in ('"metadata"', '"request_start_ns"', '"metrics"'))
+    if not line.startswith("{") or '"metadata"' not in line or '"metrics"' not in line:
+        return False
+    return any(f'"{name}"' in line for name in _STARTS)
 
 
 def read(path: Path) -> dict[str, LatencySeries]:
     """Read the requests of the profiling phase, in the order of their starts; the file's stem is the group."""
+    group = stem(path)
+    return series_of_runs({group: lambda: _series(path, group)}, "aiperf", str(path))
+
+
+def _series(path: Path, group: str) -> LatencySeries:
     table = read_json_lines(read_bytes(path), path, ("metadata", "metrics"), ("error",))
     metadata, metrics = _objects(table, "metadata"), _objects(table, "metrics")
     errors = _objects(table, "error") if table.has("error") else [{} for _ in metadata]
-    warm_up = [str(row.get("benchmark_phase", _PROFILING)) != _PROFILING for row in metadata]
-    cancelled = [bool(row.get("was_cancelled")) for row in metadata]
+    warm_up = [str(_first(row, _PHASES, _PROFILING)) != _PROFILING for row in metadata]
+    cancelled = [
+        bool(row.get("was_cancelled")) or errors[i].get("type") == _CANCELLED for i, row in enumerate(metadata)
+    ]
     kept = [i for i in range(len(table)) if not (warm_up[i] or cancelled[i])]
     start_ns = [_start_ns(table, i, metadata[i]) for i in kept]
     kept = [kept[place] for place in sorted(range(len(kept)), key=start_ns.__getitem__)]
     if not kept:
-        raise UserError("holds no request of the profiling phase that was not cancelled", where=str(path))
+        raise NothingSeenError("holds no request of the profiling phase that was not cancelled", where=str(path))
     rows = [(i, metrics[i]) for i in kept]
+    is_failed = np.array([bool(errors[i]) for i in kept])
+    ttft_s, tpot_s = (_times_s(table, rows, names) for names in (_TTFT, _TPOT))
+    if not is_failed.all():
+        names = {name for i in kept if not errors[i] for name in metrics[i]}
+        for looked_for, times, what in ((_TTFT, ttft_s, "TTFT"), (_TPOT, tpot_s, "time per token")):
+            seen = bool((times[~is_failed] > 0).any())
+            require_figure(looked_for, seen, names, str(path), what=what, advice="AIPerf needs --streaming")
+    stated_tok = _tokens(table, rows, "output_sequence_length")
+    output_tok = _counted_by_gaps(rows, stated_tok)
+    more = (output_tok > stated_tok) & (stated_tok > 1) & ~is_failed
+    np.multiply(tpot_s, (stated_tok - 1) / np.maximum(output_tok - 1, 1), out=tpot_s, where=more)
+    return series_of_attempts(
+        group,
+        "aiperf",
+        str(path),
+        ttft_s=ttft_s,
+        tpot_s=tpot_s,
+        is_failed=is_failed,
+        code=np.array([word_of(errors[i].get("code") or errors[i].get("type") or "error") for i in kept], dtype=object),
+        prompt_tok=_tokens(table, rows, "input_sequence_length"),
+        output_tok=np.where(more, output_tok, stated_tok),
+        n_recounted=int(more.sum()),
+        unit_s=None,
+        counts={"dropped_warm_up": sum(warm_up), "dropped_cancelled": sum(cancelled)},
+    )
 
-    def times_s(name: str) -> Floats:
-        return np.array([_value(table, i, own, name, _SECONDS) for i, own in rows])
 
-    group = stem(path)
-    return {
-        group: series_of_attempts(
-            group,
-            "aiperf",
-            ttft_s=times_s("time_to_first_token"),
-            tpot_s=times_s("inter_token_latency"),
-            is_failed=np.array([bool(errors[i]) for i in kept]),
-            code=np.array([str(errors[i].get("code") or errors[i].get("type") or "error") for i in kept], dtype=object),
-            prompt_tok=_tokens(table, rows, "input_sequence_length"),
-            output_tok=_tokens(table, rows, "output_sequence_length"),
-            dropped={"dropped_warm_up": sum(warm_up), "dropped_cancelled": sum(cancelled)},
-        )
-    }
+def _times_s(table: Table, rows: list[tuple[int, Record]], names: tuple[str, ...]) -> Floats:
+    return np.array([_value(table, i, own, names, _SECONDS) for i, own in rows])
 
 
-def _objects(table: Table, name: str) -> list[dict[str, Any]]:
+def _first(row: Record, names: tuple[str, ...], default: Any = None) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), default)
+
+
+def _objects(table: Table, name: str) -> list[Record]:
     """Return a column of objects; null is an empty one."""
     column = table.columns[name]
     assert isinstance(column, JsonColumn)
@@ -99,10 +152,11 @@ def _objects(table: Table, name: str) -> list[dict[str, Any]]:
     return [cell or {} for cell in column.cells]
 
 
-def _start_ns(table: Table, i: int, metadata: dict[str, Any]) -> int:
-    start = metadata.get("request_start_ns")
+def _start_ns(table: Table, i: int, metadata: Record) -> int:
+    start = _first(metadata, _STARTS)
     if type(start) is not int:
-        raise table.error(i, "metadata.request_start_ns", f"expected a whole number of ns, got {json.dumps(start)}")
+        name = next((name for name in _STARTS if name in metadata), _STARTS[0])
+        raise table.error(i, f"metadata.{name}", f"expected a whole number of ns, got {json.dumps(start)}")
     return start
 
 

@@ -110,15 +110,24 @@ class LatencySeries:
     group : str
         Label of the service, ``provider/model``; the file's stem where it holds one unnamed series.
     ttft_s, tpot_s : array of float, shape (n,)
-        Time to first token and time per token after the first, of the successes with both measured.
+        Time to first token and time per token after the first, > 0, of the successes with one of them seen; NaN where
+        that one was not. A TTFT counts where it was seen, a TPOT where it was seen.
     attempt : array of int, shape (n,)
-        Position of each measured success among all attempts, from 0.
+        Position of each of these successes among all attempts, from 0.
     is_failed : array of bool, shape (n_attempts,)
         True where the attempt failed.
     prompt_tok, output_tok : array of int, shape (n,), optional
-        Lengths of the measured successes.
+        Lengths of these successes.
     hour : array of int, shape (n,), optional
-        Hour of the day of each measured success, where the file has it.
+        Hour of the day of each of these successes, where the file has it.
+    totals : tuple of two int, optional
+        Attempts and failures of the whole load test, where the file holds a sample of them.
+    unit_s : float or None
+        Seconds that the format's own unit of time stands for; None where the file names a unit beside each value.
+    run_s : float or None
+        Duration of the load test in s, where the file says it: no request takes longer.
+    stated_ttft_s : float or None
+        Median TTFT in s that the file itself states in its summary.
     notes : mapping
         Every rule applied and its count.
     warnings : tuple of str
@@ -133,6 +142,10 @@ class LatencySeries:
     prompt_tok: Ints | None = None
     output_tok: Ints | None = None
     hour: Ints | None = None
+    totals: tuple[int, int] | None = None
+    unit_s: float | None = 1.0
+    run_s: float | None = None
+    stated_ttft_s: float | None = None
     notes: Notes = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -143,9 +156,20 @@ class LatencySeries:
         return int(self.ttft_s.size)
 
     @property
+    def seen_ttft_s(self) -> Floats:
+        """TTFTs that were seen, in order."""
+        return self.ttft_s[np.isfinite(self.ttft_s)]
+
+    @property
+    def seen_tpot_s(self) -> Floats:
+        """TPOTs that were seen, in order."""
+        return self.tpot_s[np.isfinite(self.tpot_s)]
+
+    @property
     def failure_share(self) -> float:
-        """Share of the attempts that failed, in [0, 1]."""
-        return float(np.mean(self.is_failed)) if self.is_failed.size else 0.0
+        """Share of the attempts that failed, in [0, 1]; of the whole load test where its totals are known."""
+        attempts, failed = self.totals or (self.is_failed.size, int(self.is_failed.sum()))
+        return failed / attempts if attempts else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +190,8 @@ class RttSeries:
         Share of packets lost, in [0, 1]; taken from the file where one row averages several packets.
     recording : array of int, shape (n,), optional
         Which recording each probe belongs to; autocorrelation must not cross from one to the next.
+    unit_s : float or None
+        Seconds that the format's own unit of time stands for; None where the file names a unit beside each value.
     notes : mapping
         Every rule applied and its count.
     warnings : tuple of str
@@ -178,6 +204,7 @@ class RttSeries:
     spacing_s: float | None
     loss_share: float
     recording: Ints | None = None
+    unit_s: float | None = 1.0
     notes: Notes = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from discosim.traces.readers.base import Reader, RttSeries
+from discosim.traces.readers.rtt import series_of_probes
+from discosim.traces.readers.runs import rows_by_name
 from discosim.traces.readers.source import read_bytes
 from discosim.traces.readers.table import header_of, read_csv
 
@@ -33,21 +35,18 @@ def read(path: Path) -> dict[str, RttSeries]:
     loss = table.numbers("ping_loss_pct", lowest=0.0) / 100.0
     if loss.max() > 1.0:
         raise table.error(int(np.argmax(loss > 1.0)), "ping_loss_pct", "expected a share of at most 100 %")
-    labels = table.words("network_mode") + " " + table.words("mobility")
+    labels = [f"{mode} {how}" for mode, how in zip(table.words("network_mode"), table.words("mobility"), strict=True)]
     _, recording = np.unique(table.words("trace").astype(np.str_), return_inverse=True)
     groups: dict[str, RttSeries] = {}
-    for name in dict.fromkeys(labels.tolist()):
-        mine = labels == name
-        groups[name] = RttSeries(
-            group=name,
-            rtt_s=rtt_s[mine],
-            lost=np.zeros(int(mine.sum()), dtype=np.bool_),
-            spacing_s=None,
+    for name, mine in rows_by_name(labels).items():
+        groups[name] = series_of_probes(
+            name,
+            "ireland",
+            rtt_s[mine],
+            f"{path} {name}",
             loss_share=float(loss[mine].mean()),
             recording=recording[mine].astype(np.int64),
-            notes={
-                "format": "ireland",
-                "probes": int(mine.sum()),
+            counts={
                 "with_loss": int((loss[mine] > 0).sum()),
                 "recordings": int(np.unique(recording[mine]).size),
             },

@@ -1,19 +1,28 @@
-"""From the columns of a load test to a latency series: what TPOT is, what is counted, what is left out."""
+"""From the columns of a load test to a latency series: what TPOT is, what was seen, what is counted."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+
 import numpy as np
 
+from discosim.core.errors import UserError
 from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Words
+
+MANY_UNSEEN = 0.1
+EMPTY_CHUNK = 0.1
+LONGEST_WORD = 40
+LONGEST_S = 1e9
+"""A single time above is refused: some thirty years, whatever its unit."""
 
 
 def tpot_of(e2e_s: Floats, ttft_s: Floats, output_tok: Floats) -> Floats:
-    """Return the time per output token after the first; NaN where there is no second token.
+    """Return the time per output token after the first; NaN where there is no second token or a time was not seen.
 
     Parameters
     ----------
     e2e_s, ttft_s : array of float, shape (n,)
-        Time to the last and to the first token, in s.
+        Time to the last and to the first token, in s; 0 is not seen.
     output_tok : array of float, shape (n,)
         Tokens of the answers.
 
@@ -23,21 +32,54 @@ def tpot_of(e2e_s: Floats, ttft_s: Floats, output_tok: Floats) -> Floats:
     """
     later = output_tok - 1.0
     tpot_s = np.full(later.shape, np.nan)
-    np.divide(e2e_s - ttft_s, later, out=tpot_s, where=later > 0)
+    np.divide(e2e_s - ttft_s, later, out=tpot_s, where=(later > 0) & (ttft_s > 0))
     return tpot_s
+
+
+def tokens_by_gaps(output_tok: int, gaps: Sequence[float]) -> int:
+    """Return how many tokens an answer had at least, by the gaps between its chunks.
+
+    Parameters
+    ----------
+    output_tok : int
+        Tokens as the load generator counted them.
+    gaps : sequence of float
+        Times between chunks, in any unit.
+
+    Notes
+    -----
+    Source: our choice. A load generator that gets no count from the server counts the finished text again, and comes
+    to fewer tokens than were streamed; no chunk with text holds less than one. The first chunk may hold the role
+    alone and the last the reason of the end (the chat protocol): a first or last gap below a tenth of the mean is
+    taken for one of these, since a server sends them together with their neighbour.
+    """
+    if len(gaps) < output_tok:
+        return output_tok
+    small = EMPTY_CHUNK * sum(gaps) / len(gaps)
+    chunks = len(gaps) + 1 - (gaps[0] < small) - (len(gaps) > 1 and gaps[-1] < small)
+    return max(output_tok, chunks)
 
 
 def series_of_attempts(
     group: str,
     format_name: str,
+    where: str,
     *,
     ttft_s: Floats,
     tpot_s: Floats,
     is_failed: Bools,
     code: Words,
-    prompt_tok: Ints,
-    output_tok: Ints,
-    dropped: dict[str, int] | None = None,
+    prompt_tok: Ints | None,
+    output_tok: Ints | None,
+    hour: Ints | None = None,
+    n_recounted: int = 0,
+    totals: tuple[int, int] | None = None,
+    unit_s: float | None = 1.0,
+    run_s: float | None = None,
+    stated_ttft_s: float | None = None,
+    counts: Mapping[str, int | float | str] | None = None,
+    prefix: str = "failed_",
+    warnings: Iterable[str] = (),
 ) -> LatencySeries:
     """Return the series of one load test from columns over all its attempts, in the order they were made.
 
@@ -47,33 +89,95 @@ def series_of_attempts(
         Label of the service.
     format_name : str
         Name of the reader, for the notes.
+    where : str
+        File and place, for errors.
     ttft_s, tpot_s : array of float, shape (n,)
-        In s; NaN where it was not seen. A success without both is left out and counted.
+        In s; NaN or 0 where it was not seen. A success with neither is left out and counted.
     is_failed : array of bool, shape (n,)
         True where the attempt failed; its times are ignored.
     code : array of str, shape (n,)
         Word for each failure, to count by; ignored for successes.
-    prompt_tok, output_tok : array of int, shape (n,)
-        Lengths.
-    dropped : dict of str to int, optional
-        Notes on attempts that the reader left out before.
+    prompt_tok, output_tok, hour : array of int, shape (n,), optional
+        Lengths, and hours of the day.
+    n_recounted : int
+        Answers whose tokens were counted by their gaps (`tokens_by_gaps`).
+    totals, unit_s, run_s, stated_ttft_s
+        As in `LatencySeries`.
+    counts : mapping, optional
+        More notes, for instance on attempts that the reader left out before.
+    prefix : str
+        What the notes on failures begin with, by code.
+    warnings : iterable of str
+        What the reader found to doubt before.
+
+    Raises
+    ------
+    UserError
+        If a time is above `LONGEST_S`.
+
+    Notes
+    -----
+    Source: our choice. Load generators write 0 where they saw nothing, so a time of exactly 0 is not a measurement.
     """
-    measured = ~is_failed & np.isfinite(ttft_s) & np.isfinite(tpot_s)
-    words, counts = np.unique(code[is_failed].astype(np.str_), return_counts=True)
+    ok = ~is_failed
+    ttft_s, tpot_s = (np.where(ok & (times > 0), times, np.nan) for times in (ttft_s, tpot_s))
+    for name, times in (("TTFT", ttft_s), ("time per token", tpot_s)):
+        if (far := times > LONGEST_S).any():
+            i = int(np.argmax(far))
+            raise UserError(
+                f"attempt {i + 1} has a {name} of {times[i]:g} s; at most {LONGEST_S:g} s are read", where=where
+            )
+    rows = np.isfinite(ttft_s) | np.isfinite(tpot_s)
+    n_ok, n_ttft, n_tpot = (int(mask.sum()) for mask in (ok, np.isfinite(ttft_s), np.isfinite(tpot_s)))
+    words, n_by_word = np.unique(code[is_failed].astype(np.str_), return_counts=True)
     return LatencySeries(
         group=group,
-        ttft_s=ttft_s[measured],
-        tpot_s=tpot_s[measured],
-        attempt=np.flatnonzero(measured),
+        ttft_s=ttft_s[rows],
+        tpot_s=tpot_s[rows],
+        attempt=np.flatnonzero(rows),
         is_failed=is_failed,
-        prompt_tok=prompt_tok[measured],
-        output_tok=output_tok[measured],
+        prompt_tok=None if prompt_tok is None else prompt_tok[rows],
+        output_tok=None if output_tok is None else output_tok[rows],
+        hour=None if hour is None else hour[rows],
+        totals=totals,
+        unit_s=unit_s,
+        run_s=run_s,
+        stated_ttft_s=stated_ttft_s,
         notes={
             "format": format_name,
             "attempts": int(is_failed.size),
             "failed": int(is_failed.sum()),
-            "dropped_no_tpot": int((~is_failed & ~measured).sum()),
-            **(dropped or {}),
-            **{f"failed_{word}": int(n) for word, n in zip(words, counts, strict=True)},
+            "unseen_ttft": n_ok - n_ttft,
+            "unseen_tpot": n_ok - n_tpot,
+            **({"recounted_tok": n_recounted} if n_recounted else {}),
+            **(counts or {}),
+            **{f"{prefix}{word}": int(n) for word, n in zip(words, n_by_word, strict=True)},
         },
+        warnings=(*warnings, *_doubts(n_ok, n_ttft, n_tpot, n_recounted)),
     )
+
+
+def _doubts(n_ok: int, n_ttft: int, n_tpot: int, n_recounted: int) -> Iterable[str]:
+    if not n_ok:
+        yield "No attempt succeeded."
+        return
+    if n_ttft < n_ok:
+        yield (
+            f"The TTFT of {n_ok - n_ttft:,} of {n_ok:,} successes was not seen (0 or absent); figures are over the "
+            f"other {n_ttft:,}."
+        )
+    if n_ok - n_tpot >= MANY_UNSEEN * n_ok:
+        yield (
+            f"The time per token of {n_ok - n_tpot:,} of {n_ok:,} successes was not seen (one token, or all in one "
+            f"piece); figures are over the other {n_tpot:,}."
+        )
+    if n_recounted:
+        yield (
+            f"{n_recounted:,} of {n_ok:,} answers have more gaps than the file's count of their tokens allows (a text "
+            "counted again is often shorter); their tokens were counted by the gaps."
+        )
+
+
+def word_of(text: object) -> str:
+    """Return a failure's text as a short word to count by."""
+    return " ".join(str(text).split())[:LONGEST_WORD] or "error"

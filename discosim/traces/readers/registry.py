@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from discosim.core.errors import UserError, close_match
+from discosim.core.errors import MANY, UserError, close_match
 from discosim.traces.readers import (
     aihub,
     aiperf,
@@ -24,7 +24,9 @@ from discosim.traces.readers import (
     llmservingsim,
     mooncake,
     native,
+    native_latency,
     openrouter,
+    ping,
     servegen,
     sharegpt,
     splitwise,
@@ -47,6 +49,8 @@ from discosim.traces.readers.doubts import length_doubts
 from discosim.traces.readers.head import outline
 from discosim.traces.readers.requests import spread_ties
 from discosim.traces.readers.source import read_head
+from discosim.traces.readers.tools import other_tool
+from discosim.traces.readers.units import AUTO, in_unit, require_plausible
 from discosim.traces.readers.unknown import what_it_seems
 
 _READERS: tuple[Reader, ...] = (
@@ -63,7 +67,9 @@ _READERS: tuple[Reader, ...] = (
     llmservingsim.READER,
     mooncake.READER,
     native.READER,
+    native_latency.READER,
     openrouter.READER,
+    ping.READER,
     servegen.READER,
     sharegpt.READER,
     splitwise.READER,
@@ -116,6 +122,8 @@ def detect(path: str | PathLike[str]) -> Reader:
     if found:
         names = ", ".join(reader.name for reader in found)
         raise UserError(f"more than one format fits; name one of: {names}", where=str(place))
+    if known := other_tool(head):
+        raise UserError(f"is {known}", where=str(place))
     raise UserError(f"no known format fits{what_it_seems(head, place, _READERS)}", where=str(place))
 
 
@@ -223,17 +231,38 @@ def read_lengths(
 
 
 def _one_group(groups: dict[str, _Series], group: str | None, path: str | PathLike[str]) -> _Series:
-    if group is None and len(groups) == 1:
-        return next(iter(groups.values()))
+    held = [series for series in groups.values() if len(series)]
+    if group is None and len(held) == 1:
+        return held[0]
     if group is None:
-        raise UserError(f"holds {len(groups)} series; name one of: {', '.join(groups)}", where=str(path))
-    if group not in groups:
+        names = ", ".join(series.group for series in held[:MANY]) + (", ..." if len(held) > MANY else "")
+        raise UserError(f"holds {len(held)} series; name one of: {names}", where=str(path))
+    # a run of a sweep is also found without the load that its name ends in: ``report#2`` for ``report#2 constant@4``
+    short = [name for name in groups if name.partition(" ")[0] == group and "#" in group]
+    if group not in groups and len(short) != 1:
         raise UserError(f"holds no series {group!r}; {close_match(group, groups)}", where=str(path))
-    return groups[group]
+    series = groups[group if group in groups else short[0]]
+    if not len(series):
+        why = " ".join(series.warnings) or "No time was seen."
+        raise UserError(f"its series {series.group!r} is empty. {why}", where=str(path))
+    return series
 
 
-def read_latency_groups(path: str | PathLike[str], format: str = "auto") -> dict[str, LatencySeries]:  # noqa: A002 (as above)
-    """Read all latency series of a file, by group, in its order.
+def read_latency_groups(
+    path: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 (as above)
+    unit: str = AUTO,
+) -> dict[str, LatencySeries]:
+    """Read all latency series of a file, by group, in its order; a series without any time among others is empty.
+
+    Parameters
+    ----------
+    path : path-like
+        File, plain or compressed.
+    format : str
+        Name of a format, or ``auto``.
+    unit : str
+        What the file's times are in: ``s``, ``ms`` or ``us``; ``auto`` is the format's own unit.
 
     Raises
     ------
@@ -242,26 +271,34 @@ def read_latency_groups(path: str | PathLike[str], format: str = "auto") -> dict
     """
     groups = _read_as(path, format, ("latency",))
     assert isinstance(groups, dict)
-    return {name: series for name, series in groups.items() if isinstance(series, LatencySeries)}
+    return {
+        name: in_unit(series, unit, str(path)) for name, series in groups.items() if isinstance(series, LatencySeries)
+    }
 
 
 def read_latency(
     path: str | PathLike[str],
     format: str = "auto",  # noqa: A002 (the word users type)
     group: str | None = None,
+    unit: str = AUTO,
 ) -> LatencySeries:
     """Read one latency series; ``group`` may be left out where the file holds only one.
 
     Raises
     ------
     UserError
-        As :func:`read_latency_groups`, or if the group is missing or not named.
+        As :func:`read_latency_groups`, if the group is missing or not named, or if no service has such times and the
+        unit was not said.
     """
-    return _one_group(read_latency_groups(path, format), group, path)
+    return require_plausible(_one_group(read_latency_groups(path, format, unit), group, path), unit, str(path))
 
 
-def read_rtt_groups(path: str | PathLike[str], format: str = "auto") -> dict[str, RttSeries]:  # noqa: A002 (as above)
-    """Read all round-trip series of a file, by group, in its order.
+def read_rtt_groups(
+    path: str | PathLike[str],
+    format: str = "auto",  # noqa: A002 (as above)
+    unit: str = AUTO,
+) -> dict[str, RttSeries]:
+    """Read all round-trip series of a file, by group, in its order; ``unit`` as in :func:`read_latency_groups`.
 
     Raises
     ------
@@ -270,19 +307,21 @@ def read_rtt_groups(path: str | PathLike[str], format: str = "auto") -> dict[str
     """
     groups = _read_as(path, format, ("rtt",))
     assert isinstance(groups, dict)
-    return {name: series for name, series in groups.items() if isinstance(series, RttSeries)}
+    return {name: in_unit(series, unit, str(path)) for name, series in groups.items() if isinstance(series, RttSeries)}
 
 
 def read_rtt(
     path: str | PathLike[str],
     format: str = "auto",  # noqa: A002 (the word users type)
     group: str | None = None,
+    unit: str = AUTO,
 ) -> RttSeries:
     """Read one round-trip series; ``group`` may be left out where the file holds only one.
 
     Raises
     ------
     UserError
-        As :func:`read_rtt_groups`, or if the group is missing or not named.
+        As :func:`read_rtt_groups`, if the group is missing or not named, or if no path takes so long or so short and
+        the unit was not said.
     """
-    return _one_group(read_rtt_groups(path, format), group, path)
+    return require_plausible(_one_group(read_rtt_groups(path, format, unit), group, path), unit, str(path))

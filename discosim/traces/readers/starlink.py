@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from discosim.traces.readers.base import Notes, Reader, RttSeries
+from discosim.traces.readers.base import Reader, RttSeries
+from discosim.traces.readers.rtt import series_of_probes
 from discosim.traces.readers.source import first_line, read_bytes, stem
 from discosim.traces.readers.table import read_csv
 
@@ -38,9 +39,8 @@ def read(path: Path) -> dict[str, RttSeries]:
         raise table.error(int(np.argmax(wrong)), "rtt_ms", "expected a time >= 0, or -1 for a lost probe")
     group = stem(path)
     spacing_s = float(np.median(np.diff(sent_s))) if len(table) > 1 else None
-    notes: Notes = {"format": "starlink", "probes": len(table), "lost": int(lost.sum())}
     rtt_s = np.where(lost, np.nan, rtt_ms / 1000.0)
-    return {group: RttSeries(group, rtt_s, lost, spacing_s, float(lost.mean()), notes=notes)}
+    return {group: series_of_probes(group, "starlink", rtt_s, str(path), spacing_s=spacing_s)}
 
 
 READER = Reader("starlink", "Starlink gateway pings, MMSys'24 (text)", "rtt", matches, read)

@@ -14,9 +14,8 @@ import itertools
 import re
 from pathlib import Path
 
-import numpy as np
-
-from discosim.traces.readers.base import Notes, Reader, RttSeries
+from discosim.traces.readers.base import Reader, RttSeries
+from discosim.traces.readers.rtt import series_of_probes
 from discosim.traces.readers.source import HEAD_BYTES, read_bytes, stem
 from discosim.traces.readers.table import read_csv
 
@@ -38,8 +37,7 @@ def read(path: Path) -> dict[str, RttSeries]:
     table = read_csv(read_bytes(path), path, ("rtt_ms",), headless=True)
     rtt_s = table.numbers("rtt_ms", lowest=0.0) / 1000.0
     group = stem(path)
-    notes: Notes = {"format": "uncore", "probes": len(table), "lost": 0}
-    return {group: RttSeries(group, rtt_s, np.zeros(len(table), dtype=np.bool_), None, 0.0, notes=notes)}
+    return {group: series_of_probes(group, "uncore", rtt_s, str(path))}
 
 
 READER = Reader("uncore", "round-trip times in ms, one a line, uncore's series (text)", "rtt", matches, read)

@@ -5,44 +5,54 @@ Format: one object a run with lists over its requests, in the order of sending: 
 object a line.
 Origin: github.com/vllm-project/vllm, ``vllm/benchmarks/serve.py`` (Apache-2.0); the format as read there.
 Quirks: ``itls`` are gaps between chunks, and a chunk may hold several tokens; TPOT is their sum over
-(output tokens - 1), which is (e2e - ttft) / (n - 1) however the tokens were packed. A failed request has a
-text in ``errors``, a TTFT of 0 and no tokens. Without ``--save-detailed`` the file holds averages alone.
+(output tokens - 1), which is (e2e - ttft) / (n - 1) however the tokens were packed. Where a server sends no count, the
+finished text is counted again and comes out shorter: then the gaps count (`tokens_by_gaps`). A failed request has a
+text in ``errors``, a TTFT of 0 and no tokens; the text may be empty, and then ``completed`` tells how many these are.
+A success with a TTFT of 0 was not seen. Without ``--save-detailed`` the file holds averages alone.
 SGLang's ``bench_serving --output-details`` writes the same lists, a line a run, without the model's name.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from discosim.core.errors import UserError
-from discosim.traces.readers.base import LatencySeries, Reader
+from discosim.core.json_text import read_json
+from discosim.traces.readers.base import Bools, LatencySeries, Reader, Words
 from discosim.traces.readers.columns import JsonColumn
-from discosim.traces.readers.latency import series_of_attempts
-from discosim.traces.readers.source import read_bytes, stem
-from discosim.traces.readers.table import Table, read_json_lines
+from discosim.traces.readers.latency import series_of_attempts, tokens_by_gaps
+from discosim.traces.readers.runs import NothingSeenError, require_figure, series_of_runs, unused_name
+from discosim.traces.readers.source import first_line, read_bytes, stem
+from discosim.traces.readers.table import Table
 
 _LISTS = ("input_lens", "output_lens", "ttfts", "itls", "errors")
 _MARKS = (b'"total_input_tokens"', b'"request_throughput"', b'"input_lens"', b'"output_lens"', b'"ttfts"')
+_SETTINGS = ("request_rate", "max_concurrency", "num_prompts")
+_SILENT = "without_text"
+_LARGEST = 1e300
 
 
-def _gaps_s(gaps: Any, where: str) -> float:
-    """Return the sum of the gaps of one request, NaN where there is none."""
+def _gaps(gaps: Any, where: str) -> list[float]:
+    """Return the gaps of one request, checked."""
     if not isinstance(gaps, list):
         raise UserError(f"expected a list of gaps in s, got {json.dumps(gaps)[:40]}", where=where)
     for gap in gaps:
-        if type(gap) not in {int, float} or not 0.0 <= gap < np.inf:
+        if type(gap) not in {int, float} or not 0.0 <= gap < _LARGEST:
             raise UserError(f"expected gaps in s of at least 0, got {json.dumps(gap)[:40]}", where=where)
-    return float(sum(gaps)) if gaps else np.nan
+    return gaps
 
 
-def _series(run: dict[str, Any], group: str, label: str) -> LatencySeries:
+def _lists(run: dict[str, Any], label: str) -> Table:
+    """Return the lists over requests as a table."""
     missing = [name for name in _LISTS if not isinstance(run.get(name), list)]
     if missing:
-        raise UserError(
+        raise NothingSeenError(
             f"holds no list {missing[0]!r}, so no single requests; run `vllm bench serve` with "
             "--save-result --save-detailed",
             where=label,
@@ -51,43 +61,113 @@ def _series(run: dict[str, Any], group: str, label: str) -> LatencySeries:
     if len(set(sizes.values())) > 1:
         raise UserError(f"lists of unequal length: {sizes}", where=label)
     if not run["ttfts"]:
-        raise UserError("holds no requests", where=label)
+        raise NothingSeenError("holds no requests", where=label)
     columns = {name: JsonColumn(run[name]) for name in _LISTS}
-    table = Table(label, columns, np.arange(1, len(run["ttfts"]) + 1), "record")
+    return Table(label, columns, np.arange(1, len(run["ttfts"]) + 1), "record")
+
+
+def _total(run: dict[str, Any], name: str, label: str) -> int | None:
+    """Return one of the file's own counts, None where it has none."""
+    value = run.get(name)
+    if value is not None and (type(value) is not int or value < 0):
+        raise UserError(f"expected a whole number of requests, got {json.dumps(value)[:40]}", where=f"{label} {name}")
+    return value
+
+
+def _failures(run: dict[str, Any], table: Table, completed: int | None) -> tuple[Bools, Words]:
+    """Return which requests failed, and a word for each: by their text, or without one as ``completed`` tells."""
+    for i, text in enumerate(run["errors"]):
+        if text is not None and not isinstance(text, str):
+            raise table.error(i, "errors", f"expected a text, empty for a success, got {json.dumps(text)[:40]}")
     is_failed = table.words("errors") != ""
+    word = np.full(len(table), "error", dtype=np.object_)
+    if completed is not None and completed < int((~is_failed).sum()):
+        empty = ~is_failed & (table.columns["output_lens"].floats() == 0) & (table.columns["ttfts"].floats() == 0)
+        silent = empty & np.array([gaps == [] for gaps in run["itls"]])
+        if int(silent.sum()) == int((~is_failed).sum()) - completed:
+            is_failed, word[silent] = is_failed | silent, _SILENT
+    return is_failed, word
+
+
+def _totals(
+    run: dict[str, Any], is_failed: Bools, completed: int | None, label: str
+) -> tuple[tuple[int, int] | None, Iterator[str]]:
+    """Return attempts and failures of the whole run where the lists hold fewer, and what contradicts the lists."""
+    n, n_ok = is_failed.size, int((~is_failed).sum())
+    failed, sent = _total(run, "failed", label), _total(run, "num_prompts", label)
+    if completed is None:
+        return None, iter(())
+    attempts = completed + failed if failed is not None else max(sent or 0, completed)
+    if attempts > n and completed >= n_ok:
+        doubt = f"The lists hold {n:,} of the {attempts:,} requests of the run; failures are those of the whole run."
+        return (attempts, attempts - completed), iter((doubt,))
+    if completed != n_ok:
+        return None, iter(
+            (f"The file says that {completed:,} requests were completed; its lists hold {n_ok:,} successes.",)
+        )
+    return None, iter(())
+
+
+def _series(run: dict[str, Any], group: str, label: str) -> LatencySeries:
+    table = _lists(run, label)
+    completed = _total(run, "completed", label)
+    is_failed, word = _failures(run, table, completed)
     ok = ~is_failed
-    ttft_s = table.numbers("ttfts", lowest=0.0, only=ok)
-    output_tok = table.counts("output_lens", only=ok)
-    later_s = np.array(
-        [
-            _gaps_s(gaps, f"{label} record {i} column itls") if good else np.nan
-            for i, (gaps, good) in enumerate(zip(run["itls"], ok, strict=True), start=1)
-        ]
-    )
+    ttft_s = table.numbers("ttfts", lowest=0.0, only=ok, blank_ok=True)
+    stated_tok = table.counts("output_lens", only=ok)
+    output_tok = stated_tok.copy()
+    later_s = np.full(len(table), np.nan)
+    for i in np.flatnonzero(ok).tolist():
+        gaps = _gaps(run["itls"][i], f"{label} record {i + 1} column itls")
+        if gaps:
+            later_s[i], output_tok[i] = sum(gaps), tokens_by_gaps(int(stated_tok[i]), gaps)
     tpot_s = np.full(later_s.shape, np.nan)
     np.divide(later_s, output_tok - 1.0, out=tpot_s, where=output_tok > 1)
+    if ok.any():
+        advice = "were the answers streamed?"
+        require_figure(("ttfts",), bool((ttft_s[ok] > 0).any()), run, label, what="TTFT", advice=advice)
+        require_figure(("itls",), bool((later_s > 0).any()), run, label, what="gap", advice=advice)
+    totals, contradictions = _totals(run, is_failed, completed, label)
+    settings = {name: run[name] for name in _SETTINGS if type(run.get(name)) in {int, float, str}}
     return series_of_attempts(
         group,
         "vllm",
+        label,
         ttft_s=ttft_s,
         tpot_s=tpot_s,
         is_failed=is_failed,
-        code=np.full(len(table), "error", dtype=np.object_),
-        prompt_tok=table.counts("input_lens"),
+        code=word,
+        prompt_tok=table.counts("input_lens", only=ok),
         output_tok=output_tok,
+        n_recounted=int((output_tok > stated_tok).sum()),
+        totals=totals,
+        run_s=_positive(run.get("duration")),
+        stated_ttft_s=_positive(run.get("median_ttft_ms"), 1e-3),
+        counts=settings,
+        warnings=contradictions,
     )
+
+
+def _positive(value: Any, unit_s: float = 1.0) -> float | None:
+    """Return a figure of the summary in s; None where it is absent or none."""
+    return value * unit_s if type(value) in {int, float} and 0 < value < _LARGEST else None
 
 
 def _runs(raw: bytes, path: Path) -> list[tuple[str, dict[str, Any]]]:
     """Return the runs of a file with the place of each: one object over many lines, or one a line."""
     try:
-        whole = json.loads(raw)
-    except (ValueError, RecursionError):
-        lines = raw.split(b"\n")
-        return [(f"{path} row {i}", json.loads(lines[i - 1])) for i in read_json_lines(raw, path, ()).lines]
-    if not isinstance(whole, dict):
-        raise UserError("expected a JSON object", where=str(path))
-    return [(str(path), whole)]
+        held = [(str(path), read_json(raw, where=str(path), is_finite=False))]
+    except UserError:
+        lines = [(i, line) for i, line in enumerate(raw.split(b"\n"), start=1) if line.strip()]
+        if len(lines) < 2 or not first_line(lines[0][1]).rstrip().endswith("}"):
+            raise
+        held = [
+            (place, read_json(line, where=place, is_finite=False)) for i, line in lines for place in [f"{path} row {i}"]
+        ]
+    for place, run in held:
+        if not isinstance(run, dict):
+            raise UserError("expected a JSON object", where=place)
+    return held
 
 
 def matches(head: bytes, _path: Path) -> bool:
@@ -97,14 +177,12 @@ def matches(head: bytes, _path: Path) -> bool:
 
 def read(path: Path) -> dict[str, LatencySeries]:
     """Read all runs of the file, in its order: by model, or ``model#2`` and so on where it was run again."""
-    raw = read_bytes(path)
-    found: dict[str, LatencySeries] = {}
-    for label, run in _runs(raw, path):
-        model = run.get("model_id") if isinstance(run.get("model_id"), str) else stem(path)
-        again = sum(name == model or name.startswith(f"{model}#") for name in found)
-        group = f"{model}#{again + 1}" if again else f"{model}"
-        found[group] = _series(run, group, label)
-    return found
+    runs: dict[str, Callable[[], LatencySeries]] = {}
+    for label, run in _runs(read_bytes(path), path):
+        model = run.get("model_id")
+        group = unused_name(model if isinstance(model, str) and model.strip() else stem(path), runs)
+        runs[group] = partial(_series, run, group, label)
+    return series_of_runs(runs, "vllm", str(path))
 
 
 READER = Reader("vllm", "vllm bench serve --save-result --save-detailed, or SGLang's (JSON)", "latency", matches, read)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from discosim.traces.digest import Card, LatencyDigest
 from discosim.traces.readers.base import LatencySeries
 from discosim.traces.recipes import measure
@@ -22,26 +24,45 @@ def latency_digest(
     tpot_s: Floats,
     *,
     failures: Mapping[str, int],
+    failure_share: float | None = None,
     prompt_tok: int | None = None,
     spacing_s: float | None = None,
 ) -> LatencyDigest:
-    """Compute a latency digest from the successes of one service and its failures by code."""
+    """Compute a latency digest from the successes of one service and its failures by code.
+
+    Parameters
+    ----------
+    name : str
+        Name of the digest.
+    card : Card
+        Origin.
+    ttft_s, tpot_s : array of float, shape (n,)
+        Times of the successes in order; NaN where one was not seen. Each table holds what was seen of its own.
+    failures : mapping of str to int
+        Failed attempts by code.
+    failure_share : float, optional
+        Share of all attempts that failed; without it, the failures over themselves and the successes given.
+    prompt_tok, spacing_s
+        As in `LatencyDigest`.
+    """
     n_failed = sum(failures.values())
+    seen_ttft_s, seen_tpot_s = ttft_s[np.isfinite(ttft_s)], tpot_s[np.isfinite(tpot_s)]
+    both = np.isfinite(ttft_s) & np.isfinite(tpot_s)
     return LatencyDigest(
         name=name,
         card=card,
-        n=int(ttft_s.size),
-        ttft=measure.series(ttft_s),
-        tpot=measure.series(tpot_s),
-        failure_share=n_failed / (n_failed + int(ttft_s.size)),
+        n=int(seen_ttft_s.size),
+        ttft=measure.series(seen_ttft_s),
+        tpot=measure.series(seen_tpot_s),
+        failure_share=n_failed / (n_failed + int(ttft_s.size)) if failure_share is None else failure_share,
         failures=dict(sorted(failures.items())),
         prompt_tok=prompt_tok,
         spacing_s=spacing_s,
         moments={
-            **measure.moments("ttft", ttft_s),
-            **measure.moments("tpot", tpot_s),
-            "ttft_tpot_pearson": measure.pearson(ttft_s, tpot_s),
-            "lag1_standard_error": 1.0 / float(ttft_s.size) ** 0.5,
+            **measure.moments("ttft", seen_ttft_s),
+            **measure.moments("tpot", seen_tpot_s),
+            "ttft_tpot_pearson": measure.pearson(ttft_s[both], tpot_s[both]),
+            "lag1_standard_error": 1.0 / float(seen_ttft_s.size) ** 0.5,
         },
     )
 
