@@ -14,7 +14,7 @@ MOST_DEPTH = 100
 """Levels of objects and arrays; the deepest file that anybody is known to write has about ten."""
 _SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
 _UNUSUAL = (b"0" * 200, b"e000", b"e+000")
-"""Shapes of numbers that may be too large for a float; to look for them first is ten times faster than hooks for all."""
+"""Shapes of numbers that may be too large for a float; looking for them first is faster than a hook for each."""
 _SURROGATE = re.compile(r"\\u[dD][89abAB]|\\u[dD][c-fC-F]")
 _SHOWN = 40
 
