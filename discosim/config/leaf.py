@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
-import os
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from discosim.config.keypath import shown
+from discosim.config.plain import check_scalar, plain
 from discosim.config.shape import members_of
 from discosim.core.errors import UserError, close_match
 
@@ -35,19 +34,6 @@ def _adapter(annotation: Any, limits: tuple[tuple[str, Any], ...]) -> TypeAdapte
     return TypeAdapter(bounded, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
-def plain(value: Any) -> Any:
-    """Turn numpy scalars and paths of a Python mapping into what YAML would have given."""
-    if isinstance(value, bool | int | float | str) or value is None:
-        return float(value) if isinstance(value, float) else value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return value
-
-
 def read_leaf(annotation: Any, limits: Mapping[str, Any], raw: Any) -> Any:
     """Return the validated value.
 
@@ -59,6 +45,7 @@ def read_leaf(annotation: Any, limits: Mapping[str, Any], raw: Any) -> Any:
         With the expectation and the value got, without a place.
     """
     from pydantic import ValidationError
+    from pydantic.errors import PydanticUserError
 
     value = plain(raw)
     members = members_of(annotation)
@@ -70,8 +57,11 @@ def read_leaf(annotation: Any, limits: Mapping[str, Any], raw: Any) -> Any:
         result = adapter(annotation, limits).validate_python(value)
     except ValidationError as error:
         raise UserError(_message(annotation, limits, value, error.errors(include_url=False))) from None
-    if isinstance(result, str) and not _is_unicode(result):
-        raise UserError(f"must be valid Unicode text (got {shown(result)})")
+    except PydanticUserError:
+        raise UserError(f"has a type that no file can hold ({_type_name(annotation)})") from None
+    check_scalar(result)
+    if type(result) not in _WORDS:
+        raise UserError(f"has a type that no file can hold ({_type_name(annotation)})")
     return result
 
 
@@ -91,8 +81,12 @@ def expectation(annotation: Any, limits: Mapping[str, Any]) -> str:
         elif member in {int, float} and bounds:
             words.append(f"{_WORDS[member]} {bounds}")
         else:
-            words.append(_WORDS.get(member) or str(getattr(member, "__name__", member)))
+            words.append(_WORDS.get(member) or _type_name(member))
     return ", or ".join(words)
+
+
+def _type_name(annotation: Any) -> str:
+    return str(getattr(annotation, "__name__", annotation))
 
 
 def _message(annotation: Any, limits: Mapping[str, Any], value: Any, errors: list[Any]) -> str:
@@ -120,13 +114,5 @@ def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
-        return False
-    return True
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
         return False
     return True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from discosim.config.shape import Key, keys_of
 from discosim.core.engine_scenario import SchedulerSpec
-from discosim.core.errors import InvariantError, UserError
+from discosim.core.errors import InvariantError, UserError, close_match
 from discosim.core.scenario import PolicySpec
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ def options_of(policy: type[Policy]) -> dict[str, Key]:
     if taken := sorted(POLICY_KEYS.keys() & options.keys()):
         raise InvariantError(f"policy '{policy.kind}' must not have options named {', '.join(taken)}")
     return options
+
+
+def why_unknown(kind: str, known: Iterable[str]) -> str:
+    """Return why a kind of policy, scheduler or section cannot be had."""
+    return f"unknown kind '{kind}'; {close_match(kind, known)}"
 
 
 def build_policy(spec: PolicySpec) -> Policy:

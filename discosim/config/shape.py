@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 from discosim.core.errors import UserError
 from discosim.core.spec import SINCE
+
+MAPPINGS = (Mapping, dict)
+LISTS = (list, Sequence)
 
 
 @dataclass(frozen=True)
@@ -93,13 +96,29 @@ def kind_of(section: type) -> str:
 
 
 def mapping_value(annotation: Any) -> Any | None:
-    """Return the type of the values of ``Mapping[str, X]``, or None where the type is no such mapping."""
-    return get_args(annotation)[1] if get_origin(annotation) is Mapping else None
+    """Return the type of the values of ``Mapping[str, X]`` or ``dict[str, X]``, or None where it is no such mapping."""
+    if annotation in MAPPINGS:
+        return Any
+    return get_args(annotation)[1] if get_origin(annotation) in MAPPINGS else None
 
 
 def item_type(annotation: Any) -> Any | None:
-    """Return the type of the items of ``tuple[X, ...]``, or None where the type is no such list."""
+    """Return the type of the items of ``tuple[X, ...]``, ``list[X]`` or ``Sequence[X]``; None where it is no list."""
+    if annotation in {tuple, *LISTS}:
+        return Any
     arguments = get_args(annotation)
-    if get_origin(annotation) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+    if get_origin(annotation) in LISTS:
         return arguments[0]
-    return None
+    return arguments[0] if get_origin(annotation) is tuple and arguments[1:] == (Ellipsis,) else None
+
+
+def item_types(annotation: Any) -> tuple[Any, ...] | None:
+    """Return the types of ``tuple[X, Y]`` one by one, or None where it is no list of a fixed length."""
+    is_fixed = get_origin(annotation) is tuple and get_args(annotation)[1:] != (Ellipsis,)
+    return get_args(annotation) if is_fixed else None
+
+
+def is_container(annotation: Any) -> bool:
+    """Tell whether a type is a section, a list or a mapping."""
+    kinds = (sections_of, mapping_value, item_type, item_types)
+    return any(kind(annotation) not in {None, ()} for kind in kinds)

@@ -90,10 +90,10 @@ def read_file(path: Path) -> Document:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise UserError("is not UTF-8 text", where=f"{path}:{line}") from None
-    return read_text(text, str(path))
+    return read_text(text, str(path), folders=(path.resolve().parent,))
 
 
-def read_text(text: str, label: str, *, positions: bool = True) -> Document:
+def read_text(text: str, label: str, *, positions: bool = True, folders: tuple[Path, ...] = ()) -> Document:
     """Read one YAML document.
 
     Parameters
@@ -104,6 +104,8 @@ def read_text(text: str, label: str, *, positions: bool = True) -> Document:
         What error messages call it: a file name, or ``--set a.b=c``.
     positions : bool
         Add line and column to the label.
+    folders : tuple of Path
+        Where files named in the document are looked for.
     """
 
     def at(mark: Any) -> str:
@@ -115,7 +117,7 @@ def read_text(text: str, label: str, *, positions: bool = True) -> Document:
             root = loader.get_single_node()
         finally:
             loader.dispose()
-        walk = _Walk(at)
+        walk = _Walk(at, folders)
         data = walk.value(root, ())
     except yaml.MarkedYAMLError as error:
         what = " ".join(filter(None, (error.context, error.problem))).replace("\n", " ")
@@ -136,15 +138,16 @@ def _code(error: yaml.reader.ReaderError) -> int:
 class _Walk:
     """Turn the tree of YAML nodes into plain data."""
 
-    def __init__(self, at: Any) -> None:
+    def __init__(self, at: Any, folders: tuple[Path, ...]) -> None:
         self.at = at
+        self.folders = folders
         self.problems: list[UserError] = []
         self.places: dict[KeyPath, Place] = {}
 
     def value(self, node: Node | None, path: KeyPath, key: Node | None = None) -> Any:
         if node is None:
             return None
-        self.places[path] = Place(self.at((key or node).start_mark), self.at(node.start_mark))
+        self.places[path] = Place(self.at((key or node).start_mark), self.at(node.start_mark), self.folders)
         if isinstance(node, MappingNode):
             return {name: self.value(item, (*path, name), mark) for name, item, mark in self._items(node, path)}
         if isinstance(node, SequenceNode):
