@@ -23,7 +23,6 @@ from discosim.config.policy_specs import (
     build_scheduler,
     options_of,
     scheduler_options,
-    why_unknown,
 )
 from discosim.config.problems import Problems
 from discosim.config.shape import (
@@ -40,10 +39,21 @@ from discosim.config.shape import (
 )
 from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.errors import UserError, close_match
+from discosim.core.plugins import Plugins
 from discosim.core.scenario import PolicySpec
 
 BAD: Any = object()
 """Stands for a value that was refused; the reason is among the problems."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes that a section's ``kind`` chooses among, their options being the fields of each."""
+
+    keys: Mapping[str, Key]
+    known: Mapping[str, type]
+    plugins: Callable[[], Plugins]
+    options: Callable[[Any], Mapping[str, Key]]
 
 
 @dataclass(frozen=True)
@@ -167,7 +177,13 @@ class Builder:
         kind = self._kind(raw, by_kind, path)
         return BAD if kind is None else self.section(by_kind[kind], raw, path)
 
-    def _kind(self, raw: Mapping[str, Any], known: Mapping[str, Any], path: KeyPath) -> str | None:
+    def _kind(
+        self,
+        raw: Mapping[str, Any],
+        known: Mapping[str, Any],
+        path: KeyPath,
+        plugins: Callable[[], Plugins] | None = None,
+    ) -> str | None:
         here = (*path, "kind")
         kinds = ", ".join(sorted(known))
         if "kind" not in raw:
@@ -175,7 +191,8 @@ class Builder:
         elif not isinstance(raw["kind"], str):
             self.problems.add(here, f"must be one of {kinds} (got {shown(raw['kind'])})")
         elif raw["kind"] not in known:
-            self.problems.add(here, why_unknown(raw["kind"], known))
+            reason = "" if plugins is None else plugins().why_missing(raw["kind"])
+            self.problems.add(here, f"unknown kind '{raw['kind']}'; {reason or close_match(raw['kind'], known)}")
         else:
             return raw["kind"]
         return None
@@ -221,8 +238,10 @@ class Builder:
     def _policy(self, raw: Any, path: KeyPath) -> Any:
         """Read one policy: its kind decides which options it has."""
         from discosim.policies import known_policies
+        from discosim.policies.registry import policy_plugins
 
-        values = self._with_options(raw, path, known_policies(), POLICY_KEYS, options_of)
+        classes = Classes(POLICY_KEYS, known_policies(), policy_plugins, options_of)
+        values = self._with_options(raw, path, classes)
         if values is BAD:
             return BAD
         kind, name = values.pop("kind"), values.pop("name")
@@ -231,30 +250,24 @@ class Builder:
 
     def _scheduler(self, raw: Any, path: KeyPath) -> Any:
         """Read the scheduler of an engine: its kind decides which options it has."""
-        from discosim.world.engine.schedulers.registry import known_schedulers
+        from discosim.world.engine.schedulers.registry import known_schedulers, scheduler_plugins
 
-        values = self._with_options(raw, path, known_schedulers(), SCHEDULER_KEYS, scheduler_options)
+        classes = Classes(SCHEDULER_KEYS, known_schedulers(), scheduler_plugins, scheduler_options)
+        values = self._with_options(raw, path, classes)
         if values is BAD:
             return BAD
         spec = SchedulerSpec(kind=values.pop("kind"), options=values)
         return spec if self._is_buildable(build_scheduler, spec, path) else BAD
 
-    def _with_options(
-        self,
-        raw: Any,
-        path: KeyPath,
-        known: Mapping[str, type],
-        own_keys: Mapping[str, Key],
-        options: Callable[[Any], Mapping[str, Key]],
-    ) -> Any:
+    def _with_options(self, raw: Any, path: KeyPath, classes: Classes) -> Any:
         """Return ``kind``, the other keys that all have, and every option; ``BAD`` where one was refused."""
         if not self._is_mapping(raw, path):
             return BAD
-        kind = self._kind(raw, known, path)
+        kind = self._kind(raw, classes.known, path, classes.plugins)
         if kind is None:
             return BAD
         try:
-            keys = {**own_keys, **options(known[kind])}
+            keys = {**classes.keys, **classes.options(classes.known[kind])}
         except UserError as error:
             self.problems.add(path, str(error))
             return BAD

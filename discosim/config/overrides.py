@@ -34,7 +34,7 @@ def apply_override(document: Document, override: str, folder: Path) -> None:
     UserError
         If the text is no override, its path leads nowhere, or YAML would read less than stands there.
     """
-    label = f"--set {override}"
+    label = f"--set {override if override.isprintable() else ascii(override)[1:-1]}"
     path_text, equals, value_text = override.partition("=")
     if not equals or not path_text.strip():
         raise UserError("expected a.b=c", where=label)

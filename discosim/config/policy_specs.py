@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from discosim.config.shape import Key, keys_of
 from discosim.core.engine_scenario import SchedulerSpec
-from discosim.core.errors import InvariantError, UserError, close_match
+from discosim.core.errors import DiscosimError, InvariantError, UserError
+from discosim.core.plugins import in_words
 from discosim.core.scenario import PolicySpec
+from discosim.core.source_code import is_foreign
 
 if TYPE_CHECKING:
     from discosim.policies import Policy
@@ -51,9 +53,14 @@ def options_of(policy: type[Policy]) -> dict[str, Key]:
     return options
 
 
-def why_unknown(kind: str, known: Iterable[str]) -> str:
-    """Return why a kind of policy, scheduler or section cannot be had."""
-    return f"unknown kind '{kind}'; {close_match(kind, known)}"
+def usable(known: Mapping[str, type], options: Callable[[Any], Mapping[str, Key]]) -> Iterator[tuple[str, Any]]:
+    """Yield kind and class of those whose options can be read: what describes them all must not fail over one."""
+    for kind, held in known.items():
+        try:
+            options(held)
+        except DiscosimError:
+            continue
+        yield kind, held
 
 
 def build_policy(spec: PolicySpec) -> Policy:
@@ -62,12 +69,16 @@ def build_policy(spec: PolicySpec) -> Policy:
     Raises
     ------
     UserError
-        If the kind is unknown, or the policy itself refuses the combination of its options.
+        If the kind is unknown, or the policy itself refuses the combination of its options, or fails over it.
     """
     from discosim.policies import policy_class
 
-    options: dict[str, Any] = dict(spec.options)
+    policy, options = policy_class(spec.kind), dict(spec.options)
     try:
-        return policy_class(spec.kind)(**options)
+        return policy(**options)
     except ValueError as error:
         raise UserError(str(error), where=f"policy {spec.name}") from error
+    except Exception as error:
+        if not is_foreign(policy):
+            raise
+        raise UserError(f"its own code fails: {in_words(error)}", where=f"policy {spec.name}") from error

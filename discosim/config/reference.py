@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from discosim.config.dump import as_plain, dump_yaml
+from discosim.config.dump import as_plain, one_line
 from discosim.config.leaf import expectation
-from discosim.config.policy_specs import POLICY_KEYS, options_of, scheduler_options
+from discosim.config.policy_specs import POLICY_KEYS, options_of, scheduler_options, usable
 from discosim.config.shape import Key, item_type, keys_of, kind_of, members_of, sections_of, without_none
 from discosim.core import edge_scenario as d
 from discosim.core import engine_scenario as e
@@ -111,9 +111,9 @@ def _leaf(section: type, key: Key) -> list[str]:
     if not key.has_default:
         default = "Required."
     else:
-        default = "" if value == as_plain(key.default) else f"Default {_scalar(as_plain(key.default))}."
+        default = "" if value == as_plain(key.default) else f"Default {one_line(as_plain(key.default))}."
     comment = " ".join(filter(None, (key.description, f"{words[:1].upper()}{words[1:]}.", default)))
-    return [f"# {comment}", f"{key.name}: {_scalar(value)}"]
+    return [f"# {comment}", f"{key.name}: {one_line(value)}"]
 
 
 def _block(name: str, section: type) -> list[str]:
@@ -125,7 +125,7 @@ def _policies() -> list[str]:
     from discosim.policies import known_policies
 
     lines: list[str] = []
-    for kind, policy in known_policies().items():
+    for kind, policy in usable(known_policies(), options_of):
         about = (policy.__doc__ or "").strip().partition("\n")[0]
         keys: Mapping[str, Key] = options_of(policy)
         body = [f"kind: {kind}", f"# {POLICY_KEYS['name'].description}", f"name: {kind}"]
@@ -141,7 +141,8 @@ def _schedulers() -> list[list[str]]:
 
     default = e.SchedulerSpec().kind
     blocks = []
-    for kind, held in sorted(known_schedulers().items(), key=lambda item: (item[0] != default, item[0])):
+    known = usable(known_schedulers(), scheduler_options)
+    for kind, held in sorted(known, key=lambda item: (item[0] != default, item[0])):
         lines = [f"# {(held.__doc__ or '').strip().partition(chr(10))[0]}", f"kind: {kind}"]
         for key in scheduler_options(held).values():
             lines += _leaf(held, key)
@@ -170,10 +171,6 @@ def _any_value(annotation: Any, limits: Mapping[str, Any]) -> Any:
         high = limits.get("le", limits.get("lt", low + 2))
         return member((low + high) / 2)
     return {bool: False, str: "example"}.get(member)
-
-
-def _scalar(value: Any) -> str:
-    return dump_yaml(value).removesuffix("\n").removesuffix("...").strip()
 
 
 def _indented(lines: list[str]) -> list[str]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Any
 
 import yaml
 from yaml import tokens as t
+from yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from discosim.config.dump import dump_yaml
 from discosim.config.yaml_loader import StrictLoader, read_text
 from discosim.core.errors import UserError
 
 _BREAK = re.compile("[\n\r\x85\u2028\u2029]")
-_OPENS_NOTHING = (t.KeyToken, t.BlockEndToken, t.FlowEntryToken, t.FlowMappingEndToken, t.FlowSequenceEndToken)
 _SILENT = (t.StreamStartToken, t.StreamEndToken, t.BlockMappingStartToken, t.BlockSequenceStartToken, t.BlockEndToken)
 
 
@@ -59,14 +59,25 @@ def _losses(text: str, tokens: Sequence[Any]) -> Iterator[str]:
     for token in seen:
         if isinstance(token, t.ScalarToken):
             yield from _scalar_losses(text[token.start_mark.index : token.end_mark.index], token)
-    for one, after in pairwise(tokens):
-        if isinstance(one, t.ValueToken) and isinstance(after, _OPENS_NOTHING):
-            yield "a key before ':' has no value (null is none)"
-        if isinstance(one, t.BlockEntryToken) and isinstance(after, t.BlockEntryToken | t.BlockEndToken):
-            yield "an item after '-' has no value (null is none)"
-    n_keys, n_values = (sum(isinstance(token, kind) for token in tokens) for kind in (t.KeyToken, t.ValueToken))
-    if n_keys != n_values:
-        yield "YAML reads a text inside { } or after '?' as a key without a value; a blank must follow the colon"
+    yield from _absent(StrictLoader(text).get_single_node())
+
+
+def _absent(node: Any) -> Iterator[str]:
+    """Yield where YAML puts in a null that nobody wrote: as in ``a:`` and ``{a:1}``, whose key is ``a:1``."""
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            if _is_absent(value):
+                yield f"YAML reads {key.value!r} as a key without a value (a blank must follow a colon; null is none)"
+            yield from _absent(value)
+    elif isinstance(node, SequenceNode):
+        for item in node.value:
+            if _is_absent(item):
+                yield "an item after '-' has no value (null is none)"
+            yield from _absent(item)
+
+
+def _is_absent(node: Any) -> bool:
+    return isinstance(node, ScalarNode) and node.value == "" and node.style is None
 
 
 def _scalar_losses(written: str, token: Any) -> Iterator[str]:
@@ -82,5 +93,4 @@ def _quoted(text: str) -> str:
     """Return a text as YAML in quotes, on one line."""
     if not text.isprintable():
         return dump_yaml({"": text}).partition(": ")[2].strip()
-    escaped = text.replace("'", "''")
-    return f"'{escaped}'"
+    return json.dumps(text, ensure_ascii=False)
