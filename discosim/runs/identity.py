@@ -48,9 +48,9 @@ def run_id(scenario: Scenario, inputs_sha256: Mapping[str, str] | None = None) -
     It covers the resolved scenario with its seed, the content of every input, the source of every policy and scheduler
     that comes from another package (an input like any other: the version of ours says nothing of it), and the version
     of the result files. Keys that were added to a section later (``spec(..., since=...)``) leave no trace while they
-    hold their default, so that a new key renames no stored run. Files count by name and content, not by place, so that two
-    machines agree. The version of this package is not part of it: :func:`code_facts` is recorded beside each run and
-    compared. Nor is the executor: where a run is computed changes no number of it.
+    hold their default, so that a new key renames no stored run. Files count by name and content, not by place, so that
+    two machines agree. The version of this package is not part of it: :func:`code_facts` is recorded beside each run
+    and compared. Nor is the executor: where a run is computed changes no number of it.
     """
     text = json.dumps(hashed_form(scenario), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     if inputs_sha256 is None:
