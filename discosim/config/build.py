@@ -191,8 +191,8 @@ class Builder:
         elif not isinstance(raw["kind"], str):
             self.problems.add(here, f"must be one of {kinds} (got {shown(raw['kind'])})")
         elif raw["kind"] not in known:
-            reason = "" if plugins is None else plugins().why_missing(raw["kind"])
-            self.problems.add(here, f"unknown kind '{raw['kind']}'; {reason or close_match(raw['kind'], known)}")
+            tail = close_match(raw["kind"], known) if plugins is None else plugins().why_missing(raw["kind"], known)
+            self.problems.add(here, f"unknown kind '{raw['kind']}'; {tail}")
         else:
             return raw["kind"]
         return None

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from discosim.config.shape import Key, keys_of
 from discosim.core.engine_scenario import SchedulerSpec
-from discosim.core.errors import DiscosimError, InvariantError, UserError
-from discosim.core.plugins import in_words
+from discosim.core.errors import DiscosimError, InvariantError
+from discosim.core.plugins import construct
 from discosim.core.scenario import PolicySpec
-from discosim.core.source_code import is_foreign
 
 if TYPE_CHECKING:
     from discosim.policies import Policy
@@ -73,12 +72,4 @@ def build_policy(spec: PolicySpec) -> Policy:
     """
     from discosim.policies import policy_class
 
-    policy, options = policy_class(spec.kind), dict(spec.options)
-    try:
-        return policy(**options)
-    except ValueError as error:
-        raise UserError(str(error), where=f"policy {spec.name}") from error
-    except Exception as error:
-        if not is_foreign(policy):
-            raise
-        raise UserError(f"its own code fails: {in_words(error)}", where=f"policy {spec.name}") from error
+    return construct(policy_class(spec.kind), spec.options, f"policy {spec.name}")

@@ -26,23 +26,25 @@ class Key:
     default: Any
     description: str
     limits: Mapping[str, Any]
+    is_later: bool = False
+    """Whether it was added to a section that runs were stored with before."""
 
 
 def keys_of(section: type) -> dict[str, Key]:
-    """Return the keys of a dataclass in their order: the fields that its ``__init__`` takes.
+    """Return the keys of a dataclass in their order: the fields that its ``__init__`` takes; none of another class.
 
     Raises
     ------
     UserError
         If the annotation of a field names a type that its module does not know.
     """
-    return {f.name: _key(section, f) for f in fields(section) if f.init}
+    return {f.name: _key(section, f) for f in (fields(section) if is_dataclass(section) else ()) if f.init}
 
 
 def _key(section: type, f: Field[Any]) -> Key:
     metadata = dict(f.metadata)
     metadata.pop("discriminator", None)
-    metadata.pop(SINCE, None)
+    is_later = bool(metadata.pop(SINCE, None))
     has_default = f.default is not MISSING or f.default_factory is not MISSING
     default = f.default if f.default_factory is MISSING else f.default_factory()
     return Key(
@@ -52,6 +54,7 @@ def _key(section: type, f: Field[Any]) -> Key:
         default=default if has_default else None,
         description=metadata.pop("description", ""),
         limits=metadata,
+        is_later=is_later,
     )
 
 

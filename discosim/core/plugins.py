@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, distributions, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
-from discosim.core.source_code import SourceCode, source_of
+from discosim.core.errors import UserError, close_match
+from discosim.core.source_code import SourceCode, is_foreign, source_of
 
 MOST_CHARACTERS = 160
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,11 @@ class Plugins:
     found: Mapping[str, Plugin]
     broken: tuple[Broken, ...]
 
-    def why_missing(self, kind: str) -> str:
-        """Return why no class of this kind could be had, or '' where no plug-in claims it."""
+    def why_missing(self, kind: str, known: Iterable[str]) -> str:
+        """Return why no class of this kind can be had: what is wrong with its plug-in, or which kinds are known."""
         claims = [str(broken) for broken in self.broken if kind in {broken.kind, broken.name}]
-        return "; ".join(claims)
+        others = "".join(f"; {broken}" for broken in self.broken)  # the kind of one that cannot be loaded is not known
+        return "; ".join(claims) or f"{close_match(kind, known)}{others}"
 
     def listing(self) -> str:
         """Return a line for each broken plug-in, to stand below a list of those that work; '' for none."""
@@ -127,6 +130,24 @@ def load(point: EntryPoint) -> Any:
 
 class PluginError(Exception):
     """An entry point that cannot be used; its text says why."""
+
+
+def construct(held: type[T], options: Mapping[str, Any], where: str) -> T:
+    """Return an object of a class with options, each checked on its own already.
+
+    Raises
+    ------
+    UserError
+        If the class refuses the combination (``ValueError``), or, where it is not ours, fails in any way.
+    """
+    try:
+        return held(**options)
+    except ValueError as error:
+        raise UserError(str(error), where=where) from error
+    except Exception as error:
+        if not is_foreign(held):
+            raise
+        raise UserError(f"its own code fails: {in_words(error)}", where=where) from error
 
 
 def in_words(error: BaseException) -> str:

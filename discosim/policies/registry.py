@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from discosim.core.errors import UserError, close_match
+from discosim.core.errors import UserError
 from discosim.core.plugins import Plugins, classes_of, points
 from discosim.policies.base import Policy
 
@@ -51,6 +51,5 @@ def policy_class(kind: str) -> type[Policy]:
     """Return the policy class of this kind, or say which kinds exist, or why its plug-in cannot be used."""
     known = known_policies()
     if kind not in known:
-        broken = policy_plugins().why_missing(kind)
-        raise UserError(f"unknown policy '{kind}'; {broken or close_match(kind, known)}")
+        raise UserError(f"unknown policy '{kind}'; {policy_plugins().why_missing(kind, known)}")
     return known[kind]

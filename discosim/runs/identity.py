@@ -20,7 +20,6 @@ from discosim.core import source_code
 from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.plugins import distribution_of, points
 from discosim.core.scenario import PolicySpec, Scenario
-from discosim.core.spec import SINCE
 from discosim.policies.registry import ENTRY_POINT_GROUP as POLICIES
 from discosim.policies.registry import policy_class
 from discosim.runs.provenance import fingerprints
@@ -84,13 +83,12 @@ def hashed_form(value: Any, annotation: Any = None) -> Any:
 
 def _options(section: type, values: Mapping[str, Any]) -> dict[str, Any]:
     keys, files = _keys(section), FILES.get(section, ())
-    later = {f.name for f in fields(section) if f.metadata.get(SINCE)}
     left_out = {key.name: key.default for key in keys.values() if key.has_default and key.name not in values}
     hashed = {}
     for name, item in {**values, **left_out}.items():
         key = keys.get(name)
         form = hashed_form(item, None if key is None else key.type)
-        if name in later and key is not None and form == hashed_form(key.default, key.type):
+        if key is not None and key.is_later and key.has_default and form == hashed_form(key.default, key.type):
             continue
         hashed[name] = Path(form).name if name in files and isinstance(form, str) else form
     return hashed

@@ -10,8 +10,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from discosim.core.engine_scenario import SchedulerSpec
-from discosim.core.errors import UserError, close_match
-from discosim.core.plugins import Plugins, classes_of, points
+from discosim.core.errors import UserError
+from discosim.core.plugins import Plugins, classes_of, construct, points
 from discosim.world.engine.schedulers.base import Scheduler
 
 ENTRY_POINT_GROUP = "discosim.schedulers"
@@ -49,8 +49,7 @@ def scheduler_class(kind: str) -> type[Scheduler]:
     """Return the scheduler class of this kind, or say which kinds exist, or why its plug-in cannot be used."""
     known = known_schedulers()
     if kind not in known:
-        broken = scheduler_plugins().why_missing(kind)
-        raise UserError(f"unknown scheduler '{kind}'; {broken or close_match(kind, known)}")
+        raise UserError(f"unknown scheduler '{kind}'; {scheduler_plugins().why_missing(kind, known)}")
     return known[kind]
 
 
@@ -60,7 +59,7 @@ def maker_of(spec: SchedulerSpec) -> Callable[[], Scheduler]:
     Raises
     ------
     UserError
-        If the kind is unknown, or the scheduler refuses the combination of its options.
+        If the kind is unknown, or the scheduler refuses the combination of its options, or fails over it.
     """
     try:
         scheduler, options = scheduler_class(spec.kind), dict(spec.options)
@@ -68,10 +67,7 @@ def maker_of(spec: SchedulerSpec) -> Callable[[], Scheduler]:
         raise UserError(error.message, where="server.scheduler") from None
 
     def make() -> Scheduler:
-        return scheduler(**options)
+        return construct(scheduler, options, "server.scheduler")
 
-    try:
-        make()
-    except ValueError as error:
-        raise UserError(str(error), where="server.scheduler") from error
+    make()
     return make
