@@ -12,7 +12,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
-from discosim.core.source_files import fingerprints, imports_of, library_folders, locate
+from discosim.core.source_files import fingerprints, imports_of, is_installed, locate
 
 OWN = "discosim"
 LIBRARIES = ("numpy", "scipy", "pandas", "simpy", "pyarrow")
@@ -142,7 +142,7 @@ class _Closure:
 
     def _is_library(self, module: str, name: str, place: Path) -> bool:
         """Tell whether a package is an installed library rather than code beside a root, and note its version."""
-        if module in self.roots or not any(place.is_relative_to(folder) for folder in library_folders()):
+        if module in self.roots or not is_installed(place):
             return False
         own = {package for root in self.roots for package in _packages().get(_top(root), ())}
         held = [package for package in _packages().get(_top(name), ()) if package not in own]

@@ -25,9 +25,15 @@ SAMPLE_BYTES = 2**20
 """Of a larger file, size, beginning and end count, so that a package with weights of gigabytes costs no minute."""
 
 
+def is_installed(place: Path) -> bool:
+    """Tell whether a place lies where packages are installed: of this environment, or of one that it stands on."""
+    if {"site-packages", "dist-packages"} & set(place.parts):
+        return True
+    return any(place.is_relative_to(folder) for folder in _library_folders())
+
+
 @cache
-def library_folders() -> tuple[Path, ...]:
-    """Return the folders that packages are installed into."""
+def _library_folders() -> tuple[Path, ...]:
     named = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), site.getusersitepackages()}
     return tuple(sorted(Path(folder).resolve() for folder in {*named, *site.getsitepackages()}))
 
