@@ -26,7 +26,7 @@ SCHEDULER_KEYS: dict[str, Key] = {
 }
 
 
-def scheduler_options(scheduler: type[Scheduler]) -> dict[str, Key]:
+def scheduler_options(scheduler: type[Scheduler]) -> Mapping[str, Key]:
     """Return the options of a scheduler class."""
     return keys_of(scheduler)
 
@@ -38,7 +38,7 @@ def build_scheduler(spec: SchedulerSpec) -> Scheduler:
     return maker_of(spec)()
 
 
-def options_of(policy: type[Policy]) -> dict[str, Key]:
+def options_of(policy: type[Policy]) -> Mapping[str, Key]:
     """Return the options of a policy class.
 
     Raises

@@ -110,7 +110,7 @@ def _policies() -> list[dict[str, Any]]:
     from discosim.policies import known_policies
 
     return [
-        _object(POLICY_KEYS | options_of(policy), (policy.__doc__ or "").strip().partition("\n")[0], kind)
+        _object({**POLICY_KEYS, **options_of(policy)}, (policy.__doc__ or "").strip().partition("\n")[0], kind)
         for kind, policy in usable(known_policies(), options_of)
     ]
 
@@ -119,7 +119,7 @@ def _schedulers() -> list[dict[str, Any]]:
     from discosim.world.engine.schedulers.registry import known_schedulers
 
     return [
-        _object(SCHEDULER_KEYS | scheduler_options(held), (held.__doc__ or "").strip().partition("\n")[0], kind)
+        _object({**SCHEDULER_KEYS, **scheduler_options(held)}, (held.__doc__ or "").strip().partition("\n")[0], kind)
         for kind, held in usable(known_schedulers(), scheduler_options)
     ]
 

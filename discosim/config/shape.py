@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin
 
 from discosim.core.errors import UserError
+from discosim.core.plugins import in_words
 from discosim.core.spec import SINCE
 
 MAPPINGS = (Mapping, dict)
@@ -30,7 +32,7 @@ class Key:
     """Whether it was added to a section that runs were stored with before."""
 
 
-def keys_of(section: type) -> dict[str, Key]:
+def keys_of(section: type) -> Mapping[str, Key]:
     """Return the keys of a dataclass in their order: the fields that its ``__init__`` takes; none of another class.
 
     Raises
@@ -38,7 +40,13 @@ def keys_of(section: type) -> dict[str, Key]:
     UserError
         If the annotation of a field names a type that its module does not know.
     """
-    return {f.name: _key(section, f) for f in (fields(section) if is_dataclass(section) else ()) if f.init}
+    return _keys(section)
+
+
+@cache
+def _keys(section: type) -> Mapping[str, Key]:
+    found = fields(section) if is_dataclass(section) else ()
+    return types.MappingProxyType({f.name: _key(section, f) for f in found if f.init})
 
 
 def _key(section: type, f: Field[Any]) -> Key:
@@ -46,7 +54,7 @@ def _key(section: type, f: Field[Any]) -> Key:
     metadata.pop("discriminator", None)
     is_later = bool(metadata.pop(SINCE, None))
     has_default = f.default is not MISSING or f.default_factory is not MISSING
-    default = f.default if f.default_factory is MISSING else f.default_factory()
+    default = f.default if f.default_factory is MISSING else _made(section, f.name, f.default_factory)
     return Key(
         name=f.name,
         type=_resolved(section, f),
@@ -58,6 +66,14 @@ def _key(section: type, f: Field[Any]) -> Key:
     )
 
 
+def _made(section: type, name: str, factory: Callable[[], Any]) -> Any:
+    try:
+        return factory()
+    except Exception as error:  # a package of somebody else may do anything here
+        said = f"the default of option '{name}' cannot be made ({in_words(error)})"
+        raise UserError(said, where=f"class {section.__qualname__}") from error
+
+
 def _resolved(section: type, f: Field[Any]) -> Any:
     """Resolve one annotation alone: other fields may name types that exist for the type checker only."""
     owner = next(base for base in section.__mro__ if f.name in vars(base).get("__annotations__", {}))
@@ -65,11 +81,10 @@ def _resolved(section: type, f: Field[Any]) -> Any:
     names = vars(sys.modules.get(owner.__module__, typing))
     try:
         return typing.get_type_hints(holder, globalns=names)[f.name]
-    except NameError as error:
-        raise UserError(
-            f"the type of option '{f.name}' cannot be resolved ({error}); import it at the top of its module",
-            where=f"class {owner.__qualname__}",
-        ) from None
+    except Exception as error:  # noqa: BLE001 - an annotation is code, and may be that of another package
+        advice = "; import it at the top of its module" if isinstance(error, NameError) else ""
+        said = f"the type of option '{f.name}' cannot be resolved ({in_words(error)}){advice}"
+        raise UserError(said, where=f"class {owner.__qualname__}") from None
 
 
 def without_none(annotation: Any) -> tuple[Any, bool]:

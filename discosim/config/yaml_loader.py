@@ -152,13 +152,13 @@ class _Walk:
             return {name: self.value(item, (*path, name), mark) for name, item, mark in self._items(node, path)}
         if isinstance(node, SequenceNode):
             return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
-        return self._scalar(node)
+        return self._scalar(node, path)
 
     def _items(self, node: MappingNode, path: KeyPath) -> Iterator[tuple[str, Node, Node]]:
         seen: dict[str, Node] = {}
         for key, item in node.value:
             if not isinstance(key, ScalarNode) or key.tag != _STR:
-                what = shown(self._scalar(key)) if isinstance(key, ScalarNode) else "a list or mapping"
+                what = shown(self._scalar(key, path)) if isinstance(key, ScalarNode) else "a list or mapping"
                 self._problem(key, path, f"a key must be text (got {what})")
             elif key.value in seen:
                 first = seen[key.value].start_mark.line + 1
@@ -167,7 +167,7 @@ class _Walk:
                 seen[key.value] = key
                 yield key.value, item, key
 
-    def _scalar(self, node: Any) -> Any:
+    def _scalar(self, node: Any, path: KeyPath) -> Any:
         text = str(node.value)
         if node.tag == _NULL:
             return None
@@ -176,7 +176,10 @@ class _Walk:
         if node.tag == _INT and len(text) <= _MAX_DIGITS:
             return int(text)
         if node.tag in {_INT, _FLOAT}:
-            return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+            number = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+            if number == 0.0 and re.search("[1-9]", text.lower().partition("e")[0]):
+                self._problem(node, path, f"{text} is too small for a number; it would be read as 0")
+            return number
         return text
 
     def _problem(self, node: Node, path: KeyPath, message: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import discosim
 from discosim.config.checks import FILES
 from discosim.config.plain import plain
-from discosim.config.shape import Key, item_type, keys_of, mapping_value, members_of, without_none
+from discosim.config.shape import item_type, keys_of, mapping_value, members_of, without_none
 from discosim.core import source_code
 from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.plugins import distribution_of, points
@@ -82,7 +82,7 @@ def hashed_form(value: Any, annotation: Any = None) -> Any:
 
 
 def _options(section: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    keys, files = _keys(section), FILES.get(section, ())
+    keys, files = keys_of(section), FILES.get(section, ())
     left_out = {key.name: key.default for key in keys.values() if key.has_default and key.name not in values}
     hashed = {}
     for name, item in {**values, **left_out}.items():
@@ -92,11 +92,6 @@ def _options(section: type, values: Mapping[str, Any]) -> dict[str, Any]:
             continue
         hashed[name] = Path(form).name if name in files and isinstance(form, str) else form
     return hashed
-
-
-@cache
-def _keys(section: type) -> dict[str, Key]:
-    return keys_of(section)
 
 
 @cache
