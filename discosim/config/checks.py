@@ -13,7 +13,6 @@ from discosim.core.errors import close_match
 Values = Mapping[str, Any]
 Findings = Iterator[tuple[KeyPath, str]]
 
-MOST_REQUESTS = 10**9
 FILES: dict[type, tuple[str, ...]] = {
     s.ReplayedWorkload: ("file",),
     s.ReplayedServer: ("digest_file", "series"),
@@ -48,11 +47,6 @@ def _burst(values: Values) -> Findings:
             ("intensity",),
             f"intensity * width must be < 1 (got {intensity:g} * {width:g} = {intensity * width:g})",
         )
-
-
-def _generated(values: Values) -> Findings:
-    if values.get("n_requests", 0) > MOST_REQUESTS:
-        yield ("n_requests",), f"must be <= {MOST_REQUESTS:,} (got {values['n_requests']:,})"
 
 
 def _outage(values: Values) -> Findings:
@@ -136,7 +130,6 @@ def why_no_file_name(name: str) -> str:
 
 _RULES: dict[type, Callable[[Values], Findings]] = {
     s.BurstArrivals: _burst,
-    s.GeneratedWorkload: _generated,
     s.Outage: _outage,
     s.ReplayedServer: _server,
     s.Reader: _reader,

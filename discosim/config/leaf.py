@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from discosim.config.keypath import shown
 from discosim.config.plain import check_scalar, plain
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
-_SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+_SIGNS = {"gt": ">", "ge": ">=", "le": "<=", "lt": "<"}
+_IMPLIED = {"most": "le", "least": "ge"}
+"""Bounds that go by unit, and are not said at every key."""
 _RANGE_ERRORS = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
 
 
@@ -30,7 +32,16 @@ def _adapter(annotation: Any, limits: tuple[tuple[str, Any], ...]) -> TypeAdapte
 
     from pydantic import ConfigDict, Field, TypeAdapter
 
-    bounded: Any = Annotated[annotation, Field(**dict(limits))] if limits else annotation
+    declared = dict(limits)
+    for implied, name in _IMPLIED.items():
+        if implied in declared:
+            declared.setdefault(name, declared.pop(implied))
+    bounded: Any = annotation
+    if declared and Literal in {get_origin(member) for member in members_of(annotation)}:
+        parts = (Annotated[m, Field(**declared)] if m in {int, float} else m for m in members_of(annotation))
+        bounded = Union[tuple(parts)]  # noqa: UP007 - built at run time; a word has no range
+    elif declared:
+        bounded = Annotated[annotation, Field(**declared)]
     return TypeAdapter(bounded, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
@@ -73,7 +84,8 @@ def expectation(annotation: Any, limits: Mapping[str, Any]) -> str:
     >>> expectation(float | None, {"gt": 0})
     'a number > 0, or null'
     """
-    bounds = " and ".join(f"{_SIGNS[name]} {limit}" for name, limit in limits.items() if name in _SIGNS)
+    told = [name for name in _SIGNS if name in limits and (name != "gt" or "ge" not in limits)]
+    bounds = " and ".join(f"{_SIGNS[name]} {_number(limits[name])}" for name in told)
     words = []
     for member in members_of(annotation):
         if get_origin(member) is Literal:
@@ -83,6 +95,10 @@ def expectation(annotation: Any, limits: Mapping[str, Any]) -> str:
         else:
             words.append(_WORDS.get(member) or _type_name(member))
     return ", or ".join(words)
+
+
+def _number(limit: Any) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else str(limit)
 
 
 def _type_name(annotation: Any) -> str:
@@ -97,9 +113,13 @@ def _message(annotation: Any, limits: Mapping[str, Any], value: Any, errors: lis
         return f"unknown value '{value}'; {close_match(value, map(str, choices))}" + (
             ", or a number" if float in members_of(annotation) else ""
         )
-    if len(errors) == 1 and kind in _RANGE_ERRORS:
-        name = _RANGE_ERRORS[kind]
-        return f"must be {_SIGNS[name]} {limits[name]} {got}"
+    kinds = [error["type"] for error in errors]
+    if not isinstance(value, str) and (ranges := [_RANGE_ERRORS[k] for k in kinds if k in _RANGE_ERRORS]):
+        name = ranges[0]
+        if name == "ge" and "gt" in limits and value <= limits["gt"]:
+            name = "gt"  # the least that is allowed above 0 is not what was missed
+        limit = limits.get(name, limits.get({"le": "most", "ge": "least"}.get(name, "")))
+        return f"must be {_SIGNS[name]} {_number(limit)} {got}"
     if kind == "finite_number":
         return f"must be a finite number {got}"
     if kind == "string_too_short":

@@ -10,9 +10,11 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin
 
+from discosim.core.bounds import bounded
 from discosim.core.errors import UserError
 from discosim.core.plugins import in_words
-from discosim.core.spec import SINCE
+from discosim.core.source_code import is_foreign
+from discosim.core.spec import SINCE, UNIT
 
 MAPPINGS = (Mapping, dict)
 LISTS = (list, Sequence)
@@ -52,15 +54,18 @@ def _keys(section: type) -> Mapping[str, Key]:
 def _key(section: type, f: Field[Any]) -> Key:
     metadata = dict(f.metadata)
     metadata.pop("discriminator", None)
-    is_later = bool(metadata.pop(SINCE, None))
+    is_later, unit = bool(metadata.pop(SINCE, None)), metadata.pop(UNIT, "")
     has_default = f.default is not MISSING or f.default_factory is not MISSING
     default = f.default if f.default_factory is MISSING else _made(section, f.name, f.default_factory)
+    description, kind = metadata.pop("description", ""), _resolved(section, f)
+    if not is_foreign(section) and {int, float} & set(members_of(kind)):
+        metadata = bounded(f.name, unit, metadata)
     return Key(
         name=f.name,
-        type=_resolved(section, f),
+        type=kind,
         has_default=has_default,
         default=default if has_default else None,
-        description=metadata.pop("description", ""),
+        description=description,
         limits=metadata,
         is_later=is_later,
     )
