@@ -73,6 +73,7 @@ NAMED: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "max_points": {"le": 10**4},
         "n_draft": {"le": 10**4},
         "burstiness": {"ge": 1e-3},  # CV of the gaps of 30
+        "sustained": {"ge": 1e-3},
         "time_scale": {"ge": 1e-9},
         "tbt_jitter_p99_over_p50": {"le": 10**6},
     }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import textwrap
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import installed
 import pytest
+from installed import POLICY, Site, forget
 
 from discosim.cli import main
 from discosim.config import load_scenario
@@ -20,17 +20,7 @@ from discosim.policies import registry as policies
 from discosim.sweep.executors import check_name, open_engine
 from discosim.world.engine.schedulers import registry as schedulers
 
-GOOD = """
-from dataclasses import dataclass
-from discosim import Policy
-
-@dataclass(kw_only=True)
-class Pol(Policy):
-    '''A policy that works.'''
-    kind = "{kind}"
-    share: float = 0.5
-"""
-OTHER = GOOD.format(kind="good").replace("0.5", "0.6")
+OTHER = POLICY.format(kind="good").replace("0.5", "0.6")
 SCHEDULER = """
 from discosim.world.engine.schedulers.base import Orders, Scheduler
 
@@ -42,50 +32,11 @@ class Pol(Scheduler):
 """
 
 
-class Site:
-    """A folder on the path into which packages are installed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.modules: list[str] = []
-
-    def install(
-        self, package: str, text: str, *, group: str = "discosim.policies", named: str = "", module: str = ""
-    ) -> None:
-        """Install a package of one module, which is called like it, with one entry point."""
-        module = module or package
-        self.modules.append(module)
-        (self.folder / f"{module}.py").write_text(textwrap.dedent(text), encoding="utf-8")
-        facts = self.folder / f"{package}-1.0.dist-info"
-        facts.mkdir()
-        (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n", encoding="utf-8")
-        (facts / "entry_points.txt").write_text(
-            f"[{group}]\n{package} = {named or module + ':Pol'}\n", encoding="utf-8"
-        )
-
-
-def forget() -> None:
-    """Let every registry look again."""
-    for held in (
-        policies.known_policies,
-        policies.policy_plugins,
-        schedulers.known_schedulers,
-        schedulers.scheduler_plugins,
-    ):
-        held.cache_clear()
-
-
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(tmp_path: Path) -> Iterator[Site]:
     """Return a folder on the path."""
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    made = Site(tmp_path)
-    forget()
-    yield made
-    forget()
-    for module in made.modules:
-        sys.modules.pop(module, None)
+    with installed.site(tmp_path) as made:
+        yield made
 
 
 BROKEN = {
@@ -128,7 +79,7 @@ BROKEN = {
         "",
         "Odd: its text cannot be had",
     ),
-    "takes a kind of discosim": (GOOD.format(kind="disco"), "", "discosim itself has a kind 'disco'"),
+    "takes a kind of discosim": (POLICY.format(kind="disco"), "", "discosim itself has a kind 'disco'"),
 }
 
 
@@ -139,7 +90,7 @@ def test_a_broken_policy_disables_only_itself(
     before = set(known_policies())
     forget()
     site.install("evil", text, named=named)
-    site.install("good", GOOD.format(kind="good"))
+    site.install("good", POLICY.format(kind="good"))
     assert set(known_policies()) == before | {"good"}
     assert load_scenario("quickstart").name == "quickstart"
     assert main(["explain", "policy"]) == 0
@@ -165,13 +116,13 @@ def test_ctrl_c_during_an_import_is_the_users(site: Site) -> None:
 
 def test_a_policy_whose_own_code_fails_is_one_line(site: Site) -> None:
     failing = "\n    def __post_init__(self): self.nothing.at_all\n"
-    site.install("evil", GOOD.format(kind="good") + failing)
+    site.install("evil", POLICY.format(kind="good") + failing)
     with pytest.raises(UserError, match=r"policies\[1\]: its own code fails: AttributeError: 'Pol' object has no"):
         load_scenario("quickstart", overrides=["policies[1]={kind: good}"])
 
 
 def test_a_kind_of_two_packages_is_nobodys(site: Site) -> None:
-    site.install("one", GOOD.format(kind="good"))
+    site.install("one", POLICY.format(kind="good"))
     site.install("two", OTHER)
     assert "good" not in known_policies()
     with pytest.raises(UserError, match=r"'good' is claimed by 'one' of one 1\.0 and 'two' of two 1\.0"):
@@ -179,7 +130,7 @@ def test_a_kind_of_two_packages_is_nobodys(site: Site) -> None:
 
 
 def test_one_class_under_two_names_is_one_policy(site: Site) -> None:
-    site.install("one", GOOD.format(kind="good"))
+    site.install("one", POLICY.format(kind="good"))
     site.install("two", "from one import Pol", named="one:Pol")
     assert "good" in known_policies()
 
@@ -246,7 +197,7 @@ def test_an_executor_of_two_packages_is_nobodys(site: Site) -> None:
 
 
 def test_a_damaged_list_of_entry_points_hides_only_its_own(site: Site) -> None:
-    site.install("good", GOOD.format(kind="good"))
+    site.install("good", POLICY.format(kind="good"))
     site.install("evil", "x = 1")
     (site.folder / "evil-1.0.dist-info" / "entry_points.txt").write_text(
         "[discosim.policies]\nnonsense\n", encoding="utf-8"
