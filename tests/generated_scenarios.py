@@ -64,6 +64,9 @@ class Manifold(Policy):
     order: Sequence[str] = ("b", "a")
     mood: Literal["calm", "wild"] | None = None
     is_on: bool | None = None
+    cap: float = math.inf
+    place: Path = Path("some/where")
+    array: Any = field(default_factory=lambda: np.array([[1, 2.5]]))
     bare: dict = field(default_factory=lambda: {"k": (1, 2)})  # type: ignore[type-arg]
     state: Any = field(init=False, default=None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -155,17 +156,18 @@ class Builder:
         """Return the default of a key as if it had been written, or ``BAD``.
 
         A package of somebody else may give an option a default that its own type or range does not allow, such as None
-        for a number. It is taken as it is, and may be written too, if a file can hold it.
+        or infinity for a number. It is taken as it is, and may be written too, if a file can hold it.
         """
         given = as_plain(key.default)
         value = self._aside().value(key.type, key.limits, given, path)
         if value is not BAD:
             return value
         try:
-            return plain_data(given)
+            value = plain_data(given, is_finite=False)
         except UserError:
             self.problems.add(path, f"its default, a {type(key.default).__name__}, is nothing that a file can hold")
             return BAD
+        return key.default if isinstance(key.default, os.PathLike) else value
 
     def _choice(self, sections: tuple[type, ...], raw: Any, path: KeyPath) -> Any:
         """Pick the section that ``kind`` names."""
@@ -307,7 +309,9 @@ def _of_items(limits: Mapping[str, Any]) -> dict[str, Any]:
 def _is_same(raw: Any, default: Any) -> bool:
     """Tell whether a file says what an option is by default."""
     try:
-        one, other = (json.dumps(plain_data(data), sort_keys=True) for data in (raw, as_plain(default)))
+        one, other = (
+            json.dumps(plain_data(data, is_finite=False), sort_keys=True) for data in (raw, as_plain(default))
+        )
     except UserError:
         return False
     return one == other

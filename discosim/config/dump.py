@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from yaml.nodes import Node, ScalarNode
 
-from discosim.config.plain import plain_data
+from discosim.config.plain import plain, plain_data
 from discosim.config.yaml_loader import scalar_tag
 from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.errors import UserError
@@ -78,4 +78,4 @@ def as_plain(value: Any) -> Any:
         return {key: as_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [as_plain(item) for item in value]
-    return value
+    return plain(value)

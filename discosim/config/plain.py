@@ -33,8 +33,15 @@ def plain(value: Any) -> Any:
     return value
 
 
-def plain_data(value: Any) -> Any:
+def plain_data(value: Any, *, is_finite: bool = True) -> Any:
     """Return mappings, lists and scalars as a file gives them back, however deep.
+
+    Parameters
+    ----------
+    value : object
+        Whatever was given.
+    is_finite : bool
+        Refuse infinity, which a file can hold but a scenario takes nowhere.
 
     Raises
     ------
@@ -43,12 +50,13 @@ def plain_data(value: Any) -> Any:
     """
     value = plain(value)
     if value is None or isinstance(value, bool | str | int | float):
-        check_scalar(value)
+        if is_finite or not isinstance(value, float) or not math.isinf(value):
+            check_scalar(value)
         return value
     if isinstance(value, Mapping):
-        return {_key(name): plain_data(item) for name, item in value.items()}
+        return {_key(name): plain_data(item, is_finite=is_finite) for name, item in value.items()}
     if isinstance(value, list | tuple) or hasattr(value, "tolist"):
-        return [plain_data(item) for item in as_list(value)]
+        return [plain_data(item, is_finite=is_finite) for item in as_list(value)]
     raise UserError(
         f"must be what a file can hold: numbers, text, true, false, null, lists, mappings (got {type(value).__name__})"
     )

@@ -38,7 +38,7 @@ def check_fixed_point(first: Scenario, elsewhere: Path) -> None:
         patch.chdir(elsewhere)
         again = {
             "file": load_scenario(elsewhere / "config.yaml"),
-            "worker": load_scenario(json.loads(json.dumps(plain, allow_nan=False))),
+            "worker": load_scenario(json.loads(json.dumps(plain))),
         }
         for way, second in again.items():
             assert second == first, way
