@@ -69,12 +69,6 @@ def _server(values: Values) -> Findings:
         yield ("failure_share",), "has no effect unless failures is measured"
 
 
-def _reader(values: Values) -> Findings:
-    rate = values.get("tok_per_s")
-    if isinstance(rate, float) and rate <= 0:
-        yield ("tok_per_s",), f"must be > 0 (got {rate:g})"
-
-
 def _scenario(values: Values) -> Findings:
     if "name" in values and (reason := why_no_file_name(values["name"])):
         yield ("name",), reason
@@ -132,6 +126,5 @@ _RULES: dict[type, Callable[[Values], Findings]] = {
     s.BurstArrivals: _burst,
     s.Outage: _outage,
     s.ReplayedServer: _server,
-    s.Reader: _reader,
     s.Scenario: _scenario,
 }

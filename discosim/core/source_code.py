@@ -133,7 +133,7 @@ class _Closure:
             self.lines.add(f"missing {_top(module)}")  # what comes to be there later is another code
             return []
         name, place = found
-        if place is None or (name not in self.parts and self._is_library(module, name, place)):
+        if name not in self.parts and self._is_library(module, name, place):
             return []
         if name not in self.parts:
             self.parts.add(name)

@@ -38,7 +38,7 @@ def _library_folders() -> tuple[Path, ...]:
     return tuple(sorted(Path(folder).resolve() for folder in {*named, *site.getsitepackages()}))
 
 
-def locate(module: str) -> tuple[str, Path | None] | None:
+def locate(module: str) -> tuple[str, Path] | None:
     """Return the outermost package around a module, and its place.
 
     Parameters
@@ -48,9 +48,9 @@ def locate(module: str) -> tuple[str, Path | None] | None:
 
     Returns
     -------
-    (str, Path or None) or None
-        Name and folder of a package, or name and file of a module that stands alone, or of a zip archive. The place is
-        None for what has no files: a built-in module, or a namespace alone. None where nothing of that name is found.
+    (str, Path) or None
+        Name and folder of a package, or name and file of a module that stands alone, or of a zip archive. None where
+        nothing of that name has a file; a bare folder of that name, which Python takes for a namespace, is nothing.
     """
     top, *rest = module.split(".")
     spec = _spec(top)
@@ -63,7 +63,7 @@ def locate(module: str) -> tuple[str, Path | None] | None:
     place = origin.parent if spec.submodule_search_locations is not None else origin
     if not origin.is_file():
         place = Path(getattr(spec.loader, "archive", ""))
-    return top, (place.resolve() if place.is_file() or (place.is_dir() and origin.is_file()) else None)
+    return (top, place.resolve()) if place.is_file() or (place.is_dir() and origin.is_file()) else None
 
 
 def _spec(top: str) -> ModuleSpec | None:
@@ -73,7 +73,7 @@ def _spec(top: str) -> ModuleSpec | None:
         return None
 
 
-def _inside_namespace(name: str, rest: list[str], folders: list[Path]) -> tuple[str, Path | None]:
+def _inside_namespace(name: str, rest: list[str], folders: list[Path]) -> tuple[str, Path] | None:
     """Go down a namespace, which has no files of its own, to the first package or module."""
     for part in rest:
         name = f"{name}.{part}"
@@ -83,7 +83,7 @@ def _inside_namespace(name: str, rest: list[str], folders: list[Path]) -> tuple[
             if (folder / f"{part}.py").is_file():
                 return name, (folder / f"{part}.py").resolve()
         folders = [folder / part for folder in folders if (folder / part).is_dir()]
-    return name, None
+    return None
 
 
 def fingerprints(name: str, place: Path) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ from discosim.sweep.rules import OWN, check_file, check_points
 from discosim.traces.catalogue import list_configs, list_sweeps, shipped_config, shipped_folder
 
 MOST_PROBLEMS = 20
+MOST_RUNS = 10**7
+"""Runs of the largest sweep: their plan alone takes gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -168,10 +171,21 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
             raise UserError(f"has no effect: {OWN[name]}", where=f"--set {override}")
         apply_override(base, override, folder)
     _one_replication(base, chosen)
+    _check_size(chosen, axes, problems)
     points = _points(base, folder, axes, document)
     check_points(chosen, axes, [point.scenario for point in points], problems)
     problems.raise_if_any()
     return Plan(chosen, profile, axes, points)
+
+
+def _check_size(file: SweepFile, axes: tuple[Axis, ...], problems: Problems) -> None:
+    """Refuse a product of axes that nobody can mean, before it is written out."""
+    n_points = math.prod(len(axis.steps) for axis in axes)
+    n_runs = n_points * max(file.sweep.seeds.n, 0 if file.stop is None else file.stop.n_max)
+    if n_runs > MOST_RUNS:
+        message = f"gives {n_points:,} points and {n_runs:,} runs; at most {MOST_RUNS:,} fit into one sweep"
+        problems.add(("sweep",), message)
+    problems.raise_if_any()
 
 
 def _read(source: str | os.PathLike[str]) -> tuple[Document, Path]:
