@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import EntryPoint, distributions, entry_points
 from typing import Any, TypeVar
 
@@ -224,4 +224,6 @@ def _kind_of(value: Any, base: type) -> str:
         raise PluginError("its kind and the texts about it must be text")
     if not kind or not kind.isprintable() or kind != kind.strip():
         raise PluginError("its class has no `kind` that could be written in a scenario")
+    if is_dataclass(value) and (taken := sorted({"kind", "name"} & {f.name for f in fields(value)})):
+        raise PluginError(f"has an option named {taken[0]}, which a scenario needs for itself (is it a ClassVar?)")
     return str(kind)

@@ -79,6 +79,11 @@ BROKEN = {
         "",
         "Odd: its text cannot be had",
     ),
+    "has a kind that is an option": (
+        POLICY.format(kind="evil").replace('kind = "evil"', 'kind: str = "evil"'),
+        "",
+        "has an option named kind, which a scenario needs for itself",
+    ),
     "takes a kind of discosim": (POLICY.format(kind="disco"), "", "discosim itself has a kind 'disco'"),
 }
 
