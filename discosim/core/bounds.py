@@ -59,6 +59,7 @@ NAMED: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "prompt_sigma": {"le": 5},  # one request in a thousand is 5 million times the median
         "output_sigma": {"le": 5},
         "part_sigma": {"le": 5},
+        "length_error": {"le": 5},
         "n_replicas": {"le": 10**4},
         "n_boxes": {"le": 10**5},
         "slots": {"le": 10**6},
