@@ -17,7 +17,7 @@ from discosim.config.yaml_loader import Document, read_file
 from discosim.core.errors import UserError, close_match
 from discosim.core.scenario import Scenario
 from discosim.runs.identity import run_id
-from discosim.runs.provenance import fingerprints, inputs_of
+from discosim.runs.provenance import fingerprints, foreign_parts, inputs_of
 from discosim.sweep.axes import Axis, Values, axes_of, key_of, with_profile
 from discosim.sweep.file import Compare, SweepFile
 from discosim.sweep.rules import OWN, check_file, check_points
@@ -270,7 +270,7 @@ def _mistake(problem: UserError) -> str:
 
 def _inputs(scenario: Scenario, known: dict[str, Mapping[str, str]]) -> Mapping[str, str]:
     """Fingerprint each set of inputs once: points mostly share them."""
-    key = repr(inputs_of(scenario))
+    key = repr((inputs_of(scenario), foreign_parts(scenario)))
     if key not in known:
         known[key] = fingerprints(scenario)
     return known[key]

@@ -116,6 +116,22 @@ def test_the_code_stands_in_run_plan_and_diff(site: Site, tmp_path: Path) -> Non
     assert line == f"input policy code: mine {code[:10]} -> {other[:10]}"
 
 
+def test_each_point_has_the_inputs_of_its_own_scenario(site: Site, tmp_path: Path) -> None:
+    axes = """\
+sweep:
+  grid:
+    policies: [[{kind: server_only}], [{kind: server_only}, {kind: mine}], [{kind: edge_only}]]
+    edge: [{profile: m4-mac-mini-llama-3.2-3b}, {profile: snapdragon-8-elite-llama-3.2-3b}]
+  seeds: {n: 2}
+"""
+    text = SWEEP[: SWEEP.index("sweep:")] + axes
+    plan = load_plan(write(tmp_path, text))
+    assert len({json.dumps(dict(point.inputs_sha256)) for point in plan.points}) == 4
+    for point in plan.points:
+        assert point.inputs_sha256 == fingerprints(point.scenario)
+    assert len(sweep(write(tmp_path, text), tmp_path / "out").state.finished) == 12
+
+
 def test_a_worker_with_other_code_is_refused_by_name(site: Site, tmp_path: Path) -> None:
     path = write(tmp_path, SWEEP)
     plan = load_plan(path)
