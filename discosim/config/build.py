@@ -40,7 +40,7 @@ from discosim.config.shape import (
 )
 from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.errors import UserError, close_match
-from discosim.core.plugins import Plugins
+from discosim.core.plugins import Plugins, construct
 from discosim.core.scenario import PolicySpec
 
 BAD: Any = object()
@@ -130,7 +130,9 @@ class Builder:
         good = {name: value for name, value in values.items() if value is not BAD}
         for name, message in (*check_section(section, good, raw), *check_digest(section, good)):
             self.problems.add((*path, *name), message, at_key=not name)
-        return BAD if misspelt or len(good) < len(values) else section(**good)
+        if misspelt or len(good) < len(values):
+            return BAD
+        return self._checked(lambda held: construct(section, held, ""), good, path)
 
     def _file(self, name: str, path: KeyPath) -> Any:
         """Make a file name absolute; it must exist."""

@@ -143,7 +143,7 @@ def construct(held: type[T], options: Mapping[str, Any], where: str) -> T:
     try:
         return held(**options)
     except ValueError as error:
-        raise UserError(str(error), where=where) from error
+        raise UserError(" ".join(str(error).split()), where=where) from error
     except Exception as error:
         if not is_foreign(held):
             raise
