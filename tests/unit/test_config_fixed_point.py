@@ -17,6 +17,7 @@ from discosim.config import as_plain, dump_scenario, load_scenario
 from discosim.core.errors import UserError
 from discosim.core.scenario import Scenario
 from discosim.runs.identity import run_id
+from discosim.traces.catalogue import list_configs
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,11 @@ def _kinds(plain: Any) -> Iterator[str]:
 def test_scenarios_are_fixed_points(scenarios: gen.Scenarios, tmp_path: Path) -> None:
     n_sound, _ = check_examples(scenarios, tmp_path, 30)
     assert n_sound >= 25, "most of what is drawn must be worth the drawing"
+
+
+@pytest.mark.parametrize("name", list_configs())
+def test_shipped_scenarios_are_fixed_points(name: str, tmp_path: Path) -> None:
+    check_fixed_point(load_scenario(name), tmp_path)
 
 
 @pytest.mark.long
