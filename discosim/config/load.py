@@ -102,11 +102,17 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
     if not str(source):
         raise UserError("expected a YAML file or the name of a shipped configuration (got empty text)")
     path = Path(source)
-    if not path.exists():
+    if not path.exists() or (path.is_dir() and _is_shipped(path)):  # a folder of that name holds no configuration
         path = _shipped(path)
     document = read_file(path)
     document.places.setdefault((), Place(str(path), str(path)))
     return document, path.resolve().parent
+
+
+def _is_shipped(path: Path) -> bool:
+    from discosim.traces.catalogue import list_configs
+
+    return len(path.parts) == 1 and path.name in list_configs()
 
 
 def _shipped(path: Path) -> Path:

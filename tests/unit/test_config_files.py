@@ -220,6 +220,13 @@ def test_a_shipped_scenario_takes_a_file_of_the_working_directory(place: Path) -
     assert file_of(load_scenario("quickstart", overrides=[f"workload={REPLAY}"])) == place / "cwd" / "mine.jsonl"
 
 
+def test_a_folder_of_the_name_of_a_shipped_scenario_does_not_hide_it(place: Path) -> None:
+    (place / "cwd" / "quickstart").mkdir()
+    assert load_scenario("quickstart").name == "quickstart"
+    with pytest.raises(UserError, match="is a folder, not a YAML file"):
+        load_scenario("./quickstart/../quickstart")
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
