@@ -146,7 +146,10 @@ def _add_run(add: AddParser) -> None:
         more=f"shipped:\n  {_SHIPPED}\n\nEvery key of a scenario: `discosim schema --reference`.",
     )
     parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a shipped configuration")
-    set_help = "replace one value; may be repeated (policies.NAME.budget=0.3, devices[0].share=2)"
+    set_help = (
+        "replace one value, as YAML; may be repeated (policies.NAME.budget=0.3, devices[0].share=2, "
+        "workload.file=here.jsonl: a file is looked for in the working directory, then beside CONFIG)"
+    )
     parser.add_argument("--set", metavar="a.b=c", action="append", default=[], dest="overrides", help=set_help)
     parser.add_argument("--out", metavar="DIR", type=Path, help="result folder (default: results/<name>)")
     parser.add_argument("--seed", metavar="N", type=int, help="replace the scenario's seed")

@@ -35,7 +35,8 @@ def add_sweep(add: AddParser) -> None:
         action="append",
         default=[],
         dest="overrides",
-        help="change one value of the base; may be repeated",
+        help="change one value of the base, as YAML; may be repeated (a file is looked for in the working directory, "
+        "then beside PLAN)",
     )
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder of the sweep (default: results/<name>)")
     parser.add_argument(

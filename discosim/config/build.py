@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from discosim.config.checks import FILES, check_section
 from discosim.config.digests import check_digest
+from discosim.config.dump import as_plain
 from discosim.config.keypath import KeyPath, shown
 from discosim.config.leaf import read_leaf
+from discosim.config.named_files import find_file
+from discosim.config.plain import as_list, plain, plain_data
 from discosim.config.policy_specs import (
     POLICY_KEYS,
     SCHEDULER_KEYS,
@@ -21,10 +26,21 @@ from discosim.config.policy_specs import (
     scheduler_options,
 )
 from discosim.config.problems import Problems
-from discosim.config.shape import Key, item_type, keys_of, kind_of, mapping_value, sections_of, without_none
+from discosim.config.shape import (
+    Key,
+    is_container,
+    item_type,
+    item_types,
+    keys_of,
+    kind_of,
+    mapping_value,
+    members_of,
+    sections_of,
+    without_none,
+)
 from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.errors import UserError, close_match
-from discosim.core.files import near_files
+from discosim.core.plugins import Plugins, construct
 from discosim.core.scenario import PolicySpec
 
 BAD: Any = object()
@@ -32,15 +48,28 @@ BAD: Any = object()
 
 
 @dataclass(frozen=True)
+class Classes:
+    """The classes that a section's ``kind`` chooses among, their options being the fields of each."""
+
+    keys: Mapping[str, Key]
+    known: Mapping[str, type]
+    plugins: Callable[[], Plugins]
+    options: Callable[[Any], Mapping[str, Key]]
+
+
+@dataclass(frozen=True)
 class Builder:
     """Builds sections out of plain data.
+
+    What it builds is a fixed point: written with ``as_plain`` and built again, in whatever process, it is equal. So a
+    default goes the same way as a written value, and nothing is let through that a file could not give back.
 
     Parameters
     ----------
     problems : Problems
-        Where mistakes are noted.
+        Where mistakes are noted; also where each value was written, and so where its files are.
     base : Path
-        Folder against which file names are resolved.
+        Folder against which the files of values without a place of their own are resolved.
     """
 
     problems: Problems
@@ -49,24 +78,44 @@ class Builder:
     def value(self, annotation: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
         """Return the value of one key, or ``BAD``."""
         inner, is_nullable = without_none(annotation)
-        if inner is Any or (raw is None and is_nullable):
-            return raw
+        if raw is None and is_nullable:
+            return None
+        if inner is Any:
+            return self._checked(plain_data, raw, path)
         if inner in {PolicySpec, SchedulerSpec}:
             return self._policy(raw, path) if inner is PolicySpec else self._scheduler(raw, path)
+        if is_container(inner):
+            return self._container(inner, limits, raw, path)
+        if isinstance(as_list(raw), Mapping | list) and (shapes := [m for m in members_of(inner) if is_container(m)]):
+            return self._first_of(shapes, limits, raw, path)
+        return self._checked(lambda leaf: read_leaf(annotation, limits, leaf), raw, path)
+
+    def _container(self, inner: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
         if (named := mapping_value(inner)) is not None:
             return self._mapping(named, limits, raw, path)
         if sections := sections_of(inner):
             return self._choice(sections, raw, path)
         if (item := item_type(inner)) is not None:
-            return self._items(item, limits, raw, path)
-        return self._leaf(annotation, limits, raw, path)
+            return self._items(inner, item, limits, raw, path)
+        return self._row(item_types(inner) or (), limits, raw, path)
 
-    def _leaf(self, annotation: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
+    def _checked(self, read: Callable[[Any], Any], raw: Any, path: KeyPath) -> Any:
         try:
-            return read_leaf(annotation, limits, raw)
+            return read(raw)
         except UserError as error:
             self.problems.add(path, error.message)
             return BAD
+
+    def _first_of(self, shapes: list[Any], limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
+        """Read a list or mapping as the first of several types that takes it; else say what the last one misses."""
+        for shape in shapes[:-1]:
+            if (value := self._aside().value(shape, limits, raw, path)) is not BAD:
+                return value
+        return self.value(shapes[-1], limits, raw, path)
+
+    def _aside(self) -> Builder:
+        """Return a builder that sees the same places and notes mistakes elsewhere."""
+        return replace(self, problems=Problems(self.problems.places))
 
     def section(self, section: type, raw: Any, path: KeyPath) -> Any:
         """Return one dataclass instance, or ``BAD``."""
@@ -74,23 +123,53 @@ class Builder:
             return BAD
         keys = keys_of(section)
         misspelt = self._unknown(raw, keys, path)
-        values: dict[str, Any] = {}
-        for key in keys.values():
-            here = (*path, key.name)
-            if key.name in raw:
-                values[key.name] = self.value(key.type, key.limits, raw[key.name], here)
-            elif key.has_default:
-                values[key.name] = key.default
-            else:
-                values[key.name] = BAD
-                if key.name not in misspelt:
-                    self.problems.add(here, _is_missing(key))
+        values = {key.name: self._keyed(key, raw, path, misspelt) for key in keys.values()}
         for file_key in FILES.get(section, ()):
-            self._find_file(values, file_key, path)
+            if isinstance(values[file_key], str):
+                values[file_key] = self._file(values[file_key], (*path, file_key))
         good = {name: value for name, value in values.items() if value is not BAD}
         for name, message in (*check_section(section, good, raw), *check_digest(section, good)):
             self.problems.add((*path, *name), message, at_key=not name)
-        return BAD if misspelt or len(good) < len(values) else section(**good)
+        if misspelt or len(good) < len(values):
+            return BAD
+        return self._checked(lambda held: construct(section, held, ""), good, path)
+
+    def _file(self, name: str, path: KeyPath) -> Any:
+        """Make a file name absolute; it must exist."""
+        return self._checked(lambda _: find_file(name, self.problems.folders(path) or (self.base,)), name, path)
+
+    def _keyed(self, key: Key, raw: Mapping[str, Any], path: KeyPath, misspelt: set[str]) -> Any:
+        """Return the value of a key as it was written, else its default, or ``BAD``."""
+        here = (*path, key.name)
+        if key.name not in raw:
+            if key.has_default:
+                return self.default(key, here)
+            if key.name not in misspelt:
+                self.problems.add(here, _is_missing(key))
+            return BAD
+        n_before = len(self.problems.found)
+        value = self.value(key.type, key.limits, raw[key.name], here)
+        if value is BAD and key.has_default and _is_same(raw[key.name], key.default):
+            del self.problems.found[n_before:]
+            return self.default(key, here)
+        return value
+
+    def default(self, key: Key, path: KeyPath) -> Any:
+        """Return the default of a key as if it had been written, or ``BAD``.
+
+        A package of somebody else may give an option a default that its own type or range does not allow, such as None
+        or infinity for a number. It is taken as it is, and may be written too, if a file can hold it.
+        """
+        given = as_plain(key.default)
+        value = self._aside().value(key.type, key.limits, given, path)
+        if value is not BAD:
+            return value
+        try:
+            value = plain_data(given, is_finite=False)
+        except UserError:
+            self.problems.add(path, f"its default, a {type(key.default).__name__}, is nothing that a file can hold")
+            return BAD
+        return key.default if isinstance(key.default, os.PathLike) else value
 
     def _choice(self, sections: tuple[type, ...], raw: Any, path: KeyPath) -> Any:
         """Pick the section that ``kind`` names."""
@@ -102,7 +181,13 @@ class Builder:
         kind = self._kind(raw, by_kind, path)
         return BAD if kind is None else self.section(by_kind[kind], raw, path)
 
-    def _kind(self, raw: Mapping[str, Any], known: Mapping[str, Any], path: KeyPath) -> str | None:
+    def _kind(
+        self,
+        raw: Mapping[str, Any],
+        known: Mapping[str, Any],
+        path: KeyPath,
+        plugins: Callable[[], Plugins] | None = None,
+    ) -> str | None:
         here = (*path, "kind")
         kinds = ", ".join(sorted(known))
         if "kind" not in raw:
@@ -110,13 +195,15 @@ class Builder:
         elif not isinstance(raw["kind"], str):
             self.problems.add(here, f"must be one of {kinds} (got {shown(raw['kind'])})")
         elif raw["kind"] not in known:
-            self.problems.add(here, f"unknown kind '{raw['kind']}'; {close_match(raw['kind'], known)}")
+            tail = close_match(raw["kind"], known) if plugins is None else plugins().why_missing(raw["kind"], known)
+            self.problems.add(here, f"unknown kind '{raw['kind']}'; {tail}")
         else:
             return raw["kind"]
         return None
 
-    def _items(self, item: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
-        if not isinstance(raw, list | tuple):
+    def _items(self, kind: Any, item: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
+        raw = as_list(raw)
+        if not isinstance(raw, list):
             self.problems.add(path, f"must be a list (got {shown(raw)})")
             return BAD
         least, most = limits.get("min_length", 0), limits.get("max_length", len(raw))
@@ -124,71 +211,78 @@ class Builder:
             bound = f"at least {least}" if len(raw) < least else f"at most {most}"
             self.problems.add(path, f"must have a length of {bound} (got {len(raw)})")
             return BAD
-        inner = {name: limit for name, limit in limits.items() if not name.endswith("_length")}
-        values = tuple(self.value(item, inner, part, (*path, i)) for i, part in enumerate(raw))
+        values = [self.value(item, _of_items(limits), part, (*path, i)) for i, part in enumerate(raw)]
+        if any(value is BAD for value in values):
+            return BAD
+        return values if list in {kind, get_origin(kind)} else tuple(values)
+
+    def _row(self, types: tuple[Any, ...], limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
+        """Read a list of a fixed length, each item of its own type."""
+        raw = as_list(raw)
+        if not isinstance(raw, list) or len(raw) != len(types):
+            got = f"a list of {len(raw)}" if isinstance(raw, list) else shown(raw)
+            self.problems.add(path, f"must be a list of {len(types)} (got {got})")
+            return BAD
+        inner = _of_items(limits)
+        values = tuple(
+            self.value(kind, inner, part, (*path, i)) for i, (kind, part) in enumerate(zip(types, raw, strict=True))
+        )
         return BAD if any(value is BAD for value in values) else values
 
     def _mapping(self, item: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
         """Read a mapping with keys of the user's own; the limits are those of its values."""
-        if not self._is_mapping(raw, path):
+        if (
+            not self._is_mapping(raw, path)
+            or self._checked(lambda names: plain_data(dict.fromkeys(names)), raw, path) is BAD
+        ):
             return BAD
-        values = {name: self.value(item, limits, part, (*path, name)) for name, part in raw.items()}
+        values = {plain(name): self.value(item, limits, part, (*path, plain(name))) for name, part in raw.items()}
         return BAD if any(value is BAD for value in values.values()) else values
 
     def _policy(self, raw: Any, path: KeyPath) -> Any:
         """Read one policy: its kind decides which options it has."""
         from discosim.policies import known_policies
+        from discosim.policies.registry import policy_plugins
 
-        if not self._is_mapping(raw, path):
+        classes = Classes(POLICY_KEYS, known_policies(), policy_plugins, options_of)
+        values = self._with_options(raw, path, classes)
+        if values is BAD:
             return BAD
-        kind = self._kind(raw, known_policies(), path)
-        if kind is None:
-            return BAD
-        values = self._options(POLICY_KEYS | options_of(known_policies()[kind]), raw, path)
-        if values is None:
-            return BAD
-        options = {name: value for name, value in values.items() if name not in POLICY_KEYS}
-        spec = PolicySpec(kind=kind, name=values["name"] or kind, options=options)
-        return spec if self._is_buildable(spec, path) else BAD
+        kind, name = values.pop("kind"), values.pop("name")
+        spec = PolicySpec(kind=kind, name=name or kind, options=values)
+        return spec if self._is_buildable(build_policy, spec, path) else BAD
 
     def _scheduler(self, raw: Any, path: KeyPath) -> Any:
         """Read the scheduler of an engine: its kind decides which options it has."""
-        from discosim.world.engine.schedulers.registry import known_schedulers
+        from discosim.world.engine.schedulers.registry import known_schedulers, scheduler_plugins
 
+        classes = Classes(SCHEDULER_KEYS, known_schedulers(), scheduler_plugins, scheduler_options)
+        values = self._with_options(raw, path, classes)
+        if values is BAD:
+            return BAD
+        spec = SchedulerSpec(kind=values.pop("kind"), options=values)
+        return spec if self._is_buildable(build_scheduler, spec, path) else BAD
+
+    def _with_options(self, raw: Any, path: KeyPath, classes: Classes) -> Any:
+        """Return ``kind``, the other keys that all have, and every option; ``BAD`` where one was refused."""
         if not self._is_mapping(raw, path):
             return BAD
-        kind = self._kind(raw, known_schedulers(), path)
+        kind = self._kind(raw, classes.known, path, classes.plugins)
         if kind is None:
             return BAD
-        values = self._options(SCHEDULER_KEYS | scheduler_options(known_schedulers()[kind]), raw, path)
-        if values is None:
+        try:
+            keys = {**classes.keys, **classes.options(classes.known[kind])}
+        except UserError as error:
+            self.problems.add(path, str(error))
             return BAD
-        options = {name: value for name, value in values.items() if name not in SCHEDULER_KEYS}
-        spec = SchedulerSpec(kind=kind, options=options)
-        return spec if self._is_buildable(spec, path) else BAD
-
-    def _options(self, keys: Mapping[str, Key], raw: Mapping[str, Any], path: KeyPath) -> dict[str, Any] | None:
-        """Return the value of every option, or None where one was refused."""
         misspelt = self._unknown(raw, keys, path)
-        values: dict[str, Any] = {}
-        for key in keys.values():
-            here = (*path, key.name)
-            if key.name in raw:
-                values[key.name] = self.value(key.type, key.limits, raw[key.name], here)
-            elif key.has_default:
-                values[key.name] = key.default
-            elif key.name not in misspelt:
-                values[key.name] = BAD
-                self.problems.add(here, _is_missing(key))
-        return None if misspelt or BAD in values.values() else values
+        values = {key.name: self._keyed(key, raw, path, misspelt) for key in keys.values()}
+        return BAD if misspelt or any(value is BAD for value in values.values()) else values
 
-    def _is_buildable(self, spec: PolicySpec | SchedulerSpec, path: KeyPath) -> bool:
+    def _is_buildable(self, build: Callable[[Any], object], spec: Any, path: KeyPath) -> bool:
         """Let the policy's own checks speak before the run does."""
         try:
-            if isinstance(spec, PolicySpec):
-                build_policy(spec)
-            else:
-                build_scheduler(spec)
+            build(spec)
         except UserError as error:
             self.problems.add(path, error.message)
             return False
@@ -209,26 +303,20 @@ class Builder:
                 meant.update(difflib.get_close_matches(str(name), keys, n=1, cutoff=0.6) or [str(name)])
         return meant
 
-    def _find_file(self, values: dict[str, Any], name: str, path: KeyPath) -> None:
-        """Make a file name absolute; it must exist."""
-        file = values.get(name)
-        if not isinstance(file, str):
-            return
-        named = Path(self.base / file)
-        found = named.resolve()
-        if named.is_fifo():
-            values[name] = BAD
-            self.problems.add((*path, name), f"{named} is a pipe, which can be read only once; save it to a file")
-        elif found.is_file():
-            values[name] = str(found)
-        else:
-            values[name] = BAD
-            what = "a folder" if found.is_dir() else "a device or a socket"
-            self.problems.add((*path, name), f"{found} is {what}, not a file" if found.exists() else _is_nowhere(found))
+
+def _of_items(limits: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: limit for name, limit in limits.items() if not name.endswith("_length")}
 
 
-def _is_nowhere(file: Path) -> str:
-    return f"no such file: {file}{near_files(file)}"
+def _is_same(raw: Any, default: Any) -> bool:
+    """Tell whether a file says what an option is by default."""
+    try:
+        one, other = (
+            json.dumps(plain_data(data, is_finite=False), sort_keys=True) for data in (raw, as_plain(default))
+        )
+    except UserError:
+        return False
+    return one == other
 
 
 def _is_missing(key: Key) -> str:

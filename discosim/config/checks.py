@@ -13,7 +13,6 @@ from discosim.core.errors import close_match
 Values = Mapping[str, Any]
 Findings = Iterator[tuple[KeyPath, str]]
 
-MOST_REQUESTS = 10**9
 FILES: dict[type, tuple[str, ...]] = {
     s.FileLengths: ("file",),
     s.ReplayedWorkload: ("file",),
@@ -51,11 +50,6 @@ def _burst(values: Values) -> Findings:
         )
 
 
-def _generated(values: Values) -> Findings:
-    if values.get("n_requests", 0) > MOST_REQUESTS:
-        yield ("n_requests",), f"must be <= {MOST_REQUESTS:,} (got {values['n_requests']:,})"
-
-
 def _outage(values: Values) -> Findings:
     start_s, end_s = values.get("start_s"), values.get("end_s")
     if start_s is not None and end_s is not None and end_s <= start_s:
@@ -76,12 +70,6 @@ def _server(values: Values) -> Findings:
         yield ("series_unit",), "has a meaning only beside series; a digest says it by `digest-latency --unit`"
     if values.get("failure_share") is not None and values.get("failures") == "off":
         yield ("failure_share",), "has no effect unless failures is measured"
-
-
-def _reader(values: Values) -> Findings:
-    rate = values.get("tok_per_s")
-    if isinstance(rate, float) and rate <= 0:
-        yield ("tok_per_s",), f"must be > 0 (got {rate:g})"
 
 
 def _scenario(values: Values) -> Findings:
@@ -139,9 +127,7 @@ def why_no_file_name(name: str) -> str:
 
 _RULES: dict[type, Callable[[Values], Findings]] = {
     s.BurstArrivals: _burst,
-    s.GeneratedWorkload: _generated,
     s.Outage: _outage,
     s.ReplayedServer: _server,
-    s.Reader: _reader,
     s.Scenario: _scenario,
 }

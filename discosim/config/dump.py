@@ -9,8 +9,10 @@ from typing import Any
 import yaml
 from yaml.nodes import Node, ScalarNode
 
+from discosim.config.plain import plain, plain_data
 from discosim.config.yaml_loader import scalar_tag
 from discosim.core.engine_scenario import SchedulerSpec
+from discosim.core.errors import UserError
 from discosim.core.scenario import PolicySpec, Scenario
 
 _STR = "tag:yaml.org,2002:str"
@@ -56,6 +58,14 @@ def dump_yaml(data: Any) -> str:
     return yaml.dump(data, Dumper=StrictDumper, sort_keys=False, allow_unicode=True, width=110)
 
 
+def one_line(value: Any) -> str:
+    """Return a value as it would stand behind a key in YAML; by its type where no file can hold it."""
+    try:
+        return dump_yaml(plain_data(as_plain(value))).removesuffix("\n").removesuffix("...").strip()
+    except UserError:
+        return f"a {type(value).__name__}"
+
+
 def as_plain(value: Any) -> Any:
     """Turn a scenario, or any part of it, into mappings, lists and scalars as a config file holds them."""
     if isinstance(value, PolicySpec):
@@ -68,4 +78,4 @@ def as_plain(value: Any) -> Any:
         return {key: as_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [as_plain(item) for item in value]
-    return value
+    return plain(value)

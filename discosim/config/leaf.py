@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
-import os
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from discosim.config.keypath import shown
+from discosim.config.plain import check_scalar, plain
 from discosim.config.shape import members_of
 from discosim.core.errors import UserError, close_match
 
@@ -16,7 +15,9 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
-_SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+_SIGNS = {"gt": ">", "ge": ">=", "le": "<=", "lt": "<"}
+_IMPLIED = {"most": "le", "least": "ge"}
+"""Bounds that go by unit, and are not said at every key."""
 _RANGE_ERRORS = {"greater_than_equal": "ge", "greater_than": "gt", "less_than_equal": "le", "less_than": "lt"}
 
 
@@ -31,21 +32,17 @@ def _adapter(annotation: Any, limits: tuple[tuple[str, Any], ...]) -> TypeAdapte
 
     from pydantic import ConfigDict, Field, TypeAdapter
 
-    bounded: Any = Annotated[annotation, Field(**dict(limits))] if limits else annotation
+    declared = dict(limits)
+    for implied, name in _IMPLIED.items():
+        if implied in declared:
+            declared.setdefault(name, declared.pop(implied))
+    bounded: Any = annotation
+    if declared and Literal in {get_origin(member) for member in members_of(annotation)}:
+        parts = (Annotated[m, Field(**declared)] if m in {int, float} else m for m in members_of(annotation))
+        bounded = Union[tuple(parts)]  # noqa: UP007 - built at run time; a word has no range
+    elif declared:
+        bounded = Annotated[annotation, Field(**declared)]
     return TypeAdapter(bounded, config=ConfigDict(strict=True, allow_inf_nan=False))
-
-
-def plain(value: Any) -> Any:
-    """Turn numpy scalars and paths of a Python mapping into what YAML would have given."""
-    if isinstance(value, bool | int | float | str) or value is None:
-        return float(value) if isinstance(value, float) else value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return value
 
 
 def read_leaf(annotation: Any, limits: Mapping[str, Any], raw: Any) -> Any:
@@ -59,6 +56,7 @@ def read_leaf(annotation: Any, limits: Mapping[str, Any], raw: Any) -> Any:
         With the expectation and the value got, without a place.
     """
     from pydantic import ValidationError
+    from pydantic.errors import PydanticUserError
 
     value = plain(raw)
     members = members_of(annotation)
@@ -70,8 +68,11 @@ def read_leaf(annotation: Any, limits: Mapping[str, Any], raw: Any) -> Any:
         result = adapter(annotation, limits).validate_python(value)
     except ValidationError as error:
         raise UserError(_message(annotation, limits, value, error.errors(include_url=False))) from None
-    if isinstance(result, str) and not _is_unicode(result):
-        raise UserError(f"must be valid Unicode text (got {shown(result)})")
+    except PydanticUserError:
+        raise UserError(f"has a type that no file can hold ({_type_name(annotation)})") from None
+    check_scalar(result)
+    if type(result) not in _WORDS:
+        raise UserError(f"has a type that no file can hold ({_type_name(annotation)})")
     return result
 
 
@@ -83,7 +84,8 @@ def expectation(annotation: Any, limits: Mapping[str, Any]) -> str:
     >>> expectation(float | None, {"gt": 0})
     'a number > 0, or null'
     """
-    bounds = " and ".join(f"{_SIGNS[name]} {limit}" for name, limit in limits.items() if name in _SIGNS)
+    told = [name for name in _SIGNS if name in limits and (name != "gt" or "ge" not in limits)]
+    bounds = " and ".join(f"{_SIGNS[name]} {_number(limits[name])}" for name in told)
     words = []
     for member in members_of(annotation):
         if get_origin(member) is Literal:
@@ -91,8 +93,16 @@ def expectation(annotation: Any, limits: Mapping[str, Any]) -> str:
         elif member in {int, float} and bounds:
             words.append(f"{_WORDS[member]} {bounds}")
         else:
-            words.append(_WORDS.get(member) or str(getattr(member, "__name__", member)))
+            words.append(_WORDS.get(member) or _type_name(member))
     return ", or ".join(words)
+
+
+def _number(limit: Any) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else str(limit)
+
+
+def _type_name(annotation: Any) -> str:
+    return str(getattr(annotation, "__name__", annotation))
 
 
 def _message(annotation: Any, limits: Mapping[str, Any], value: Any, errors: list[Any]) -> str:
@@ -103,9 +113,13 @@ def _message(annotation: Any, limits: Mapping[str, Any], value: Any, errors: lis
         return f"unknown value '{value}'; {close_match(value, map(str, choices))}" + (
             ", or a number" if float in members_of(annotation) else ""
         )
-    if len(errors) == 1 and kind in _RANGE_ERRORS:
-        name = _RANGE_ERRORS[kind]
-        return f"must be {_SIGNS[name]} {limits[name]} {got}"
+    kinds = [error["type"] for error in errors]
+    if not isinstance(value, str) and (ranges := [_RANGE_ERRORS[k] for k in kinds if k in _RANGE_ERRORS]):
+        name = ranges[0]
+        if name == "ge" and "gt" in limits and value <= limits["gt"]:
+            name = "gt"  # the least that is allowed above 0 is not what was missed
+        limit = limits.get(name, limits.get({"le": "most", "ge": "least"}.get(name, "")))
+        return f"must be {_SIGNS[name]} {_number(limit)} {got}"
     if kind == "finite_number":
         return f"must be a finite number {got}"
     if kind == "string_too_short":
@@ -120,13 +134,5 @@ def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
-        return False
-    return True
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
         return False
     return True

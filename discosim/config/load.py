@@ -30,14 +30,16 @@ def load_scenario(
         A YAML file; the bare name of a shipped configuration, for example ``"quickstart"``; or a mapping with
         the same keys as a file.
     overrides : iterable of str
-        ``a.b=c`` texts, applied in order; see the ``--set`` option.
+        ``a.b=c`` texts, applied in order; see the ``--set`` option. A file that one names is looked for in the working
+        directory and then beside the configuration; where both hold one and they differ, it is refused.
     seed : int, optional
         Replaces the scenario's seed, >= 0.
 
     Returns
     -------
     Scenario
-        Frozen plain data. Files that it names are absolute paths; in a file they are relative to it.
+        Frozen plain data. Files that it names are absolute paths. In a file they are relative to it, in a mapping to
+        the working directory. Written with :func:`discosim.config.dump_scenario` and loaded again, it is equal.
 
     Raises
     ------
@@ -54,9 +56,9 @@ def load_scenario(
     document, base = read_document(source)
     _refuse_sweep(document.data, source)
     for override in overrides:
-        apply_override(document, override)
+        apply_override(document, override, base)
     if seed is not None:
-        set_value(document, "seed", seed, f"--seed {seed}")
+        set_value(document, "seed", seed, Place(f"--seed {seed}", f"--seed {seed}"))
     scenario = build_section(Scenario, document, base)
     assert isinstance(scenario, Scenario)
     return scenario
@@ -72,7 +74,7 @@ def build_section(section: type, document: Document, base: Path) -> Any:
     document : Document
         Data, and the place of each key.
     base : Path
-        Folder against which file names are resolved.
+        Folder against which the files of values without a place are resolved; others lie where their place says.
 
     Raises
     ------
@@ -89,7 +91,7 @@ def build_section(section: type, document: Document, base: Path) -> Any:
 
 
 def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Document, Path]:
-    """Return the plain data of a scenario, and the folder against which its file names are resolved.
+    """Return the plain data of a scenario, and its folder: the working directory for a mapping.
 
     The sources are those of :func:`load_scenario`; nothing is validated beyond being strict YAML.
     """
@@ -100,11 +102,17 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
     if not str(source):
         raise UserError("expected a YAML file or the name of a shipped configuration (got empty text)")
     path = Path(source)
-    if not path.exists():
+    if not path.exists() or (path.is_dir() and _is_shipped(path)):  # a folder of that name holds no configuration
         path = _shipped(path)
     document = read_file(path)
     document.places.setdefault((), Place(str(path), str(path)))
     return document, path.resolve().parent
+
+
+def _is_shipped(path: Path) -> bool:
+    from discosim.traces.catalogue import list_configs
+
+    return len(path.parts) == 1 and path.name in list_configs()
 
 
 def _shipped(path: Path) -> Path:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from discosim.config.keypath import KeyPath, dotted
 from discosim.config.problems import Place
-from discosim.config.yaml_loader import Document, read_text
+from discosim.config.set_text import value_of
+from discosim.config.yaml_loader import Document
 from discosim.core.errors import UserError, close_match
 
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
-def apply_override(document: Document, override: str) -> None:
+def apply_override(document: Document, override: str, folder: Path) -> None:
     """Set one value of a document in place.
 
     Parameters
@@ -23,28 +25,33 @@ def apply_override(document: Document, override: str) -> None:
     override : str
         ``path=value``. A path goes through keys with dots, into lists with ``[index]``, and into the list of
         policies also with a policy's name: ``policies.DiSCo-S.budget=0.3``.
+    folder : Path
+        Folder of the configuration. A file that the value names is looked for in the working directory, where a shell
+        completes its name, and then here; where both hold one and they differ, it is refused.
 
     Raises
     ------
     UserError
-        If the text is no override, or its path leads nowhere.
+        If the text is no override, its path leads nowhere, or YAML would read less than stands there.
     """
-    label = f"--set {override}"
+    label = f"--set {override if override.isprintable() else ascii(override)[1:-1]}"
     path_text, equals, value_text = override.partition("=")
     if not equals or not path_text.strip():
         raise UserError("expected a.b=c", where=label)
     if not value_text.strip():
         raise UserError("has no value; write null for none", where=label)
-    set_value(document, path_text.strip(), read_text(value_text, label, positions=False).data, label)
+    path = path_text.strip()
+    set_value(document, path, value_of(value_text, path, label), Place(label, label, (Path.cwd(), folder)))
 
 
-def set_value(document: Document, path_text: str, value: Any, label: str) -> None:
-    """Set the value at a path, making sections that are not there yet; error messages call it ``label``."""
+def set_value(document: Document, path_text: str, value: Any, place: Place) -> None:
+    """Set the value at a path, making sections that are not there yet; it counts as written at ``place``."""
     if not isinstance(document.data, dict):
         return  # the file itself is refused later, with its place
     path: KeyPath = ()
     here: Any = document.data
     rest = path_text
+    label = place.value
     while True:
         step, rest = _step(here, rest, path, label)
         path = (*path, step)
@@ -52,12 +59,12 @@ def set_value(document: Document, path_text: str, value: Any, label: str) -> Non
             break
         if isinstance(here, dict) and here.get(step) is None:
             here[step] = {}
-            document.places[path] = Place(label, label)
+            document.places[path] = place
         here = here[step]
     here[step] = value
     for old in [known for known in document.places if known[: len(path)] == path]:
         del document.places[old]
-    document.places[path] = Place(label, label)
+    document.places[path] = place
 
 
 def _step(here: Any, rest: str, path: KeyPath, label: str) -> tuple[str | int, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from discosim.config.shape import Key, keys_of
 from discosim.core.engine_scenario import SchedulerSpec
-from discosim.core.errors import InvariantError, UserError
+from discosim.core.errors import DiscosimError, InvariantError
+from discosim.core.plugins import construct
 from discosim.core.scenario import PolicySpec
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ SCHEDULER_KEYS: dict[str, Key] = {
 }
 
 
-def scheduler_options(scheduler: type[Scheduler]) -> dict[str, Key]:
+def scheduler_options(scheduler: type[Scheduler]) -> Mapping[str, Key]:
     """Return the options of a scheduler class."""
     return keys_of(scheduler)
 
@@ -36,7 +38,7 @@ def build_scheduler(spec: SchedulerSpec) -> Scheduler:
     return maker_of(spec)()
 
 
-def options_of(policy: type[Policy]) -> dict[str, Key]:
+def options_of(policy: type[Policy]) -> Mapping[str, Key]:
     """Return the options of a policy class.
 
     Raises
@@ -50,18 +52,24 @@ def options_of(policy: type[Policy]) -> dict[str, Key]:
     return options
 
 
+def usable(known: Mapping[str, type], options: Callable[[Any], Mapping[str, Key]]) -> Iterator[tuple[str, Any]]:
+    """Yield kind and class of those whose options can be read: what describes them all must not fail over one."""
+    for kind, held in known.items():
+        try:
+            options(held)
+        except DiscosimError:
+            continue
+        yield kind, held
+
+
 def build_policy(spec: PolicySpec) -> Policy:
     """Return a fresh policy object.
 
     Raises
     ------
     UserError
-        If the kind is unknown, or the policy itself refuses the combination of its options.
+        If the kind is unknown, or the policy itself refuses the combination of its options, or fails over it.
     """
     from discosim.policies import policy_class
 
-    options: dict[str, Any] = dict(spec.options)
-    try:
-        return policy_class(spec.kind)(**options)
-    except ValueError as error:
-        raise UserError(str(error), where=f"policy {spec.name}") from error
+    return construct(policy_class(spec.kind), spec.options, f"policy {spec.name}")

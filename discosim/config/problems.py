@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from discosim.config.keypath import KeyPath, dotted
 from discosim.core.errors import UserError
@@ -28,10 +29,20 @@ class ConfigError(UserError):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a key and its value stand, in words such as ``configs/x.yaml:14:9`` or ``--set seed=-1``."""
+    """Where a key and its value stand.
+
+    Parameters
+    ----------
+    key, value : str
+        In words such as ``configs/x.yaml:14:9`` or ``--set seed=-1``.
+    folders : tuple of Path
+        Where a file named there is looked for. A file's own folder for what stands in it; for the command line the
+        working directory and then the folder of the configuration. Empty leaves it to whoever reads the document.
+    """
 
     key: str
     value: str
+    folders: tuple[Path, ...] = ()
 
 
 @dataclass
@@ -47,6 +58,10 @@ class Problems:
 
     places: dict[KeyPath, Place] = field(default_factory=dict)
     found: list[UserError] = field(default_factory=list)
+
+    def folders(self, path: KeyPath) -> tuple[Path, ...]:
+        """Return where a file that the value at ``path`` names is looked for: as what wrote the value says."""
+        return self._nearest(path).folders
 
     def add(self, path: KeyPath, message: str, *, at_key: bool = False) -> None:
         """Note a mistake of the value at ``path``, or of the key itself."""

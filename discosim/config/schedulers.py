@@ -5,11 +5,10 @@ from __future__ import annotations
 import inspect
 import textwrap
 
-from discosim.config.dump import as_plain, dump_yaml
+from discosim.config.dump import one_line
 from discosim.config.leaf import expectation
 from discosim.config.shape import keys_of
-from discosim.core.errors import UserError, close_match
-from discosim.world.engine.schedulers.registry import known_schedulers
+from discosim.world.engine.schedulers.registry import known_schedulers, scheduler_class, scheduler_plugins
 
 WIDTH = 100
 
@@ -20,16 +19,13 @@ def explain_scheduler(kind: str) -> str:
     Raises
     ------
     UserError
-        For an unknown kind, with the nearest known one.
+        For an unknown kind, with the nearest known one, or why its plug-in cannot be used.
     """
-    known = known_schedulers()
-    if kind not in known:
-        raise UserError(f"unknown scheduler '{kind}'; {close_match(kind, known)}")
-    scheduler = known[kind]
+    scheduler = scheduler_class(kind)
     parts = [f"{kind}: {inspect.getdoc(scheduler)}", textwrap.fill(f"Source: {scheduler.source}", WIDTH)]
     lines = []
     for key in keys_of(scheduler).values():
-        default = dump_yaml(as_plain(key.default)).removesuffix("\n").removesuffix("...").strip()
+        default = one_line(key.default)
         words = f"{key.description} Must be {expectation(key.type, key.limits)}."
         lines.append(f"  {key.name} (default {default})")
         lines.append(textwrap.fill(words, WIDTH, initial_indent="    ", subsequent_indent="    "))
@@ -37,8 +33,9 @@ def explain_scheduler(kind: str) -> str:
 
 
 def list_schedulers() -> str:
-    """Return one line for each known scheduler."""
+    """Return one line for each known scheduler, and for each plug-in that cannot be used."""
     known = known_schedulers()
     width = max(len(kind) for kind in known)
     titles = {kind: (held.__doc__ or "").strip().partition("\n")[0] for kind, held in known.items()}
-    return "\n".join(f"{kind:<{width}}  {title}" for kind, title in titles.items())
+    listed = "\n".join(f"{kind:<{width}}  {title}" for kind, title in titles.items())
+    return listed + scheduler_plugins().listing()

@@ -8,9 +8,11 @@ from typing import Any
 
 from discosim.config.dump import as_plain
 from discosim.config.leaf import adapter
-from discosim.config.policy_specs import POLICY_KEYS, SCHEDULER_KEYS, options_of, scheduler_options
+from discosim.config.plain import plain_data
+from discosim.config.policy_specs import POLICY_KEYS, SCHEDULER_KEYS, options_of, scheduler_options, usable
 from discosim.config.shape import Key, item_type, keys_of, kind_of, mapping_value, sections_of, without_none
 from discosim.core.engine_scenario import SchedulerSpec
+from discosim.core.errors import UserError
 from discosim.core.scenario import PolicySpec, Scenario
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -55,7 +57,14 @@ def _key(key: Key) -> dict[str, Any]:
     schema = _value(key.type, key.limits)
     if key.description:
         schema = {**schema, "description": key.description}
-    return {**schema, "default": as_plain(key.default)} if key.has_default else schema
+    return {**schema, **_default(key)} if key.has_default else schema
+
+
+def _default(key: Key) -> dict[str, Any]:
+    try:
+        return {"default": plain_data(as_plain(key.default))}
+    except UserError:
+        return {}
 
 
 def _value(annotation: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,10 +83,20 @@ def _value(annotation: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
     elif (item := item_type(inner)) is not None:
         schemas = [_list(item, limits)]
     else:
-        return adapter(annotation, limits).json_schema()
+        return _leaf(annotation, limits)
     if is_nullable:
         schemas.append({"type": "null"})
     return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+
+
+def _leaf(annotation: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of one value; anything goes where the type is one that no schema can say."""
+    from pydantic.errors import PydanticUserError
+
+    try:
+        return adapter(annotation, limits).json_schema()
+    except PydanticUserError:
+        return {}
 
 
 def _list(item: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,8 +110,8 @@ def _policies() -> list[dict[str, Any]]:
     from discosim.policies import known_policies
 
     return [
-        _object(POLICY_KEYS | options_of(policy), (policy.__doc__ or "").strip().partition("\n")[0], kind)
-        for kind, policy in known_policies().items()
+        _object({**POLICY_KEYS, **options_of(policy)}, (policy.__doc__ or "").strip().partition("\n")[0], kind)
+        for kind, policy in usable(known_policies(), options_of)
     ]
 
 
@@ -100,8 +119,8 @@ def _schedulers() -> list[dict[str, Any]]:
     from discosim.world.engine.schedulers.registry import known_schedulers
 
     return [
-        _object(SCHEDULER_KEYS | scheduler_options(held), (held.__doc__ or "").strip().partition("\n")[0], kind)
-        for kind, held in known_schedulers().items()
+        _object({**SCHEDULER_KEYS, **scheduler_options(held)}, (held.__doc__ or "").strip().partition("\n")[0], kind)
+        for kind, held in usable(known_schedulers(), scheduler_options)
     ]
 
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin
 
+from discosim.core.bounds import bounded
 from discosim.core.errors import UserError
-from discosim.core.spec import SINCE
+from discosim.core.plugins import in_words
+from discosim.core.source_code import is_foreign
+from discosim.core.spec import SINCE, UNIT
+
+MAPPINGS = (Mapping, dict)
+LISTS = (list, Sequence)
 
 
 @dataclass(frozen=True)
@@ -23,33 +30,53 @@ class Key:
     default: Any
     description: str
     limits: Mapping[str, Any]
+    is_later: bool = False
+    """Whether it was added to a section that runs were stored with before."""
 
 
-def keys_of(section: type) -> dict[str, Key]:
-    """Return the keys of a dataclass in their order: the fields that its ``__init__`` takes.
+def keys_of(section: type) -> Mapping[str, Key]:
+    """Return the keys of a dataclass in their order: the fields that its ``__init__`` takes; none of another class.
 
     Raises
     ------
     UserError
         If the annotation of a field names a type that its module does not know.
     """
-    return {f.name: _key(section, f) for f in fields(section) if f.init}
+    return _keys(section)
+
+
+@cache
+def _keys(section: type) -> Mapping[str, Key]:
+    found = fields(section) if is_dataclass(section) else ()
+    return types.MappingProxyType({f.name: _key(section, f) for f in found if f.init})
 
 
 def _key(section: type, f: Field[Any]) -> Key:
     metadata = dict(f.metadata)
     metadata.pop("discriminator", None)
-    metadata.pop(SINCE, None)
+    is_later, unit = bool(metadata.pop(SINCE, None)), metadata.pop(UNIT, "")
     has_default = f.default is not MISSING or f.default_factory is not MISSING
-    default = f.default if f.default_factory is MISSING else f.default_factory()
+    default = f.default if f.default_factory is MISSING else _made(section, f.name, f.default_factory)
+    description, kind = metadata.pop("description", ""), _resolved(section, f)
+    if not is_foreign(section) and {int, float} & set(members_of(kind)):
+        metadata = bounded(f.name, unit, metadata)
     return Key(
         name=f.name,
-        type=_resolved(section, f),
+        type=kind,
         has_default=has_default,
         default=default if has_default else None,
-        description=metadata.pop("description", ""),
+        description=description,
         limits=metadata,
+        is_later=is_later,
     )
+
+
+def _made(section: type, name: str, factory: Callable[[], Any]) -> Any:
+    try:
+        return factory()
+    except Exception as error:  # a package of somebody else may do anything here
+        said = f"the default of option '{name}' cannot be made ({in_words(error)})"
+        raise UserError(said, where=f"class {section.__qualname__}") from error
 
 
 def _resolved(section: type, f: Field[Any]) -> Any:
@@ -59,11 +86,10 @@ def _resolved(section: type, f: Field[Any]) -> Any:
     names = vars(sys.modules.get(owner.__module__, typing))
     try:
         return typing.get_type_hints(holder, globalns=names)[f.name]
-    except NameError as error:
-        raise UserError(
-            f"the type of option '{f.name}' cannot be resolved ({error}); import it at the top of its module",
-            where=f"class {owner.__qualname__}",
-        ) from None
+    except Exception as error:  # noqa: BLE001 - an annotation is code, and may be that of another package
+        advice = "; import it at the top of its module" if isinstance(error, NameError) else ""
+        said = f"the type of option '{f.name}' cannot be resolved ({in_words(error)}){advice}"
+        raise UserError(said, where=f"class {owner.__qualname__}") from None
 
 
 def without_none(annotation: Any) -> tuple[Any, bool]:
@@ -93,13 +119,29 @@ def kind_of(section: type) -> str:
 
 
 def mapping_value(annotation: Any) -> Any | None:
-    """Return the type of the values of ``Mapping[str, X]``, or None where the type is no such mapping."""
-    return get_args(annotation)[1] if get_origin(annotation) is Mapping else None
+    """Return the type of the values of ``Mapping[str, X]`` or ``dict[str, X]``, or None where it is no such mapping."""
+    if annotation in MAPPINGS:
+        return Any
+    return get_args(annotation)[1] if get_origin(annotation) in MAPPINGS else None
 
 
 def item_type(annotation: Any) -> Any | None:
-    """Return the type of the items of ``tuple[X, ...]``, or None where the type is no such list."""
+    """Return the type of the items of ``tuple[X, ...]``, ``list[X]`` or ``Sequence[X]``; None where it is no list."""
+    if annotation in {tuple, *LISTS}:
+        return Any
     arguments = get_args(annotation)
-    if get_origin(annotation) is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+    if get_origin(annotation) in LISTS:
         return arguments[0]
-    return None
+    return arguments[0] if get_origin(annotation) is tuple and arguments[1:] == (Ellipsis,) else None
+
+
+def item_types(annotation: Any) -> tuple[Any, ...] | None:
+    """Return the types of ``tuple[X, Y]`` one by one, or None where it is no list of a fixed length."""
+    is_fixed = get_origin(annotation) is tuple and get_args(annotation)[1:] != (Ellipsis,)
+    return get_args(annotation) if is_fixed else None
+
+
+def is_container(annotation: Any) -> bool:
+    """Tell whether a type is a section, a list or a mapping."""
+    kinds = (sections_of, mapping_value, item_type, item_types)
+    return any(kind(annotation) not in {None, ()} for kind in kinds)

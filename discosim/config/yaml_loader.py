@@ -90,10 +90,10 @@ def read_file(path: Path) -> Document:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise UserError("is not UTF-8 text", where=f"{path}:{line}") from None
-    return read_text(text, str(path))
+    return read_text(text, str(path), folders=(path.resolve().parent,))
 
 
-def read_text(text: str, label: str, *, positions: bool = True) -> Document:
+def read_text(text: str, label: str, *, positions: bool = True, folders: tuple[Path, ...] = ()) -> Document:
     """Read one YAML document.
 
     Parameters
@@ -104,6 +104,8 @@ def read_text(text: str, label: str, *, positions: bool = True) -> Document:
         What error messages call it: a file name, or ``--set a.b=c``.
     positions : bool
         Add line and column to the label.
+    folders : tuple of Path
+        Where files named in the document are looked for.
     """
 
     def at(mark: Any) -> str:
@@ -115,7 +117,7 @@ def read_text(text: str, label: str, *, positions: bool = True) -> Document:
             root = loader.get_single_node()
         finally:
             loader.dispose()
-        walk = _Walk(at)
+        walk = _Walk(at, folders)
         data = walk.value(root, ())
     except yaml.MarkedYAMLError as error:
         what = " ".join(filter(None, (error.context, error.problem))).replace("\n", " ")
@@ -136,26 +138,27 @@ def _code(error: yaml.reader.ReaderError) -> int:
 class _Walk:
     """Turn the tree of YAML nodes into plain data."""
 
-    def __init__(self, at: Any) -> None:
+    def __init__(self, at: Any, folders: tuple[Path, ...]) -> None:
         self.at = at
+        self.folders = folders
         self.problems: list[UserError] = []
         self.places: dict[KeyPath, Place] = {}
 
     def value(self, node: Node | None, path: KeyPath, key: Node | None = None) -> Any:
         if node is None:
             return None
-        self.places[path] = Place(self.at((key or node).start_mark), self.at(node.start_mark))
+        self.places[path] = Place(self.at((key or node).start_mark), self.at(node.start_mark), self.folders)
         if isinstance(node, MappingNode):
             return {name: self.value(item, (*path, name), mark) for name, item, mark in self._items(node, path)}
         if isinstance(node, SequenceNode):
             return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
-        return self._scalar(node)
+        return self._scalar(node, path)
 
     def _items(self, node: MappingNode, path: KeyPath) -> Iterator[tuple[str, Node, Node]]:
         seen: dict[str, Node] = {}
         for key, item in node.value:
             if not isinstance(key, ScalarNode) or key.tag != _STR:
-                what = shown(self._scalar(key)) if isinstance(key, ScalarNode) else "a list or mapping"
+                what = shown(self._scalar(key, path)) if isinstance(key, ScalarNode) else "a list or mapping"
                 self._problem(key, path, f"a key must be text (got {what})")
             elif key.value in seen:
                 first = seen[key.value].start_mark.line + 1
@@ -164,7 +167,7 @@ class _Walk:
                 seen[key.value] = key
                 yield key.value, item, key
 
-    def _scalar(self, node: Any) -> Any:
+    def _scalar(self, node: Any, path: KeyPath) -> Any:
         text = str(node.value)
         if node.tag == _NULL:
             return None
@@ -173,7 +176,10 @@ class _Walk:
         if node.tag == _INT and len(text) <= _MAX_DIGITS:
             return int(text)
         if node.tag in {_INT, _FLOAT}:
-            return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+            number = float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+            if number == 0.0 and re.search("[1-9]", text.lower().partition("e")[0]):
+                self._problem(node, path, f"{text} is too small for a number; it would be read as 0")
+            return number
         return text
 
     def _problem(self, node: Node, path: KeyPath, message: str) -> None:

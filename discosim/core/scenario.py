@@ -349,6 +349,7 @@ class Reader:
         4.8,
         doc="Consumption rate, or a published table of rates by age group (reading) or language (listening).",
         unit="tok/s",
+        gt=0,
     )
     ttft_target_s: float = spec(1.0, doc="TTFT the reader expects; used by the Andes QoE.", unit="s", ge=0)
     pacer: bool = spec(True, doc="Show tokens at the reader's rate; false shows them on arrival.")

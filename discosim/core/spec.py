@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import MISSING, field
 from typing import Any
 
-SINCE = "since"
-"""Key of a field's metadata: the version that added it."""
+SINCE, UNIT = "since", "unit"
+"""Keys of a field's metadata: the version that added it, and its unit."""
 
 
 def spec(default: Any = MISSING, *, doc: str, unit: str = "", since: str = "", **limits: Any) -> Any:
@@ -25,10 +25,12 @@ def spec(default: Any = MISSING, *, doc: str, unit: str = "", since: str = "", *
         no trace in the identity of a run (`discosim.runs.identity.run_id`), so that stored runs keep their names.
     **limits
         Range rules by their pydantic names: ``ge, gt, le, lt, min_length, discriminator``.
-        The names are only stored here; no validation library is imported below the config layer.
+        The names are only stored here; no validation library is imported below the config layer. A number of this
+        package without an upper bound gets that of its unit, from `discosim.core.bounds`.
     """
     described = f"{doc} [{unit}]" if unit else doc
-    metadata = {"description": described, **({SINCE: since} if since else {}), **limits}
+    marks = {name: mark for name, mark in ((SINCE, since), (UNIT, unit)) if mark}
+    metadata = {"description": described, **marks, **limits}
     if default is MISSING:
         return field(metadata=metadata)
     if callable(default):

@@ -293,5 +293,6 @@ def _cell(row: Comparison) -> dict[str, float | int | None]:
         "change_pct": row.change_pct.mean,
         "change_half_width_pct": row.change_pct.half_width,
     }
-    plain = {name: None if math.isnan(x) else x for name, x in numbers.items()}
+    # a change in per cent of next to nothing has no end; JSON has neither NaN nor infinity
+    plain = {name: x if math.isfinite(x) else None for name, x in numbers.items()}
     return {**plain, "n": row.value.n, "n_missing": row.value.n_missing}

@@ -10,7 +10,7 @@ from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, get_args, get_origin
 
 from discosim.policies.base import Policy
-from discosim.policies.registry import known_policies, policy_class
+from discosim.policies.registry import known_policies, policy_class, policy_plugins
 
 _WIDTH = 100
 _SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
@@ -37,7 +37,7 @@ def explain(kind: str) -> str:
     Raises
     ------
     UserError
-        For an unknown kind, with the nearest known one.
+        For an unknown kind, with the nearest known one, or why its plug-in cannot be used.
     """
     policy = policy_class(kind)
     title, body = _docstring(policy)
@@ -52,10 +52,11 @@ def explain(kind: str) -> str:
 
 
 def list_policies() -> str:
-    """Return one line for each known policy."""
+    """Return one line for each known policy, and for each plug-in that cannot be used."""
     known = known_policies()
     width = max(len(kind) for kind in known)
-    return "\n".join(f"{kind:<{width}}  {_docstring(policy)[0]}" for kind, policy in known.items())
+    listed = "\n".join(f"{kind:<{width}}  {_docstring(policy)[0]}" for kind, policy in known.items())
+    return listed + policy_plugins().listing()
 
 
 def policies_page() -> str:

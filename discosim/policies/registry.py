@@ -8,7 +8,8 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from discosim.core.errors import UserError, close_match
+from discosim.core.errors import UserError
+from discosim.core.plugins import Plugins, classes_of, points
 from discosim.policies.base import Policy
 
 ENTRY_POINT_GROUP = "discosim.policies"
@@ -21,13 +22,19 @@ def _is_policy(value: object) -> bool:
 
 @cache
 def known_policies() -> dict[str, type[Policy]]:
-    """Return every policy class by its ``kind``, sorted by name.
+    """Return every policy class by its ``kind``, sorted by name; plug-ins that cannot be used are left out."""
+    others = {kind: plugin.value for kind, plugin in policy_plugins().found.items()}
+    return dict(sorted({**_own_policies(), **others}.items()))
 
-    Raises
-    ------
-    UserError
-        If two packages claim the same kind.
-    """
+
+@cache
+def policy_plugins() -> Plugins:
+    """Return what other packages add, and what they would add if it worked."""
+    return classes_of(points(ENTRY_POINT_GROUP, entry_points), Policy, _own_policies())
+
+
+@cache
+def _own_policies() -> dict[str, type[Policy]]:
     package = import_module("discosim.policies")
     found: dict[str, type[Policy]] = {}
     for info in pkgutil.iter_modules(package.__path__):
@@ -37,21 +44,12 @@ def known_policies() -> dict[str, type[Policy]]:
         for _, value in inspect.getmembers(module, _is_policy):
             if value.__module__ == module.__name__:
                 found[value.kind] = value
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        value = point.load()
-        if not _is_policy(value):
-            raise UserError(
-                f"entry point '{point.name}' of group {ENTRY_POINT_GROUP} is not a Policy class with a kind"
-            )
-        if value.kind in found:
-            raise UserError(f"two packages define the policy '{value.kind}'", where=f"entry point {point.name}")
-        found[value.kind] = value
-    return dict(sorted(found.items()))
+    return found
 
 
 def policy_class(kind: str) -> type[Policy]:
-    """Return the policy class of this kind, or say which kinds exist."""
+    """Return the policy class of this kind, or say which kinds exist, or why its plug-in cannot be used."""
     known = known_policies()
     if kind not in known:
-        raise UserError(f"unknown policy '{kind}'; {close_match(kind, known)}")
+        raise UserError(f"unknown policy '{kind}'; {policy_plugins().why_missing(kind, known)}")
     return known[kind]

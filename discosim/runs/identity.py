@@ -6,24 +6,28 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
 
 import discosim
+from discosim.config.checks import FILES
+from discosim.config.plain import plain
+from discosim.config.shape import item_type, keys_of, mapping_value, members_of, without_none
+from discosim.core import source_code
 from discosim.core.engine_scenario import SchedulerSpec
+from discosim.core.plugins import distribution_of, points
 from discosim.core.scenario import PolicySpec, Scenario
-from discosim.core.spec import SINCE
 from discosim.policies.registry import ENTRY_POINT_GROUP as POLICIES
 from discosim.policies.registry import policy_class
-from discosim.runs.provenance import fingerprints, inputs_of
+from discosim.runs.provenance import fingerprints
 from discosim.world.engine.schedulers.registry import ENTRY_POINT_GROUP as SCHEDULERS
-from discosim.world.engine.schedulers.registry import known_schedulers
+from discosim.world.engine.schedulers.registry import scheduler_class
 
 SCHEMA_VERSION = 1
-LIBRARIES = ("numpy", "scipy", "pandas", "simpy", "pyarrow")
+LIBRARIES = source_code.LIBRARIES
 RESULT_ROOMS = ("core", "traces", "world", "policies", "metrics", "config", "runs")
 """Rooms whose code decides what stands in a result file."""
 
@@ -40,44 +44,54 @@ def run_id(scenario: Scenario, inputs_sha256: Mapping[str, str] | None = None) -
 
     Notes
     -----
-    It covers the resolved scenario with its seed, the content of every input, and the version of the result files.
-    Keys that were added to a section later (``spec(..., since=...)``) leave no trace while they hold their default, so
-    that a new key renames no stored run. Files count by name and content, not by place, so that two machines agree.
-    The version of the code is not part of it: :func:`code_facts` is recorded beside each run and compared.
+    It covers the resolved scenario with its seed, the content of every input, the source of every policy and scheduler
+    that comes from another package (an input like any other: the version of ours says nothing of it), and the version
+    of the result files. Keys that were added to a section later (``spec(..., since=...)``) leave no trace while they
+    hold their default, so that a new key renames no stored run. Files count by name and content, not by place, so that
+    two machines agree. The version of this package is not part of it: :func:`code_facts` is recorded beside each run
+    and compared. Nor is the executor: where a run is computed changes no number of it.
     """
     text = json.dumps(hashed_form(scenario), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    for _, name, kind in inputs_of(scenario):
-        if kind == "file":
-            text = text.replace(json.dumps(name, ensure_ascii=False), json.dumps(Path(name).name, ensure_ascii=False))
     if inputs_sha256 is None:
         inputs_sha256 = fingerprints(scenario)
     facts = {"schema_version": SCHEMA_VERSION, "scenario": text, "inputs_sha256": dict(inputs_sha256)}
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def hashed_form(value: Any) -> Any:
-    """Return a scenario, or a part of it, as plain data without the later keys that hold their default."""
+def hashed_form(value: Any, annotation: Any = None) -> Any:
+    """Return a scenario, or a part of it, as plain data without the later keys that hold their default.
+
+    It is the same for a scenario that was loaded and for an equal one that was put together in Python: options that are
+    left out count with their defaults, and a whole number where a number is meant counts as one.
+    """
     if isinstance(value, PolicySpec):
         return {"kind": value.kind, "name": value.name, **_options(policy_class(value.kind), value.options)}
     if isinstance(value, SchedulerSpec):
-        return {"kind": value.kind, **_options(known_schedulers()[value.kind], value.options)}
+        return {"kind": value.kind, **_options(scheduler_class(value.kind), value.options)}
     if is_dataclass(value) and not isinstance(value, type):
         held = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
         return _options(type(value), held)
+    inner, _ = without_none(annotation)
     if isinstance(value, Mapping):
-        return {key: hashed_form(item) for key, item in value.items()}
+        return {key: hashed_form(item, mapping_value(inner)) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [hashed_form(item) for item in value]
-    return value
+        return [hashed_form(item, item_type(inner)) for item in value]
+    value = plain(value)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if is_number and float in (kinds := members_of(inner)) and int not in kinds else value
 
 
 def _options(section: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    later = {f.name: _default(f) for f in fields(section) if f.metadata.get(SINCE)}
-    return {name: hashed_form(item) for name, item in values.items() if name not in later or item != later[name]}
-
-
-def _default(f: Field[Any]) -> Any:
-    return f.default if f.default_factory is MISSING else f.default_factory()
+    keys, files = keys_of(section), FILES.get(section, ())
+    left_out = {key.name: key.default for key in keys.values() if key.has_default and key.name not in values}
+    hashed = {}
+    for name, item in {**values, **left_out}.items():
+        key = keys.get(name)
+        form = hashed_form(item, None if key is None else key.type)
+        if key is not None and key.is_later and key.has_default and form == hashed_form(key.default, key.type):
+            continue
+        hashed[name] = Path(form).name if name in files and isinstance(form, str) else form
+    return hashed
 
 
 @cache
@@ -94,9 +108,10 @@ def code_facts() -> dict[str, str]:
             source.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     facts = {"discosim": discosim.__version__, "source_sha256": source.hexdigest()}
     facts |= {name: version(name) for name in LIBRARIES}
-    for point in (*entry_points(group=POLICIES), *entry_points(group=SCHEDULERS)):
-        if point.dist is not None and point.dist.name != "discosim":
-            facts[point.dist.name] = point.dist.version
+    for point in (*points(POLICIES, entry_points), *points(SCHEDULERS, entry_points)):
+        package, held = distribution_of(point)
+        if package not in {"", "discosim"}:
+            facts[package] = held
     return facts
 
 

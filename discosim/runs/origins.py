@@ -6,8 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from discosim.core.errors import UserError
+from discosim.runs.provenance import POLICY_CODE, SCHEDULER_CODE
 from discosim.traces.catalogue import digest_sha256, find_digest, load_digest
 from discosim.traces.digest import Card, DeviceDigest
+
+CODE = {
+    role: f"source of a {role.partition(' ')[0]} that is not discosim's; the notes of the run name its package"
+    for role in (POLICY_CODE, SCHEDULER_CODE)
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +34,7 @@ class Origin:
     role, name, sha256 : str
         What it serves for, its name, and the fingerprint that the run recorded.
     kind : str
-        Kind of digest; ``file`` for a user's own.
+        Kind of digest; ``file`` for a user's own; ``code`` for the source of a policy or scheduler.
     card : Card or None
         Source, commit, licence, method. None where this installation ships no digest of that name, or another one.
     figures : tuple of Figure
@@ -63,6 +69,8 @@ def origins(inputs_sha256: Mapping[str, str]) -> list[Origin]:
 
 
 def _origin(role: str, name: str, sha256: str) -> Origin:
+    if role in CODE:
+        return Origin(role=role, name=name, sha256=sha256, kind="code", note=CODE[role])
     try:
         kind = find_digest(name).kind
     except UserError:

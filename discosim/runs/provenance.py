@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from discosim.core.edge_scenario import EdgeTier
 from discosim.core.engine_scenario import DigestIterations, FileIterations
+from discosim.core.plugins import Plugins, code_of
 from discosim.core.scenario import (
     ClientArrivals,
     Device,
@@ -21,11 +23,19 @@ from discosim.core.scenario import (
     Scenario,
     Server,
 )
+from discosim.core.source_code import SourceCode, is_foreign
+from discosim.policies.registry import policy_class, policy_plugins
 from discosim.traces.catalogue import digest_sha256, load_digest
 from discosim.traces.digest import DeviceDigest
+from discosim.world.engine.schedulers.registry import scheduler_class, scheduler_plugins
 
 WARNING = "warning: "
 """Beginning of a note that says what to doubt."""
+
+UNKNOWN = "unknown"
+"""Stands for the fingerprint of code whose source cannot be had."""
+
+POLICY_CODE, SCHEDULER_CODE = "policy code", "scheduler code"
 
 REPLACEABLE = (
     "prefill_s_per_tok",
@@ -35,6 +45,42 @@ REPLACEABLE = (
     "decode_j_per_tok",
 )
 """Figures of a profile that a scenario may put its own over."""
+
+
+@dataclass(frozen=True)
+class ForeignPart:
+    """A policy or scheduler of a scenario whose code is not this package's: a version of ours says nothing of it.
+
+    Parameters
+    ----------
+    role, kind, package : str
+        What it is, the kind that the scenario names, and the distribution it comes from.
+    code : SourceCode
+        What its source hashes to.
+    """
+
+    role: str
+    kind: str
+    package: str
+    code: SourceCode
+
+
+def foreign_parts(scenario: Scenario) -> list[ForeignPart]:
+    """Return the policies and schedulers of other packages that a scenario names, each once."""
+    found = [_foreign(POLICY_CODE, spec.kind, policy_class(spec.kind), policy_plugins()) for spec in scenario.policies]
+    if isinstance(scenario.server, EngineServer):
+        kind = scenario.server.scheduler.kind
+        found.append(_foreign(SCHEDULER_CODE, kind, scheduler_class(kind), scheduler_plugins()))
+    return list(dict.fromkeys(part for part in found if part is not None))
+
+
+def _foreign(role: str, kind: str, held: type, plugins: Plugins) -> ForeignPart | None:
+    if not is_foreign(held):
+        return None
+    plugin = plugins.found.get(kind)
+    if plugin is None or plugin.value is not held:
+        return ForeignPart(role, kind, "a package without entry point", code_of(held))
+    return ForeignPart(role, kind, plugin.package, plugin.code)
 
 
 def inputs_of(scenario: Scenario) -> list[tuple[str, str, str]]:
@@ -73,13 +119,23 @@ def _server_inputs(server: Server) -> list[tuple[str, str]]:
 
 
 def fingerprints(scenario: Scenario) -> dict[str, str]:
-    """Return the sha256 of every input, by role and name."""
-    return {
+    """Return the sha256 of every input, by role and name: measured ones, and the code of policies that are not ours.
+
+    A file goes by its name without its folder, so that two machines agree; one role has one file, so that two files of
+    one name do not meet.
+    """
+    found = {
         f"{role}: {Path(name).name if kind == 'file' else name}": (
-            hashlib.sha256(Path(name).read_bytes()).hexdigest() if kind == "file" else digest_sha256(name)
+            _sha256(Path(name)) if kind == "file" else digest_sha256(name)
         )
         for role, name, kind in inputs_of(scenario)
     }
+    return found | {f"{part.role}: {part.kind}": part.code.sha256 or UNKNOWN for part in foreign_parts(scenario)}
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def input_notes(
@@ -111,6 +167,7 @@ def input_notes(
         )
     if scenario.quality is not None:
         notes.append("quality: every number is an assumption of the scenario; no answer was read by anybody")
+    notes.extend(_code_note(part) for part in foreign_parts(scenario))
     notes.extend(model_notes)
     notes.extend(f"workload: {key} = {value}" for key, value in workload_notes.items())
     return (*(f"{WARNING}{doubt}" for doubt in warnings), *notes)
@@ -129,6 +186,17 @@ def _replaced(scenario: Scenario, role: str, name: str) -> list[tuple[str, ...]]
         if owner.profile == name
     ]
     return list(dict.fromkeys(ways)) or [()]
+
+
+def _code_note(part: ForeignPart) -> str:
+    code = part.code
+    if not code.sha256:
+        return (
+            f"{WARNING}{part.role} '{part.kind}': its source cannot be read, so nothing tells this run from one that "
+            "was made before a change of it"
+        )
+    used = f"; with {', '.join(code.libraries)}" if code.libraries else ""
+    return f"{part.role} '{part.kind}': {part.package} ({', '.join(code.parts)}), sha256 {code.sha256[:10]}{used}"
 
 
 def _known(name: str, kind: str, chosen: tuple[str, ...] = ()) -> str:

@@ -23,6 +23,7 @@ from discosim.runs.collect import Collector, Columns, join_columns
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
 from discosim.runs.provenance import input_notes
 from discosim.runs.result import RunResult
+from discosim.runs.size import check_requests, check_rows
 from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.luck import Luck
 from discosim.world.world import World
@@ -74,8 +75,9 @@ def simulate(
     """
     if not isinstance(scenario, Scenario):
         raise UserError(f"expected what load_scenario gives (got {type(scenario).__name__})", where="simulate")
-    blueprint = build(scenario, scheduler)
     entrants = _entrants(scenario, policies)
+    check_rows(scenario, len(entrants))
+    blueprint = build(scenario, scheduler)
     parts: dict[tuple[str, int], Columns] = {}
     summaries: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}
     examples: dict[str, Columns] = {}
@@ -84,10 +86,11 @@ def simulate(
     with _calm_collector():
         for replication in range(scenario.replications):
             requests = blueprint.requests(replication)
-            luck = Luck(RandomStreams(scenario.seed, replication), len(requests))
             if replication == 0:
+                check_requests(requests, scenario, len(entrants))
                 workload_notes = requests.notes
                 warnings = (*(f"workload: {doubt}" for doubt in requests.warnings), *blueprint.warnings)
+            luck = Luck(RandomStreams(scenario.seed, replication), len(requests))
             for entrant in entrants:
                 world = World(blueprint.model, requests, luck)
                 keep = EVERYTHING if token_sink else range(EXAMPLE_POOL if replication == 0 else 0)

@@ -68,7 +68,7 @@ def carry_out(
         while waiting and len(flying) < engine.n_at_once:
             run = waiting.popleft()
             tries[run] += 1
-            flying[engine.executor.submit(perform, _task(plan, run, store, terms))] = run
+            flying[engine.executor.submit(perform, _task(plan, run, store, terms, engine))] = run
         for future in wait(flying, return_when=FIRST_COMPLETED).done:
             run = flying.pop(future)
             outcome = _outcome(future, run, store, terms)
@@ -86,15 +86,16 @@ def carry_out(
                 watcher.done(run, outcome)
 
 
-def _task(plan: Plan, run: Run, store: Store, terms: Terms) -> Task:
+def _task(plan: Plan, run: Run, store: Store, terms: Terms, engine: Engine) -> Task:
     return Task(
         run_id=run.id,
         target=str(store.path(run).resolve()),
         scenario=as_plain(plan.scenario(run)),
         code=code_facts(),
-        command=terms.command,
+        command=f"{terms.command} [executor: {engine.code}]" if engine.code else terms.command,
         limit_s=terms.limit_s,
         watch=str(_watch(store, run).resolve()),
+        inputs_sha256=dict(plan.points[run.point].inputs_sha256),
     )
 
 

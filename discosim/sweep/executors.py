@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from multiprocessing import active_children, get_context
 from typing import Any
 
 from discosim.core.errors import UserError, close_match
+from discosim.core.plugins import PluginError, code_of, in_words, load, package_of, points
 from discosim.sweep.worker import prepare_worker
 
 ENTRY_POINT_GROUP = "discosim.executors"
@@ -33,11 +34,15 @@ class Engine:
         Runs to hand over before one comes back.
     has_own_process : bool
         Whether a run may end its process, as a time limit does.
+    code : str
+        Whose it is, with version and fingerprint, where it is not ours. It stands in each run.json and is no part of a
+        run's identity: where a run is computed changes no number of it, which the fingerprints of the results show.
     """
 
     executor: Executor
     n_at_once: int
     has_own_process: bool = True
+    code: str = ""
 
 
 def open_engine(text: str) -> Engine:
@@ -54,15 +59,14 @@ def open_engine(text: str) -> Engine:
     Raises
     ------
     UserError
-        For an unknown name, a bad number, or an engine that is not installed.
+        For an unknown name, a bad number, an engine that is not installed, or a plug-in that does not work.
     """
     check_name(text)
     name, _, rest = text.partition(":")
     built_in: dict[str, Callable[[str], Engine]] = {"serial": _serial, "local": _local, "ray": _ray, "dask": _dask}
     if name in built_in:
         return built_in[name](rest)
-    made = _plugins()[name].load()(rest)
-    return made if isinstance(made, Engine) else Engine(made, n_at_once=2 * n_cpus(), has_own_process=False)
+    return _from_plugin(name, rest)
 
 
 def check_name(text: str) -> None:
@@ -71,7 +75,7 @@ def check_name(text: str) -> None:
     Raises
     ------
     UserError
-        For an unknown name, a bad number, or an engine that is not installed.
+        For an unknown name, a bad number, an engine that is not installed, or a plug-in that cannot be loaded.
     """
     name, _, rest = text.partition(":")
     known = {*BUILT_IN, *_plugins()}
@@ -83,10 +87,50 @@ def check_name(text: str) -> None:
         _count(rest, name, 1)
     if name in MODULES and not find_spec(MODULES[name]):
         raise UserError(f"is not installed; pip install 'discosim[{name}]'", where=f"--executor {name}")
+    if name not in BUILT_IN:
+        _loaded(name)
 
 
-def _plugins() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+def _plugins() -> dict[str, list[EntryPoint]]:
+    """Return the entry points of other packages by name; the names of this package are its own."""
+    found: dict[str, list[EntryPoint]] = {}
+    for point in points(ENTRY_POINT_GROUP, entry_points):
+        if point.name not in BUILT_IN:
+            found.setdefault(point.name, []).append(point)
+    return found
+
+
+def _loaded(name: str) -> tuple[Callable[[str], object], str]:
+    """Return what an entry point names, and the package it comes from."""
+    held = _plugins()[name]
+    where = f"--executor {name}"
+    if len({str(getattr(point, "value", "")) for point in held}) > 1:
+        named = " and ".join(package_of(point) for point in held)
+        raise UserError(f"two packages have an executor of this name: {named}", where=where)
+    package = package_of(held[0])
+    try:
+        made: Callable[[str], object] = load(held[0])
+    except PluginError as error:
+        raise UserError(f"the plug-in '{name}' of {package} cannot be used: {error}", where=where) from error
+    if not callable(made):
+        raise UserError(f"the plug-in '{name}' of {package} is nothing to be called", where=where)
+    return made, package
+
+
+def _from_plugin(name: str, rest: str) -> Engine:
+    make, package = _loaded(name)
+    where = f"--executor {name}"
+    try:
+        made = make(rest)
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise UserError(f"the plug-in '{name}' of {package} does not start: {in_words(error)}", where=where) from error
+    if isinstance(made, Executor):
+        made = Engine(made, n_at_once=2 * n_cpus(), has_own_process=False)
+    if not isinstance(made, Engine):
+        raise UserError(f"the plug-in '{name}' of {package} gives no Executor ({type(made).__name__})", where=where)
+    return replace(made, code=made.code or f"{package}, sha256 {code_of(make).sha256[:10] or 'unknown'}")
 
 
 def n_cpus() -> int:

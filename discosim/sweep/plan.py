@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from discosim.config import as_plain
-from discosim.config.checks import FILES
 from discosim.config.load import build_section, copied, read_document
 from discosim.config.overrides import apply_override, set_value
 from discosim.config.problems import ConfigError, Place, Problems
@@ -19,13 +17,15 @@ from discosim.config.yaml_loader import Document, read_file
 from discosim.core.errors import UserError, close_match
 from discosim.core.scenario import Scenario
 from discosim.runs.identity import run_id
-from discosim.runs.provenance import fingerprints
+from discosim.runs.provenance import fingerprints, foreign_parts, inputs_of
 from discosim.sweep.axes import Axis, Values, axes_of, key_of, with_profile
 from discosim.sweep.file import Compare, SweepFile
 from discosim.sweep.rules import OWN, check_file, check_points
-from discosim.traces.catalogue import list_configs, list_sweeps, shipped_folder
+from discosim.traces.catalogue import list_configs, list_sweeps, shipped_config, shipped_folder
 
 MOST_PROBLEMS = 20
+MOST_RUNS = 10**7
+"""Runs of the largest sweep: their plan alone takes gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +131,14 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
     profile : str
         One of the file's profiles.
     overrides : iterable of str
-        ``a.b=c`` texts for the base scenario, as ``--set`` takes them.
+        ``a.b=c`` texts for the base scenario, as ``--set`` takes them. A file that one names is looked for in the
+        working directory and then beside the sweep file.
 
     Returns
     -------
     Plan
-        The same file gives the same plan, in the same order.
+        The same file gives the same plan, in the same order. Every file that is named, the base included, lies relative
+        to the file that names it: what the base names beside the base, what the sweep names beside the sweep.
 
     Raises
     ------
@@ -146,7 +148,8 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
     document, path = _read(source)
     if isinstance(document.data, Mapping) and "policies" in document.data and "sweep" not in document.data:
         raise UserError(f"is a scenario, not a sweep; run it with `discosim run {source}`", where=str(source))
-    file = build_section(SweepFile, document, path.parent)
+    folder = path.resolve().parent
+    file = build_section(SweepFile, document, folder)
     assert isinstance(file, SweepFile)
     problems = Problems(document.places)
     check_file(file, problems)
@@ -156,22 +159,33 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
     problems.raise_if_any()
     chosen = with_profile(file, profile)
     axes = axes_of(chosen, profile, file)
-    base = _base(chosen, document, path)
+    base = _base(chosen, document, folder)
     for key, value in chosen.set.items():
-        set_value(base, key, value, _label(document, ("set", key), f"set {key}"))
+        set_value(base, key, copied(value), document.places["set", key])
     if profile:
         for key, value in file.profiles[profile].set.items():
-            set_value(base, key, value, _label(document, ("profiles", profile, "set", key), f"profile {profile} {key}"))
+            set_value(base, key, copied(value), document.places["profiles", profile, "set", key])
     for override in overrides:
         name = override.partition("=")[0].strip()
         if name in OWN:
             raise UserError(f"has no effect: {OWN[name]}", where=f"--set {override}")
-        apply_override(base, override)
+        apply_override(base, override, folder)
     _one_replication(base, chosen)
-    points = _points(base, path.resolve().parent, axes, document)
+    _check_size(chosen, axes, problems)
+    points = _points(base, folder, axes, document)
     check_points(chosen, axes, [point.scenario for point in points], problems)
     problems.raise_if_any()
     return Plan(chosen, profile, axes, points)
+
+
+def _check_size(file: SweepFile, axes: tuple[Axis, ...], problems: Problems) -> None:
+    """Refuse a product of axes that nobody can mean, before it is written out."""
+    n_points = math.prod(len(axis.steps) for axis in axes)
+    n_runs = n_points * max(file.sweep.seeds.n, 0 if file.stop is None else file.stop.n_max)
+    if n_runs > MOST_RUNS:
+        message = f"gives {n_points:,} points and {n_runs:,} runs; at most {MOST_RUNS:,} fit into one sweep"
+        problems.add(("sweep",), message)
+    problems.raise_if_any()
 
 
 def _read(source: str | os.PathLike[str]) -> tuple[Document, Path]:
@@ -188,31 +202,29 @@ def _read(source: str | os.PathLike[str]) -> tuple[Document, Path]:
     return document, path
 
 
-def _base(file: SweepFile, document: Document, path: Path) -> Document:
-    """Return the base scenario as plain data that may be changed."""
+def _base(file: SweepFile, document: Document, folder: Path) -> Document:
+    """Return the base scenario as plain data that may be changed; its places know its folder."""
     where = document.places.get(("base",), Place("", "")).value
     if isinstance(file.base, Mapping):
         places = {key[1:]: place for key, place in document.places.items() if key[:1] == ("base",)}
         return Document(copied(file.base), places)
     if not isinstance(file.base, str) or not file.base:
         raise UserError("must be a file, the name of a shipped scenario, or a scenario", where=f"{where} base")
-    beside = path.parent / file.base
+    beside = folder / file.base
     try:
-        base, folder = read_document(beside if beside.is_file() else file.base)
+        return read_document(beside if beside.is_file() or _is_path(file.base) else shipped_config(file.base))[0]
     except ConfigError:
         raise
     except UserError as error:
-        raise UserError(str(error), where=f"{where} base") from None
-    _anchor_files(base.data, folder)
-    return base
+        hint = ""
+        if not beside.exists() and Path(file.base).is_file():
+            hint = f"; it is relative to the sweep's folder, not to the working directory, which has a {file.base}"
+        raise UserError(f"{error}{hint}", where=f"{where} base") from None
 
 
-def _anchor_files(data: Any, folder: Path) -> None:
-    """Make the file names of the base absolute, so that those in the sweep file can be relative to that one."""
-    for section in data.values() if isinstance(data, dict) else ():
-        for key in set(FILES.values()) if isinstance(section, dict) else ():
-            if isinstance(section.get(key), str):
-                section[key] = str(folder / section[key])
+def _is_path(name: str) -> bool:
+    """Tell whether a base is a path rather than the bare name of a shipped scenario."""
+    return len(Path(name).parts) > 1 or Path(name).suffix in {".yaml", ".yml"}
 
 
 def _one_replication(base: Document, file: SweepFile) -> None:
@@ -232,7 +244,7 @@ def _points(base: Document, folder: Path, axes: tuple[Axis, ...], document: Docu
         try:
             for step in choice:
                 for setting in step:
-                    set_value(data, setting.path, copied(setting.value), _label(document, setting.place, setting.path))
+                    set_value(data, setting.path, copied(setting.value), document.places[setting.place])
                     values[setting.path] = setting.value
             scenario = build_section(Scenario, data, folder)
         except ConfigError as error:
@@ -258,16 +270,10 @@ def _mistake(problem: UserError) -> str:
 
 def _inputs(scenario: Scenario, known: dict[str, Mapping[str, str]]) -> Mapping[str, str]:
     """Fingerprint each set of inputs once: points mostly share them."""
-    parts = (scenario.workload, scenario.devices, scenario.server, scenario.link)
-    key = json.dumps(as_plain(parts), sort_keys=True)
+    key = repr((inputs_of(scenario), foreign_parts(scenario)))
     if key not in known:
         known[key] = fingerprints(scenario)
     return known[key]
-
-
-def _label(document: Document, key: tuple[str | int, ...], fallback: str) -> str:
-    place = document.places.get(key)
-    return place.value if place else fallback
 
 
 __all__ = ["Plan", "Point", "Run", "key_of", "load_plan"]

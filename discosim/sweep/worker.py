@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from discosim.core.errors import InvariantError, UserError
 from discosim.core.scenario import Scenario
@@ -30,6 +30,8 @@ class Task(TypedDict):
     command: str
     limit_s: float | None
     watch: str
+    inputs_sha256: NotRequired[dict[str, str]]
+    """Fingerprints that the driver knows, by which a refusal names what differs."""
 
 
 class Outcome(TypedDict):
@@ -88,12 +90,16 @@ def perform(task: Task) -> Outcome:
 def _why_refused(task: Task, scenario: Scenario) -> str:
     """Return why this worker must not take the task, or ''."""
     from discosim.runs.identity import code_facts, differences, run_id
+    from discosim.runs.provenance import fingerprints
 
     if changed := differences(task["code"], code_facts()):
         return f"the worker has another version than the driver: {', '.join(changed)}"
-    if run_id(scenario) != task["run_id"]:
-        return "the worker reads other inputs than the driver (a digest or a trace file differs)"
-    return ""
+    inputs = fingerprints(scenario)
+    if run_id(scenario, inputs) == task["run_id"]:
+        return ""
+    if changed := differences(task.get("inputs_sha256", inputs), inputs):
+        return f"the worker reads other inputs than the driver: {', '.join(changed)}"
+    return "the worker reads other inputs than the driver, or makes another scenario of the same configuration"
 
 
 @contextmanager

@@ -149,15 +149,19 @@ def _from_clients(law: ClientArrivals, n: int, streams: RandomStreams) -> Arrive
     factor = 1.0 if law.rate_per_s is None else law.rate_per_s / total_per_s
     clocks = [_client_clock(row * factor) for row in hourly]
     start_s = law.start_hour * HOUR_S
-    horizon_s = 1.2 * n / (total_per_s * factor) + 60.0
+    needed_s = 1.2 * n / (total_per_s * factor)
+    horizon_s = needed_s + 60.0
+    until_s = min(needed_s, horizon_s)
     while True:
         times = [
-            _client_times(client, clock, start_s, horizon_s, streams.generator(GAPS, index))
+            _client_times(client, clock, start_s, horizon_s, until_s, streams.generator(GAPS, index))
             for index, (client, clock) in enumerate(zip(digest.clients, clocks, strict=True))
         ]
         if sum(t.size for t in times) >= n:
             break
-        horizon_s *= 2.0
+        if until_s >= horizon_s:
+            horizon_s *= 2.0
+        until_s = min(4.0 * until_s, horizon_s)
     arrival_s = np.concatenate(times)
     sender = np.repeat(np.arange(len(times)), [t.size for t in times])
     order = np.argsort(arrival_s, kind="stable")[:n]
@@ -170,21 +174,29 @@ def _client_clock(rates: Floats) -> Clock | None:
 
 
 def _client_times(
-    client: Client, clock: Clock | None, start_s: float, horizon_s: float, rng: np.random.Generator
+    client: Client, clock: Clock | None, start_s: float, horizon_s: float, until_s: float, rng: np.random.Generator
 ) -> Floats:
-    """Return the arrivals of one client in ``(0, horizon_s]`` after ``start_s``."""
+    """Return the arrivals of one client in ``(0, until_s]`` after ``start_s``.
+
+    Gaps are summed in blocks whose sizes follow from the horizon, since where a block begins shows in the last digit of
+    what comes after; of a block only what is needed is drawn, so that a draw costs what it yields.
+    """
     if clock is None:
         return np.empty(0)
     begin = float(clock.integral(start_s))
     wanted = float(clock.integral(start_s + horizon_s)) - begin
+    enough = float(clock.integral(start_s + until_s)) - begin
     reached = _first_gap(client, rng)
     parts = [np.array([reached])]
-    while reached <= wanted:
-        block = reached + np.cumsum(_unit_gaps(client, 64 + int(wanted - reached), rng))
-        parts.append(block)
-        reached = float(block[-1])
+    while reached <= enough:
+        left, start, summed = 64 + int(wanted - reached), reached, 0.0
+        while left and reached <= enough:
+            size = min(left, 64 + int(enough - reached))
+            sums = np.cumsum(np.concatenate(([summed], _unit_gaps(client, size, rng))))[1:]
+            parts.append(start + sums)
+            left, summed, reached = left - size, float(sums[-1]), float(parts[-1][-1])
     expected = np.concatenate(parts)
-    return clock.time_s(begin + expected[expected <= wanted]) - start_s
+    return clock.time_s(begin + expected[expected <= enough]) - start_s
 
 
 def _unit_gaps(client: Client, n: int, rng: np.random.Generator) -> Floats:

@@ -14,6 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from discosim.core.empirical import CorrelatedSeries
 from discosim.core.errors import UserError, close_match
 from discosim.core.files import write_whole
+from discosim.core.json_text import read_json
 from discosim.traces.kinds import KINDS, Digest, kind_of
 
 SCHEMA_VERSION = 1
@@ -35,12 +36,12 @@ def dump_digest(digest: Digest) -> str:
     return _layout(content, 0) + "\n"
 
 
-def parse_digest(text: str, *, where: str) -> Digest:
+def parse_digest(text: str | bytes, *, where: str) -> Digest:
     """Read a digest file back.
 
     Parameters
     ----------
-    text : str
+    text : str or bytes
         Content of the file.
     where : str
         Name of the file, for error messages.
@@ -48,13 +49,13 @@ def parse_digest(text: str, *, where: str) -> Digest:
     Raises
     ------
     UserError
-        For anything but a well-formed digest: broken JSON, another schema version, an unknown or missing
-        key, a value of the wrong type or out of range.
+        For anything but a well-formed digest: broken JSON, another schema version, an unknown, missing or
+        repeated key, a value of the wrong type or out of range.
     """
     try:
-        content = json.loads(text, parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise UserError(f"not a JSON digest: {error}", where=where) from error
+        content = read_json(text, where=where)
+    except UserError as error:
+        raise UserError(f"not a JSON digest: {error.message}", where=where) from None
     _check_keys(content, _ENVELOPE, _ENVELOPE, where)
     if content["schema_version"] != SCHEMA_VERSION:
         raise UserError(
@@ -62,7 +63,7 @@ def parse_digest(text: str, *, where: str) -> Digest:
             where=where,
         )
     kind = content["kind"]
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise UserError(f"unknown kind of digest {kind!r}; {close_match(str(kind), KINDS)}", where=where)
     if not isinstance(content["data"], dict):
         raise UserError("expected an object", where=f"{where} data")
@@ -88,9 +89,9 @@ def read_own_digest(file: str | PathLike[str], kind: str) -> Digest:
     """
     path = Path(file)
     try:
-        digest = parse_digest(path.read_text(encoding="utf-8"), where=str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read ({getattr(error, 'strerror', 'not UTF-8 text')})", where=str(path)) from None
+        digest = parse_digest(path.read_bytes(), where=str(path))
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror or error})", where=str(path)) from None
     except UserError as error:
         raise UserError(f"{error.message}; {_MADE_BY[kind]}", where=error.where) from None
     if kind_of(digest) != kind:
@@ -113,10 +114,6 @@ _MADE_BY = {
     "latency": "make one with `discosim traces digest-latency`",
     "engine": "make one with `discosim traces fit-engine`",
 }
-
-
-def _refuse_constant(word: str) -> float:
-    raise ValueError(f"{word} is no number")
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from discosim.core.bounds import NAMED
 from discosim.core.errors import UserError
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
@@ -38,6 +39,8 @@ READERS = "workload.readers"
 TIES = "workload.ties"
 HISTORY = "history.lengths"
 _HISTORY_ROUNDS = 50
+MOST_TOK = int(NAMED["prompt_tok"]["le"])
+"""Tokens of the longest prompt or answer, whether a scenario, a law or a trace names it."""
 
 
 def make_requests(workload: Workload, reader: Reader, streams: RandomStreams, base_dir: Path) -> RequestTable:
@@ -194,6 +197,13 @@ def _limited(workload: Workload, prompt: Ints, output: Ints) -> tuple[Ints, Ints
         if workload.over_limit == "reject":
             rejected |= over
         limited.append(values if limit is None or workload.over_limit == "reject" else np.minimum(values, limit))
+        longest = int(limited[-1][~rejected].max(initial=0))
+        if longest > MOST_TOK:
+            raise UserError(
+                f"holds a request of {longest:,} {label} tokens, at most {MOST_TOK:,} can be simulated; set "
+                f"max_{label}_tok, or a smaller law of lengths",
+                where="workload",
+            )
     return limited[0], limited[1], rejected, notes
 
 

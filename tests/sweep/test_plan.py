@@ -145,6 +145,23 @@ def test_stop_refers_to_a_comparison(tmp_path: Path) -> None:
         load_plan(write(tmp_path, SWEEP + "stop: {compare: x, half_width: 0.1}\n"))
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("n: 3}", "n: 900000000}"),
+        (
+            "    link:",
+            f"    workload.n_requests: {list(range(1, 4000))}\n    reader.tok_per_s: {list(range(1, 4000))}\n    link:",
+        ),
+    ],
+)
+def test_a_product_that_nobody_means_is_refused_before_it_is_written_out(old: str, new: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"sample\.yaml:\d+:\d+ sweep: gives .* runs; at most 10,000,000 fit into one sweep"
+    ):
+        load_plan(write(tmp_path, SWEEP, (old, new)))
+
+
 def test_the_committed_schema_is_up_to_date() -> None:
     committed = (SHIPPED[0].parent / "discosim-sweep.schema.json").read_text(encoding="utf-8")
     wanted = schema_json(SweepFile, "discosim sweep")

@@ -135,6 +135,7 @@ def test_the_schema_is_valid_json_with_descriptions() -> None:
     assert schema["properties"]["seed"] == {
         "description": "Root seed.",
         "minimum": 0,
+        "maximum": 2**63 - 1,
         "type": "integer",
         "default": 1,
     }

@@ -50,6 +50,38 @@ class Bare(Policy):
     kind: ClassVar[str] = "bare"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fussy:
+    """A section inside an option that refuses a combination."""
+
+    low: int = 1
+    high: int = 2
+
+    def __post_init__(self) -> None:
+        if self.high < self.low:
+            raise ValueError("high must be\nabove low")
+
+
+@dataclass(kw_only=True)
+class Sectioned(Policy):
+    """A policy with a section."""
+
+    kind: ClassVar[str] = "sectioned"
+    fussy: Fussy = field(default_factory=Fussy)
+    steps: set[str] = field(default_factory=set)
+
+
+def test_a_section_of_an_option_may_refuse_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("discosim.policies.known_policies", lambda: {"sectioned": Sectioned})
+    monkeypatch.setattr("discosim.policies.registry.known_policies", lambda: {"sectioned": Sectioned})
+    with pytest.raises(UserError) as caught:
+        load_scenario(data() | {"policies": [{"kind": "sectioned", "fussy": {"low": 3}}]})
+    assert str(caught.value).splitlines() == [
+        "policies[0].fussy: high must be above low",
+        "policies[0].steps: its default, a set, is nothing that a file can hold",
+    ]
+
+
 def test_state_is_no_option_and_needs_no_type_at_run_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("discosim.policies.known_policies", lambda: {"stateful": Stateful, "bare": Bare})
     monkeypatch.setattr("discosim.policies.registry.known_policies", lambda: {"stateful": Stateful, "bare": Bare})

@@ -142,3 +142,10 @@ _data = st.recursive(
 @given(_data)
 def test_what_is_written_is_read_back(data: Any) -> None:
     assert read_text(dump_yaml(data), "x.yaml").data == data
+
+
+def test_a_number_that_would_become_zero_is_refused() -> None:
+    assert read_text("1e-300", "x").data == 1e-300
+    assert read_text("[0.0, -0e5, 0e-999]", "x").data == [0.0, 0.0, 0.0]
+    with pytest.raises(UserError, match=r"^x:1:4 a: 1e-999 is too small for a number; it would be read as 0$"):
+        read_text("a: 1e-999", "x")

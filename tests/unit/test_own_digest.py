@@ -94,6 +94,10 @@ def test_a_file_that_is_no_latency_digest_is_refused_with_its_name(tmp_path: Pat
     (tmp_path / "own.json").write_text('{"name": ')
     with pytest.raises(UserError, match=r"own\.json: not a JSON digest"):
         simulate(scenario_with(tmp_path, "digest_file: own.json"))
+    sound = dump_digest(load_digest("openrouter-gpt-5.4", "latency"))
+    (tmp_path / "own.json").write_text(sound.replace('"n": ', '"n": 7, "n": '))
+    with pytest.raises(UserError, match=r'own\.json: not a JSON digest: .*gives the key "n" twice in'):
+        simulate(scenario_with(tmp_path, "digest_file: own.json"))
     with pytest.raises(UserError, match=r"server\.digest_file: needs exactly one of .* \(got digest and digest_file\)"):
         scenario_with(tmp_path, "digest_file: own.json, digest: openrouter-gpt-5.4")
 

@@ -175,3 +175,62 @@ def test_first_gap_has_the_mean_of_the_equilibrium(family):
     gaps = arrivals._unit_gaps(client, 200_000, rng)
     assert gaps.mean() == pytest.approx(1.0, abs=5 * 1.5 / math.sqrt(200_000))
     assert gaps.std() == pytest.approx(1.5, rel=0.05)
+
+
+def drawn_in_whole_blocks(law: ClientArrivals, n: int, streams: RandomStreams):
+    """Return arrivals as a plain loop draws them: all clients up to a horizon of at least a minute, block by block."""
+    digest = load_digest(law.digest, "clients")
+    assert isinstance(digest, ClientDigest)
+    hourly = np.array([client.hourly_rate_per_s for client in digest.clients])
+    factor = law.rate_per_s / float(hourly.mean(axis=1).sum())
+    horizon_s, start_s = 1.2 * n / law.rate_per_s + 60.0, law.start_hour * 3600.0
+    while True:
+        times = []
+        for index, (client, rates) in enumerate(zip(digest.clients, hourly, strict=True)):
+            if not rates.any():
+                times.append(np.empty(0))
+                continue
+            clock, rng = Clock(np.full(24, 3600.0), rates * factor), streams.generator(arrivals.GAPS, index)
+            begin = float(clock.integral(start_s))
+            wanted = float(clock.integral(start_s + horizon_s)) - begin
+            reached = arrivals._first_gap(client, rng)
+            parts = [np.array([reached])]
+            while reached <= wanted:
+                parts.append(reached + np.cumsum(arrivals._unit_gaps(client, 64 + int(wanted - reached), rng)))
+                reached = float(parts[-1][-1])
+            expected = np.concatenate(parts)
+            times.append(clock.time_s(begin + expected[expected <= wanted]) - start_s)
+        if sum(t.size for t in times) >= n:
+            break
+        horizon_s *= 2.0
+    merged = np.concatenate(times)
+    order = np.argsort(merged, kind="stable")[:n]
+    return merged[order], np.repeat(np.arange(len(times)), [t.size for t in times])[order]
+
+
+@pytest.mark.parametrize(
+    ("rate_per_s", "n", "hour"), [(0.05, 40, 3.0), (2.0, 500, 0.0), (300.0, 3, 9.5), (900.0, 9000, 23.9)]
+)
+def test_clients_are_drawn_bit_by_bit_as_in_whole_blocks(rate_per_s, n, hour):
+    law = ClientArrivals(digest="servegen-deepseek-r1", rate_per_s=rate_per_s, start_hour=hour)
+    drawn = draw_arrivals(law, n, RandomStreams(5))
+    arrival_s, client = drawn_in_whole_blocks(law, n, RandomStreams(5))
+    np.testing.assert_array_equal(drawn.arrival_s, arrival_s)
+    np.testing.assert_array_equal(drawn.client, client)
+
+
+@pytest.mark.parametrize("n", [3, 20_000])
+def test_clients_cost_what_they_yield(n, monkeypatch):
+    drawn = []
+    whole = arrivals._unit_gaps
+
+    def counted(client, size, rng):
+        drawn.append(size)
+        return whole(client, size, rng)
+
+    monkeypatch.setattr(arrivals, "_unit_gaps", counted)
+    law = ClientArrivals(digest="servegen-deepseek-r1", rate_per_s=1e6)
+    assert draw_arrivals(law, n, RandomStreams(1)).arrival_s.size == n
+    n_clients = len(load_digest("servegen-deepseek-r1", "clients").clients)
+    # each try draws at least 64 gaps a client, and tries grow fourfold: 60 s of this load would be 60 million gaps
+    assert sum(drawn) < 64 * n_clients * 12 + 12 * n

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+from discosim.core.bounds import MOST
 from discosim.core.errors import UserError
 
 
@@ -71,6 +72,6 @@ def fastest_s(cost: CostModel, max_batch: int) -> float:
 
 
 def _checked(cost: CostModel, seconds: float, what: str) -> float:
-    if not (math.isfinite(seconds) and seconds > 0.0):
-        raise UserError(f"{what} takes {seconds:g} s; times must be finite and > 0", where=cost.name)
+    if not 0.0 < seconds <= MOST["s"]:
+        raise UserError(f"{what} takes {seconds:g} s; times must be finite and > 0, and <= 1e9 s", where=cost.name)
     return seconds

@@ -10,7 +10,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from discosim.core.engine_scenario import SchedulerSpec
-from discosim.core.errors import UserError, close_match
+from discosim.core.errors import UserError
+from discosim.core.plugins import Plugins, classes_of, construct, points
 from discosim.world.engine.schedulers.base import Scheduler
 
 ENTRY_POINT_GROUP = "discosim.schedulers"
@@ -22,27 +23,34 @@ def _is_scheduler(value: object) -> bool:
 
 @cache
 def known_schedulers() -> dict[str, type[Scheduler]]:
-    """Return every scheduler class by its ``kind``, sorted by name.
+    """Return every scheduler class by its ``kind``, sorted by name; plug-ins that cannot be used are left out."""
+    others = {kind: plugin.value for kind, plugin in scheduler_plugins().found.items()}
+    return dict(sorted({**_own_schedulers(), **others}.items()))
 
-    Raises
-    ------
-    UserError
-        If two packages claim the same kind, or an entry point is no scheduler.
-    """
+
+@cache
+def scheduler_plugins() -> Plugins:
+    """Return what other packages add, and what they would add if it worked."""
+    return classes_of(points(ENTRY_POINT_GROUP, entry_points), Scheduler, _own_schedulers())
+
+
+@cache
+def _own_schedulers() -> dict[str, type[Scheduler]]:
     package = import_module("discosim.world.engine.schedulers")
     found: dict[str, type[Scheduler]] = {}
     for info in pkgutil.iter_modules(package.__path__):
         module = import_module(f"discosim.world.engine.schedulers.{info.name}")
         for _, value in inspect.getmembers(module, _is_scheduler):
             found[value.kind] = value
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        where, value = f"entry point {point.name}", point.load()
-        if not _is_scheduler(value):
-            raise UserError(f"group {ENTRY_POINT_GROUP}: not a Scheduler class with a kind", where=where)
-        if value.kind in found:
-            raise UserError(f"two packages define the scheduler '{value.kind}'", where=where)
-        found[value.kind] = value
-    return dict(sorted(found.items()))
+    return found
+
+
+def scheduler_class(kind: str) -> type[Scheduler]:
+    """Return the scheduler class of this kind, or say which kinds exist, or why its plug-in cannot be used."""
+    known = known_schedulers()
+    if kind not in known:
+        raise UserError(f"unknown scheduler '{kind}'; {scheduler_plugins().why_missing(kind, known)}")
+    return known[kind]
 
 
 def maker_of(spec: SchedulerSpec) -> Callable[[], Scheduler]:
@@ -51,18 +59,15 @@ def maker_of(spec: SchedulerSpec) -> Callable[[], Scheduler]:
     Raises
     ------
     UserError
-        If the kind is unknown, or the scheduler refuses the combination of its options.
+        If the kind is unknown, or the scheduler refuses the combination of its options, or fails over it.
     """
-    known = known_schedulers()
-    if spec.kind not in known:
-        raise UserError(f"unknown scheduler '{spec.kind}'; {close_match(spec.kind, known)}", where="server.scheduler")
-    scheduler, options = known[spec.kind], dict(spec.options)
+    try:
+        scheduler, options = scheduler_class(spec.kind), dict(spec.options)
+    except UserError as error:
+        raise UserError(error.message, where="server.scheduler") from None
 
     def make() -> Scheduler:
-        return scheduler(**options)
+        return construct(scheduler, options, "server.scheduler")
 
-    try:
-        make()
-    except ValueError as error:
-        raise UserError(str(error), where="server.scheduler") from error
+    make()
     return make

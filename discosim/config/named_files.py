@@ -1,0 +1,55 @@
+"""Files that a configuration names: relative to what wrote the name."""
+
+from __future__ import annotations
+
+import filecmp
+from pathlib import Path
+
+from discosim.config.plain import check_scalar
+from discosim.core.errors import UserError
+from discosim.core.files import near_files
+
+
+def find_file(name: str, folders: tuple[Path, ...]) -> str:
+    """Return the absolute path of the file that a name means.
+
+    Parameters
+    ----------
+    name : str
+        As it was written.
+    folders : tuple of Path
+        Where it may lie, at least one. A file has one folder: its own. The command line has two: the working directory,
+        where a shell completes names, and the folder of the configuration.
+
+    Raises
+    ------
+    UserError
+        If there is none, or if two of the folders hold different ones; without a place.
+    """
+    try:
+        if any(
+            (folder / name).is_fifo() for folder in folders
+        ):  # before its name is resolved, which a pipe of a shell loses
+            raise UserError(f"{name} is a pipe, which can be read only once; save it to a file")
+        paths = list(dict.fromkeys((folder / name).resolve() for folder in folders))
+        found = [path for path in paths if path.is_file()]
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"is no file name ({getattr(error, 'strerror', None) or error})") from None
+    if not found:
+        raise UserError(_is_nowhere(paths))
+    if len(found) > 1 and not filecmp.cmp(found[0], found[1], shallow=False):
+        raise UserError(
+            f"may mean two files that differ: {found[0]} in the working directory and {found[1]} beside the "
+            "configuration; write out which"
+        )
+    check_scalar(str(found[0]))
+    return str(found[0])
+
+
+def _is_nowhere(paths: list[Path]) -> str:
+    if folder := next((path for path in paths if path.is_dir()), None):
+        return f"{folder} is a folder, not a file"
+    if other := next((path for path in paths if path.exists()), None):
+        return f"{other} is a device or a socket, not a file"
+    hint = next(filter(None, map(near_files, paths)), "")
+    return f"no such file: {' or '.join(map(str, paths))}{hint}"

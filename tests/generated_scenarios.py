@@ -1,0 +1,331 @@
+"""Scenarios of all features, drawn at random from the fields of their sections, as plain data that people write."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args, get_origin
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from discosim.config import build_policy
+from discosim.config.checks import why_no_file_name
+from discosim.config.digests import DIGEST_KEYS, LENGTH_KINDS
+from discosim.config.dump import as_plain
+from discosim.config.policy_specs import build_scheduler
+from discosim.config.shape import Key, item_type, item_types, keys_of, kind_of, mapping_value, sections_of, without_none
+from discosim.core import engine_scenario as e
+from discosim.core import scenario as s
+from discosim.core.errors import UserError
+from discosim.core.spec import spec
+from discosim.policies import Policy, known_policies
+from discosim.traces.catalogue import list_digests, load_digest
+from discosim.traces.digest_file import write_own_digest
+from discosim.world.engine.schedulers.base import Orders, Scheduler
+from discosim.world.engine.schedulers.registry import known_schedulers
+
+# --- parts of other packages ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corner:
+    """A section inside an option."""
+
+    x: float = spec(1, doc="A number, whose default is written as a whole one.")
+    names: tuple[str, ...] = ("a", "b")
+
+
+@dataclass(kw_only=True)
+class Manifold(Policy):
+    """A policy with options of every type that a file can hold, some with defaults that are odd."""
+
+    kind: ClassVar[str] = "manifold"
+    paper: ClassVar[str] = "Our choice: a test."
+
+    whole_default: float = 3
+    negative_zero: float = -0.0
+    numpy_default: float = field(default_factory=lambda: np.float64(0.25))  # type: ignore[assignment]
+    none_default: float = None  # type: ignore[assignment]  # as people write it
+    out_of_range: float = spec(-1.0, doc="A default outside its own range.", ge=0)
+    anything: Any = (1, 2, ("x", None))
+    weights: Mapping[str, float] = field(default_factory=lambda: {"a": 1, "b": 2.5})
+    table: dict[str, Any] = field(default_factory=dict)
+    steps: list[int] = field(default_factory=lambda: [1, 2])
+    pair: tuple[int, str] = (1, "one")
+    grid: tuple[tuple[float, ...], ...] = ((1, 2), ())
+    waits: float | tuple[float, ...] | None = (0.5, 1)
+    either: int | float | str = 1
+    corner: Corner = field(default_factory=Corner)
+    corners: tuple[Corner, ...] = ()
+    order: Sequence[str] = ("b", "a")
+    mood: Literal["calm", "wild"] | None = None
+    is_on: bool | None = None
+    cap: float = math.inf
+    place: Path = Path("some/where")
+    array: Any = field(default_factory=lambda: np.array([[1, 2.5]]))
+    bare: dict = field(default_factory=lambda: {"k": (1, 2)})  # type: ignore[type-arg]
+    state: Any = field(init=False, default=None)
+
+
+class Plain(Policy):
+    """A policy that is no dataclass of its own."""
+
+    kind: ClassVar[str] = "plain"
+
+
+@dataclass(kw_only=True)
+class Fifo(Scheduler):
+    """A scheduler of another package."""
+
+    kind: ClassVar[str] = "fifo"
+    limits: tuple[float, ...] = (1, 2)
+    extra: Any = field(default_factory=lambda: {"deep": [1, {"er": (2,)}]})
+
+    def schedule(self, replica: Any) -> Orders:
+        """Give no orders."""
+        return Orders()
+
+
+class Undressed(Scheduler):
+    """A scheduler that is no dataclass."""
+
+    kind: ClassVar[str] = "undressed"
+
+    def schedule(self, replica: Any) -> Orders:
+        """Give no orders."""
+        return Orders()
+
+
+def install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the parts above be known beside those of the package."""
+    policies = dict(sorted({**known_policies(), "manifold": Manifold, "plain": Plain}.items()))
+    schedulers = dict(sorted({**known_schedulers(), "fifo": Fifo, "undressed": Undressed}.items()))
+    monkeypatch.setattr("discosim.policies.known_policies", lambda: policies)
+    monkeypatch.setattr("discosim.policies.registry.known_policies", lambda: policies)
+    monkeypatch.setattr("discosim.world.engine.schedulers.registry.known_schedulers", lambda: schedulers)
+
+
+# --- files ----------------------------------------------------------------------------------------------------
+
+
+def write_files(folder: Path) -> dict[tuple[type, str], list[str]]:
+    """Write what scenarios may name, of one name in two folders and with odd names; return them by section and key."""
+    names: dict[tuple[type, str], list[str]] = {}
+    row = '{"arrival_s": 0, "prompt_tok": 5, "output_tok": 5}\n'
+    for name in (
+        "trace.csv",
+        "a/trace.csv",
+        "b/trace.csv",
+        "a b/ü #1.jsonl",
+        "null",
+        "1e3",
+        "--- x",
+        'say "x": y.json',
+    ):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(row * (1 + len(name)), encoding="utf-8")
+        for key in ((s.ReplayedWorkload, "file"), (s.ReplayedServer, "series")):
+            names.setdefault(key, []).append(name)
+    for key, digest, kind in (
+        ((s.ReplayedServer, "digest_file"), "openrouter-gpt-5.4", "latency"),
+        ((e.FileIterations, "file"), "llama2-70b-a100-tp4", "engine"),
+    ):
+        for name in ("trace.json", "a/trace.json", "'own' digest.json"):
+            path = folder / kind / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_own_digest(load_digest(digest, kind), path)
+            names.setdefault(key, []).append(f"{kind}/{name}")
+    return names
+
+
+# --- values ---------------------------------------------------------------------------------------------------
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
+    [
+        "null",
+        "~",
+        "1e3",
+        "yes",
+        "a #b",
+        "a: b",
+        "- x",
+        "---",
+        "{a}",
+        "é\x85\u2028",
+        "'",
+        '"',
+        "\ufeff",
+        " x ",
+        "0o7",
+        "=",
+        "<<",
+        "\t",
+    ]
+)
+NAMES = TEXT.filter(lambda text: bool(text) and not why_no_file_name(text) and len(text.encode()) < 100)
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.lists(inner, max_size=2).map(tuple) | st.dictionaries(TEXT, inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def whole_numbers(limits: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    """Return whole numbers in their range, written in several ways."""
+    low = limits.get("ge", limits.get("gt", -11) + 1)
+    high = min(limits.get("le", low + 10**6), low + 10**6)
+    numbers = st.integers(low, high) | st.sampled_from([low, high])
+    return numbers | numbers.map(float) | numbers.map(np.int64)
+
+
+def numbers(limits: Mapping[str, Any]) -> st.SearchStrategy[Any]:
+    """Return numbers in their range, written in several ways."""
+    low, high = float(limits.get("ge", limits.get("gt", -1e6))), float(limits.get("le", limits.get("lt", math.inf)))
+    high = min(high, low + 1e4)
+    floats = st.floats(low, high, exclude_min="gt" in limits, exclude_max="lt" in limits)
+    kept = floats.filter(lambda x: x == 0 or abs(x) > 1e-12)
+    ways = kept | kept.map(np.float64)
+    first = math.floor(low) + 1 if "gt" in limits else math.ceil(low)
+    last = math.ceil(high) - 1 if "lt" in limits else math.floor(high)
+    if first <= last:
+        ways |= st.integers(first, last)
+    return ways | st.just(-0.0) if low == 0 and "gt" not in limits else ways
+
+
+def values(annotation: Any, limits: Mapping[str, Any], draw_section: Any) -> st.SearchStrategy[Any]:
+    """Return what may be written for a type."""
+    inner, is_nullable = without_none(annotation)
+    if is_nullable:
+        return st.none() | values(inner, limits, draw_section)
+    sizes = {"min_size": limits.get("min_length", 0), "max_size": 3}
+    rest = {name: limit for name, limit in limits.items() if not name.endswith("_length")}
+    if inner is Any:
+        return PLAIN
+    if (named := mapping_value(inner)) is not None:
+        return st.dictionaries(TEXT, values(named, rest, draw_section), max_size=3)
+    if sections := sections_of(inner):
+        return st.one_of([draw_section(section, is_choice=len(sections) > 1) for section in sections])
+    if (item := item_type(inner)) is not None:
+        lists = st.lists(values(item, rest, draw_section), **sizes)
+        return lists | lists.map(tuple)
+    if (types := item_types(inner)) is not None:
+        return st.tuples(*(values(kind, rest, draw_section) for kind in types)).flatmap(
+            lambda t: st.sampled_from([t, list(t)])
+        )
+    if get_origin(inner) is Literal:
+        return st.sampled_from(get_args(inner))
+    simple = {bool: st.booleans(), str: TEXT.filter(lambda t: len(t) >= limits.get("min_length", 0))}
+    if inner in simple:
+        return simple[inner]
+    if inner in {int, float}:
+        return whole_numbers(limits) if inner is int else numbers(limits)
+    return st.one_of([values(member, limits, draw_section) for member in get_args(inner)])
+
+
+def digests(section: type) -> list[str]:
+    """Return the digests that a section may name."""
+    _, kind = DIGEST_KEYS[section]
+    return [entry.name for one in ([kind] if kind else LENGTH_KINDS) for entry in list_digests(one)]
+
+
+class Scenarios:
+    """Strategies for scenarios that name these files, relative to a folder or absolute."""
+
+    def __init__(self, files: Mapping[tuple[type, str], list[str]], folder: Path) -> None:
+        self.files, self.folder = files, folder
+        self._sections: dict[tuple[type, bool], st.SearchStrategy[dict[str, Any]]] = {}
+        self._keys: dict[tuple[type, str], st.SearchStrategy[Any]] = {}
+
+    def whole(self) -> st.SearchStrategy[dict[str, Any]]:
+        """Return scenarios as mappings."""
+        return self.section(s.Scenario).flatmap(lambda raw: st.builds(self._completed, st.just(raw), st.data()))
+
+    def _completed(self, raw: dict[str, Any], data: st.DataObject) -> dict[str, Any]:
+        """Give a scenario its policies, and the numbers that must fit each other."""
+        names = data.draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
+        policies = [self._policy(name, data, has_edge=raw.get("edge") is not None) for name in names]
+        baseline = data.draw(st.none() | st.sampled_from(names))
+        n_users = data.draw(st.integers(len(raw["devices"]), 1000))
+        workload = {**raw["workload"], "n_users": n_users}
+        return {**raw, "name": data.draw(NAMES), "workload": workload, "policies": policies, "baseline": baseline}
+
+    def section(self, section: type, *, is_choice: bool = False) -> st.SearchStrategy[dict[str, Any]]:
+        """Return one section, each key with a default left out, written as its default, or drawn."""
+        if (section, is_choice) not in self._sections:
+            self._sections[section, is_choice] = self._section(section, {"kind": kind_of(section)} if is_choice else {})
+        return self._sections[section, is_choice]
+
+    def _section(self, section: type, head: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+        keys = [key for key in keys_of(section).values() if key.name not in {"kind", "policies", "baseline"}]
+        ways = {key.name: self._key(section, key) for key in keys if not key.has_default}
+        may_be_left_out = {
+            key.name: st.deferred(lambda key=key: st.just(as_plain(key.default)) | self._key(section, key))  # type: ignore[misc]
+            for key in keys
+            if key.has_default
+        }
+        drawn = st.fixed_dictionaries(ways, optional=may_be_left_out)
+        return st.builds(
+            lambda raw, rng: self._mended(section, {**head, **raw}, rng), drawn, st.randoms(use_true_random=False)
+        )
+
+    def _key(self, section: type, key: Key) -> st.SearchStrategy[Any]:
+        """Return what may be written for a key of a section."""
+        if (section, key.name) in self.files:
+            names = st.sampled_from(self.files[section, key.name])
+            return names | names.map(lambda name: self.folder / name)
+        if section in DIGEST_KEYS and DIGEST_KEYS[section][0] == key.name:
+            return st.sampled_from(digests(section))
+        if key.type is e.SchedulerSpec:
+            return st.builds(self._scheduler, st.data())
+        return values(key.type, key.limits, self.section)
+
+    def _mended(self, section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
+        """Keep the rules that tie several keys together."""
+        if section is s.ReplayedServer:
+            raw = {name: value for name, value in raw.items() if name not in {"digest", "digest_file", "series"}}
+            kept = rng.choice(["digest", "digest_file", "series"])
+            raw[kept] = rng.choice(digests(section) if kept == "digest" else self.files[section, kept])
+            if kept != "series":
+                raw.pop("series_group", None)
+            if raw.get("failures") != "measured":
+                raw.pop("failure_share", None)
+        if section is s.Outage:
+            raw["end_s"] = float(raw["start_s"]) + rng.randint(1, 9)
+        if section is s.BurstArrivals:
+            raw["intensity"], raw["width"] = 2, rng.uniform(0.01, 0.49)
+        if section is s.Reader and isinstance(raw.get("tok_per_s"), float | int):
+            raw["tok_per_s"] = abs(raw["tok_per_s"]) + 1
+        return raw
+
+    def _policy(self, name: str, data: st.DataObject, *, has_edge: bool) -> dict[str, Any]:
+        """Return a policy with some of its options; where these do not go together, with none."""
+        from discosim import policies
+
+        known = {kind: held for kind, held in policies.known_policies().items() if has_edge or not held.needs_edge}
+        kind = data.draw(st.sampled_from(sorted(known)))
+        options = data.draw(self.section(known[kind]))
+        head = {"kind": kind, "name": name}
+        try:
+            build_policy(s.PolicySpec(kind=kind, name=name, options=options))
+        except (UserError, TypeError):
+            return head
+        return {**options, **head}
+
+    def _scheduler(self, data: st.DataObject) -> dict[str, Any]:
+        """Return a scheduler with some of its options; where these do not go together, with none."""
+        from discosim.world.engine.schedulers import registry
+
+        kind = data.draw(st.sampled_from(sorted(registry.known_schedulers())))
+        options = data.draw(self.section(registry.known_schedulers()[kind]))
+        try:
+            build_scheduler(e.SchedulerSpec(kind=kind, options=options))
+        except (UserError, TypeError):
+            return {"kind": kind}
+        return {"kind": kind, **options}
