@@ -138,7 +138,7 @@ class ServerStream(Stream):
         """Send a cancel; the service obeys when it has travelled up."""
         if self.is_stopped:
             return
-        self.is_stopped = True
+        self._hush()
         now = self.env.now
         self._stop_s = max((now + self._server.link.up_s(now, self._user_id)) * ROUNDING, self._accepted_s)
 

@@ -126,7 +126,18 @@ class DeviceStream(Stream):
             self._stop_s = self._prefill_end_s
             return self._prefill_end_s
         self.promise(self._prefill_end_s)
+        self._move()
         return self.last_arrival_s()
+
+    def is_known(self) -> bool:
+        """Tell whether its timeline is known: the device has turned to it."""
+        return self._prefill_end_s < math.inf and not self.failure
+
+    def over_s(self) -> float:
+        """Return when nothing more will reach the client; inf while it is queued."""
+        if self.is_stopped and not self.is_known():
+            return self.env.now  # it left the queue, and whatever it still prefills nobody sees
+        return super().over_s()
 
     def _first_work_s(self) -> float:
         """Return the work before the first token, in s at full speed."""
@@ -165,16 +176,17 @@ class DeviceStream(Stream):
         """Stop now, or at the end of a prefill that has to be finished; a device hears of it at once."""
         if self.is_stopped:
             return
-        self.is_stopped = True
         now_s = self.env.now
         if finish_prefill and now_s < self._prefill_end_s:
             self._is_prefill_only = True
             if self._begin_s < math.inf:
                 self._stop_s = self._prefill_end_s
                 self.device.release(self, self._prefill_end_s)
-            return
-        self._stop_s = now_s * ROUNDING
-        self.device.release(self, now_s)
+        else:
+            self._stop_s = now_s * ROUNDING
+            self.device.release(self, now_s)
+        self._hush()
+        self._move()
 
     def bill(self) -> tuple[float, int]:
         """Return prompt tokens worked on and tokens generated up to the stop.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.core.errors import InvariantError
+from discosim.core.errors import InvariantError, close_match
 from discosim.core.request import Segment
 from discosim.world.edge.tier import EdgeLoad, EdgeTier
 from discosim.world.load import ServerLoad, server_load
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 NOTHING = np.empty(0)
 NO_SKETCH = Written()
+PARTED = ("edge", "server")
 
 
 class PartedSession:
@@ -112,6 +113,10 @@ class PartedSession:
         list_key : callable, optional
             Gives the job list of a part by its guessed length; one list for all where left out.
         """
+        if endpoint not in PARTED:
+            raise InvariantError(
+                f"request {self.request_id}: '{endpoint}' writes no answers in parts; {close_match(endpoint, PARTED)}"
+            )
         answers, sketch_tok = self._world.answers, self._sketch.n_tok if self._sketch is not None else 0
         lengths, guesses = answers.parts_tok(self.request_id, self._output_tok, n_parts, error)
         context_tok = self.prompt_tok + sketch_tok
