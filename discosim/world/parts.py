@@ -145,7 +145,7 @@ class PartsStream(Stream):
     def when_moved(self, act: Act) -> None:
         """Call ``act`` once when more may be known of the part that comes next."""
         stream = self._next()
-        if stream is None or self.has_failed:
+        if stream is None or stream.over_s() < math.inf:  # nothing more comes of it: the others have to end
             super().when_moved(act)
         elif any(stream in candidates and len(candidates) > 1 for candidates in self._parts):
             when(stream.ended(), act)
