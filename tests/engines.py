@@ -19,6 +19,7 @@ from discosim.world.engine.replica import Replica
 
 LINES = DistServeCost((0.02, 1e-4, 7e-9), (0.02, 6e-7, 4e-5), (0.007, 6e-7, 1.6e-4))
 GRID = TableCost((16.0, 128.0, 1024.0), (0.03, 0.05, 0.2), (1.0, 4.0, 16.0), (0.02, 0.022, 0.04), 2e-6)
+BENT = TableCost((8.0, 32.0, 64.0, 128.0), (0.02, 0.03, 0.08, 0.3), (1.0, 4.0, 16.0), (0.02, 0.022, 0.04), 2e-6)
 FLAT = ConstantCost(0.05, 0.01)
 
 OFF_BEAT = math.sqrt(2) * math.pi / 4
@@ -121,7 +122,7 @@ def cases(draw, *, max_asks: int = 14) -> Case:
         )
     largest = max(-(-(ask.prompt_tok + ask.answer_tok) // block_tok) for ask in asks)
     model = ReplicaModel(
-        cost=draw(st.sampled_from([LINES, GRID, FLAT])),
+        cost=draw(st.sampled_from([LINES, GRID, BENT, FLAT])),
         kv_blocks=largest + draw(st.integers(0, 3 * largest)),
         block_tok=block_tok,
         watermark=draw(st.sampled_from([0.0, 0.01, 0.1])),

@@ -227,14 +227,17 @@ class SteppingReplica:
             job.blocks = grown
         tok = sum(chunk for _, chunk in orders.prefill)
         square = 0
+        later = []
         for job, chunk in orders.prefill:
             before = job.context_tok - job.prefill_left_tok
             square += (before + chunk) ** 2 - before**2
+            if before > 0:
+                later.append((before, before + chunk))
         context = sum(job.context_tok for job in decoders)
         if tok and decoders:
-            spent = self.cost.mixed_s(tok, square, len(decoders), context)
+            spent = self.cost.mixed_s(tok, square, len(decoders), context, later)
         elif tok:
-            spent = self.cost.prefill_s(tok, square)
+            spent = self.cost.prefill_s(tok, square, later)
         else:
             fixed, slope = self.cost.decode_line(len(decoders))
             spent = fixed + slope * context
