@@ -13,6 +13,7 @@ from stepping_engine import Ask, SteppingReplica
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.costs.distserve import DistServeCost
 from discosim.world.engine.costs.table import TableCost
+from discosim.world.engine.engine import Engine, EngineModel
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.job import Job
 from discosim.world.engine.replica import Replica
@@ -82,6 +83,27 @@ def run_leaping(
     env.process(send())
     env.run()
     return replica, jobs, seen
+
+
+def run_leaping_pools(model: EngineModel, asks: list[Ask]) -> tuple[Engine, list[Job]]:
+    """Serve the asks on a whole leaping engine."""
+    env = simpy.Environment()
+    engine = Engine(env, model)
+    jobs = []
+
+    def send(job, cancel_s):
+        yield env.timeout(job.arrival_s)
+        engine.submit(job)
+        if cancel_s < math.inf:
+            yield env.timeout(cancel_s - env.now)
+            engine.cancel(job)
+
+    for i, ask in enumerate(asks):
+        job = Job(i, Owner(), ask.prompt_tok, ask.answer_tok, ask.arrival_s)
+        jobs.append(job)
+        env.process(send(job, ask.cancel_s))
+    env.run()
+    return engine, jobs
 
 
 def run_stepping(model: ReplicaModel, scheduler, asks: list[Ask]) -> SteppingReplica:

@@ -203,11 +203,12 @@ class Replica(Floor):
         if job.base_tok == 1:
             job.first_token_s = now_s
             first.append(job)
-        if job.base_tok == job.answer_tok:
+        is_alone = self.model.role == "prefill"
+        if job.base_tok == job.answer_tok or (is_alone and job.is_cancelled):
             self.memory.give(blocks)
             self._retire(job)
             over.append(job)
-        elif self.model.role == "prefill":
+        elif is_alone:  # others decode
             self._retire(job)
             self._n_held += 1
             assert self._on_prefilled is not None
