@@ -20,7 +20,8 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
 from discosim.world.link import BYTES_PER_TOK, Link, Payload
 from discosim.world.luck import Luck
-from discosim.world.stream import ROUNDING, Stream, ramp
+from discosim.world.rounding import ROUNDING
+from discosim.world.stream import Stream, ramp
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from simpy.events import Event, Timeout
 
 from discosim.core.scenario import ColdStart, Throttle
-from discosim.world.stream import ROUNDING, Stream, ramp
+from discosim.world.rounding import ROUNDING
+from discosim.world.stream import Stream, ramp
 
 Floats = NDArray[np.float64]
 

@@ -15,6 +15,7 @@ from discosim.world.edge.tier import EdgeLoad, EdgeTier
 from discosim.world.load import ServerLoad, server_load
 from discosim.world.parts import PartsStream
 from discosim.world.quality import Pick, Written
+from discosim.world.rounding import raised
 from discosim.world.stream import Stream
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class PartedSession:
 
     request_id: int
     user_id: int
+    arrival_s: float
     prompt_tok: int
     _output_tok: int
     _device_quality: float
@@ -164,7 +166,7 @@ class PartedSession:
         """Return when the tokens of a sketch that the reader sees came."""
         if self._sketch is None or not self._is_sketch_shown or not delivered_s.size or not self._sketch.has_spoken:
             return NOTHING
-        return self._sketch.arrival_s
+        return raised(self._sketch.arrival_s, self.arrival_s)
 
     def _quality(self, status: str, segments: tuple[Segment, ...]) -> float:
         """Return the assumed quality: 0 where the request failed, NaN where nobody served it or nothing is assumed."""

@@ -19,6 +19,7 @@ from discosim.core.request import RequestRecord, Segment
 from discosim.world.device import DeviceProfile
 from discosim.world.engine.server import is_refusal
 from discosim.world.link import Payload
+from discosim.world.rounding import REL, raised
 from discosim.world.stream import FirstToken, Stream
 from discosim.world.take_over import TakingOver
 from discosim.world.watch import buffer_reaches
@@ -30,7 +31,6 @@ Floats = NDArray[np.float64]
 Loser = Literal["cancel", "finish_prefill", "run_on"]
 NOTHING = np.empty(0)
 ENDPOINTS = ("device", "server", "edge")
-REL_ROUNDING = 2.0**-46  # what a few sums of event times may lose
 
 
 class Session(TakingOver):
@@ -162,7 +162,7 @@ class Session(TakingOver):
         return Event(self._world.env) if seconds > 0.0 else Timeout(self._world.env, 0.0)
 
     def _check_wait(self, seconds: float) -> None:
-        if not seconds >= -REL_ROUNDING * self.now_s:
+        if not seconds >= -REL * self.now_s:
             raise InvariantError(f"request {self.request_id}: a policy waits for {seconds} s; must be >= 0")
 
     def first_token_of(self, *streams: Stream, within_s: float | None = None) -> FirstToken:
@@ -250,10 +250,14 @@ class Session(TakingOver):
         if not self._shown:
             if last.n_tok != self._output_tok:
                 raise InvariantError(f"request {self.request_id}: {last.n_tok} of {self._output_tok} tokens shown")
-            return (Segment(last.endpoint, 1, self._output_tok),), last.generated_s, last.arrival_s
+            generated_s, delivered_s = last.generated_s, last.arrival_s
+            if generated_s[0] < self.arrival_s or self._is_in_parts:
+                generated_s, delivered_s = raised(generated_s, self.arrival_s), raised(delivered_s, self.arrival_s)
+            return (Segment(last.endpoint, 1, self._output_tok),), generated_s, delivered_s
         segments: list[Segment] = []
         generated: list[Floats] = []
         delivered: list[Floats] = []
+        before_s = self.arrival_s  # what a segment cannot come before
         for stream, end in [*self._shown, (last, self._output_tok)]:
             n = end - stream.first_token + 1
             if n > 0:
@@ -261,8 +265,9 @@ class Session(TakingOver):
                     segments[-1] = Segment(stream.endpoint, segments[-1].first_token, end)
                 else:
                     segments.append(Segment(stream.endpoint, stream.first_token, end))
-                generated.append(stream.generated_s[:n])
-                delivered.append(stream.arrival_s[:n])
+                generated.append(raised(stream.generated_s[:n], self.arrival_s))
+                delivered.append(raised(stream.arrival_s[:n], before_s))
+                before_s = float(delivered[-1][-1])
         return tuple(segments), np.concatenate(generated), np.concatenate(delivered)
 
     def _record(

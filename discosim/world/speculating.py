@@ -23,7 +23,8 @@ from simpy.events import Timeout
 
 from discosim.world.absorbing import AbsorbingStream
 from discosim.world.moment import Act, when
-from discosim.world.stream import NOTHING, ROUNDING, Floats, Known, Stream
+from discosim.world.rounding import ROUNDING
+from discosim.world.stream import NOTHING, Floats, Known, Stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

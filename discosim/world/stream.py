@@ -38,14 +38,6 @@ def ramp(n: int) -> Floats:
     return _counting(1 << max(12, (n - 1).bit_length()))[:n]
 
 
-ROUNDING = 1.0 + 2.0**-50
-"""A stop lets pass what was due up to this factor of its time.
-
-A policy that reacts to a token acts at ``now + (t - now)``, which may miss the token's time t by a rounding error; the
-token it has seen must not count as never generated.
-"""
-
-
 class Listener(Protocol):
     """Who wants to know whether a stream speaks or fails."""
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from simpy.events import Event, Timeout
 
-from discosim.world.stream import ROUNDING, Floats, Stream, ramp
+from discosim.world.rounding import ROUNDING
+from discosim.world.stream import Floats, Stream, ramp
 
 if TYPE_CHECKING:
     from discosim.world.edge.box import Pool
