@@ -112,7 +112,7 @@ def test_how_often_a_client_looks_at_its_queued_device_is_an_option():
         # no later than a look after everything was absorbed (a token of the cloud costs 5 ms)
         ready_s = first.delivered_s[-1] + 2.0 + 0.005 * second.segments[0].last_token
         assert ready_s - 0.05 <= left_s[look_s] <= ready_s + look_s + 0.05
-    # once it has seen the device begin, a client knows when to look; at 7 s it sees that two looks after the first token
+    # a client that has seen the device begin knows when to look; at 7 s it sees that two looks after the first token
     assert left_s[0.01] == left_s[1.0]
     assert left_s[7.0] == pytest.approx(5.0 + RTT_S + 0.3 + 2 * 7.0, abs=0.04)
     default = play(PDDevice(busy_device="queue"), parts, table).records[1]
