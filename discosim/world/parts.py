@@ -101,7 +101,7 @@ class PartsStream(Stream):
 
     def over_s(self) -> float:
         """Return when the whole answer has reached the client, or nothing more can; inf before."""
-        return self._failed_s if self.has_failed else self._over_s
+        return self._failed_s if self.failure or self.has_failed else self._over_s
 
     def _next(self) -> Stream | None:
         """Return the stream that the next token in order waits for; None where all timelines are known."""

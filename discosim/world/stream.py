@@ -286,6 +286,9 @@ class Stream:
     def _hush(self) -> None:
         """Note that the client has told it to stop; if it has not spoken, nobody will hear it now."""
         self.is_stopped = True
+        if self.failure and self._failed_s == math.inf:  # the news will not be heard any more
+            self._failed_s = self.env.now
+            self._move()
         if not self.has_spoken:
             self._lose_all()
 

@@ -214,6 +214,12 @@ KINDS = {
     "parts at the engine": Kind(world(engine(), WANDERING), in_parts("server")),
     "parts at the engine, packets": Kind(world(pools(), SLOW_LINK), in_parts("server")),
     "parts, refused": Kind(world(edge=edge_box(memory_tok=32)), in_parts("edge"), speaks=False),
+    "parts, refused far away": Kind(
+        world(edge=edge_box(memory_tok=32, link=SLOW_LINK)), in_parts("edge"), speaks=False
+    ),
+    "parts, refused by the service": Kind(
+        world(service(failure_share=1.0), constant_link(0.1)), in_parts("server"), speaks=False
+    ),
     "parts of another package": Kind(world(), hasty_parts),
     "speculation": Kind(world(), speculation),
     "speculation, one token": Kind(world(engine()), speculation, n_tok=1),
@@ -221,6 +227,12 @@ KINDS = {
     "speculation at an engine, packets": Kind(world(engine(), SLOW_LINK), speculation),
     "speculation, device busy": Kind(world(engine(), WANDERING), second(to("device"), speculation)),
     "speculation, refused": Kind(world(engine(max_context_tok=20)), speculation, speaks=False),
+    "speculation, refused far away": Kind(
+        world(engine(max_context_tok=20), constant_link(0.2)), speculation, speaks=False
+    ),
+    "speculation, refused by the service": Kind(
+        world(service(failure_share=1.0), constant_link(0.1)), speculation, speaks=False
+    ),
     "speculation, device too small": Kind(world(engine(), max_context_tok=10), speculation, speaks=False),
     "speculation of another package": Kind(world(), hasty_speculation),
     "another package's": Kind(world(), own(OwnStream)),
