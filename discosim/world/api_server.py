@@ -128,6 +128,10 @@ class ServerStream(Stream):
     def _make_arrivals(self, generated_s: Floats) -> Floats:
         return self._server.link.deliver(generated_s, self._user_id)
 
+    def over_s(self) -> float:
+        """Return when the last token reaches the client, or the news that the service has refused."""
+        return self._failed_s if self.failure else float(self.arrival_s[-1])
+
     def announce(self) -> None:
         """Promise the first arrival, computing the whole timeline only where packets hold several tokens."""
         if self._server.link.model.tokens_per_packet > 1:

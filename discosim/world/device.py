@@ -127,7 +127,8 @@ class DeviceStream(Stream):
             self._stop_s = self._prefill_end_s
             return self._prefill_end_s
         self.promise(self._prefill_end_s)
-        self._move()
+        if self._is_asked:
+            self._move()
         return self.last_arrival_s()
 
     def is_known(self) -> bool:
@@ -136,9 +137,10 @@ class DeviceStream(Stream):
 
     def over_s(self) -> float:
         """Return when nothing more will reach the client; inf while it is queued."""
-        if self.is_stopped and not self.is_known():
-            return self.env.now  # it left the queue, and whatever it still prefills nobody sees
-        return super().over_s()
+        if self._prefill_end_s < math.inf and not self.failure:
+            return self.last_arrival_s()
+        # one that was stopped has left the queue, and whatever it still prefills nobody sees
+        return self.env.now if self.is_stopped else self._failed_s
 
     def _first_work_s(self) -> float:
         """Return the work before the first token, in s at full speed."""
@@ -187,7 +189,8 @@ class DeviceStream(Stream):
             self._stop_s = now_s * ROUNDING
             self.device.release(self, now_s)
         self._hush()
-        self._move()
+        if self._is_asked:
+            self._move()
 
     def bill(self) -> tuple[float, int]:
         """Return prompt tokens worked on and tokens generated up to the stop.

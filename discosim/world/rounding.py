@@ -22,12 +22,15 @@ REL = 2.0**-46
 """More than a few sums of event times can lose, relative to them; 27 us where the clock shows 60 years."""
 
 
-def raised(times_s: Floats, at_s: float) -> Floats:
+def raised(times_s: Floats, at_s: float, *, in_order: bool = True) -> Floats:
     """Return times of which those that lie before their cause, at ``at_s``, by mere rounding are raised to it.
 
     Where one lies before it by more, they are returned as they are: that is no rounding, and the checks will find it.
+    Without ``in_order`` the first of them need not be the least.
     """
-    least_s = times_s.min(initial=np.inf)
+    if not times_s.size:
+        return times_s
+    least_s = times_s[0] if in_order else times_s.min()
     if least_s >= at_s or least_s < at_s - REL * abs(at_s):
         return times_s
     return np.maximum(times_s, at_s)

@@ -182,8 +182,9 @@ class Session(TakingOver):
         self._kept = len(self._streams)
         if losers == "run_on":
             return
+        helpers = winner.helpers
         for stream in self._streams:
-            if stream is not winner and stream not in winner.helpers:
+            if stream is not winner and stream not in helpers:
                 stream.stop(finish_prefill=losers == "finish_prefill")
 
     def hand_over(self, target: Stream, *, losers: Loser = "cancel") -> None:
@@ -251,8 +252,9 @@ class Session(TakingOver):
             if last.n_tok != self._output_tok:
                 raise InvariantError(f"request {self.request_id}: {last.n_tok} of {self._output_tok} tokens shown")
             generated_s, delivered_s = last.generated_s, last.arrival_s
-            if generated_s[0] < self.arrival_s or self._is_in_parts:
-                generated_s, delivered_s = raised(generated_s, self.arrival_s), raised(delivered_s, self.arrival_s)
+            if generated_s[0] < self.arrival_s or last.is_growing:
+                generated_s = raised(generated_s, self.arrival_s, in_order=not last.is_growing)
+                delivered_s = raised(delivered_s, self.arrival_s)
             return (Segment(last.endpoint, 1, self._output_tok),), generated_s, delivered_s
         segments: list[Segment] = []
         generated: list[Floats] = []
@@ -265,9 +267,9 @@ class Session(TakingOver):
                     segments[-1] = Segment(stream.endpoint, segments[-1].first_token, end)
                 else:
                     segments.append(Segment(stream.endpoint, stream.first_token, end))
-                generated.append(raised(stream.generated_s[:n], self.arrival_s))
-                delivered.append(raised(stream.arrival_s[:n], before_s))
-                before_s = float(delivered[-1][-1])
+                generated.append(raised(stream.generated_s[:n], self.arrival_s, in_order=not stream.is_growing))
+                delivered.append(shown_s := raised(stream.arrival_s[:n], before_s))
+                before_s = shown_s[-1]
         return tuple(segments), np.concatenate(generated), np.concatenate(delivered)
 
     def _record(

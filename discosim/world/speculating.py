@@ -85,7 +85,17 @@ class VerifiedStream(Stream):
         Whose.
     """
 
-    __slots__ = ("_draft_tok", "_drafter", "_link", "_made_tok", "_over_s", "_stop_s", "_user_id", "_verifier")
+    __slots__ = (
+        "_draft_tok",
+        "_drafter",
+        "_link",
+        "_made_tok",
+        "_over_s",
+        "_stop_s",
+        "_user_id",
+        "_verifier",
+        "helpers",
+    )
 
     endpoint = "server"
     is_growing = True
@@ -108,6 +118,7 @@ class VerifiedStream(Stream):
         self._user_id = user_id
         self._over_s = self._stop_s = math.inf
         drafter.answer = self
+        self.helpers = (drafter,)
         self.failure = verifier.failure or drafter.failure
         self.is_closed = verifier.is_closed
         if not self.is_closed:
@@ -190,11 +201,6 @@ class VerifiedStream(Stream):
 
     def _make_generated(self) -> Floats:
         return self._rounds_shown_s()
-
-    @property
-    def helpers(self) -> tuple[Stream, ...]:
-        """The device, which drafts for it."""
-        return (self._drafter,)
 
     @property
     def arrival_s(self) -> Floats:

@@ -102,6 +102,7 @@ class Stream:
         "_at_move",
         "_failed_s",
         "_generated_s",
+        "_is_asked",
         "_waiters",
         "env",
         "failure",
@@ -118,6 +119,11 @@ class Stream:
 
     endpoint = ""
     is_growing = False  # whether its timeline becomes known only while the endpoint works
+    helpers: tuple[Stream, ...] = ()  # streams of the same request that work for it: not cancelled while it is shown
+
+    _at_end: list[Moment]
+    _at_close: list[Moment]
+    _at_move: list[Act]
 
     def __init__(self, env: simpy.Environment, prompt_tok: int, first_token: int, n_tok: int) -> None:
         self.env = env
@@ -135,9 +141,7 @@ class Stream:
         self._generated_s: Floats | None = None
         self._arrival_s: Floats | None = None
         self._failed_s = math.inf  # when the client learns that it will never speak
-        self._at_end: list[Moment] = []
-        self._at_close: list[Moment] = []
-        self._at_move: list[Act] = []
+        self._is_asked = False  # whether anybody waits for a moment that is not known yet: mostly nobody does
 
     # --- the promise, filled in by the endpoint ---------------------------------------------------------------
 
@@ -169,11 +173,6 @@ class Stream:
             self._arrival_s = self._make_arrivals(self.generated_s)
         return self._arrival_s
 
-    @property
-    def helpers(self) -> tuple[Stream, ...]:
-        """Streams of the same request that work for this one, and must not be cancelled while it is shown."""
-        return ()
-
     def known(self) -> Known:
         """Return what is certain now."""
         return Known(self.generated_s, self.arrival_s)
@@ -187,9 +186,9 @@ class Stream:
 
         That is its last token, the news of its failure, or the stop of a stream that had not begun.
         """
-        if self.failure or self.has_failed:
+        if self.failure or self.has_failed or not self.is_known():
             return self._failed_s
-        return self.last_arrival_s() if self.is_known() else math.inf
+        return self.last_arrival_s()
 
     # --- moments ----------------------------------------------------------------------------------------------
 
@@ -198,6 +197,7 @@ class Stream:
         over_s = self.over_s()
         if over_s < math.inf:
             return Timeout(self.env, max(0.0, over_s - self.env.now))
+        self._ask()
         moment = Moment(self.env)
         self._at_end.append(moment)
         return moment
@@ -206,16 +206,25 @@ class Stream:
         """Return an event that fires when the bill is final."""
         if self.is_closed:
             return Timeout(self.env, 0.0)
+        self._ask()
         moment = Moment(self.env)
         self._at_close.append(moment)
         return moment
 
     def when_moved(self, act: Act) -> None:
         """Call ``act`` once, in an event of its own, when more may be known and the clock does not say when."""
+        self._ask()
         self._at_move.append(act)
+
+    def _ask(self) -> None:
+        if not self._is_asked:
+            self._is_asked = True
+            self._at_end, self._at_close, self._at_move = [], [], []
 
     def _move(self) -> None:
         """Tell those who wait that more is known: a token, the whole timeline, or that nothing will come."""
+        if not self._is_asked:
+            return
         if self._at_end and (over_s := self.over_s()) < math.inf:
             moments, self._at_end = self._at_end, []
             for moment in moments:
@@ -228,9 +237,10 @@ class Stream:
     def _close(self) -> None:
         """Make the bill final."""
         self.is_closed = True
-        moments, self._at_close = self._at_close, []
-        for moment in moments:
-            moment.fire()
+        if self._is_asked:
+            moments, self._at_close = self._at_close, []
+            for moment in moments:
+                moment.fire()
 
     # --- speaking ---------------------------------------------------------------------------------------------
 
@@ -248,18 +258,13 @@ class Stream:
         known.callbacks.append(self._fail)
 
     def listen(self, waiter: Listener) -> None:
-        """Tell ``waiter`` when this stream speaks or fails, at once where it has."""
+        """Tell ``waiter`` when this stream speaks or will never speak, at once where that is decided."""
         if self.has_spoken:
             waiter.hear(self)
-        elif self.is_silent:
+        elif self.has_failed or self.is_stopped:
             waiter.lose()
         else:
             self._waiters.append(waiter)
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether it has not spoken and never will, as the client knows by now."""
-        return not self.has_spoken and (self.has_failed or self.is_stopped)
 
     def _speak(self, _: Event) -> None:
         self._speak_now()
@@ -289,7 +294,7 @@ class Stream:
         if self.failure and self._failed_s == math.inf:  # the news will not be heard any more
             self._failed_s = self.env.now
             self._move()
-        if not self.has_spoken:
+        if self._waiters:
             self._lose_all()
 
     def _lose_all(self) -> None:
@@ -326,7 +331,7 @@ class FirstToken(Moment):
             if stream.has_spoken:
                 self.succeed(stream)
                 return
-            if not stream.is_silent:
+            if not (stream.has_failed or stream.is_stopped):
                 self._n_open += 1
                 stream.listen(self)
         if self._n_open == 0:

@@ -50,7 +50,7 @@ def levels_tok(arrival_s: Floats, rate_tok_per_s: float) -> Floats:
 
 def buffer_reaches(stream: Stream, rate_tok_per_s: float, need_tok: NeedTok) -> Event:
     """Return an event that fires when the buffer first suffices; see `Session.buffer_reaches`."""
-    arrival_s, n = stream.known().arrival_s, stream.n_tok
+    arrival_s, n = stream.arrival_s, stream.n_tok
     if arrival_s.size < n:
         return BufferWatch(stream, rate_tok_per_s, need_tok)
     enough = levels_tok(arrival_s, rate_tok_per_s) >= need_tok(stream.first_token, n)

@@ -203,13 +203,16 @@ class Replica(Floor):
         if job.base_tok == 1:
             job.first_token_s = now_s
             first.append(job)
-        is_alone = self.model.role == "prefill"
-        if job.base_tok == job.answer_tok or (is_alone and job.is_cancelled):
+        if job.base_tok == job.answer_tok:
             self.memory.give(blocks)
             self._retire(job)
             over.append(job)
-        elif is_alone:  # others decode
+        elif self.model.role == "prefill":
             self._retire(job)
+            if job.is_cancelled:  # its cache stays here
+                self.memory.give(blocks)
+                over.append(job)
+                return
             self._n_held += 1
             assert self._on_prefilled is not None
             self._on_prefilled(self, job)

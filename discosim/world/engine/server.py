@@ -105,7 +105,8 @@ class EngineStream(Stream):
 
     def on_first(self, at_s: float) -> None:
         """Promise the arrival of the first token, made just now."""
-        self._move()
+        if self._is_asked:
+            self._move()
         if self.is_stopped:
             return
         link = self._server.link
@@ -134,8 +135,10 @@ class EngineStream(Stream):
 
     def on_end(self, at_s: float) -> None:  # noqa: ARG002 - the times stand in the job
         """Nothing more will be made."""
-        self._close()
-        self._move()
+        self.is_closed = True
+        if self._is_asked:
+            self._close()
+            self._move()
 
     # --- from the client --------------------------------------------------------------------------------------
 
