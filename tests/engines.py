@@ -13,12 +13,14 @@ from stepping_engine import Ask, SteppingReplica
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.costs.distserve import DistServeCost
 from discosim.world.engine.costs.table import TableCost
+from discosim.world.engine.engine import Engine, EngineModel
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.job import Job
 from discosim.world.engine.replica import Replica
 
 LINES = DistServeCost((0.02, 1e-4, 7e-9), (0.02, 6e-7, 4e-5), (0.007, 6e-7, 1.6e-4))
 GRID = TableCost((16.0, 128.0, 1024.0), (0.03, 0.05, 0.2), (1.0, 4.0, 16.0), (0.02, 0.022, 0.04), 2e-6)
+BENT = TableCost((8.0, 32.0, 64.0, 128.0), (0.02, 0.03, 0.08, 0.3), (1.0, 4.0, 16.0), (0.02, 0.022, 0.04), 2e-6)
 FLAT = ConstantCost(0.05, 0.01)
 
 OFF_BEAT = math.sqrt(2) * math.pi / 4
@@ -83,6 +85,27 @@ def run_leaping(
     return replica, jobs, seen
 
 
+def run_leaping_pools(model: EngineModel, asks: list[Ask]) -> tuple[Engine, list[Job]]:
+    """Serve the asks on a whole leaping engine."""
+    env = simpy.Environment()
+    engine = Engine(env, model)
+    jobs = []
+
+    def send(job, cancel_s):
+        yield env.timeout(job.arrival_s)
+        engine.submit(job)
+        if cancel_s < math.inf:
+            yield env.timeout(cancel_s - env.now)
+            engine.cancel(job)
+
+    for i, ask in enumerate(asks):
+        job = Job(i, Owner(), ask.prompt_tok, ask.answer_tok, ask.arrival_s)
+        jobs.append(job)
+        env.process(send(job, ask.cancel_s))
+    env.run()
+    return engine, jobs
+
+
 def run_stepping(model: ReplicaModel, scheduler, asks: list[Ask]) -> SteppingReplica:
     """Serve the asks on the plain engine."""
     return SteppingReplica(model, scheduler, asks).run()
@@ -121,7 +144,7 @@ def cases(draw, *, max_asks: int = 14) -> Case:
         )
     largest = max(-(-(ask.prompt_tok + ask.answer_tok) // block_tok) for ask in asks)
     model = ReplicaModel(
-        cost=draw(st.sampled_from([LINES, GRID, FLAT])),
+        cost=draw(st.sampled_from([LINES, GRID, BENT, FLAT])),
         kv_blocks=largest + draw(st.integers(0, 3 * largest)),
         block_tok=block_tok,
         watermark=draw(st.sampled_from([0.0, 0.01, 0.1])),

@@ -40,12 +40,13 @@ class PlainJob:
     n_preemptions: int = 0
     end_s: float = math.inf
     has_kv: bool = False
+    reach_s: float = math.nan  # when its replica gets it
     gpu_s: float = 0.0
     kv_tok_s: float = 0.0
 
     def __post_init__(self):
         self.prompt_tok = self.ask.prompt_tok
-        self.arrival_s = self.ask.arrival_s
+        self.arrival_s = self.reach_s = self.ask.arrival_s
         self.reader_tok_per_s = self.ask.reader_tok_per_s
         self.ttft_target_s = self.ask.ttft_target_s
         self.prefill_left_tok = self.prompt_tok
@@ -74,13 +75,14 @@ class PlainMemory:
 class SteppingReplica:
     """Steps through every iteration of one replica."""
 
-    def __init__(self, model, scheduler, asks):
+    def __init__(self, model, scheduler, asks, jobs=None):
         self.model, self.scheduler, self.cost = model, scheduler, model.cost
         self.max_batch = model.max_batch
         self.memory = PlainMemory(model.kv_blocks, model.block_tok, math.ceil(model.watermark * model.kv_blocks))
         self.host_free_blocks = model.host_blocks
         self.host_peak_blocks = 0
-        self.jobs = [PlainJob(i, ask) for i, ask in enumerate(asks)]
+        self.jobs = [PlainJob(i, ask) for i, ask in enumerate(asks)] if jobs is None else jobs
+        self.n_held = 0  # prefilled jobs whose KV has not left yet
         self.waiting, self.prefilling, self.decoding, self.swapped = OrderedDict(), {}, {}, {}
         self.now_s, self.iteration, self.busy_s = 0.0, 0, 0.0
         self.queue_peak = 0
@@ -113,13 +115,20 @@ class SteppingReplica:
         if self.n_resident >= self.max_batch:
             return False
         need = self.memory.blocks_of(job.context_tok)
-        if job.state is State.SWAPPED:
+        if job.state is State.SWAPPED or job.has_kv:
             need += self._growth()
-        spare = self.memory.free_blocks - (self.memory.watermark_blocks if self.n_resident else 0)
+        spare = self.memory.free_blocks - (self.memory.watermark_blocks if self.n_resident + self.n_held else 0)
         return need <= spare
 
     def admit(self, job):
         del self.waiting[job]
+        if job.has_kv:  # of all tokens but the newest
+            job.has_kv = False
+            job.blocks = self.memory.blocks_of(job.context_tok - 1)
+            self.memory.take(job.blocks)
+            job.state = State.DECODING
+            self.decoding[job] = None
+            return
         job.blocks = self.memory.blocks_of(job.context_tok)
         self.memory.take(job.blocks)
         job.state = State.PREFILLING
@@ -156,7 +165,7 @@ class SteppingReplica:
         self.decoding[job] = None
 
     def live(self):
-        jobs = [job for job in self.jobs if job.job_id < self.n_submitted and job.state is not State.GONE]
+        jobs = [job for job in self.jobs[: self.n_submitted] if job.state is not State.GONE]
         rows = [self._row(job) for job in jobs]
         columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
         return LiveArrays(jobs=jobs, **columns)
@@ -192,12 +201,12 @@ class SteppingReplica:
             if not (self.waiting or self.prefilling or self.decoding or self.swapped):
                 if self.n_submitted == len(self.jobs):
                     return self
-                self.now_s = self.jobs[self.n_submitted].arrival_s
+                self.now_s = self.jobs[self.n_submitted].reach_s
                 continue
             self._step()
 
     def _take_arrivals(self):
-        while self.n_submitted < len(self.jobs) and self.jobs[self.n_submitted].arrival_s <= self.now_s:
+        while self.n_submitted < len(self.jobs) and self.jobs[self.n_submitted].reach_s <= self.now_s:
             self.waiting[self.jobs[self.n_submitted]] = None
             self.n_submitted += 1
             self.queue_peak = max(self.queue_peak, len(self.waiting))
@@ -220,6 +229,9 @@ class SteppingReplica:
 
     def _step(self):
         orders = self.scheduler.schedule(self)
+        if self.n_held and not orders.prefill and not self.decoding:
+            self._wait_for_memory()
+            return
         decoders = list(self.decoding) if orders.decode else []
         for job in decoders:
             grown = self.memory.blocks_of(job.context_tok)
@@ -227,14 +239,17 @@ class SteppingReplica:
             job.blocks = grown
         tok = sum(chunk for _, chunk in orders.prefill)
         square = 0
+        later = []
         for job, chunk in orders.prefill:
             before = job.context_tok - job.prefill_left_tok
             square += (before + chunk) ** 2 - before**2
+            if before > 0:
+                later.append((before, before + chunk))
         context = sum(job.context_tok for job in decoders)
         if tok and decoders:
-            spent = self.cost.mixed_s(tok, square, len(decoders), context)
+            spent = self.cost.mixed_s(tok, square, len(decoders), context, later)
         elif tok:
-            spent = self.cost.prefill_s(tok, square)
+            spent = self.cost.prefill_s(tok, square, later)
         else:
             fixed, slope = self.cost.decode_line(len(decoders))
             spent = fixed + slope * context
@@ -252,11 +267,14 @@ class SteppingReplica:
             if job.prefill_left_tok == 0:
                 del self.prefilling[job]
                 job.tokens_s.append(self.now_s)
-                job.state = State.DECODING
-                self.decoding[job] = None
+                self._prefilled(job)
         for job in list(self.decoding):
             if len(job.tokens_s) == job.ask.answer_tok:
                 self._over(job)
+
+    def _prefilled(self, job):
+        job.state = State.DECODING
+        self.decoding[job] = None
 
     def _charge(self, span, decoders, prefill):
         """Give every job its share of the GPUs, and count the memory it holds."""
@@ -269,3 +287,56 @@ class SteppingReplica:
             job.gpu_s += each
         for job, chunk in prefill:
             job.gpu_s += each * chunk
+
+
+class SteppingPrefiller(SteppingReplica):
+    """A replica that only prefills; a KV cache keeps its blocks here until it has gone over the link."""
+
+    def __init__(self, model, scheduler, asks, s_per_tok, latency_s):
+        super().__init__(model, scheduler, asks)
+        self.s_per_tok, self.latency_s = s_per_tok, latency_s
+        self.link_free_s = -math.inf
+        self.leaving = []  # (when its blocks are free, job)
+        self.sent = []  # (when its cache arrives, job)
+
+    def _prefilled(self, job):
+        if job.ask.answer_tok == 1:
+            self._over(job)
+            return
+        job.state = State.GONE
+        start_s = max(self.now_s, self.link_free_s)
+        if job.ask.cancel_s < start_s:  # cancelled in its prefill or in the queue: it is not sent
+            job.end_s = free_s = max(self.now_s, job.ask.cancel_s)
+        else:
+            self.link_free_s = start_s + job.prompt_tok * self.s_per_tok
+            free_s = self.link_free_s + self.latency_s
+            if job.ask.cancel_s < free_s:
+                job.end_s = free_s
+            else:
+                self.sent.append((free_s, job))
+        self.leaving.append((free_s, job))
+        self.n_held += 1
+
+    def _take_arrivals(self):
+        super()._take_arrivals()
+        for free_s, job in [left for left in self.leaving if left[0] <= self.now_s]:
+            self.leaving.remove((free_s, job))
+            self.memory.free_blocks += job.blocks
+            job.blocks = 0
+            self.n_held -= 1
+
+    def _wait_for_memory(self):
+        """Go on where something changes: a cache has left, somebody comes, or a job that waits is cancelled."""
+        moments = [free_s for free_s, _ in self.leaving] + [job.reach_s for job in self.jobs[self.n_submitted :]]
+        moments += [job.ask.cancel_s for job in self.waiting]
+        self.now_s = min(at_s for at_s in moments if at_s > self.now_s)
+
+
+def run_pools(prefill_model, decode_model, schedulers, s_per_tok, latency_s, asks):
+    """Serve the asks by one replica that prefills, a link, and one that decodes; return both replicas."""
+    first = SteppingPrefiller(prefill_model, schedulers[0], asks, s_per_tok, latency_s).run()
+    jobs = []
+    for arrives_s, job in sorted(first.sent, key=lambda pair: pair[0]):
+        job.reach_s, job.state, job.has_kv, job.blocks = arrives_s, State.WAITING, True, 0
+        jobs.append(job)
+    return first, SteppingReplica(decode_model, schedulers[1], asks, jobs).run()

@@ -58,8 +58,12 @@ class PrefillPool:
 
     n_replicas: int = spec(1, doc="Replicas that only prefill.", ge=1)
     max_prefill_tok: int = spec(4096, doc="Prompt tokens of one of their iterations.", unit="tok", ge=1)
-    kv_gbit_per_s: float = spec(doc="Bandwidth from a prefill to a decode replica.", unit="Gbit/s", gt=0)
-    latency_s: float = spec(0.0, doc="Fixed time of a transfer.", unit="s", ge=0)
+    kv_gbit_per_s: float = spec(
+        doc="Bandwidth of the pool's link to the replicas that decode; caches take it one by one.",
+        unit="Gbit/s",
+        gt=0,
+    )
+    latency_s: float = spec(0.0, doc="Fixed time of a transfer, in which the link is free for others.", unit="s", ge=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -133,6 +133,16 @@ TRAPS: tuple[Trap, ...] = (
         "One long pause is one stall but makes every token behind it late until the stream has caught up "
         "with the reading schedule.",
     ),
+    Trap(
+        ("n_tok_late", "n_stalls", "stall_s", "stall_mean", "qoe"),
+        "The scenario's pacer changes nothing here, a policy's own does (session.pace, pd_device): its readers "
+        "read what the screen shows, so S_i stands for A_i.",
+    ),
+    Trap(
+        ("edge_box",),
+        "The shares add up to at most edge_busy_s: empty slots of a round that waits for its longest sequence "
+        "are nobody's.",
+    ),
 )
 
 

@@ -32,7 +32,7 @@ Times are seconds since the arrival of the request, tokens count from i = 1 to n
 | G_i | token i is generated at its endpoint |
 | A_i | token i arrives at the client |
 | D_i | the reader consumes token i: D_1 = A_1, D_i = max(A_i, D_{i-1} + 1/r) |
-| S_i | token i appears on the screen: D_i with the pacer, A_i without |
+| S_i | token i appears on the screen: D_i with the pacer, A_i without, or what a policy's own pacer says |
 | r | rate of the reader |
 | tau | TTFT that the reader expects |
 | T_i | ideal line: tau + (i - 1)/r |
@@ -42,8 +42,14 @@ Times are seconds since the arrival of the request, tokens count from i = 1 to n
 
 - A gap (TBT) is the time between successive tokens at the client. Names with `generated` stop the clock at
   the endpoint, names with `displayed` on the screen.
-- The reader reads at rate r whether or not the screen is paced, so stalls, late tokens and QoE do not
-  depend on the pacer.
+- The reader reads at rate r whether or not the scenario paces the screen (`reader.pacer`), so stalls, late
+  tokens and QoE do not depend on that pacer. Where a policy paces the screen itself (`session.pace`, as
+  `pd_device` does), its readers can read only what it shows: D_i, stalls, late tokens and QoE then take S_i
+  for A_i. TTFT, TBT and end-to-end times stop the clock at the client all the same.
+- `edge_box_s` counts slots in use. A sequence is charged its own stay in a round, over the number of sequences
+  with which the round began. What a slot stands empty until the longest of its round is done is nobody's, so
+  the shares of all requests add up to at most `edge_busy_s`, and to all of it only where the sequences of
+  each round end together.
 - A pause or a late token needs more than 1 ns, so that a stream exactly on schedule is on time in floating
   point.
 - Requests that did not finish have NaN durations and zero counts of stalls and late tokens. Their QoE is 0

@@ -69,10 +69,14 @@ def request_columns(records: Sequence[RequestRecord], *, pacer: bool, gaps: Pool
 
 
 def _add_sketches(columns: Columns, records: Sequence[RequestRecord], rows: list[int]) -> None:
-    """Let readers read a shown sketch first; its tokens count like those of the answer."""
+    """Let readers read a shown sketch first; its tokens count like those of the answer, as far as they are shown."""
     held = [records[i] for i in rows]
+    shown = [r.paced_s if r.paced_s.size else r.delivered_s for r in held]
     visible = Ragged.of(
-        [np.maximum.accumulate(np.concatenate((r.sketch_s, r.delivered_s))) - r.arrival_s for r in held]
+        [
+            np.maximum.accumulate(np.concatenate((r.sketch_s, shown_s))) - r.arrival_s
+            for r, shown_s in zip(held, shown, strict=True)
+        ]
     )
     rate = np.array([r.reader_tok_per_s for r in held])
     reading = read(visible, 1.0 / rate, np.array([r.ttft_target_s for r in held]))

@@ -40,7 +40,6 @@ SHARES = (1.0, 0.75, 0.5, 0.35, 0.25)  # kept shares that a price chooses from
 STRETCHES = (1.0, 1.5, 2.0)  # how far load may stretch the display interval
 SAMPLE = 500  # requests that a price is computed from
 WINDOW = 51  # first tokens whose median is the estimate of the next; odd
-LOOK_S = 1.0  # how long a client at most waits before it looks again whether its device has caught up
 FIXED_TOK = 32  # K where it is fixed and not given
 
 
@@ -74,10 +73,7 @@ class PDDevice(Policy):
         "or a price on the cloud's slots (priced; chooses the kept share too).",
     )
     cloud_tok: int | None = spec(
-        None,
-        doc=f"K under `settings: fixed`, null for {FIXED_TOK}; 1 is 'first token only'.",
-        unit="tokens",
-        ge=1,
+        None, doc=f"K under `settings: fixed`, null for {FIXED_TOK}; 1 is 'first token only'.", unit="tokens", ge=1
     )
     slack_tok: int = spec(1, doc="Tokens added to a computed K.", unit="tokens", ge=0)
     tpot_limit_s: float = spec(0.05, doc="Longest interval between tokens the reader should see.", unit="s", gt=0)
@@ -110,6 +106,9 @@ class PDDevice(Policy):
         "goes on from the last token received.",
         unit="s",
         gt=0,
+    )
+    look_s: float = spec(
+        1.0, doc="Longest time until a client looks again if its device has caught up.", since="0.2", unit="s", gt=0
     )
     slowdown: float = spec(1.0, doc="Factor on the device's prefill time for a cautious K (a quantile of it).", ge=1)
     slot_limit_s: float | None = spec(
@@ -379,7 +378,7 @@ class PDDevice(Policy):
             left_s = due_s - session.now_s
             if received == cloud.n_tok or left_s <= 1e-9:
                 return received
-            yield session.wait(min(left_s, LOOK_S)) | over
+            yield session.wait(min(left_s, self.look_s)) | over
 
     def _pace(self, session: Session, plan: Plan, device: AbsorbingStream, first_s: float) -> None:
         profile = session.profile

@@ -53,7 +53,10 @@ class AbsorbingStream(DeviceStream):
         self._begin_s = self.env.now
         self._room_s = room_s
         self._load_s = load_s
-        return self._plan() if self._is_told else math.inf
+        if self._is_told:
+            return self._plan()
+        self._move()
+        return math.inf
 
     def go_on(self, after_token: int, n_tok: int, received_s: float) -> None:
         """Generate the ``n_tok`` tokens after ``after_token``, which arrived at ``received_s``."""
@@ -78,6 +81,7 @@ class AbsorbingStream(DeviceStream):
         # not by a rounding error before the token that was absorbed last
         self._prefill_end_s = max(self._begin_s + elapsed_s, self._absorbed_s, self.env.now)
         self.promise(self._prefill_end_s)
+        self._move()
         return self.last_arrival_s()
 
     def _make_generated(self) -> Floats:

@@ -20,7 +20,8 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
 from discosim.world.link import BYTES_PER_TOK, Link, Payload
 from discosim.world.luck import Luck
-from discosim.world.stream import ROUNDING, Stream, ramp
+from discosim.world.rounding import ROUNDING
+from discosim.world.stream import Stream, ramp
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -127,6 +128,10 @@ class ServerStream(Stream):
     def _make_arrivals(self, generated_s: Floats) -> Floats:
         return self._server.link.deliver(generated_s, self._user_id)
 
+    def over_s(self) -> float:
+        """Return when the last token reaches the client, or the news that the service has refused."""
+        return self._failed_s if self.failure else float(self.arrival_s[-1])
+
     def announce(self) -> None:
         """Promise the first arrival, computing the whole timeline only where packets hold several tokens."""
         if self._server.link.model.tokens_per_packet > 1:
@@ -138,7 +143,7 @@ class ServerStream(Stream):
         """Send a cancel; the service obeys when it has travelled up."""
         if self.is_stopped:
             return
-        self.is_stopped = True
+        self._hush()
         now = self.env.now
         self._stop_s = max((now + self._server.link.up_s(now, self._user_id)) * ROUNDING, self._accepted_s)
 

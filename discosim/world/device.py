@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from simpy.events import Event, Timeout
 
 from discosim.core.scenario import ColdStart, Throttle
-from discosim.world.stream import ROUNDING, Stream, ramp
+from discosim.world.rounding import ROUNDING
+from discosim.world.stream import Stream, ramp
 
 Floats = NDArray[np.float64]
 
@@ -126,7 +127,20 @@ class DeviceStream(Stream):
             self._stop_s = self._prefill_end_s
             return self._prefill_end_s
         self.promise(self._prefill_end_s)
+        if self._is_asked:
+            self._move()
         return self.last_arrival_s()
+
+    def is_known(self) -> bool:
+        """Tell whether its timeline is known: the device has turned to it."""
+        return self._prefill_end_s < math.inf and not self.failure
+
+    def over_s(self) -> float:
+        """Return when nothing more will reach the client; inf while it is queued."""
+        if self._prefill_end_s < math.inf and not self.failure:
+            return self.last_arrival_s()
+        # one that was stopped has left the queue, and whatever it still prefills nobody sees
+        return self.env.now if self.is_stopped else self._failed_s
 
     def _first_work_s(self) -> float:
         """Return the work before the first token, in s at full speed."""
@@ -165,16 +179,18 @@ class DeviceStream(Stream):
         """Stop now, or at the end of a prefill that has to be finished; a device hears of it at once."""
         if self.is_stopped:
             return
-        self.is_stopped = True
         now_s = self.env.now
         if finish_prefill and now_s < self._prefill_end_s:
             self._is_prefill_only = True
             if self._begin_s < math.inf:
                 self._stop_s = self._prefill_end_s
                 self.device.release(self, self._prefill_end_s)
-            return
-        self._stop_s = now_s * ROUNDING
-        self.device.release(self, now_s)
+        else:
+            self._stop_s = now_s * ROUNDING
+            self.device.release(self, now_s)
+        self._hush()
+        if self._is_asked:
+            self._move()
 
     def bill(self) -> tuple[float, int]:
         """Return prompt tokens worked on and tokens generated up to the stop.

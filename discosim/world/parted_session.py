@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.core.errors import InvariantError
+from discosim.core.errors import InvariantError, close_match
 from discosim.core.request import Segment
 from discosim.world.edge.tier import EdgeLoad, EdgeTier
 from discosim.world.load import ServerLoad, server_load
 from discosim.world.parts import PartsStream
 from discosim.world.quality import Pick, Written
+from discosim.world.rounding import raised
 from discosim.world.stream import Stream
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 NOTHING = np.empty(0)
 NO_SKETCH = Written()
+PARTED = ("edge", "server")
 
 
 class PartedSession:
@@ -32,6 +34,7 @@ class PartedSession:
 
     request_id: int
     user_id: int
+    arrival_s: float
     prompt_tok: int
     _output_tok: int
     _device_quality: float
@@ -112,6 +115,10 @@ class PartedSession:
         list_key : callable, optional
             Gives the job list of a part by its guessed length; one list for all where left out.
         """
+        if endpoint not in PARTED:
+            raise InvariantError(
+                f"request {self.request_id}: '{endpoint}' writes no answers in parts; {close_match(endpoint, PARTED)}"
+            )
         answers, sketch_tok = self._world.answers, self._sketch.n_tok if self._sketch is not None else 0
         lengths, guesses = answers.parts_tok(self.request_id, self._output_tok, n_parts, error)
         context_tok = self.prompt_tok + sketch_tok
@@ -159,7 +166,7 @@ class PartedSession:
         """Return when the tokens of a sketch that the reader sees came."""
         if self._sketch is None or not self._is_sketch_shown or not delivered_s.size or not self._sketch.has_spoken:
             return NOTHING
-        return self._sketch.arrival_s
+        return raised(self._sketch.arrival_s, self.arrival_s)
 
     def _quality(self, status: str, segments: tuple[Segment, ...]) -> float:
         """Return the assumed quality: 0 where the request failed, NaN where nobody served it or nothing is assumed."""

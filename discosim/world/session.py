@@ -6,6 +6,7 @@ token processed is paid for, and nothing is produced after a cancel has had time
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -16,10 +17,12 @@ from simpy.events import Event, Timeout
 from discosim.core.errors import InvariantError, close_match
 from discosim.core.request import RequestRecord, Segment
 from discosim.world.device import DeviceProfile
-from discosim.world.engine.server import EngineStream, is_refusal
+from discosim.world.engine.server import is_refusal
 from discosim.world.link import Payload
-from discosim.world.stream import FirstToken, Stream, ramp
+from discosim.world.rounding import REL, raised
+from discosim.world.stream import FirstToken, Stream
 from discosim.world.take_over import TakingOver
+from discosim.world.watch import buffer_reaches
 
 if TYPE_CHECKING:
     from discosim.world.world import World
@@ -146,14 +149,31 @@ class Session(TakingOver):
         return stream
 
     def wait(self, seconds: float) -> Event:
-        """Return an event that fires after ``seconds`` >= 0."""
-        return Timeout(self._world.env, seconds)
+        """Return an event that fires after ``seconds`` >= 0; never where they are inf.
+
+        Raises
+        ------
+        InvariantError
+            If they are NaN, or negative by more than rounding.
+        """
+        if 0.0 <= seconds < math.inf:
+            return Timeout(self._world.env, seconds)
+        self._check_wait(seconds)
+        return Event(self._world.env) if seconds > 0.0 else Timeout(self._world.env, 0.0)
+
+    def _check_wait(self, seconds: float) -> None:
+        if not seconds >= -REL * self.now_s:
+            raise InvariantError(f"request {self.request_id}: a policy waits for {seconds} s; must be >= 0")
 
     def first_token_of(self, *streams: Stream, within_s: float | None = None) -> FirstToken:
         """Return an event whose value is the first stream to reach the client with a token.
 
-        Its value is None when every stream has failed, or when ``within_s`` seconds pass first.
+        Its value is None when none of them will speak any more (failed, or stopped), or when ``within_s`` >= 0 seconds
+        pass first.
         """
+        if within_s is not None and not within_s >= 0.0:
+            self._check_wait(within_s)
+            within_s = 0.0
         return FirstToken(self._world.env, streams, within_s)
 
     def keep(self, winner: Stream, *, losers: Loser = "cancel") -> None:
@@ -162,8 +182,9 @@ class Session(TakingOver):
         self._kept = len(self._streams)
         if losers == "run_on":
             return
+        helpers = winner.helpers
         for stream in self._streams:
-            if stream is not winner:
+            if stream is not winner and stream not in helpers:
                 stream.stop(finish_prefill=losers == "finish_prefill")
 
     def hand_over(self, target: Stream, *, losers: Loser = "cancel") -> None:
@@ -182,7 +203,7 @@ class Session(TakingOver):
     # --- waiting for moments of the timeline ------------------------------------------------------------------
 
     def finished(self) -> Event:
-        """Return an event that fires when the last token has reached the client; the speaker must have spoken."""
+        """Return an event that fires when the last token of what is shown has reached the client, or none can come."""
         return self.speaker.ended()
 
     def buffer_reaches(self, need_tok: Callable[[int, int], Floats]) -> Event:
@@ -198,27 +219,12 @@ class Session(TakingOver):
         -----
         The level after the arrival of token k is ``r (D_k - A_k) + 1``: the reading time left on screen and in the
         buffer. A next token that needs ``t`` seconds is on time exactly if the level is at least ``r t``.
-        The value is None (at the end of the stream) if the level is never reached while tokens are missing.
+        The value is None (at the end of the stream) if the level is never reached while tokens are missing. Asked late,
+        the event fires at once, with the token after which the level was reached first.
 
         Source: DiSCo's B = r_c * t_m (secondary source); the level formula is derived from the pacing rule.
         """
-        env = self._world.env
-        source = self.speaker
-        if isinstance(source, EngineStream):
-            return source.buffer_reaches(self.reader_tok_per_s, need_tok)
-        arrival_s = source.arrival_s
-        n = arrival_s.size
-        # r D_k - k is the running maximum of r A_k - k, so the level is that maximum minus its argument
-        ahead = arrival_s * self.reader_tok_per_s
-        ahead -= ramp(n)
-        level = np.maximum.accumulate(ahead)
-        level -= ahead
-        level += 1.0 + 1e-9
-        enough = level >= need_tok(source.first_token, n)
-        at = int(enough.argmax())
-        if not enough[at] or at + 1 >= n:
-            return Timeout(env, max(0.0, float(arrival_s[-1]) - env.now), None)
-        return Timeout(env, max(0.0, float(arrival_s[at]) - env.now), source.first_token + at)
+        return buffer_reaches(self.speaker, self.reader_tok_per_s, need_tok)
 
     def growing_streams(self) -> list[Stream]:
         """Return the streams whose bill is final only when they are closed."""
@@ -245,10 +251,15 @@ class Session(TakingOver):
         if not self._shown:
             if last.n_tok != self._output_tok:
                 raise InvariantError(f"request {self.request_id}: {last.n_tok} of {self._output_tok} tokens shown")
-            return (Segment(last.endpoint, 1, self._output_tok),), last.generated_s, last.arrival_s
+            generated_s, delivered_s = last.generated_s, last.arrival_s
+            if generated_s[0] < self.arrival_s or last.is_growing:
+                generated_s = raised(generated_s, self.arrival_s, in_order=not last.is_growing)
+                delivered_s = raised(delivered_s, self.arrival_s)
+            return (Segment(last.endpoint, 1, self._output_tok),), generated_s, delivered_s
         segments: list[Segment] = []
         generated: list[Floats] = []
         delivered: list[Floats] = []
+        before_s = self.arrival_s  # what a segment cannot come before
         for stream, end in [*self._shown, (last, self._output_tok)]:
             n = end - stream.first_token + 1
             if n > 0:
@@ -256,8 +267,9 @@ class Session(TakingOver):
                     segments[-1] = Segment(stream.endpoint, segments[-1].first_token, end)
                 else:
                     segments.append(Segment(stream.endpoint, stream.first_token, end))
-                generated.append(stream.generated_s[:n])
-                delivered.append(stream.arrival_s[:n])
+                generated.append(raised(stream.generated_s[:n], self.arrival_s, in_order=not stream.is_growing))
+                delivered.append(shown_s := raised(stream.arrival_s[:n], before_s))
+                before_s = shown_s[-1]
         return tuple(segments), np.concatenate(generated), np.concatenate(delivered)
 
     def _record(

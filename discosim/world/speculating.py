@@ -15,13 +15,16 @@ its GPU time is right, its slots are held too shortly (our simplification, in fa
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from simpy.events import Timeout
 
 from discosim.world.absorbing import AbsorbingStream
-from discosim.world.engine.watch import Moment
-from discosim.world.stream import Floats, Stream
+from discosim.world.moment import Act, when
+from discosim.world.rounding import ROUNDING
+from discosim.world.stream import NOTHING, Floats, Known, Stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,15 +55,15 @@ def rounds_tok(n_tok: int, draft_tok: int, acceptance: float, rng: np.random.Gen
 class DraftingStream(AbsorbingStream):
     """A device that prefills and then drafts until it is stopped."""
 
-    __slots__ = ("drafted_tok",)
+    __slots__ = ("answer",)
 
     def __init__(self, device: Device, prompt_tok: int) -> None:
         super().__init__(device, prompt_tok)
-        self.drafted_tok = 0
+        self.answer: VerifiedStream | None = None  # what it drafts for
 
     def bill(self) -> tuple[float, int]:
         """Return prompt tokens worked on and tokens drafted."""
-        return super().bill()[0], self.drafted_tok
+        return super().bill()[0], 0 if self.answer is None else self.answer.drafted_tok()
 
 
 class VerifiedStream(Stream):
@@ -82,7 +85,17 @@ class VerifiedStream(Stream):
         Whose.
     """
 
-    __slots__ = ("_draft_tok", "_drafter", "_link", "_made_tok", "_user_id", "_verifier")
+    __slots__ = (
+        "_draft_tok",
+        "_drafter",
+        "_link",
+        "_made_tok",
+        "_over_s",
+        "_stop_s",
+        "_user_id",
+        "_verifier",
+        "helpers",
+    )
 
     endpoint = "server"
     is_growing = True
@@ -103,37 +116,78 @@ class VerifiedStream(Stream):
         self._draft_tok = draft_tok
         self._link = link
         self._user_id = user_id
-        self.failure = verifier.failure
+        self._over_s = self._stop_s = math.inf
+        drafter.answer = self
+        self.helpers = (drafter,)
+        self.failure = verifier.failure or drafter.failure
         self.is_closed = verifier.is_closed
         if not self.is_closed:
-            verifier.closed().callbacks.append(self._close)
-        verifier.listen(self)
+            when(verifier.closed(), self._close_too)
+        if drafter.failure and not verifier.failure:
+            verifier.stop()
+            self.promise_failure(self.env.now, drafter.failure)
+        else:
+            verifier.listen(self)
 
-    # --- what the verifier tells ------------------------------------------------------------------------------
+    # --- what the two sides tell ------------------------------------------------------------------------------
 
     def hear(self, stream: Stream) -> None:
         """Note that the server's first token is there."""
         self.first_arrival_s = stream.first_arrival_s
+        when(self._verifier.ended(), self._settle_end)
         self._speak_now()
 
     def lose(self) -> None:
         """Note that the server has refused; nothing is left to draft for."""
-        self._drafter.stop()
-        self._fail_now()
+        if not self.is_stopped:
+            self._drafter.stop()
+            self._fail_now()
 
-    def _close(self, _: Event) -> None:
-        self.is_closed = True
+    def _close_too(self, _: Event) -> None:
+        self._close()
+
+    def _settle_end(self, _: Event) -> None:
+        """Find out when the last round is over: the server has made its last token, and the drafter must have begun."""
+        if not (self._is_alone() or self._drafter.has_begun or self._drafter.is_stopped):
+            self._drafter.when_moved(self._settle_end)
+            return
+        arrival_s = self.arrival_s
+        self._over_s = float(arrival_s[-1]) if arrival_s.size else self.env.now
+        wait_s = self._over_s - self.env.now
+        if wait_s > 0.0:
+            Timeout(self.env, wait_s).callbacks.append(self._let_go)
+        else:
+            self._let_go()
+        self._move()
+
+    def _let_go(self, _: Event | None = None) -> None:
+        self._drafter.stop()
 
     # --- the promise ------------------------------------------------------------------------------------------
 
+    def _is_alone(self) -> bool:
+        """Tell whether the server's first token is the whole answer: nothing has to be drafted."""
+        return self._made_tok.size == 1
+
+    def is_known(self) -> bool:
+        """Tell whether all rounds are known: the server is done, and the drafter has begun."""
+        if self.failure or not self._verifier.is_known():
+            return False
+        return self._is_alone() or self._drafter.has_begun or self._drafter.is_stopped
+
     def _rounds_s(self) -> Floats:
-        """Return when each round's tokens reach the client; all of the server's iterations must be known."""
-        made_s = self._verifier.generated_s
+        """Return when the tokens of each round reach the client, as far as that is certain now."""
+        known = self._verifier.known()
+        made_s = known.made_s
+        if not known.arrival_s.size:
+            return NOTHING
+        ready_s = self._drafter.caught_up_s(0)
+        n = made_s.size if ready_s < math.inf else 1
         draft_s = self._draft_tok * self._drafter.device.gap_s
-        ends = np.empty(made_s.size)
-        ends[0] = now_s = float(self._verifier.arrival_s[0])
-        now_s = max(now_s, self._drafter.caught_up_s(0))
-        for j in range(1, made_s.size):
+        ends = np.empty(n)
+        ends[0] = now_s = float(known.arrival_s[0])
+        now_s = max(now_s, ready_s)
+        for j in range(1, n):
             sent_s = now_s + draft_s
             at_server_s = sent_s + self._link.up_s(sent_s, self._user_id)
             checked_s = at_server_s + float(made_s[j] - made_s[j - 1])
@@ -141,50 +195,70 @@ class VerifiedStream(Stream):
             ends[j] = now_s
         return ends
 
-    def _make_generated(self) -> Floats:
-        return self.arrival_s
+    def _rounds_shown_s(self) -> Floats:
+        ends = self._rounds_s()
+        return np.repeat(ends, self._made_tok[: ends.size])
 
-    def _make_arrivals(self, generated_s: Floats) -> Floats:  # noqa: ARG002 - see `arrival_s`
-        return self.arrival_s
+    def _make_generated(self) -> Floats:
+        return self._rounds_shown_s()
 
     @property
     def arrival_s(self) -> Floats:
-        """When each token reaches the client."""
-        if self._arrival_s is None:
-            self._arrival_s = np.repeat(self._rounds_s(), self._made_tok)
-        return self._arrival_s
+        """When each token reaches the client, as far as that is certain now."""
+        return self.generated_s
 
     @property
     def generated_s(self) -> Floats:
         """When each token counts as generated: when its round is over."""
-        return self.arrival_s
+        return super().generated_s if self.is_known() else self._rounds_shown_s()
 
-    def ended(self) -> Event:
-        """Return an event that fires when the last round is over, and lets the device go then."""
-        moment = Moment(self.env)
-        moment.callbacks.append(self._let_go)
-        self._verifier.ended().callbacks.append(lambda _: self._finish(moment))
-        return moment
+    def known(self) -> Known:
+        """Return the tokens that are certain now; the next ones need another iteration of the server."""
+        shown_s = self.arrival_s
+        is_drafting = self._drafter.has_begun
+        return Known(shown_s, shown_s, self._verifier.known().next_s if is_drafting else math.inf)
 
-    def _finish(self, moment: Moment) -> None:
-        moment.fire_at(float(self.arrival_s[-1]))
+    def when_moved(self, act: Act) -> None:
+        """Call ``act`` once when the server has moved, or the drafter has begun."""
+        verifier, drafter = self._verifier, self._drafter
+        is_server_at_work = verifier.is_known() or verifier.known().next_s < math.inf
+        if is_server_at_work and not (drafter.has_begun or drafter.is_stopped):
+            drafter.when_moved(act)
+        elif verifier.is_known():
+            super().when_moved(act)
+        else:
+            verifier.when_moved(act)
 
-    def closed(self) -> Event:
-        """Return an event that fires when the server makes no more."""
-        return self._verifier.closed()
-
-    def _let_go(self, _: Event) -> None:
-        self._drafter.drafted_tok = self._draft_tok * (self._made_tok.size - 1)
-        self._drafter.stop()
+    def over_s(self) -> float:
+        """Return when the last round is over, or nothing more can come; inf while nobody knows."""
+        return self._failed_s if self.failure or self.has_failed else self._over_s
 
     # --- ending early, and the bill ---------------------------------------------------------------------------
 
     def stop(self, *, finish_prefill: bool = False) -> None:
         """Stop both sides."""
+        if self.is_stopped:
+            return
+        self._stop_s = self.env.now * ROUNDING
+        self._hush()
+        self._verifier.stop(finish_prefill=finish_prefill)
+        self._drafter.stop()
+        if not (self.has_spoken or self.failure):
+            when(self._verifier.ended(), self._settle_end)
+
+    def drafted_tok(self) -> int:
+        """Return how many tokens the device drafts, up to the stop: all of a round's before it sends them."""
+        n_more = self._made_tok.size - 1
+        if self.failure or self.has_failed:
+            return 0
         if not self.is_stopped:
-            self.is_stopped = True
-            self._verifier.stop(finish_prefill=finish_prefill)
-            self._drafter.stop()
+            return self._draft_tok * n_more
+        ends = self._rounds_s()[:n_more]
+        if not ends.size:
+            return 0
+        begins = np.maximum(ends, self._drafter.caught_up_s(0))
+        gaps = (self._stop_s - begins) / self._drafter.device.gap_s
+        return int(np.clip(np.floor(gaps), 0, self._draft_tok).sum())
 
     def bill(self) -> tuple[float, int]:
         """Return prompt tokens processed and tokens verified; drafts are the device's."""

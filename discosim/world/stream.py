@@ -3,19 +3,27 @@
 An endpoint hands out streams. Where the endpoint is replayed or idle the whole timeline is known at once; where
 requests queue it becomes known when the work begins. No event is made per token: a stream schedules one event for
 its first token, and whoever waits for more asks for one moment of the timeline.
+
+Every moment can be asked for at any time (`moment`): before it is known, when it has passed, twice, after a stop, after
+a failure. A stream whose timeline is not known yet keeps those who asked and tells them when it is.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
 import numpy as np
 import simpy
 from numpy.typing import NDArray
-from simpy.events import PENDING, Event, Timeout
+from simpy.events import Event, Timeout
+
+from discosim.world.moment import Act, Moment
 
 Floats = NDArray[np.float64]
+NOTHING: Floats = np.empty(0)
 
 
 @cache
@@ -30,14 +38,6 @@ def ramp(n: int) -> Floats:
     return _counting(1 << max(12, (n - 1).bit_length()))[:n]
 
 
-ROUNDING = 1.0 + 2.0**-50
-"""A stop lets pass what was due up to this factor of its time.
-
-A policy that reacts to a token acts at ``now + (t - now)``, which may miss the token's time t by a rounding error; the
-token it has seen must not count as never generated.
-"""
-
-
 class Listener(Protocol):
     """Who wants to know whether a stream speaks or fails."""
 
@@ -46,8 +46,27 @@ class Listener(Protocol):
         ...
 
     def lose(self) -> None:
-        """Note that one stream has failed."""
+        """Note that one stream will never speak: it has failed, or was stopped before it spoke."""
         ...
+
+
+@dataclass(slots=True)
+class Known:
+    """What is certain of a stream.
+
+    Parameters
+    ----------
+    made_s, arrival_s : array of float
+        When each token is made and when it reaches the client, as far as that is certain.
+    next_s, each_s : float
+        When the next token can be made at the earliest, and how soon another can follow; ``next_s`` is inf where the
+        clock says nothing about it: it waits for something to change (`Stream.when_moved`).
+    """
+
+    made_s: Floats
+    arrival_s: Floats
+    next_s: float = math.inf
+    each_s: float = 0.0
 
 
 class Stream:
@@ -69,11 +88,21 @@ class Stream:
         Its first token has arrived; it will never speak; it was told to stop.
     is_closed : bool
         Whether the bill is final; where the timeline is known from the start, so is the bill.
+
+    Notes
+    -----
+    A stream of another package needs `_make_generated`, `stop` and `bill`. Where its timeline is not known from the
+    start it says so by `is_known` and calls `_move` when it is. Its ``stop`` calls `_hush`.
     """
 
     __slots__ = (
         "_arrival_s",
+        "_at_close",
+        "_at_end",
+        "_at_move",
+        "_failed_s",
         "_generated_s",
+        "_is_asked",
         "_waiters",
         "env",
         "failure",
@@ -90,6 +119,11 @@ class Stream:
 
     endpoint = ""
     is_growing = False  # whether its timeline becomes known only while the endpoint works
+    helpers: tuple[Stream, ...] = ()  # streams of the same request that work for it: not cancelled while it is shown
+
+    _at_end: list[Moment]
+    _at_close: list[Moment]
+    _at_move: list[Act]
 
     def __init__(self, env: simpy.Environment, prompt_tok: int, first_token: int, n_tok: int) -> None:
         self.env = env
@@ -106,8 +140,14 @@ class Stream:
         self._waiters: list[Listener] = []
         self._generated_s: Floats | None = None
         self._arrival_s: Floats | None = None
+        self._failed_s = math.inf  # when the client learns that it will never speak
+        self._is_asked = False  # whether anybody waits for a moment that is not known yet: mostly nobody does
 
     # --- the promise, filled in by the endpoint ---------------------------------------------------------------
+
+    def is_known(self) -> bool:
+        """Tell whether its whole timeline is known by now."""
+        return not self.failure
 
     def _make_generated(self) -> Floats:
         raise NotImplementedError
@@ -117,25 +157,92 @@ class Stream:
 
     @property
     def generated_s(self) -> Floats:
-        """When the endpoint would generate each token if never stopped, shape (n_tok,)."""
+        """When the endpoint would generate each token if never stopped, shape (n_tok,); empty before it is known."""
         if self._generated_s is None:
+            if not self.is_known():
+                return NOTHING
             self._generated_s = self._make_generated()
         return self._generated_s
 
     @property
     def arrival_s(self) -> Floats:
-        """When each token would reach the client if the stream is never stopped, shape (n_tok,)."""
+        """When each token would reach the client if never stopped, shape (n_tok,); empty before it is known."""
         if self._arrival_s is None:
+            if not self.is_known():
+                return NOTHING
             self._arrival_s = self._make_arrivals(self.generated_s)
         return self._arrival_s
 
+    def known(self) -> Known:
+        """Return what is certain now."""
+        return Known(self.generated_s, self.arrival_s)
+
     def last_arrival_s(self) -> float:
-        """Return when the last token would reach the client."""
+        """Return when the last token would reach the client; the timeline must be known."""
         return float(self.arrival_s[-1])
 
+    def over_s(self) -> float:
+        """Return when nothing more will reach the client, because all has or nothing can; inf where nobody knows yet.
+
+        That is its last token, the news of its failure, or the stop of a stream that had not begun.
+        """
+        if self.failure or self.has_failed or not self.is_known():
+            return self._failed_s
+        return self.last_arrival_s()
+
+    # --- moments ----------------------------------------------------------------------------------------------
+
     def ended(self) -> Event:
-        """Return an event that fires when the last token has reached the client."""
-        return Timeout(self.env, max(0.0, self.last_arrival_s() - self.env.now))
+        """Return an event that fires when nothing more will reach the client; see `over_s`."""
+        over_s = self.over_s()
+        if over_s < math.inf:
+            return Timeout(self.env, max(0.0, over_s - self.env.now))
+        self._ask()
+        moment = Moment(self.env)
+        self._at_end.append(moment)
+        return moment
+
+    def closed(self) -> Event:
+        """Return an event that fires when the bill is final."""
+        if self.is_closed:
+            return Timeout(self.env, 0.0)
+        self._ask()
+        moment = Moment(self.env)
+        self._at_close.append(moment)
+        return moment
+
+    def when_moved(self, act: Act) -> None:
+        """Call ``act`` once, in an event of its own, when more may be known and the clock does not say when."""
+        self._ask()
+        self._at_move.append(act)
+
+    def _ask(self) -> None:
+        if not self._is_asked:
+            self._is_asked = True
+            self._at_end, self._at_close, self._at_move = [], [], []
+
+    def _move(self) -> None:
+        """Tell those who wait that more is known: a token, the whole timeline, or that nothing will come."""
+        if not self._is_asked:
+            return
+        if self._at_end and (over_s := self.over_s()) < math.inf:
+            moments, self._at_end = self._at_end, []
+            for moment in moments:
+                moment.fire_at(over_s)
+        if self._at_move:
+            soon = Timeout(self.env, 0.0)
+            soon.callbacks.extend(self._at_move)
+            self._at_move = []
+
+    def _close(self) -> None:
+        """Make the bill final."""
+        self.is_closed = True
+        if self._is_asked:
+            moments, self._at_close = self._at_close, []
+            for moment in moments:
+                moment.fire()
+
+    # --- speaking ---------------------------------------------------------------------------------------------
 
     def promise(self, first_arrival_s: float) -> None:
         """Announce when the first token arrives; schedules the one event of this stream."""
@@ -146,18 +253,25 @@ class Stream:
     def promise_failure(self, at_s: float, reason: str) -> None:
         """Announce that the client learns at ``at_s`` that this stream never speaks."""
         self.failure = reason
+        self._failed_s = at_s
         known = Timeout(self.env, max(0.0, at_s - self.env.now))
         known.callbacks.append(self._fail)
 
     def listen(self, waiter: Listener) -> None:
-        """Tell ``waiter`` when this stream speaks or fails."""
-        self._waiters.append(waiter)
+        """Tell ``waiter`` when this stream speaks or will never speak, at once where that is decided."""
+        if self.has_spoken:
+            waiter.hear(self)
+        elif self.has_failed or self.is_stopped:
+            waiter.lose()
+        else:
+            self._waiters.append(waiter)
 
     def _speak(self, _: Event) -> None:
         self._speak_now()
 
     def _speak_now(self) -> None:
         if self.is_stopped:
+            self._lose_all()
             return
         self.has_spoken = True
         waiters, self._waiters = self._waiters, []
@@ -170,6 +284,20 @@ class Stream:
 
     def _fail_now(self) -> None:
         self.has_failed = True
+        self._failed_s = min(self._failed_s, self.env.now)
+        self._move()
+        self._lose_all()
+
+    def _hush(self) -> None:
+        """Note that the client has told it to stop; if it has not spoken, nobody will hear it now."""
+        self.is_stopped = True
+        if self.failure and self._failed_s == math.inf:  # the news will not be heard any more
+            self._failed_s = self.env.now
+            self._move()
+        if self._waiters:
+            self._lose_all()
+
+    def _lose_all(self) -> None:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.lose()
@@ -192,17 +320,9 @@ class Stream:
         """Return the time of edge boxes that it took, in s."""
         return 0.0
 
-    def closed(self) -> Event:
-        """Return an event that fires when the bill becomes final; only for growing streams."""
-        raise NotImplementedError
 
-
-class FirstToken(Event):
-    """Fires with the first stream to speak, or with None when all have failed or the time is over.
-
-    It fires inside the event that decides it instead of being scheduled behind it: one event less per wait, and
-    nothing can come between a token and the policy that waits for it.
-    """
+class FirstToken(Moment):
+    """Fires with the first stream to speak, or with None when none can any more or the time is over."""
 
     def __init__(self, env: simpy.Environment, streams: tuple[Stream, ...], within_s: float | None) -> None:
         super().__init__(env)
@@ -211,33 +331,23 @@ class FirstToken(Event):
             if stream.has_spoken:
                 self.succeed(stream)
                 return
-            if not stream.has_failed:
+            if not (stream.has_failed or stream.is_stopped):
                 self._n_open += 1
                 stream.listen(self)
         if self._n_open == 0:
             self.succeed(None)
-        elif within_s is not None:
+        elif within_s is not None and within_s < math.inf:
             Timeout(env, within_s).callbacks.append(self._expire)
 
     def hear(self, stream: Stream) -> None:
         """Note that ``stream`` has spoken."""
-        if self._value is PENDING:
-            self._fire(stream)
+        self.fire(stream)
 
     def lose(self) -> None:
-        """Note that one stream has failed."""
+        """Note that one stream will never speak."""
         self._n_open -= 1
-        if self._n_open == 0 and self._value is PENDING:
-            self._fire(None)
+        if self._n_open == 0:
+            self.fire(None)
 
     def _expire(self, _: Event) -> None:
-        if self._value is PENDING:
-            self._fire(None)
-
-    def _fire(self, value: Stream | None) -> None:
-        self._ok = True
-        self._value = value
-        callbacks = self.callbacks
-        self.callbacks = None  # type: ignore[assignment]  # SimPy marks a processed event like this
-        for callback in callbacks:
-            callback(self)
+        self.fire(None)

@@ -99,6 +99,26 @@ def test_a_short_break_changes_nothing_but_the_arrivals():
 # --- the device -----------------------------------------------------------------------------------------------------
 
 
+def test_how_often_a_client_looks_at_its_queued_device_is_an_option():
+    # the device turns to the second question at some moment and prefills it in 2 s; the client sees that when it looks
+    parts = model(service=STEADY, link=constant_link(RTT_S), device=profile(prefill_s_per_tok=0.005))
+    table = replace(requests(2, prompt_tok=400, output_tok=[200, 600], n_users=1), arrival_s=np.array([0.0, 5.0]))
+    left_s = {}
+    for look_s in (0.01, 1.0, 7.0):
+        policy = PDDevice(busy_device="queue", look_s=look_s)
+        first, second = play(policy, parts, table).records
+        assert [s.endpoint for s in second.segments] == ["server", "device"]
+        left_s[look_s] = second.delivered_s[second.segments[0].last_token - 1]
+        # no later than a look after everything was absorbed (a token of the cloud costs 5 ms)
+        ready_s = first.delivered_s[-1] + 2.0 + 0.005 * second.segments[0].last_token
+        assert ready_s - 0.05 <= left_s[look_s] <= ready_s + look_s + 0.05
+    # a client that has seen the device begin knows when to look; at 7 s it sees that two looks after the first token
+    assert left_s[0.01] == left_s[1.0]
+    assert left_s[7.0] == pytest.approx(5.0 + RTT_S + 0.3 + 2 * 7.0, abs=0.04)
+    default = play(PDDevice(busy_device="queue"), parts, table).records[1]
+    assert default.delivered_s[default.segments[0].last_token - 1] == left_s[1.0]
+
+
 @pytest.mark.parametrize("settings", ["closed_form", "closed_loop"])
 @pytest.mark.parametrize("kept_share", [1.0, 0.5])
 @pytest.mark.parametrize("busy_device", ["cloud_alone", "queue"])

@@ -57,6 +57,55 @@ def test_a_table_is_read_between_its_points_and_beyond_them():
     assert cost.mixed_s(1, 1, 8, 10**6) == pytest.approx(0.05 + 1.0)  # never less than the decode alone
 
 
+def test_a_chunk_pays_for_the_bend_of_the_curve_above_it():
+    # 1,000 tokens take 0.1 s, 2,000 take 0.4 s: the second thousand of a prompt costs 0.3 s
+    cost = TableCost((1000.0, 2000.0), (0.1, 0.4), (1.0,), (0.03,), 1e-6)
+    assert cost.prefill_s(1000, 0) == pytest.approx(0.1)
+    assert cost.prefill_s(1000, 0, [(1000, 2000)]) == pytest.approx(0.3)
+    # beside the first thousand of another prompt: 0.4 s for 2,000 tokens, and 0.2 s that the context adds
+    assert cost.prefill_s(2000, 0, [(1000, 2000)]) == pytest.approx(0.6)
+    # two at once: 2 * 0.15 s of the curve, which is more than the 0.1 s of 1,000 tokens without a context
+    assert cost.prefill_s(1000, 0, [(1500, 2000), (1500, 2000)]) == pytest.approx(0.3)
+    # beside decodes: 1.1 times as long
+    assert cost.mixed_s(999, 0, 1, 10, [(1001, 2000)]) == pytest.approx(1.1 * 0.2997)
+    # a piece that is too short for the context to show: its iteration takes the 0.1 s that every one takes
+    assert cost.prefill_s(10, 0, [(1990, 2000)]) == pytest.approx(0.1)
+    # where the curve is straight, a context costs nothing
+    straight = TableCost((1000.0, 2000.0), (0.2, 0.4), (1.0,), (0.03,), 1e-6)
+    assert straight.prefill_s(1000, 0, [(1000, 2000)]) == pytest.approx(0.2)
+
+
+def all_in_chunks_s(cost, ends):
+    """Return the time of one prompt in chunks that end at the given tokens, an iteration each."""
+    total_s, before = 0.0, 0
+    for after in ends:
+        later = [(before, after)] if before else []
+        total_s += cost.prefill_s(after - before, after**2 - before**2, later)
+        before = after
+    return total_s
+
+
+SHIPPED = {entry.name: cost_of(load_digest(entry.name, "engine")) for entry in list_digests("engine")}
+
+
+@examples(300)
+@given(st.sampled_from(sorted(SHIPPED)), st.integers(1, 40_000), st.lists(st.integers(1, 40_000), max_size=40))
+def test_chunks_are_never_cheaper_than_the_whole(name, prompt_tok, cuts):
+    cost = SHIPPED[name]
+    ends = sorted({cut for cut in cuts if cut < prompt_tok} | {prompt_tok})
+    whole_s = cost.prefill_s(prompt_tok, float(prompt_tok) ** 2)
+    assert all_in_chunks_s(cost, ends) >= whole_s * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_smaller_chunks_of_a_long_prompt_cost_more_but_not_absurdly(name):
+    cost = SHIPPED[name]
+    taken_s = [all_in_chunks_s(cost, range(size, 8193, size)) for size in (8192, 4096, 2048, 1024, 512, 256)]
+    # measured curves wobble: two chunks of 512 can be a little cheaper than one of 1,024
+    assert all(more >= 0.98 * less for less, more in itertools.pairwise(taken_s))
+    assert taken_s[4] < 1.6 * taken_s[0]  # of 512 tokens
+
+
 @pytest.mark.parametrize("entry", list_digests("engine"), ids=lambda entry: entry.name)
 def test_every_shipped_engine_gives_possible_times_that_grow_with_the_work(entry):
     digest = load_digest(entry.name, "engine")

@@ -104,21 +104,23 @@ def oracle(r: RequestRecord, *, pacer: bool) -> dict[str, float]:
     """Compute every timeline metric token by token, straight from the definitions."""
     a = [float(t) - r.arrival_s for t in r.delivered_s]
     delta, tau, n = 1.0 / r.reader_tok_per_s, r.ttft_target_s, len(a)
-    d = [a[0]]
-    for arrived in a[1:]:
-        d.append(max(arrived, d[-1] + delta))
+    own = [float(t) - r.arrival_s for t in r.paced_s]  # what a policy's own pacer shows is what there is to read
+    readable = own or a
+    d = [readable[0]]
+    for there in readable[1:]:
+        d.append(max(there, d[-1] + delta))
     ideal = [tau + i * delta for i in range(n)]
-    shown = d if pacer else a
+    shown = own or (d if pacer else a)
 
     clamped = [max(x, t) for x, t in zip(d, ideal, strict=True)]
     end = clamped[-1] + (delta if n == 1 else 0.0)
     delay = sum(c - t for c, t in zip(clamped, ideal, strict=True))
     qoe = 1.0 - delay / sum(end - t for t in ideal) if delay > 0 else 1.0
 
-    running, gap = a[0], 0.0
-    for arrived, t in zip(a, ideal, strict=True):
+    running, gap = readable[0], 0.0
+    for there, t in zip(readable, ideal, strict=True):
         gap += max(0.0, running - t)
-        running = max(arrived, running + delta)
+        running = max(there, running + delta)
     target = n * (running - tau) - n * n * delta / 2
     code = min(1.0, 1.0 - gap / target) if gap > 0 else 1.0
 
@@ -140,7 +142,7 @@ def oracle(r: RequestRecord, *, pacer: bool) -> dict[str, float]:
         "tbt_displayed_p99_s": float(np.percentile(gaps(shown), 99)),
         "stall_s": sum(pauses),
         "n_stalls": len(pauses),
-        "n_tok_late": sum(t > a[0] + i * delta + 1e-9 for i, t in enumerate(a)),
+        "n_tok_late": sum(t > readable[0] + i * delta + 1e-9 for i, t in enumerate(readable)),
         "qoe_andes": qoe,
         "qoe_andes_code": code,
     }
@@ -155,7 +157,10 @@ def random_record(rng: np.random.Generator, *, on_grid: bool) -> RequestRecord:
     if on_grid:
         gaps, arrival = np.round(gaps * 64) / 64, round(arrival * 64) / 64
         rate, target = rng.choice([1.0, 2.0, 4.0, 8.0]), round(target * 64) / 64
-    return record(arrival + np.cumsum(gaps), arrival=float(arrival), rate=float(rate), target=float(target))
+    arrives_s = arrival + np.cumsum(gaps)
+    holds_s = np.round(rng.exponential(2.0, n) * 64) / 64
+    own = {"paced_s": np.maximum.accumulate(arrives_s + holds_s)} if rng.random() < 0.3 else {}
+    return record(arrives_s, arrival=float(arrival), rate=float(rate), target=float(target), **own)
 
 
 @settings(max_examples=60)
@@ -212,6 +217,7 @@ def test_scaling_all_times_scales_durations_and_leaves_qoe():
             rate=r.reader_tok_per_s / 4,
             target=4 * r.ttft_target_s,
             generated_s=4 * r.generated_s,
+            paced_s=4 * r.paced_s,
         )
         for r in records
     ]
@@ -242,6 +248,30 @@ def test_the_pacer_changes_the_screen_and_not_the_reader():
     for name in ("stall_s", "n_stalls", "n_tok_late", "qoe_andes", "tbt_max_s", "e2e_s"):
         assert paced_screen[name][0] == raw_screen[name][0], name
     assert paced_screen["stall_s"][0] == pytest.approx(4.0 - 1.6)
+
+
+def test_a_policys_own_pacer_decides_what_there_is_to_read():
+    # tokens come every 0.1 s from 1 s on and are shown every 0.5 s from 2 s on, to a reader of 5 tok/s
+    arrives_s = 1.0 + 0.1 * np.arange(5)
+    r = record(arrives_s, rate=5.0, target=1.0, paced_s=2.0 + 0.5 * np.arange(5))
+    for pacer in (True, False):  # the scenario's has no say then
+        columns = {name: values[0] for name, values in request_columns([r], pacer=pacer).items()}
+        assert columns["n_tok_late"] == columns["n_stalls"] == 4
+        assert columns["stall_s"] == pytest.approx(4 * 0.3)
+        # behind the ideal line 1.0, 1.2, ... by 1.0, 1.3, 1.6, 1.9, 2.2, of at most 3.0, 2.8, 2.6, 2.4, 2.2
+        assert columns["qoe_andes"] == pytest.approx(1 - 8.0 / 13.0)
+        assert columns["e2e_displayed_s"] == pytest.approx(4.0)
+        assert columns["tbt_displayed_max_s"] == pytest.approx(0.5)
+        # the clock at the client
+        assert columns["ttft_s"] == pytest.approx(1.0)
+        assert columns["e2e_s"] == pytest.approx(1.4)
+        assert columns["tbt_max_s"] == pytest.approx(0.1)
+    sketched = record(arrives_s, paced_s=2.0 + 0.5 * np.arange(5), sketch_s=np.array([0.5, 0.7]))
+    visible = {name: values[0] for name, values in request_columns([sketched], pacer=True).items()}
+    assert visible["ttft_visible_s"] == 0.5
+    # seven tokens, read at 0.5, 0.7, 2.0, 2.5, ...; the ideal line 1.0, 1.2, 1.4, ... 2.2
+    behind = np.array([0, 0, 0.6, 0.9, 1.2, 1.5, 1.8])
+    assert visible["qoe_visible"] == pytest.approx(1 - behind.sum() / (4.0 - (1.0 + 0.2 * np.arange(7))).sum())
 
 
 def test_one_token_answers_have_a_qoe_and_no_gaps():

@@ -123,8 +123,9 @@ def test_every_stream_is_served_in_turn_or_stopped_whatever_happens(
         begin_s = max(job.at_s, free_s)
         stop_s = np.inf if job.stop_s is None else job.stop_s
         first_s = begin_s + unit.prefill_s(job.prompt_tok)
-        end_s = first_s + (job.n_tok - 1) / unit.decode_tok_per_s
-        near_tie = any(abs(stop_s - t) < 1e-6 for t in (begin_s, first_s, end_s))
+        times = first_s + np.arange(job.n_tok) / unit.decode_tok_per_s
+        end_s = times[-1]
+        near_tie = any(abs(stop_s - t) < 1e-6 for t in (begin_s, *times))
         if near_tie:
             return  # who comes first at the very same moment is not the question here
         if job.finish_prefill and stop_s < first_s:
@@ -137,7 +138,6 @@ def test_every_stream_is_served_in_turn_or_stopped_whatever_happens(
             free_s = stop_s
         else:
             assert stream.first_arrival_s == pytest.approx(first_s, abs=1e-9)
-            times = first_s + np.arange(job.n_tok) / unit.decode_tok_per_s
             assert stream.bill() == (job.prompt_tok, int(np.sum(times <= stop_s)))
             free_s = min(end_s, stop_s)
 

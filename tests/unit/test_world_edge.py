@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from worlds import DEAR_SERVER, NO_LINK, constant_link, edge_box, model, past, play, requests, server
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import DEAR_SERVER, NO_LINK, constant_link, edge_box, examples, model, past, play, requests, server
 
 from discosim.config import load_scenario
 from discosim.core.errors import UserError
@@ -120,6 +123,34 @@ def test_a_cancel_is_paid_until_it_arrives_and_frees_the_box():
     pool = played.world.edge.pool_of(0)
     assert pool.lists.n == 0
     assert all(box.n_open == 0 for box in pool.boxes)
+
+
+def test_shares_of_a_box_are_stays_over_the_size_of_the_batch_and_empty_slots_are_nobodys():
+    # three requests in one round: prefill 3 * 10 * 2 ms, then 10, 20 and 30 tokens at 20 a second
+    edge = edge_box(slots=3, batch_slowdown=0.25, decode_s=1 / 30)
+    table = replace(requests(3, prompt_tok=10, output_tok=[10, 20, 30]), arrival_s=np.ones(3))
+    played = play(EdgeOnly(), model(edge=edge), table)
+    stays_s = 0.06 + np.array([10, 20, 30]) / 20
+    np.testing.assert_allclose([record.edge_box_s for record in played.records], stays_s / 3)
+    busy_s = played.world.edge_figures()["edge_busy_s"]
+    assert busy_s == pytest.approx(0.06 + 1.5)
+    assert sum(record.edge_box_s for record in played.records) == pytest.approx(0.06 + 1.0)
+    # where all of a round end together the shares are the whole
+    even = replace(requests(6, prompt_tok=10, output_tok=20), arrival_s=np.ones(6))
+    played = play(EdgeOnly(), model(edge=edge), even)
+    busy_s = played.world.edge_figures()["edge_busy_s"]
+    assert sum(record.edge_box_s for record in played.records) == pytest.approx(busy_s)
+
+
+@examples(40)
+@given(st.integers(0, 10**6), st.integers(1, 6), st.booleans())
+def test_shares_of_boxes_are_never_more_than_boxes_worked(seed, slots, has_cancels):
+    edge = edge_box(slots=slots, n_boxes=2)
+    policy = Parts(stop_after_s=0.5) if has_cancels else EdgeOnly()
+    table = requests(30, seed=seed, gap_s=0.3, output_tok=np.random.default_rng(seed).integers(1, 60, 30))
+    played = play(policy, model(edge=edge), table)
+    shares_s = sum(record.edge_box_s for record in played.records)
+    assert 0.0 < shares_s <= played.world.edge_figures()["edge_busy_s"] * (1 + 1e-9)
 
 
 def test_waiting_sequences_are_dropped_without_cost():

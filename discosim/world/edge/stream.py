@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
 from simpy.events import Event, Timeout
 
-from discosim.world.engine.watch import Moment
-from discosim.world.stream import ROUNDING, Floats, Stream, ramp
+from discosim.world.rounding import ROUNDING
+from discosim.world.stream import Floats, Stream, ramp
 
 if TYPE_CHECKING:
     from discosim.world.edge.box import Pool
-
-NOTHING: Floats = np.empty(0)
 
 
 class EdgeStream(Stream):
@@ -33,8 +30,6 @@ class EdgeStream(Stream):
     """
 
     __slots__ = (
-        "_at_close",
-        "_at_end",
         "_batch",
         "_begin_s",
         "_end_s",
@@ -76,8 +71,6 @@ class EdgeStream(Stream):
         self._batch = 1
         self._begin_s = self._prefill_end_s = self._end_s = math.inf
         self._stop_s = math.inf
-        self._at_end: list[Moment] = []
-        self._at_close: list[Moment] = []
 
     # --- what is certain --------------------------------------------------------------------------------------
 
@@ -91,17 +84,15 @@ class EdgeStream(Stream):
         """When its last token is made; inf before its round begins."""
         return self._end_s
 
-    @property
-    def generated_s(self) -> Floats:
-        """When each token is made; empty before its round begins."""
-        if not self.has_begun:
-            return NOTHING
-        return super().generated_s
+    def is_known(self) -> bool:
+        """Tell whether its timeline is known: its round has begun."""
+        return self.has_begun
 
-    @property
-    def arrival_s(self) -> Floats:
-        """When each token reaches the client; empty before its round begins."""
-        return super().arrival_s if self.has_begun else NOTHING
+    def over_s(self) -> float:
+        """Return when nothing more will reach the client; inf while it waits for a round."""
+        if self.is_closed and not self.has_begun and not self.failure:
+            return self.env.now  # cancelled in the queue, or on the way
+        return super().over_s()
 
     def _make_generated(self) -> Floats:
         times_s: Floats = (ramp(self.n_tok) + 1.0) * self.token_s
@@ -129,43 +120,20 @@ class EdgeStream(Stream):
         self.pays_prefill = pays_prefill
         if not self.is_stopped:
             self.promise(float(self.arrival_s[0]))
-        last_s = float(self.arrival_s[-1])
-        for moment in self._at_end:
-            moment.fire_at(last_s)
+        self._move()
 
     def close(self) -> None:
         """Nothing more will be made."""
-        self.is_closed = True
-        for moment in self._at_close:
-            moment.fire_at(self.env.now)
-        if not self.has_begun:  # cancelled in the queue: nothing will ever come
-            for moment in self._at_end:
-                moment.fire_at(self.env.now)
+        self._close()
+        self._move()
 
     # --- from the client --------------------------------------------------------------------------------------
-
-    def ended(self) -> Event:
-        """Return an event that fires when the last token has reached the client."""
-        moment = Moment(self.env)
-        if self.has_begun:
-            moment.fire_at(float(self.arrival_s[-1]))
-        elif self.is_closed:
-            moment.fire_at(self.env.now)
-        else:
-            self._at_end.append(moment)
-        return moment
-
-    def closed(self) -> Event:
-        """Return an event that fires when the bill is final."""
-        moment = Moment(self.env)
-        self._at_close.append(moment)
-        return moment
 
     def stop(self, *, finish_prefill: bool = False) -> None:  # noqa: ARG002 - a box drops a sequence as a whole
         """Send a cancel; the box obeys when it has travelled."""
         if self.is_stopped:
             return
-        self.is_stopped = True
+        self._hush()
         if self.is_closed:
             return
         up_s = self.pool.link.up_s(self.env.now, self._user_id)

@@ -10,10 +10,10 @@ from itertools import cycle
 from typing import Literal
 
 import simpy
-from simpy.events import Event, Timeout
 
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.job import Job, State
+from discosim.world.engine.kv_link import KvLink
 from discosim.world.engine.replica import Observer, Replica
 from discosim.world.engine.schedulers.base import Scheduler
 
@@ -23,7 +23,10 @@ MakeScheduler = Callable[[], Scheduler]
 
 @dataclass(frozen=True)
 class PrefillPool:
-    """Replicas that only prefill, and the way of the KV cache to those that decode.
+    """Replicas that only prefill, and the link over which KV caches go to those that decode.
+
+    The pool has one link, whatever the number of replicas on either side; caches take it one after the other.
+    Source: our choice.
 
     Parameters
     ----------
@@ -34,7 +37,7 @@ class PrefillPool:
     scheduler : callable
         Makes the scheduler of one replica.
     transfer_s_per_tok, transfer_latency_s : float
-        Time to move the KV cache of one token, and of none, in s.
+        Time for which the KV cache of one token takes the link, and fixed time of a transfer on top, in s.
     """
 
     replica: ReplicaModel
@@ -110,6 +113,7 @@ class Engine:
             Replica(env, model.replica, model.scheduler(), index=i, observer=observer) for i in range(model.n_replicas)
         ]
         self.prefillers: list[Replica] = []
+        self.kv_link = None if pool is None else KvLink(env, pool.transfer_s_per_tok, pool.transfer_latency_s)
         if pool is not None:
             self.prefillers = [
                 Replica(
@@ -140,19 +144,19 @@ class Engine:
 
     def cancel(self, job: Job) -> None:
         """Cancel a job, wherever it is."""
-        if job.state is State.GONE:
-            job.is_cancelled = True  # matters only while its KV is on the way
-        else:
-            assert job.place is not None
+        assert job.place is not None
+        if job.state is not State.GONE:
             job.place.cancel(job)
+            return
+        job.is_cancelled = True  # matters only while its KV waits for the link, or is on the way
+        if self.kv_link is not None and self.kv_link.drop(job):
+            self._receive_kv(job.place, job)
 
     def _send_kv(self, source: Replica, job: Job) -> None:
-        pool = self.model.prefill_pool
-        assert pool is not None
-        moving_s = pool.transfer_latency_s + job.prompt_tok * pool.transfer_s_per_tok
-        Timeout(self.env, moving_s).callbacks.append(partial(self._receive_kv, source, job))
+        assert self.kv_link is not None
+        self.kv_link.send(job, partial(self._receive_kv, source))
 
-    def _receive_kv(self, source: Replica, job: Job, _: Event) -> None:
+    def _receive_kv(self, source: Replica, job: Job) -> None:
         source.release(job.blocks)
         job.blocks = 0
         if job.is_cancelled:

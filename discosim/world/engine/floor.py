@@ -230,6 +230,8 @@ class Floor:
         self.memory.join(job.lead_tok)
         if self._table is not None:
             self._table.note(job)
+        if job.is_watched:
+            job.owner.on_join()
 
     def _leave(self, job: Job) -> int:
         """Take a job out of the decode batch; return the blocks it held."""

@@ -33,6 +33,10 @@ class Owner(Protocol):
         """Hear that the first token was made."""
         ...
 
+    def on_join(self) -> None:
+        """Hear that it decodes from the next iteration on; only while `Job.is_watched`."""
+        ...
+
     def on_end(self, at_s: float) -> None:
         """Hear that nothing more will be made: the job is complete, or its cancel has taken effect."""
         ...
@@ -75,6 +79,7 @@ class Job:
     blocks: int = 0
     has_kv: bool = False  # waiting, with its KV on this replica's doorstep
     is_cancelled: bool = False
+    is_watched: bool = False  # its owner wants to hear when it joins a decode batch
     n_preemptions: int = 0
     prefill_factor: float = 1.0  # how much longer than others its prefill takes, per token
     first_token_s: float = math.inf

@@ -16,6 +16,7 @@ import simpy
 from simpy.events import Event
 
 from discosim.core.errors import InvariantError
+from discosim.world.engine.costs.base import Piece
 from discosim.world.engine.floor import Floor, ReplicaModel
 from discosim.world.engine.job import Floats, Job, State
 from discosim.world.engine.plan import Plan, Turn
@@ -208,6 +209,10 @@ class Replica(Floor):
             over.append(job)
         elif self.model.role == "prefill":
             self._retire(job)
+            if job.is_cancelled:  # its cache stays here
+                self.memory.give(blocks)
+                over.append(job)
+                return
             self._n_held += 1
             assert self._on_prefilled is not None
             self._on_prefilled(self, job)
@@ -261,16 +266,19 @@ class Replica(Floor):
     def _prefill_iteration(self, orders: Orders, n: int) -> tuple[float, int]:
         tok = 0
         cost_tok = square = 0.0
+        later: list[Piece] = []
         for job, chunk in orders.prefill:
             before, factor = job.context_tok - job.prefill_left_tok, job.prefill_factor
             tok += chunk
             cost_tok += factor * chunk
             square += factor * ((before + chunk) ** 2 - before**2)
+            if before:
+                later.append((factor * before, factor * (before + chunk)))
         if n == 0:
-            return self.cost.prefill_s(cost_tok, square), tok
+            return self.cost.prefill_s(cost_tok, square, later), tok
         if self.decode_shortfall() > 0:
             raise InvariantError(f"scheduler {self.scheduler.kind} ordered a decode that does not fit into memory")
-        return self.cost.mixed_s(cost_tok, square, n, self.context_tok), tok
+        return self.cost.mixed_s(cost_tok, square, n, self.context_tok, later), tok
 
     def _decode_iterations(self, plan: Plan, ask_after: int, n: int) -> None:
         finishes, step = self._finishes, self.steps.n

@@ -12,20 +12,19 @@ from simpy.events import Event, Timeout
 from discosim.world.engine.engine import REFUSALS, Engine, EngineModel
 from discosim.world.engine.job import Floats, Job, State
 from discosim.world.engine.replica import Observer
-from discosim.world.engine.watch import BufferWatch, Known, Moment, NeedTok
 from discosim.world.link import BYTES_PER_TOK, Link, Payload
-from discosim.world.stream import Stream
+from discosim.world.moment import Act
+from discosim.world.stream import NOTHING, Known, Stream
+from discosim.world.watch import look_after
 
 if TYPE_CHECKING:
     from discosim.world.world import Columns
-
-NOTHING: Floats = np.empty(0)
 
 
 class EngineStream(Stream):
     """A stream from the engine: what is certain of it grows with the engine's iterations."""
 
-    __slots__ = ("_at_close", "_at_end", "_is_dropped", "_server", "_user_id", "job")
+    __slots__ = ("_is_dropped", "_server", "_user_id", "job")
 
     endpoint = "server"
     is_growing = True
@@ -37,24 +36,33 @@ class EngineStream(Stream):
         self.job = job
         self.is_closed = False
         self._is_dropped = False  # its cancel came before it did
-        self._at_end: list[Moment] = []
-        self._at_close: list[Moment] = []
         job.owner = self
 
     # --- what is certain --------------------------------------------------------------------------------------
 
+    def is_known(self) -> bool:
+        """Tell whether nothing more will be made."""
+        return self.is_closed
+
     def known(self) -> Known:
-        """Return the tokens that are certain now, and how soon the next one can be made."""
+        """Return the tokens that are certain now, and how soon the next one can be made.
+
+        Only a job in a decode batch can make a token without being moved first.
+        """
         if self.is_closed:
-            return Known(self.generated_s, self.arrival_s, math.inf)
-        job, now_s = self.job, self.env.now
+            return Known(self.generated_s, self.arrival_s)
+        job, now_s, fastest_s = self.job, self.env.now, self._server.model.fastest_iteration_s
         times, running_end_s = (None, None) if job.place is None else job.place.known_times(job, now_s)
-        next_s = now_s + self._server.model.fastest_iteration_s if running_end_s is None else running_end_s
+        next_s = math.inf
+        if job.state is State.DECODING:
+            next_s = now_s + fastest_s if running_end_s is None else running_end_s
         made_s = _joined(job, times)
         # tokens that share a packet leave with the last of them
-        n_sent = made_s.size - made_s.size % self._server.link.model.tokens_per_packet
+        n_sent = made_s.size
+        if n_sent < self.n_tok:
+            n_sent -= n_sent % self._server.link.model.tokens_per_packet
         arrival_s = self._server.link.deliver(made_s[:n_sent], self._user_id) if n_sent else NOTHING
-        return Known(made_s, arrival_s, next_s)
+        return Known(made_s, arrival_s, next_s, fastest_s)
 
     @property
     def generated_s(self) -> Floats:
@@ -79,33 +87,26 @@ class EngineStream(Stream):
 
     # --- moments ----------------------------------------------------------------------------------------------
 
-    def ended(self) -> Event:
-        """Return an event that fires when the last token has reached the client."""
-        moment = Moment(self.env)
-        if self.is_closed:
-            moment.fire_at(self._last_s())
-        else:
-            self._at_end.append(moment)
-        return moment
-
-    def closed(self) -> Event:
-        """Return an event that fires when the engine makes no more tokens of this stream."""
-        moment = Moment(self.env)
-        self._at_close.append(moment)
-        return moment
-
-    def buffer_reaches(self, rate_tok_per_s: float, need_tok: NeedTok) -> Event:
-        """Watch the reader's buffer; see `Session.buffer_reaches`."""
-        return BufferWatch(self, rate_tok_per_s, need_tok, self._server.model.fastest_iteration_s)
-
-    def _last_s(self) -> float:
+    def over_s(self) -> float:
+        """Return when the last token reaches the client; inf while the engine may make more."""
+        if self.failure:
+            return self._failed_s
+        if not self.is_closed:
+            return math.inf
         arrival_s = self.arrival_s
         return float(arrival_s[-1]) if arrival_s.size else self.env.now
+
+    def when_moved(self, act: Act) -> None:
+        """Call ``act`` once when the job joins a decode batch, makes its first token, or is over."""
+        super().when_moved(act)
+        self.job.is_watched = True
 
     # --- what the engine tells --------------------------------------------------------------------------------
 
     def on_first(self, at_s: float) -> None:
         """Promise the arrival of the first token, made just now."""
+        if self._is_asked:
+            self._move()
         if self.is_stopped:
             return
         link = self._server.link
@@ -118,23 +119,26 @@ class EngineStream(Stream):
             self.promise(at_s + link.down_s(at_s, self._user_id))
 
     def _await_packet(self, _: Event | None = None) -> None:
+        if self.is_stopped:
+            return
         known = self.known()
         if known.arrival_s.size:
             self.promise(float(known.arrival_s[0]))
         elif not self.is_closed:
             missing = min(self._server.link.model.tokens_per_packet, self.n_tok) - known.made_s.size
-            at_s = known.next_s + max(0, missing - 1) * self._server.model.fastest_iteration_s
-            Timeout(self.env, known.wait_s(at_s, self.env.now)).callbacks.append(self._await_packet)
+            look_after(self, known.next_s + max(0, missing - 1) * known.each_s, self._await_packet)
+
+    def on_join(self) -> None:
+        """Tell those who wait that it decodes from the next iteration on."""
+        self.job.is_watched = False
+        self._move()
 
     def on_end(self, at_s: float) -> None:  # noqa: ARG002 - the times stand in the job
         """Nothing more will be made."""
         self.is_closed = True
-        for moment in self._at_close:
-            moment.fire_at(self.env.now)
-        if self._at_end:
-            last_s = self._last_s()
-            for moment in self._at_end:
-                moment.fire_at(last_s)
+        if self._is_asked:
+            self._close()
+            self._move()
 
     # --- from the client --------------------------------------------------------------------------------------
 
@@ -151,7 +155,7 @@ class EngineStream(Stream):
         """Send a cancel; the engine obeys at the iteration boundary after it has travelled up."""
         if self.is_stopped:
             return
-        self.is_stopped = True
+        self._hush()
         if self.is_closed:
             return
         up_s = self._server.link.up_s(self.env.now, self._user_id)
@@ -240,6 +244,9 @@ class EngineServer:
 
 class _Nobody:
     def on_first(self, at_s: float) -> None:
+        """Hear nothing."""
+
+    def on_join(self) -> None:
         """Hear nothing."""
 
     def on_end(self, at_s: float) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 from discosim.core.bounds import MOST
 from discosim.core.errors import UserError
+
+Piece = tuple[float, float]
+"""A piece of a prompt that does not begin at its first token: tokens cached before it, and after it."""
 
 
 class CostModel(Protocol):
@@ -26,7 +30,7 @@ class CostModel(Protocol):
         """GPUs of one replica."""
         ...
 
-    def prefill_s(self, tok: float, square_tok: float) -> float:
+    def prefill_s(self, tok: float, square_tok: float, later: Sequence[Piece] = ()) -> float:
         """Return the time of an iteration that only prefills, in s.
 
         Parameters
@@ -36,6 +40,9 @@ class CostModel(Protocol):
         square_tok : float
             Sum over the prompts of (tokens cached after)^2 - (tokens cached before)^2: of squared prompt lengths
             where nothing is chunked.
+        later : sequence of (float, float)
+            The pieces among them that have a context, for models that squares do not tell enough: chunks after the
+            first, and prompts of which a prefix was cached.
         """
         ...
 
@@ -43,7 +50,7 @@ class CostModel(Protocol):
         """Return (seconds, seconds per KV token) of a decode iteration of ``n`` >= 1 requests."""
         ...
 
-    def mixed_s(self, tok: float, square_tok: float, n: int, context_tok: float) -> float:
+    def mixed_s(self, tok: float, square_tok: float, n: int, context_tok: float, later: Sequence[Piece] = ()) -> float:
         """Return the time of an iteration that prefills and decodes ``n`` requests of ``context_tok`` in total."""
         ...
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from discosim.world.engine.costs.base import Piece
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,12 @@ class ConstantCost:
     name: str = "constant"
     n_gpus: int = 1
 
-    def prefill_s(self, tok: float, square_tok: float) -> float:  # noqa: ARG002 - the point of this model
+    def prefill_s(
+        self,
+        tok: float,  # noqa: ARG002 - the point of this model
+        square_tok: float,  # noqa: ARG002
+        later: Sequence[Piece] = (),  # noqa: ARG002
+    ) -> float:
         """Return the fixed prefill time."""
         return self.prefill_iteration_s
 
@@ -28,6 +36,13 @@ class ConstantCost:
         """Return the fixed decode time, without a slope."""
         return self.decode_iteration_s, 0.0
 
-    def mixed_s(self, tok: float, square_tok: float, n: int, context_tok: float) -> float:  # noqa: ARG002
+    def mixed_s(
+        self,
+        tok: float,  # noqa: ARG002
+        square_tok: float,  # noqa: ARG002
+        n: int,  # noqa: ARG002
+        context_tok: float,  # noqa: ARG002
+        later: Sequence[Piece] = (),  # noqa: ARG002
+    ) -> float:
         """Return the fixed prefill time."""
         return self.prefill_iteration_s

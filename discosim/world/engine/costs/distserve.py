@@ -6,7 +6,10 @@ stands in the paper's appendix A. What the simulator adds for a Python engine (2
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from discosim.world.engine.costs.base import Piece
 
 Line = tuple[float, float, float]
 
@@ -41,7 +44,12 @@ class DistServeCost:
     name: str = "distserve"
     n_gpus: int = 1
 
-    def prefill_s(self, tok: float, square_tok: float) -> float:
+    def prefill_s(
+        self,
+        tok: float,
+        square_tok: float,
+        later: Sequence[Piece] = (),  # noqa: ARG002 - in the squares
+    ) -> float:
         """Return a + b * tokens + c * squares, in s."""
         a, b, c = self.prefill
         return a + b * tok + c * square_tok
@@ -51,7 +59,14 @@ class DistServeCost:
         a, b, c = self.decode_small if n <= LARGE_BATCH else self.decode_large
         return a + c * n, b
 
-    def mixed_s(self, tok: float, square_tok: float, n: int, context_tok: float) -> float:
+    def mixed_s(
+        self,
+        tok: float,
+        square_tok: float,
+        n: int,
+        context_tok: float,
+        later: Sequence[Piece] = (),  # noqa: ARG002
+    ) -> float:
         """Return the prefill's time plus the decodes' own part of theirs."""
         _, b, c = self.decode_small if n <= LARGE_BATCH else self.decode_large
         return self.prefill_s(tok, square_tok) + c * n + b * context_tok
