@@ -132,10 +132,8 @@ class Foresight:
                         found.append((cost + device_s + toll, seconds + device_s, tokens + prompt, busy, (*uses, True)))
                 else:
                     found.append((cost + device_s, seconds + device_s, tokens, busy, (*uses, False)))
-                    if server_s < device_s:
-                        found.append(
-                            (cost + server_s + toll, seconds + server_s, tokens + prompt, phone, (*uses, True))
-                        )
+                    # also where the device is faster: it is free for the next request then
+                    found.append((cost + server_s + toll, seconds + server_s, tokens + prompt, phone, (*uses, True)))
             states = _worth_keeping(found, then_s)
         _, seconds, tokens, _, uses = min(states, key=lambda state: (state[0], state[2]))
         return _Best(uses, seconds, tokens)
