@@ -113,6 +113,8 @@ class OptimalWait(Policy):
         tables = self._make_tables(view)
         low, high = solve_price(tables, self.budget)
         lean, rich = [t.at(high) for t in tables], [t.at(low) for t in tables]
+        if self.budget == 0.0:  # what the past did not use at a finite wait, the future may
+            lean = rich = [t.never() for t in tables]
         lean_use = sum(t.use(choice) for t, choice in zip(tables, lean, strict=True))
         rich_use = sum(t.use(choice) for t, choice in zip(tables, rich, strict=True))
         gap = rich_use - lean_use
@@ -123,7 +125,7 @@ class OptimalWait(Policy):
             for name, t, a, b in zip(names, tables, lean, rich, strict=True)
         }
         self._tables = dict(zip(names, tables, strict=True))
-        if self.relearn:
+        if self.relearn and self.budget > 0.0:
             self._price = high
             answered_s = view.server_ttft_s[np.isfinite(view.server_ttft_s)]
             self._usual_s = float(answered_s.mean()) if answered_s.size else 1.0

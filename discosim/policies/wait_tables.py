@@ -59,6 +59,10 @@ class CostTable:
         """Return the best wait's index for each group at this price of the budget; of equal costs the strictest."""
         return _strictest(self.ttft_s + price * self.used)
 
+    def never(self) -> Ints:
+        """Return the strictest wait's index for each group."""
+        return np.full(self.lengths_tok.size, self.waits_s.size - 1, dtype=np.int64)
+
     def wait_s(self, prompt_tok: int, price: float) -> float:
         """Return the best wait for a prompt at this price, in s."""
         at = min(int(np.searchsorted(self.lengths_tok, prompt_tok)), self.lengths_tok.size - 1)
