@@ -173,7 +173,7 @@ def _renamed(trace: RequestTrace, rows: Ints, starts: Ints, length: int) -> Hash
         begin = int(starts[block])
         mine = []
         for k in which[ids.offsets[row] : ids.offsets[row + 1]].tolist():
-            is_private = begin <= first[k] and last[k] < begin + length
+            is_private = first[k] == last[k] or (begin <= first[k] and last[k] < begin + length)
             mine.append(made.setdefault((block, k), free + len(made)) if is_private else int(names[k]))
         found.append(tuple(mine))
     return tuple(found)
