@@ -108,10 +108,6 @@ class Foresight:
             alone[cluster] = False
         return alone
 
-    def is_alone(self, request_id: int) -> bool:
-        """Return whether nobody else's answer depends on what the device does for this request."""
-        return bool(self._is_alone[request_id])
-
     # --- at a price -------------------------------------------------------------------------------------------
 
     def _at_price(self, cluster: list[int], price: float) -> _Best:

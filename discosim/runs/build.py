@@ -284,13 +284,15 @@ def _overlap_s(spec: DigestLink, digest: RttDigest, server_contains: tuple[str, 
     return 0.0, ()
 
 
-def _past_ttfts(server: ApiServerModel, link: LinkModel, prompt_tok: Ints, streams: RandomStreams) -> Floats:
+def _past_ttfts(
+    server: ApiServerModel, link: LinkModel, prompt_tok: Ints, output_tok: Ints, streams: RandomStreams
+) -> Floats:
     """Return what clients of a replayed service have seen, outages aside."""
     n = prompt_tok.size
     calm = LinkTape(replace(link, outages=()), 1, streams)
     past = ApiServer(simpy.Environment(), replace(server, outages=()), calm, Luck(streams, n))
     sent_s = streams.generator("history.times").random(n) * HISTORY_SPAN_S
-    return past.true_ttft_s(sent_s, np.zeros(n, dtype=np.int64), prompt_tok)
+    return past.true_ttft_s(sent_s, np.zeros(n, dtype=np.int64), prompt_tok, output_tok)
 
 
 def _view(scenario: Scenario, model: WorldModel) -> tuple[View, tuple[str, ...]]:
@@ -304,7 +306,8 @@ def _view(scenario: Scenario, model: WorldModel) -> tuple[View, tuple[str, ...]]
         seen = f"TTFTs of a pilot run of {pilot.n_requests:,} of them, all at the engine"
     else:
         assert isinstance(model.server, ApiServerModel)
-        ttft_s, tpot_s = _past_ttfts(model.server, model.link, prompt_tok, streams), mean_of(model.server.tpot)
+        ttft_s = _past_ttfts(model.server, model.link, prompt_tok, output_tok, streams)
+        tpot_s = mean_of(model.server.tpot)
         server_prompt_tok = None
         seen = f"{HISTORY_N:,} TTFTs drawn from the law of the service"
         if isinstance(model.server.ttft, RawSeries):

@@ -105,8 +105,6 @@ class Draws:
         Whose requests they are; each user has one device.
     profiles : tuple of DeviceProfile, length n
         The device of each request's user.
-    is_exact : bool
-        Whether the server's TTFTs are met to the last digit; not where tokens share packets.
     """
 
     server_ttft_s: Floats
@@ -117,7 +115,6 @@ class Draws:
     arrival_s: Floats
     user_id: NDArray[np.int64]
     profiles: tuple[DeviceProfile, ...]
-    is_exact: bool
 
 
 class World:
@@ -194,7 +191,7 @@ class World:
             device_s[mine] = profile.prefill_array_s(table.prompt_tok[mine])
             if profile.max_context_tok is not None:
                 device_s[mine & (table.prompt_tok > profile.max_context_tok)] = np.inf
-        server_s = self.server.true_ttft_s(table.arrival_s, table.user_id, table.prompt_tok)
+        server_s = self.server.true_ttft_s(table.arrival_s, table.user_id, table.prompt_tok, table.output_tok)
         return Draws(
             server_ttft_s=server_s,
             device_ttft_s=device_s,
@@ -204,7 +201,6 @@ class World:
             arrival_s=table.arrival_s,
             user_id=table.user_id,
             profiles=tuple(self.profile_of(user) for user in self.columns.user_id),
-            is_exact=self.model.link.tokens_per_packet == 1,
         )
 
     def engine_figures(self) -> dict[str, float] | None:

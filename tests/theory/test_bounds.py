@@ -99,7 +99,6 @@ def idle_draws(*, server_s: Any, device_s: Any, prompt_tok: Any) -> Draws:
         arrival_s=np.arange(n, dtype=float),
         user_id=np.arange(n),
         profiles=(profile(),) * n,
-        is_exact=True,
     )
 
 
@@ -256,8 +255,7 @@ def test_the_oracle_says_where_it_is_no_bound() -> None:
     (said,) = remarks(loading, requests(40))
     assert "devices were busy for" in said
     packets = model(device=profile(prefill_s_per_tok=0.004), link=constant_link(0.05, tokens_per_packet=4))
-    (said,) = remarks(packets, requests(40))
-    assert "tokens share packets" in said
+    assert remarks(packets, requests(40)) == []
 
 
 # --- the best wait rule --------------------------------------------------------------------------------------------

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from worlds import Floats, Played, model, past, play, profile, requests, server
 
+from discosim.config import load_scenario
 from discosim.core.empirical import CorrelatedSeries
 from discosim.core.scenario import DigestLengths
 from discosim.policies import Policy, policy_class
 from discosim.policies.disco import Disco
 from discosim.policies.past_ttfts import MIN_PAIRS
 from discosim.policies.view import View
+from discosim.runs import simulate
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import LatencyDigest
 from discosim.traces.lengths import draw_lengths
@@ -229,3 +231,43 @@ def test_tail_protection_starts_whatever_the_length() -> None:
     learned = standard_error(known, 0.05)
     for part in (tail, tail[length <= np.median(length)], tail[length > np.median(length)]):
         assert abs(part.mean() - 0.05) < 4 * np.hypot(np.sqrt(0.05 * 0.95 / part.size), learned)
+
+
+DEPENDENCES = {
+    "length": ["server.ttft_s_per_prompt_tok=0.001"],
+    "packets": ["link.tokens_per_packet=32"],
+    "its last value": ["server.digest=llmperf-replicate-llama2-70b"],
+    "short contexts": ["devices[0].context=enforce"],
+    "load": ["ENGINE"],
+}
+
+
+@pytest.mark.parametrize("budget", [0.05, 0.5])
+@pytest.mark.parametrize("depends_on", DEPENDENCES)
+def test_a_run_keeps_its_budgets_whatever_the_ttft_depends_on(depends_on: str, budget: float) -> None:
+    # through scenario, pilot and notes: 1 per mille of false alarms for each of the four policies
+    base, changes = "quickstart", DEPENDENCES[depends_on]
+    if changes == ["ENGINE"]:  # at 0.5 requests/s: the queue is short, and prefill grows with the prompt
+        base, changes = "engine", ["workload.arrivals.rate_per_s=0.5"]
+    policies = [
+        {"kind": kind, "name": f"{kind}-{side}", "constraint": side, "budget": budget}
+        for kind in ("disco", "optimal_wait")
+        for side in ("server", "device")
+    ]
+    size = ["workload.n_requests=400", "workload.n_users=100000", "replications=4", "baseline=null"]
+    result = simulate(load_scenario(base, overrides=[*changes, *size, f"policies={policies}"]))
+    broken = [note for note in result.notes if "promised" in note]
+    if depends_on == "short contexts" and budget == 0.05:  # a tenth of the tokens are in prompts that no phone holds
+        assert len(broken) == 1
+        assert broken.pop().startswith("warning: disco-server: used ")
+    assert broken == []
+    if depends_on == "load":  # whom devices relieve answers sooner than in the pilot: less may be used
+        return
+    requests_ = result.requests[result.requests["policy"] == "disco-device"]
+    weight = requests_["prompt_tok"].to_numpy(dtype=float)
+    # the worst that a rule by length can scatter: the longest prompts use it; 4 standard errors, and the past's
+    ranked = np.sort(weight)[::-1]
+    worst = ranked * np.where(np.cumsum(ranked) <= budget * ranked.sum(), 1 - budget, budget)
+    assert result.summary.value("disco-device", "budget_used_device").mean > budget - 4.5 * float(
+        np.sqrt((worst**2).sum()) / ranked.sum()
+    )
