@@ -89,8 +89,9 @@ print(result.compare("ttft_mean_s", "ttft_p99_s", "unified_cost_mean_usd", "budg
 print(*(note for note in result.notes if note.startswith(("warning", "past"))), sep="\n")
 
 # %% [markdown]
-# Three requests in a thousand found their phone busy: the bound is one up to that. Then read the
-# changes: `patient` acts on slow answers only, so it shortens the p99 by more than a quarter and the mean hardly.
+# Very few requests found their phone busy, and what idle ones would allow is the oracle's mean to a millisecond or
+# two. Then read the changes: `patient` acts on slow answers only, so it shortens the p99 by more than a quarter and
+# the mean hardly.
 #
 # How the inputs are known: the service's TTFT (OpenRouter), requests (Azure) and last hop (Starlink) are
 # **measured**; the phone's speed is a **published figure** (Qualcomm AI Hub); its energy and the price of a joule are

@@ -113,8 +113,6 @@ def overload_note(policy: str, replications: Sequence[Columns]) -> str | None:
     is_material = growth_s > MATERIAL * float(np.mean([backlog.mean_s for backlog in found]))
     if not (is_growing and is_material and n_arrived - n_served > LEFT_OVER * n_arrived):
         return None
-    if span_s == 0.0:
-        return f"{policy}: all requests arrived at once: no steady state, means grow with n"
     return (
         f"{policy}: served {n_served / span_s:.3g} of {n_arrived / span_s:.3g} requests/s while they arrived: no "
         "steady state, means grow with n"
