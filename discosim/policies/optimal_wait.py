@@ -155,9 +155,12 @@ class OptimalWait(Policy):
             can_refuse = not np.isfinite(past.ttft_s).all() if is_device else not fits.all()
             # never, not even for one that is refused: only where that was to be seen, or the budget allows nothing
             columns = slice(None, None if can_refuse or self.budget == 0.0 else -1)
-            counted = (
-                _counted_device(view, profile, groups, edges, waits_s) if is_device else _counted_server(groups, fits)
-            )
+            if is_device:
+                counted = _counted(view, profile, groups, edges, waits_s)
+            else:  # asked at once, or for a prompt that does not fit the device
+                counted = groups.token_share[:, None] * np.column_stack(
+                    [np.ones_like(fits), ~fits, np.zeros_like(fits)]
+                )
             part = share / total
             tables.append(
                 CostTable(
@@ -165,8 +168,7 @@ class OptimalWait(Policy):
                     np.append(waits_s, np.nan)[columns],
                     (groups.weight[:, None] * part * ttft_s)[:, columns],
                     (groups.token_share[:, None] * part * start)[:, columns],
-                    *counted[:2],
-                    counted[2] * part,
+                    (counted * part)[:, columns],
                 )
             )
         return tables
@@ -227,10 +229,8 @@ def _fits(profile: DeviceProfile, prompt_tok: NDArray[np.int64]) -> NDArray[np.b
     return np.ones(prompt_tok.size, dtype=np.bool_) if limit is None else prompt_tok <= limit
 
 
-def _counted_device(
-    view: View, profile: DeviceProfile, groups: LengthGroups, edges: Floats, waits_s: Floats
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-    """Return group, number of waits that would start the device, and share of the tokens of each past pair.
+def _counted(view: View, profile: DeviceProfile, groups: LengthGroups, edges: Floats, waits_s: Floats) -> Floats:
+    """Return the share of the tokens of past pairs for which the device would have started, shape (g, w + 1).
 
     Pairs are weighted so that their lengths have the law of all past prompts, of which there are many more where the
     TTFTs come from a pilot.
@@ -241,13 +241,10 @@ def _counted_device(
     pairs_tok = np.bincount(stratum, tokens, edges.size)
     all_tok = np.bincount(np.searchsorted(edges, view.prompt_tok), view.prompt_tok, edges.size)
     weight = tokens * (all_tok / pairs_tok)[stratum] / all_tok.sum() * _fits(profile, past.prompt_tok)
-    finite = waits_s[np.isfinite(waits_s)]
-    n_uses = np.searchsorted(finite, past.ttft_s, side="left") + ~np.isfinite(past.ttft_s)
-    return groups.of_each(past.prompt_tok), n_uses, weight
-
-
-def _counted_server(
-    groups: LengthGroups, fits: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-    """Return the same for the server: it is asked at once, or for a prompt that does not fit the device."""
-    return np.arange(fits.size), np.where(fits, 1, 2), groups.token_share
+    # how many of the waits, from the first on, are shorter than the TTFT; a refused request outlasts ``inf`` too
+    n_shorter = np.searchsorted(waits_s[:-1], past.ttft_s, side="left") + ~np.isfinite(past.ttft_s)
+    n_waits, n_groups = waits_s.size + 1, groups.upper_tok.size
+    cell = groups.of_each(past.prompt_tok) * (n_waits + 1) + n_shorter
+    sums = np.bincount(cell, weight, n_groups * (n_waits + 1)).reshape(n_groups, n_waits + 1)
+    outlasting: Floats = sums[:, ::-1].cumsum(axis=1)[:, ::-1]
+    return outlasting[:, 1:]

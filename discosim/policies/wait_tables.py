@@ -41,19 +41,15 @@ class CostTable:
         Candidate waits.
     ttft_s, used : array of float, shape (g, w)
         Contribution of the group to the mean TTFT, and to the share of prompt tokens used, by the TTFT's law in it.
-    group, n_uses : array of int, shape (m,)
-        Past requests: their group, and how many of the waits, from the first on, would have used the limited endpoint.
-    tokens : array of float, shape (m,)
-        Their share of all prompt tokens; of the limited endpoint's where it is a device that cannot hold some.
+    counted : array of float, shape (g, w)
+        Share of all prompt tokens that the past requests of the group would have used, counted one by one.
     """
 
     lengths_tok: Ints
     waits_s: Floats
     ttft_s: Floats
     used: Floats
-    group: Ints
-    n_uses: Ints
-    tokens: Floats
+    counted: Floats
 
     def at(self, price: float) -> Ints:
         """Return the best wait's index for each group at this price of the budget; of equal costs the strictest."""
@@ -70,7 +66,7 @@ class CostTable:
 
     def use(self, choice: Ints) -> float:
         """Return the share of prompt tokens that the limited endpoint would have got in the past under these waits."""
-        return float(self.tokens[choice[self.group] < self.n_uses].sum())
+        return float(self.counted[np.arange(choice.size), choice].sum())
 
 
 def _strictest(cost: Floats) -> Ints:
@@ -240,6 +236,8 @@ def solve_price(tables: Sequence[CostTable], budget: float) -> tuple[float, floa
         high *= 4.0
     for _ in range(80):
         middle = (low + high) / 2
+        if not low < middle < high:
+            break
         if used(middle) > budget:
             low = middle
         else:
