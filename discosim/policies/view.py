@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -88,7 +89,7 @@ class View:
     @cached_property
     def held_law(self) -> PromptLaw:
         """The same, of the tokens of prompts that the users' devices can hold."""
-        return PromptLaw.of(self.prompt_tok, self.held_share(self.prompt_tok))
+        return PromptLaw.of(self.prompt_tok, self.held_share)
 
     @cached_property
     def past_ttfts(self) -> PastTtfts:
@@ -154,14 +155,14 @@ class PromptLaw:
     counted_share: float = 1.0
 
     @classmethod
-    def of(cls, prompt_tok: Ints, part: Floats | None = None) -> PromptLaw:
-        """Count a sample of prompt lengths; of the tokens of each prompt only ``part`` counts, which goes by length."""
-        lengths, first, counts = np.unique(prompt_tok, return_index=True, return_counts=True)
+    def of(cls, prompt_tok: Ints, part: Callable[[Ints], Floats] | None = None) -> PromptLaw:
+        """Count a sample of prompt lengths; of the tokens of a prompt only ``part``, by its length, counts."""
+        lengths, counts = np.unique(prompt_tok, return_counts=True)
         tokens = lengths * counts
         if part is None:
             counted = tokens.astype(float)
         else:
-            counted = tokens * part[first]
+            counted = tokens * part(lengths)
             lengths, counted = lengths[counted > 0.0], counted[counted > 0.0]
         if not counted.size:
             return cls(lengths, counted, counted, 0.0)
