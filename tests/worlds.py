@@ -153,7 +153,8 @@ def past(
         service = ApiServer(
             simpy.Environment(), replace(parts.server, outages=()), Link(parts.link, 1, streams), Luck(streams, size)
         )
-        ttft_s = service.true_ttft_s(rng.random(size) * 1e3, np.zeros(size, dtype=np.int64), prompts, outputs)
+        sent_s, nobody = rng.random(size) * 1e3, np.zeros(size, dtype=np.int64)
+        ttft_s = service.true_ttft_s(sent_s, nobody, prompts, np.resize(outputs, size))
     return View(
         prompt_tok=prompts,
         output_tok=outputs,
