@@ -224,3 +224,20 @@ def test_a_phone_that_gets_more_than_it_can_answer_is_overload_too() -> None:
     said = [note for note in simulate(scenario).notes if "steady state" in note]
     assert len(said) == 1
     assert said[0].startswith("warning: device_only: served ")
+
+
+@pytest.mark.parametrize(("load", "is_said"), [(0.8, False), (0.95, False), (1.3, True)])
+def test_an_engine_with_one_slot_is_an_m_g_1_queue(load: float, is_said: bool) -> None:
+    # one request at a time, log-normal answers of 1 s in the mean, squared CV 1; 0.2 % of false alarms at load 0.95
+    sigma = 0.83
+    mean_s = 0.01 * 70 * float(np.exp(sigma**2 / 2))
+    one_slot = [
+        "server.iterations={kind: constant, prefill_s: 0.01, decode_s: 0.01}",
+        *("server.kv_tok=100000", "server.kv_bytes_per_tok=1000", "server.max_batch=1", "server.pilot_requests=1"),
+        f"workload.lengths={{kind: lognormal, prompt_median_tok: 50, output_median_tok: 70, output_sigma: {sigma}}}",
+        *("workload.max_prompt_tok=null", "workload.max_output_tok=null", "link={kind: none}"),
+        *(f"workload.arrivals.rate_per_s={load / mean_s}", "policies=[{kind: server_only}]", "baseline=null"),
+        *("replications=2", "workload.n_requests=1000"),
+    ]
+    notes = simulate(load_scenario("engine", overrides=one_slot)).notes
+    assert any("no steady state" in note for note in notes) == is_said
