@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from typing import Any, Literal
@@ -207,6 +207,36 @@ def test_the_oracle_plans_around_its_own_queue(side: str, seed: int) -> None:
         assert played.ttft_s.mean() <= rival.ttft_s.mean() + 1e-9
 
 
+@pytest.mark.parametrize("side", ["server", "device"])
+def test_a_plan_for_one_phone_is_the_best_of_all_plans(side: Any) -> None:
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        n = 7
+        draws = replace(
+            idle_draws(server_s=rng.uniform(0.5, 9.0, n), device_s=np.zeros(n), prompt_tok=rng.integers(20, 400, n)),
+            output_tok=rng.integers(2, 150, n),
+            arrival_s=np.cumsum(rng.exponential(4.0, n)),
+            user_id=np.zeros(n, dtype=np.int64),
+        )
+        draws = replace(draws, device_ttft_s=0.01 * draws.prompt_tok)
+        found = Foresight(draws, side, 1.0).uses()
+
+        def total_s(uses: Any, draws: Draws = draws) -> float:
+            free_s = total = 0.0
+            for i, is_limited in enumerate(uses):
+                if is_limited == (side == "device"):
+                    begun_s = max(free_s, float(draws.arrival_s[i]))
+                    first_s = begun_s + 0.01 * int(draws.prompt_tok[i])
+                    free_s = first_s + (int(draws.output_tok[i]) - 1) / 15.0
+                    total += first_s - float(draws.arrival_s[i])
+                else:
+                    total += float(draws.server_ttft_s[i])
+            return total
+
+        best_s = min(total_s(uses) for uses in product((False, True), repeat=n))
+        assert total_s(found.tolist()) == pytest.approx(best_s, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     "memory",
     [
@@ -323,6 +353,17 @@ def test_on_small_discrete_laws_the_dual_finds_the_linear_programs_optimum(side:
     assert best.success
     assert used <= budget + 1e-9
     assert mean_s == pytest.approx(best.fun, abs=2e-9)  # a wait is a nanosecond longer than the TTFT that it lets pass
+
+
+@pytest.mark.parametrize("side", ["server", "device"])
+def test_of_equal_costs_the_stricter_rule_wins(side: Any) -> None:
+    # whichever is limited, the other one always speaks first: asking it gains nothing, and costs the budget
+    parts = model(device=profile(prefill_s_per_tok=1e-4 if side == "server" else 0.5, prefill_intercept_s=0.05))
+    table = requests(100, prompt_tok=100, output_tok=1)
+    played = play(
+        OptimalWait(constraint=side, budget=0.5), parts, table, view=past(parts, prompt_tok=np.full(997, 100))
+    )
+    assert played.budget_used(side) == 0.0
 
 
 SERVERS = (
