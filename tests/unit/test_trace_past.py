@@ -231,3 +231,14 @@ def test_the_past_of_a_trace_that_is_all_too_long_is_refused(trace: Path) -> Non
     workload = replace(replayed(trace), max_prompt_tok=5)
     with pytest.raises(UserError, match="reject nearly every request"):
         Past.of(workload, PAST).lengths(100)
+
+
+def test_a_pilot_keeps_each_ttft_beside_its_prompt() -> None:
+    # one request in 20 minutes: nobody waits, so that the TTFT is the prefill's, and grows with the prompt alone
+    calm = ["workload.arrivals.rate_per_s=0.0008", "server.pilot_requests=200", "replications=1"]
+    view = build(load_scenario("engine", overrides=calm)).view
+    assert view.server_prompt_tok is not None
+    assert view.server_prompt_tok.size == view.server_ttft_s.size == 200
+    by_length = np.lexsort((view.server_ttft_s, view.server_prompt_tok))
+    assert np.unique(view.server_prompt_tok).size > 50
+    assert (np.diff(view.server_ttft_s[by_length]) >= -1e-9).all()
