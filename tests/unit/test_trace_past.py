@@ -234,8 +234,8 @@ def test_the_past_of_a_trace_that_is_all_too_long_is_refused(trace: Path) -> Non
 
 
 def test_a_pilot_keeps_each_ttft_beside_its_prompt() -> None:
-    # one request in 20 minutes: nobody waits, so that the TTFT is the prefill's, and grows with the prompt alone
-    calm = ["workload.arrivals.rate_per_s=0.0008", "server.pilot_requests=200", "replications=1"]
+    # a request a day: nobody waits, so that the TTFT is the prefill's, and grows with the prompt alone
+    calm = ["workload.arrivals.rate_per_s=1.0e-5", "server.pilot_requests=200", "replications=1"]
     view = build(load_scenario("engine", overrides=calm)).view
     assert view.server_prompt_tok is not None
     assert view.server_prompt_tok.size == view.server_ttft_s.size == 200
