@@ -84,12 +84,12 @@ with house_style():
 figure
 
 # %% [markdown]
-# On the left, a larger budget moves the step to longer prompts. Its height is the time within which 95 % of the past
-# answers began: a share alpha = 0.05 (**recollected**, an option) is kept for the slowest answers, whatever the
-# prompt. The best rule is a step, too, only a little further right and higher: longer than any past answer took, so a
-# long prompt never gets the phone. On the right, both thresholds follow from the prompt lengths alone: the prompts
-# below must hold 1 - *b* of all tokens (DiSCo-S), or *b* less what is kept for the tail (DiSCo-D). The plateaus are
-# lengths that many prompts share.
+# On the left, a larger budget moves the step to longer prompts. Its height is the time within which the answers to
+# longer prompts had begun that hold 95 % of their tokens: a share alpha = 0.05 (**recollected**, an option) is kept
+# for the slowest answers, whatever the prompt. The best rule is a step, too, only a little further right, and its
+# height is out of sight: a longer prompt never gets the phone. On the right, both thresholds follow from the prompt
+# lengths alone: the prompts below must hold 1 - *b* of all tokens (DiSCo-S), or *b* less what is kept for the tail
+# (DiSCo-D). The plateaus are lengths that many prompts share.
 #
 # ## One request
 #

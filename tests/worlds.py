@@ -136,10 +136,14 @@ def past(
     prompt_tok: ArrayLike | None = None,
     output_tok: ArrayLike | None = None,
     ttft_s: ArrayLike | None = None,
+    ttft_prompt_tok: ArrayLike | None = None,
     n: int = 997,
     seed: int = 1,
 ) -> View:
-    """Return what a policy may know: lengths as :func:`requests` draws them, and TTFTs past clients have seen."""
+    """Return what a policy may know: lengths as :func:`requests` draws them, and TTFTs past clients have seen.
+
+    TTFTs belong to the same prompts unless ``ttft_prompt_tok`` says to which.
+    """
     rng = np.random.default_rng(10_000 + seed)
     prompts = np.array(rng.integers(1, 400, n) if prompt_tok is None else prompt_tok, dtype=np.int64)
     outputs = np.array(rng.integers(1, 200, n) if output_tok is None else output_tok, dtype=np.int64)
@@ -149,11 +153,13 @@ def past(
         service = ApiServer(
             simpy.Environment(), replace(parts.server, outages=()), Link(parts.link, 1, streams), Luck(streams, size)
         )
-        ttft_s = service.true_ttft_s(rng.random(size) * 1e3, np.zeros(size, dtype=np.int64), prompts)
+        sent_s, nobody = rng.random(size) * 1e3, np.zeros(size, dtype=np.int64)
+        ttft_s = service.true_ttft_s(sent_s, nobody, prompts, np.resize(outputs, size))
     return View(
         prompt_tok=prompts,
         output_tok=outputs,
         server_ttft_s=np.asarray(ttft_s, dtype=float),
+        server_prompt_tok=None if ttft_prompt_tok is None else np.asarray(ttft_prompt_tok, dtype=np.int64),
         server_tpot_s=mean_of(parts.server.tpot),
         link_delay_s=0.0 if parts.link.rtt is None else parts.link.rtt.table.mean() / 2,
         fleet=parts.fleet,

@@ -150,6 +150,14 @@ class ReplayedWorkload:
     max_prompt_tok: int | None = spec(None, doc="Longest accepted prompt.", unit="tok", ge=1)
     max_output_tok: int | None = spec(None, doc="Longest accepted output.", unit="tok", ge=1)
     over_limit: Literal["reject", "clip"] = spec("reject", doc="What happens above a limit; counted either way.")
+    past_share: float | None = spec(
+        None,
+        doc="Hold this first share of the requests out: policies learn from it, and the run is the rest. Null lets them "
+        "learn from blocks drawn anew from the trace's own law.",
+        gt=0,
+        lt=1,
+        since="0.2",
+    )
 
 
 Workload = GeneratedWorkload | ReplayedWorkload

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from discosim.policies.view import View
@@ -44,3 +46,17 @@ class Policy:
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request; must show its whole answer or let it fail."""
         raise NotImplementedError(f"{type(self).__name__} lacks `serve`, the method that looks after one request")
+
+    def tally(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, float]:  # noqa: ARG002 - for those who count
+        """Return counts of the replication that this copy has served, to be summed over replications.
+
+        Parameters
+        ----------
+        columns : mapping of str to array, shape (n,)
+            What came of each request, as in requests.parquet.
+        """
+        return {}
+
+    def remarks(self, tally: Mapping[str, float]) -> Sequence[str]:  # noqa: ARG002 - for those who have any
+        """Return what a reader of the results must know, in whole sentences; ``tally`` is the sum of all tallies."""
+        return ()

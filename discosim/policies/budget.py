@@ -1,7 +1,8 @@
-"""Which endpoint is scarce: the budget side of a policy and DiSCo's test for it."""
+"""Budgets: which endpoint is scarce, DiSCo's test for it, and what a policy promises."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from discosim.policies.view import View
@@ -33,3 +34,34 @@ def resolve_constraint(constraint: Constraint, view: View) -> Side:
     prompts, outputs = float(view.prompt_tok.mean()), float(view.output_tok.mean())
     server_usd = meter.server_usd(prompts, outputs)
     return "server" if server_usd >= prefill * prompts + decode * outputs else "device"
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A policy's word that an endpoint processes at most this share of the prompt tokens, in the long run.
+
+    Parameters
+    ----------
+    side : str
+        ``server`` or ``device``.
+    share : float
+        Prompt tokens of requests dispatched there before their first token, over those of all served requests; in
+        [0, 1].
+    """
+
+    side: Side
+    share: float
+
+
+def promise_of(policy: object, view: View) -> Promise | None:
+    """Return what a policy promises, None where it promises nothing.
+
+    The protocol: whoever has an option ``budget`` (a share in [0, 1]) and an option ``constraint`` (``server``,
+    ``device`` or ``auto``) promises to keep to it. No name is asked, so policies of other packages are held to it too.
+    """
+    share, constraint = getattr(policy, "budget", None), getattr(policy, "constraint", None)
+    if not isinstance(share, int | float) or isinstance(share, bool) or not 0.0 <= share <= 1.0:
+        return None
+    if constraint not in {"server", "device", "auto"}:
+        return None
+    return Promise(resolve_constraint(constraint, view), float(share))

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from math import expm1
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.spec import spec
+from discosim.policies.account import Account, held_back
 from discosim.policies.base import Policy
 from discosim.policies.budget import Constraint, Side, resolve_constraint
 from discosim.policies.migration import OTHER, Migration, ServerEstimate
 from discosim.policies.view import View
+from discosim.policies.wait_tables import (
+    CostTable,
+    LengthGroups,
+    candidate_waits,
+    joining_device,
+    joining_server,
+    law_edges,
+    laws_of,
+    solve_price,
+)
+from discosim.world.device import DeviceProfile
 from discosim.world.link import Payload
 from discosim.world.session import Loser
 
 if TYPE_CHECKING:
     from discosim.world.session import Session
+    from discosim.world.stream import Stream
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +42,8 @@ class WaitRule:
     """For one kind of device: waits by prompt length at the budget's price, and at a price just below it.
 
     ``lean_s`` and ``rich_s`` hold one wait per length; a request follows ``rich_s`` with probability ``mix``, so that
-    the budget is met exactly where the optimal cost jumps.
+    the budget is met exactly where the optimal cost jumps. A wait is ``inf`` where the limited endpoint only answers
+    for one that refuses, and NaN where it does not even then.
     """
 
     lengths_tok: NDArray[np.int64]
@@ -36,7 +51,7 @@ class WaitRule:
     rich_s: Floats
 
     def wait_s(self, prompt_tok: int, *, is_rich: bool) -> float:
-        """Return the wait for the nearest tabulated length at or above ``prompt_tok``, in s; ``inf`` for never."""
+        """Return the wait for the nearest tabulated length at or above ``prompt_tok``, in s."""
         at = min(int(np.searchsorted(self.lengths_tok, prompt_tok)), self.lengths_tok.size - 1)
         return float((self.rich_s if is_rich else self.lean_s)[at])
 
@@ -46,9 +61,13 @@ class OptimalWait(Policy):
     """Know only distributions; start the limited endpoint after the wait that minimises mean TTFT in the budget.
 
     The other endpoint starts at once. For each prompt length l the wait w minimises
-    ``E[min(T, w + X_l)] + mu * l * P(T > w)``: T the TTFT of the free endpoint, X_l that of the limited one, mu the
-    price of the budget, found by bisection so that the expected use is b. As the problem is linear in the
-    distribution over wait rules, a mixture of two rules at one price is optimal among all wait rules.
+    ``E[min(T, w + X_l) | l] + mu * l * P(T > w | l)``: T the TTFT of the free endpoint, X_l that of the limited one, mu
+    the price of the budget, found by bisection so that the use is b. As the problem is linear in the distribution over
+    wait rules, a mixture of two rules at one price is optimal among all wait rules. Of equal costs the stricter rule
+    wins; a budget of 0 is never, also for requests that the other endpoint refuses: those fail.
+
+    The use is counted over past pairs of length and TTFT, ``sum l 1(T > w_l) / sum l``, so it is b whatever the TTFT
+    depends on; only which waits are best rests on the laws by length.
     """
 
     kind: ClassVar[str] = "optimal_wait"
@@ -57,8 +76,9 @@ class OptimalWait(Policy):
     )
     departures: ClassVar[str] = (
         "Waits are searched on the quantiles of past TTFTs and lengths on a grid of their quantiles; device queueing "
-        "is not foreseen. Where the server is limited the device's TTFT is certain, so only waiting 0 or for ever "
-        "matters."
+        "is not foreseen. Where TTFTs depend on length there is a law for every 500 past requests, 32 at most, else "
+        "one for all (`law_edges`). Where the server is limited the device's TTFT is certain, so only waiting 0 or for "
+        "ever matters. Relearning while running is off by default."
     )
 
     constraint: Constraint = spec("auto", doc="Which endpoint the budget limits.")
@@ -71,63 +91,113 @@ class OptimalWait(Policy):
     )
     n_lengths: int = spec(400, doc="Grid size over prompt lengths.", ge=2)
     n_waits: int = spec(400, doc="Grid size over waits.", ge=2)
+    relearn: bool = spec(
+        False,
+        doc="Go on learning while running: a share of tokens above the budget raises its price, one below lowers it.",
+        since="0.2",
+    )
 
     _side: Side = field(init=False, repr=False, default="server")
+    _tables: dict[str, CostTable] = field(init=False, repr=False, default_factory=dict)
     _rules: dict[str, WaitRule] = field(init=False, repr=False, default_factory=dict)
     _mix: float = field(init=False, repr=False, default=0.0)
+    _price: float = field(init=False, repr=False, default=0.0)
+    _usual_s: float = field(init=False, repr=False, default=0.0)
+    _account: Account | None = field(init=False, repr=False, default=None)
     _migration: Migration | None = field(init=False, repr=False, default=None)
 
     def prepare(self, view: View) -> None:
         """Solve the dual for every kind of device with one common price."""
         self._side = resolve_constraint(self.constraint, view)
         self._migration = Migration(view, self.server_estimate, self.payload) if self.migration else None
-        tables = [self._table(view, index) for index in range(len(view.fleet))]
+        tables = self._make_tables(view)
         low, high = solve_price(tables, self.budget)
         lean, rich = [t.at(high) for t in tables], [t.at(low) for t in tables]
+        if self.budget == 0.0:  # what the past did not use at a finite wait, the future may
+            lean = rich = [t.never() for t in tables]
         lean_use = sum(t.use(choice) for t, choice in zip(tables, lean, strict=True))
         rich_use = sum(t.use(choice) for t, choice in zip(tables, rich, strict=True))
         gap = rich_use - lean_use
         self._mix = 0.0 if gap <= 0.0 else float(np.clip((self.budget - lean_use) / gap, 0.0, 1.0))
+        names = [profile.name for profile, _ in view.fleet]
         self._rules = {
-            profile.name: WaitRule(t.lengths_tok, t.waits_s[a], t.waits_s[b])
-            for (profile, _), t, a, b in zip(view.fleet, tables, lean, rich, strict=True)
+            name: WaitRule(t.lengths_tok, t.waits_s[a], t.waits_s[b])
+            for name, t, a, b in zip(names, tables, lean, rich, strict=True)
         }
+        self._tables = dict(zip(names, tables, strict=True))
+        if self.relearn and self.budget > 0.0:
+            self._price = high
+            answered_s = view.server_ttft_s[np.isfinite(view.server_ttft_s)]
+            self._usual_s = float(answered_s.mean()) if answered_s.size else 1.0
+            self._account = Account.of(self.budget, view)
 
-    def _table(self, view: View, index: int) -> CostTable:
-        profile, share = view.fleet[index]
-        total = sum(s for _, s in view.fleet)
-        ranked = np.sort(view.prompt_tok)
-        at_quantile = ranked[np.linspace(0, ranked.size, self.n_lengths, endpoint=False).astype(int)]
-        edges = np.unique(np.searchsorted(ranked, at_quantile))  # all prompts of one length belong to one group
-        groups = np.split(ranked, edges[1:])
-        upper = np.array([group[-1] for group in groups])
-        tokens = np.array([group.sum() for group in groups], dtype=float)
-        weight = np.array([group.size for group in groups], dtype=float) / ranked.size * share / total
-        mean_tok = np.array([group.mean() for group in groups])
-        device_s = profile.prefill_array_s(mean_tok)
-        if profile.max_context_tok is not None:
-            device_s = np.where(mean_tok > profile.max_context_tok, np.inf, device_s)
-        if self._side == "device":
-            waits, ttft, start = joining_device(view.sorted_ttft_s, device_s, self.n_waits)
-        else:
-            waits, ttft, start = joining_server(view.sorted_ttft_s, device_s)
-        return CostTable(upper, waits, weight[:, None] * ttft, tokens[:, None] / tokens.sum() * share / total * start)
+    def _make_tables(self, view: View) -> list[CostTable]:
+        past, groups = view.past_ttfts, LengthGroups.of(view.prompt_tok, self.n_lengths)
+        edges = law_edges(past)
+        laws = laws_of(past, edges)
+        is_device = self._side == "device"
+        waits_s = candidate_waits(laws, self.n_waits) if is_device else np.array([0.0, np.inf])
+        law_of = np.searchsorted(edges, groups.upper_tok)
+        total = sum(share for _, share in view.fleet)
+        tables = []
+        for profile, share in view.fleet:
+            device_s = profile.prefill_array_s(groups.mean_tok)
+            fits = _fits(profile, groups.upper_tok)
+            device_s = np.where(fits, device_s, np.inf)
+            ttft_s, start = np.empty((2, device_s.size, waits_s.size + 1))
+            for k, ranked_s in enumerate(laws):
+                mine = law_of == k
+                ttft_s[mine], start[mine] = (
+                    joining_device(ranked_s, device_s[mine], waits_s)
+                    if is_device
+                    else joining_server(ranked_s, device_s[mine])
+                )
+            can_refuse = not np.isfinite(past.ttft_s).all() if is_device else not fits.all()
+            # never, not even for one that is refused: only where that was to be seen, or the budget allows nothing
+            columns = slice(None, None if can_refuse or self.budget == 0.0 else -1)
+            if is_device:
+                counted = _counted(view, profile, groups, edges, waits_s)
+            else:  # asked at once, or for a prompt that does not fit the device
+                counted = groups.token_share[:, None] * np.column_stack(
+                    [np.ones_like(fits), ~fits, np.zeros_like(fits)]
+                )
+            part = share / total
+            tables.append(
+                CostTable(
+                    groups.upper_tok,
+                    np.append(waits_s, np.nan)[columns],
+                    (groups.weight[:, None] * part * ttft_s)[:, columns],
+                    (groups.token_share[:, None] * part * start)[:, columns],
+                    (counted * part)[:, columns],
+                )
+            )
+        return tables
 
     @property
     def rules(self) -> Mapping[str, WaitRule]:
         """Wait rule by name of the device, once prepared."""
         return self._rules
 
+    def _wait_s(self, session: Session) -> float:
+        """Return how long to wait as things stand, in s."""
+        name, length = session.profile.name, session.prompt_tok
+        if self._account is None:
+            return self._rules[name].wait_s(length, is_rich=session.coin() < self._mix)
+        level = self._account.level
+        # a budget that did not bind has no price yet, so the price of a usual wait is put beside it
+        price = self._price * self._account.factor + self._usual_s * max(0.0, expm1(level))
+        return self._tables[name].wait_s(length, price)
+
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Start the free endpoint, wait, join with the limited one."""
+        if self._account is not None:
+            self._account.arrive(session.prompt_tok)
         first = session.start(OTHER[self._side])
-        rule = self._rules[session.profile.name]
-        wait_s = rule.wait_s(session.prompt_tok, is_rich=session.coin() < self._mix)
-        winner = None
-        if wait_s > 0.0 and not first.failure:
-            winner = yield session.first_token_of(first, within_s=None if wait_s == np.inf else wait_s)
-        if winner is None:
-            winner = yield session.first_token_of(first, session.start(self._side))
+        wait_s = self._wait_s(session)
+        if np.isnan(wait_s):
+            winner = yield session.first_token_of(first)
+        else:
+            winner = yield from self._join(session, first, wait_s)
         if winner is None:
             session.fail()
             return
@@ -136,103 +206,45 @@ class OptimalWait(Policy):
             yield from self._migration.run(session)
         yield session.finished()
 
-
-@dataclass(frozen=True)
-class CostTable:
-    """Expected TTFT and expected budget use for every (length group, wait).
-
-    Parameters
-    ----------
-    lengths_tok : array of int, shape (g,)
-        Upper length of each group, rising.
-    waits_s : array of float, shape (w,)
-        Candidate waits; the last is ``inf``.
-    ttft_s, used : array of float, shape (g, w)
-        Contribution of the group to the mean TTFT, and to the share of prompt tokens used.
-    """
-
-    lengths_tok: NDArray[np.int64]
-    waits_s: Floats
-    ttft_s: Floats
-    used: Floats
-
-    def at(self, price: float) -> NDArray[np.int64]:
-        """Return the best wait's index for each group at this price of the budget."""
-        best: NDArray[np.int64] = np.argmin(self.ttft_s + price * self.used, axis=1)
-        return best
-
-    def use(self, choice: NDArray[np.int64]) -> float:
-        """Return the share of prompt tokens the limited endpoint gets under these waits."""
-        return float(self.used[np.arange(choice.size), choice].sum())
-
-
-def joining_device(ranked_s: Floats, device_s: Floats, n_waits: int) -> tuple[Floats, Floats, Floats]:
-    """Tabulate ``E[min(T, w + d)]`` and ``P(T > w)`` for device TTFTs d and waits w.
-
-    Parameters
-    ----------
-    ranked_s : array of float, shape (m,)
-        Past server TTFTs, rising, ``inf`` where refused (a refusal is learned at once here: the device then starts).
-    device_s : array of float, shape (g,)
-        Device TTFT of each length group, in s; ``inf`` where the prompt does not fit.
-    n_waits : int
-        Number of candidate waits.
-
-    Returns
-    -------
-    waits_s : array, shape (w,)
-    ttft_s, start : array, shape (g, w)
-    """
-    finite = ranked_s[np.isfinite(ranked_s)]
-    waits = np.zeros(1)
-    if finite.size:
-        levels = np.linspace(0.0, 1.0, n_waits)
-        waits = np.unique(np.concatenate((waits, np.quantile(finite, levels, method="inverted_cdf"))))
-    mass = np.concatenate(([0.0], np.cumsum(finite)))
-    below_wait = np.searchsorted(finite, waits, side="right")
-    start = 1.0 - below_wait / ranked_s.size
-    end = waits[None, :] + np.minimum(device_s, 1e9)[:, None]
-    below_end = np.maximum(np.searchsorted(finite, end, side="right"), below_wait[None, :])
-    ttft = (mass[below_end] + (ranked_s.size - below_end) * end) / ranked_s.size
-    never_s = finite.sum() / ranked_s.size + (ranked_s.size - finite.size) / ranked_s.size * 1e9
-    waits = np.append(waits, np.inf)
-    ttft = np.column_stack([ttft, np.full(device_s.size, never_s)])
-    return waits, ttft, np.broadcast_to(np.append(start, 0.0), ttft.shape)
-
-
-def joining_server(ranked_s: Floats, device_s: Floats) -> tuple[Floats, Floats, Floats]:
-    """Tabulate ``E[min(d, T)]`` against ``d``: the server joins at once or never.
-
-    Waiting longer only delays a certain need, as the device's TTFT is known when the request arrives.
-    Arguments and returns are those of :func:`joining_device`.
-    """
-    finite = ranked_s[np.isfinite(ranked_s)]
-    mass = np.concatenate(([0.0], np.cumsum(finite)))
-    device_s = np.minimum(device_s, 1e9)
-    below = np.searchsorted(finite, device_s, side="right")
-    both = (mass[below] + (ranked_s.size - below) * device_s) / ranked_s.size
-    start = np.broadcast_to(np.array([1.0, 0.0]), (device_s.size, 2))
-    return np.array([0.0, np.inf]), np.column_stack([both, device_s]), start
-
-
-def solve_price(tables: list[CostTable], budget: float) -> tuple[float, float]:
-    """Return prices just below and at the point where the expected use falls to the budget.
-
-    Bisection on the dual variable: the use at a price never rises with the price.
-    """
-
-    def used(price: float) -> float:
-        return sum(table.use(table.at(price)) for table in tables)
-
-    low, high = 0.0, 1.0
-    if used(low) <= budget:
-        return low, low
-    while used(high) > budget:
-        high *= 4.0
-    for _ in range(80):
-        middle = (low + high) / 2
-        if used(middle) > budget:
-            low = middle
+    def _join(self, session: Session, first: Stream, wait_s: float) -> Generator[Any, Any, Any]:
+        account = self._account
+        if account is None:
+            winner = yield from held_back(session, first, lambda: wait_s, look_again=False)
         else:
-            high = middle
-    return low, high
+            winner = yield from held_back(session, first, lambda: _or_endless(self._wait_s(session)), look_again=True)
+        if winner is not None:
+            return winner
+        limited = session.start(self._side)
+        if account is not None and not (self._side == "device" and limited.failure):
+            account.use(session.prompt_tok)
+        return (yield session.first_token_of(first, limited))
+
+
+def _or_endless(wait_s: float) -> float:
+    return np.inf if np.isnan(wait_s) else wait_s
+
+
+def _fits(profile: DeviceProfile, prompt_tok: NDArray[np.int64]) -> NDArray[np.bool_]:
+    limit = profile.max_context_tok
+    return np.ones(prompt_tok.size, dtype=np.bool_) if limit is None else prompt_tok <= limit
+
+
+def _counted(view: View, profile: DeviceProfile, groups: LengthGroups, edges: Floats, waits_s: Floats) -> Floats:
+    """Return the share of the tokens of past pairs for which the device would have started, shape (g, w + 1).
+
+    Pairs are weighted so that their lengths have the law of all past prompts, of which there are many more where the
+    TTFTs come from a pilot.
+    """
+    past = view.past_ttfts
+    stratum = np.searchsorted(edges, past.prompt_tok)
+    tokens = past.prompt_tok.astype(float)
+    pairs_tok = np.bincount(stratum, tokens, edges.size)
+    all_tok = np.bincount(np.searchsorted(edges, view.prompt_tok), view.prompt_tok, edges.size)
+    weight = tokens * (all_tok / pairs_tok)[stratum] / all_tok.sum() * _fits(profile, past.prompt_tok)
+    # how many of the waits, from the first on, are shorter than the TTFT; a refused request outlasts ``inf`` too
+    n_shorter = np.searchsorted(waits_s[:-1], past.ttft_s, side="left") + ~np.isfinite(past.ttft_s)
+    n_waits, n_groups = waits_s.size + 1, groups.upper_tok.size
+    cell = groups.of_each(past.prompt_tok) * (n_waits + 1) + n_shorter
+    sums = np.bincount(cell, weight, n_groups * (n_waits + 1)).reshape(n_groups, n_waits + 1)
+    outlasting: Floats = sums[:, ::-1].cumsum(axis=1)[:, ::-1]
+    return outlasting[:, 1:]

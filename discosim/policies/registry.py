@@ -13,7 +13,10 @@ from discosim.core.plugins import Plugins, classes_of, points
 from discosim.policies.base import Policy
 
 ENTRY_POINT_GROUP = "discosim.policies"
-_HELPERS = {"base", "registry", "view", "migration", "budget", "describe", "catch_up", "refinement"}
+_HELPERS = {
+    *("account", "base", "budget", "catch_up", "clairvoyance", "describe", "migration", "past_ttfts", "phone_queue"),
+    *("refinement", "registry", "view", "wait_tables"),
+}
 
 
 def _is_policy(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.errors import UserError
+from discosim.policies.past_ttfts import PastTtfts
 from discosim.world.answers import AnswerModel
 from discosim.world.device import DeviceProfile
 from discosim.world.edge.model import EdgeModel
@@ -31,6 +33,8 @@ class View:
         Lengths of past requests, drawn from the workload's law by an own random stream.
     server_ttft_s : array of float, shape (m,)
         TTFTs seen by past clients of the service, last hop included; ``inf`` where the service refused.
+    server_prompt_tok : array of int or None, shape (m,)
+        Prompt lengths of the requests that ``server_ttft_s`` belongs to; None where these are ``prompt_tok``.
     server_tpot_s : float
         Mean time per token of the service.
     link_delay_s : float
@@ -63,6 +67,7 @@ class View:
     answers: AnswerModel = ONE_KIND
     quality: QualityModel = ASSUMED
     draws: Draws | None = None
+    server_prompt_tok: Ints | None = None
 
     def edge_for(self, policy: str) -> EdgeModel:
         """Return the edge tier.
@@ -80,6 +85,25 @@ class View:
     def prompt_law(self) -> PromptLaw:
         """Past prompt lengths, ready for token-weighted questions."""
         return PromptLaw.of(self.prompt_tok)
+
+    @cached_property
+    def held_law(self) -> PromptLaw:
+        """The same, of the tokens of prompts that the users' devices can hold."""
+        return PromptLaw.of(self.prompt_tok, self.held_share)
+
+    @cached_property
+    def past_ttfts(self) -> PastTtfts:
+        """Past TTFTs beside the prompt lengths that they belong to."""
+        lengths = self.prompt_tok if self.server_prompt_tok is None else self.server_prompt_tok
+        return PastTtfts(lengths, self.server_ttft_s)
+
+    def held_share(self, prompt_tok: Ints) -> Floats:
+        """Return the share of the users whose device can hold a prompt of each length, shape of ``prompt_tok``."""
+        held = np.zeros(prompt_tok.shape)
+        for profile, share in self.fleet:
+            limit = profile.max_context_tok
+            held += share * (1.0 if limit is None else (prompt_tok <= limit))
+        return held / sum(share for _, share in self.fleet)
 
     @cached_property
     def sorted_ttft_s(self) -> Floats:
@@ -116,24 +140,35 @@ class PromptLaw:
     Parameters
     ----------
     lengths_tok : array of int, shape (d,)
-        Distinct lengths, rising.
+        Distinct lengths, rising; those that count for nothing are left out.
     token_share : array of float, shape (d,)
         Share of all prompt tokens that belongs to prompts of exactly this length.
     below_share : array of float, shape (d,)
         Share of all prompt tokens that belongs to shorter prompts.
+    counted_share : float
+        Share of the tokens of all prompts that the others are shares of, in [0, 1]; below 1 where some count less.
     """
 
     lengths_tok: Ints
     token_share: Floats
     below_share: Floats
+    counted_share: float = 1.0
 
     @classmethod
-    def of(cls, prompt_tok: Ints) -> PromptLaw:
-        """Count a sample of prompt lengths."""
+    def of(cls, prompt_tok: Ints, part: Callable[[Ints], Floats] | None = None) -> PromptLaw:
+        """Count a sample of prompt lengths; of the tokens of a prompt only ``part``, by its length, counts."""
         lengths, counts = np.unique(prompt_tok, return_counts=True)
         tokens = lengths * counts
-        share = tokens / tokens.sum()
-        return cls(lengths, share, np.concatenate(([0.0], np.cumsum(share)[:-1])))
+        if part is None:
+            counted = tokens.astype(float)
+        else:
+            counted = tokens * part(lengths)
+            lengths, counted = lengths[counted > 0.0], counted[counted > 0.0]
+        if not counted.size:
+            return cls(lengths, counted, counted, 0.0)
+        share = counted / counted.sum()
+        whole_share = float(counted.sum() / tokens.sum())
+        return cls(lengths, share, np.concatenate(([0.0], np.cumsum(share)[:-1])), whole_share)
 
     def split(self, share: float) -> tuple[float, float]:
         """Return the length that splits the prompt tokens at ``share``, and the part of that length below the split.
@@ -152,7 +187,7 @@ class PromptLaw:
         """
         if share <= 0.0:
             return 0.0, 0.0
-        if share >= 1.0:
+        if share >= 1.0 or not self.lengths_tok.size:
             return float("inf"), 1.0
         at = int(np.searchsorted(self.below_share, share, side="right")) - 1
         part = (share - self.below_share[at]) / self.token_share[at]

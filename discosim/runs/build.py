@@ -26,12 +26,12 @@ from discosim.core.scenario import (
 )
 from discosim.policies.view import ASSUMED, View
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
-from discosim.runs.build_engine import engine_model, pilot_ttfts, require_fitting_blocks
+from discosim.runs.build_engine import engine_model, require_fitting_blocks, run_pilot
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest, LatencyDigest, RttDigest
 from discosim.traces.digest_file import read_own_digest
 from discosim.traces.readers import read_latency
-from discosim.traces.workload import length_history, make_requests
+from discosim.traces.workload import Past, make_requests
 from discosim.world.api_server import ApiServer, ApiServerModel, RawSeries, mean_of
 from discosim.world.device import DeviceProfile
 from discosim.world.engine.engine import EngineModel
@@ -133,7 +133,8 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
         answers=answer_model(scenario.answers),
         quality=None if scenario.quality is None else quality_model(scenario.quality),
     )
-    return Blueprint(scenario, model, _view(scenario, model), (*link_notes, *own), warnings)
+    view, past_notes = _view(scenario, model)
+    return Blueprint(scenario, model, view, (*link_notes, *own, *past_notes), warnings)
 
 
 def _checked_scheduler(scenario: Scenario, scheduler: Callable[[], Scheduler]) -> str:
@@ -284,29 +285,40 @@ def _overlap_s(spec: DigestLink, digest: RttDigest, server_contains: tuple[str, 
     return 0.0, ()
 
 
-def _past_ttfts(server: ApiServerModel, link: LinkModel, prompt_tok: Ints, streams: RandomStreams) -> Floats:
+def _past_ttfts(
+    server: ApiServerModel, link: LinkModel, prompt_tok: Ints, output_tok: Ints, streams: RandomStreams
+) -> Floats:
     """Return what clients of a replayed service have seen, outages aside."""
     n = prompt_tok.size
     calm = LinkTape(replace(link, outages=()), 1, streams)
     past = ApiServer(simpy.Environment(), replace(server, outages=()), calm, Luck(streams, n))
     sent_s = streams.generator("history.times").random(n) * HISTORY_SPAN_S
-    return past.true_ttft_s(sent_s, np.zeros(n, dtype=np.int64), prompt_tok)
+    return past.true_ttft_s(sent_s, np.zeros(n, dtype=np.int64), prompt_tok, output_tok)
 
 
-def _view(scenario: Scenario, model: WorldModel) -> View:
-    """Draw the past: request lengths, and the TTFTs clients of the service have seen."""
+def _view(scenario: Scenario, model: WorldModel) -> tuple[View, tuple[str, ...]]:
+    """Draw the past, request lengths and the TTFTs that clients of the service have seen, and say where it is from."""
     streams = RandomStreams(scenario.seed, HISTORY_REPLICATION)
-    prompt_tok, output_tok = length_history(scenario.workload, HISTORY_N, streams, Path())
+    past = Past.of(scenario.workload, streams, Path())
+    prompt_tok, output_tok = past.lengths(HISTORY_N)
     if isinstance(scenario.server, EngineServer):
-        ttft_s, tpot_s = pilot_ttfts(scenario, scenario.server, model, streams)
+        pilot = run_pilot(scenario.server, scenario.reader, model, past)
+        ttft_s, tpot_s, server_prompt_tok = pilot.ttft_s, pilot.tpot_s, pilot.prompt_tok
+        seen = f"TTFTs of a pilot run of {pilot.n_requests:,} of them, all at the engine"
     else:
         assert isinstance(model.server, ApiServerModel)
-        ttft_s, tpot_s = _past_ttfts(model.server, model.link, prompt_tok, streams), mean_of(model.server.tpot)
+        ttft_s = _past_ttfts(model.server, model.link, prompt_tok, output_tok, streams)
+        tpot_s = mean_of(model.server.tpot)
+        server_prompt_tok = None
+        seen = f"{HISTORY_N:,} TTFTs drawn from the law of the service"
+        if isinstance(model.server.ttft, RawSeries):
+            seen = f"{HISTORY_N:,} TTFTs of the whole series, from another row on"
     rtt_s = 0.0 if model.link.rtt is None else model.link.rtt.table.mean()
-    return View(
+    view = View(
         prompt_tok=prompt_tok,
         output_tok=output_tok,
         server_ttft_s=ttft_s,
+        server_prompt_tok=server_prompt_tok,
         server_tpot_s=tpot_s,
         link_delay_s=rtt_s / 2,
         fleet=model.fleet,
@@ -316,3 +328,4 @@ def _view(scenario: Scenario, model: WorldModel) -> View:
         answers=model.answers,
         quality=model.quality or ASSUMED,
     )
+    return view, (f"past: requests {past.note}; {seen}",)

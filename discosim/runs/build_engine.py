@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,12 @@ from numpy.typing import NDArray
 from discosim.core.engine_scenario import ConstantIterations, DigestIterations, FileIterations, Iterations, Swap
 from discosim.core.errors import UserError
 from discosim.core.request import RequestRecord, RequestTable
-from discosim.core.rng import RandomStreams
-from discosim.core.scenario import EngineServer, GeneratedWorkload, Scenario
+from discosim.core.scenario import EngineServer, Reader
 from discosim.policies.server_only import ServerOnly
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest_file import read_own_digest
 from discosim.traces.engine_digest import EngineDigest
-from discosim.traces.workload import make_requests
+from discosim.traces.workload import Past
 from discosim.world.engine.costs.base import CostModel, fastest_s
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.costs.distserve import DistServeCost, Line
@@ -193,38 +191,59 @@ def _prefill_pool(spec: EngineServer, replica: ReplicaModel, digest: EngineDiges
     )
 
 
-def pilot_ttfts(
-    scenario: Scenario, spec: EngineServer, model: WorldModel, streams: RandomStreams
-) -> tuple[Floats, float]:
-    """Return the TTFTs of a pilot run in which every request goes to the engine, and its mean TPOT.
+@dataclass(frozen=True)
+class Pilot:
+    """What clients of an engine have seen.
+
+    Parameters
+    ----------
+    prompt_tok : array of int, shape (m,)
+        Prompt lengths of the requests that the engine took.
+    ttft_s : array of float, shape (m,)
+        Their TTFTs, ``inf`` where one got no answer.
+    tpot_s : float
+        Mean time per token.
+    n_requests : int
+        Requests of the pilot.
+    """
+
+    prompt_tok: NDArray[np.int64]
+    ttft_s: Floats
+    tpot_s: float
+    n_requests: int
+
+
+def run_pilot(spec: EngineServer, reader: Reader, model: WorldModel, past: Past) -> Pilot:
+    """Let requests of the past, all of them, go to the engine.
 
     Source: our choice. A client of a real service learns from what it and others have seen there; a pilot with all
-    requests at the server is the past of a service that no device relieves yet. Its arrivals are the past's, not
-    the run's. Requests that are refused count as ``inf``.
+    requests at the server is the past of a service that no device relieves yet. Its requests are the past's, not
+    the run's. Requests that the engine rejects are none of its TTFTs.
     """
-    workload = scenario.workload
-    n = spec.pilot_requests
-    if isinstance(workload, GeneratedWorkload):
-        workload = replace(workload, n_requests=n)
-    requests = make_requests(workload, scenario.reader, streams, Path()).head(n)
+    requests = past.requests(spec.pilot_requests, reader)
     calm = replace(model, link=replace(model.link, outages=()))
-    world = World(calm, requests, Luck(streams, len(requests)))
-    ttft_s: list[float] = []
+    world = World(calm, requests, Luck(past.streams, len(requests)))
+    pairs: list[tuple[int, float]] = []
     tpot_s: list[float] = []
 
     def note(record: RequestRecord) -> None:
         if record.status == "finished":
-            ttft_s.append(float(record.delivered_s[0]) - record.arrival_s)
+            pairs.append((record.prompt_tok, float(record.delivered_s[0]) - record.arrival_s))
             if record.output_tok > 1:
                 span_s = float(record.delivered_s[-1] - record.delivered_s[0])
                 tpot_s.append(span_s / (record.output_tok - 1))
         elif record.status == "failed":
-            ttft_s.append(math.inf)
+            pairs.append((record.prompt_tok, math.inf))
 
     world.run(ServerOnly(), note)
-    if not np.isfinite(ttft_s).any():
+    if not any(math.isfinite(ttft_s) for _, ttft_s in pairs):
         raise UserError(f"the pilot run answered no request: every one is over {_limits(model)}", where="server")
-    return np.array(ttft_s), float(np.mean(tpot_s)) if tpot_s else model_tpot(model)
+    return Pilot(
+        prompt_tok=np.array([prompt for prompt, _ in pairs], dtype=np.int64),
+        ttft_s=np.array([ttft_s for _, ttft_s in pairs]),
+        tpot_s=float(np.mean(tpot_s)) if tpot_s else model_tpot(model),
+        n_requests=len(requests),
+    )
 
 
 def _limits(model: WorldModel) -> str:

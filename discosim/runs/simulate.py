@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,13 +18,16 @@ from discosim.core.scenario import Scenario
 from discosim.metrics.summary import SummaryTable, summarise
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.policies.base import Policy
+from discosim.policies.budget import promise_of
 from discosim.policies.view import View
 from discosim.runs.build import Blueprint, build
 from discosim.runs.collect import Collector, Columns, join_columns
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
+from discosim.runs.promises import broken_promise
 from discosim.runs.provenance import input_notes
 from discosim.runs.result import RunResult
 from discosim.runs.size import check_requests, check_rows
+from discosim.runs.steady import overload_note
 from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.luck import Luck
 from discosim.world.world import World
@@ -83,6 +87,7 @@ def simulate(
     examples: dict[str, Columns] = {}
     workload_notes: dict[str, float | str] = {}
     warnings: tuple[str, ...] = ()
+    tallies: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
     with _calm_collector():
         for replication in range(scenario.replications):
             requests = blueprint.requests(replication)
@@ -95,8 +100,10 @@ def simulate(
                 world = World(blueprint.model, requests, luck)
                 keep = EVERYTHING if token_sink else range(EXAMPLE_POOL if replication == 0 else 0)
                 collector = Collector(entrant.name, blueprint.model.meter, scenario.reader.pacer, keep)
-                world.run(prepared(entrant.policy, blueprint.view, world), collector)
+                policy = prepared(entrant.policy, blueprint.view, world)
+                world.run(policy, collector)
                 columns = collector.columns(len(requests))
+                tallies[entrant.name].update(policy.tally(columns))
                 parts[entrant.name, replication] = columns
                 summaries[entrant.name].append(_summary(columns, collector, world))
                 if replication == 0:
@@ -105,6 +112,9 @@ def simulate(
                     token_sink(entrant.name, replication, collector.tokens())
                 if tick is not None:
                     tick()
+    for entrant in entrants:
+        replications = [parts[entrant.name, k] for k in range(scenario.replications)]
+        warnings += _doubts(entrant, replications, tallies[entrant.name], blueprint.view)
     example_columns = choose_examples(examples, {name: parts[name, 0] for name in examples})
     return RunResult(
         scenario=scenario,
@@ -118,6 +128,19 @@ def simulate(
 
 def _summary(columns: Columns, collector: Collector, world: World) -> dict[str, float]:
     return summarise(columns, collector.gaps, world.engine_figures(), world.edge_figures())
+
+
+def _doubts(
+    entrant: _Entrant, replications: Sequence[Columns], tally: Mapping[str, float], view: View
+) -> tuple[str, ...]:
+    """Return what to doubt about the numbers of one policy."""
+    promise = promise_of(entrant.policy, view)
+    found = [
+        None if promise is None else broken_promise(entrant.name, promise, replications, view.server_ttft_s.size),
+        overload_note(entrant.name, replications),
+        *(f"{entrant.name}: {remark}" for remark in entrant.policy.remarks(tally)),
+    ]
+    return tuple(doubt for doubt in found if doubt is not None)
 
 
 def _check_policy(policy: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from discosim.traces.arrivals import draw_arrivals
 from discosim.traces.length_file import draw_rows, notes_on, table_of
 from discosim.traces.lengths import LENGTHS, draw_lengths
 from discosim.traces.owners import users_of
+from discosim.traces.past import block_rows, drawn_rows, first_rows, held_out_rows, parts_of, past_note
 from discosim.traces.reader_rates import rates_of_users
 from discosim.traces.readers import RequestTrace, read_requests
 from discosim.traces.readers.requests import spread_ties
@@ -38,6 +39,7 @@ USERS = "workload.users"
 READERS = "workload.readers"
 TIES = "workload.ties"
 HISTORY = "history.lengths"
+BLOCKS = "history.blocks"
 _HISTORY_ROUNDS = 50
 MOST_TOK = int(NAMED["prompt_tok"]["le"])
 """Tokens of the longest prompt or answer, whether a scenario, a law or a trace names it."""
@@ -74,48 +76,105 @@ def make_requests(workload: Workload, reader: Reader, streams: RandomStreams, ba
             return _replayed(workload, reader, streams, base_dir)
 
 
-def length_history(workload: Workload, n: int, streams: RandomStreams, base_dir: Path = Path()) -> tuple[Ints, Ints]:
-    """Return past lengths a policy may learn from: a sample of the same law, independent of the run.
+@dataclass(frozen=True)
+class Past:
+    """The requests that policies learn from: a sample of the run's law that shares no draw with it, or a held-out part.
 
     Parameters
     ----------
     workload : Workload
-        As for `make_requests`; a replayed trace is resampled with replacement.
-    n : int
-        Number of past requests.
+        As for `make_requests`.
     streams : RandomStreams
-        Luck; stream ``history.lengths``.
+        Luck of the past; beside the streams of `make_requests` ``history.lengths`` and ``history.blocks``.
+    trace : RequestTrace or None
+        What is replayed; None for generated requests.
     base_dir : Path
-        Folder that a trace's relative path starts from.
-
-    Returns
-    -------
-    prompt_tok, output_tok : array of int, shape (n,)
-        Lengths inside the scenario's limits: clipped, or drawn again where the limits reject.
-
-    Raises
-    ------
-    UserError
-        As `make_requests`, and where the limits reject nearly everything.
+        Folder that relative paths start from.
     """
-    rng = streams.generator(HISTORY)
-    past = _trace(workload, streams, base_dir) if isinstance(workload, ReplayedWorkload) else None
-    kept: list[tuple[Ints, Ints]] = []
-    n_kept = 0
-    for _ in range(_HISTORY_ROUNDS):
+
+    workload: Workload
+    streams: RandomStreams
+    trace: RequestTrace | None = None
+    base_dir: Path = Path()
+
+    @classmethod
+    def of(cls, workload: Workload, streams: RandomStreams, base_dir: Path = Path()) -> Past:
+        """Read the trace, where there is one; errors as in `make_requests`."""
         if isinstance(workload, GeneratedWorkload):
-            prompt, output = draw_lengths(workload.lengths, n, rng, base_dir=base_dir)
+            if isinstance(workload.lengths, FileLengths):  # the order of the run is the run's own
+                workload = replace(workload, lengths=replace(workload.lengths, order="resample"))
+            return cls(workload, streams, None, base_dir)
+        return cls(workload, streams, _trace(workload, streams, base_dir), base_dir)
+
+    @property
+    def note(self) -> str:
+        """Where the past comes from, for people."""
+        if isinstance(self.workload, GeneratedWorkload):
+            return "drawn from the laws of the workload, in a replication of its own"
+        assert self.trace is not None
+        return past_note(self.workload, len(self.trace))
+
+    def lengths(self, n: int) -> tuple[Ints, Ints]:
+        """Return past prompt and output lengths inside the scenario's limits, shape (n,) each.
+
+        Of a replayed trace, blocks of the part that is held out, or of all that is replayed. What the limits clip is
+        clipped, and drawn again where they reject.
+
+        Raises
+        ------
+        UserError
+            For an unknown digest, and where the limits reject nearly everything.
+        """
+        rng = self.streams.generator(HISTORY)
+        kept: list[tuple[Ints, Ints]] = []
+        n_kept = 0
+        for _ in range(_HISTORY_ROUNDS):
+            prompt, output = self._draw(n, rng)
+            prompt, output, rejected, _notes = _limited(self.workload, prompt, output)
+            kept.append((prompt[~rejected], output[~rejected]))
+            n_kept += int((~rejected).sum())
+            if n_kept >= n:
+                prompts, outputs = (np.concatenate(part)[:n] for part in zip(*kept, strict=True))
+                return prompts, outputs
+        raise UserError("max_prompt_tok and max_output_tok reject nearly every request", where="workload")
+
+    def _draw(self, n: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+        workload, trace = self.workload, self.trace
+        if isinstance(workload, GeneratedWorkload):
+            return draw_lengths(workload.lengths, n, rng, base_dir=self.base_dir)
+        assert trace is not None
+        parts = parts_of(workload, len(trace))
+        rows = block_rows(parts.n_held_out or parts.n_used, n, rng)
+        return trace.prompt_tok[rows], trace.output_tok[rows]
+
+    def requests(self, n: int, reader: Reader) -> RequestTable:
+        """Return ``n`` requests of the past, for a service whose queue has to be lived through to be known.
+
+        They are fewer where a replayed trace, or the part of it that is held out, has fewer.
+        """
+        workload, trace, streams = self.workload, self.trace, self.streams
+        if isinstance(workload, GeneratedWorkload):
+            return make_requests(replace(workload, n_requests=n), reader, streams, self.base_dir)
+        assert trace is not None
+        parts = parts_of(workload, len(trace))
+        if parts.n_held_out:
+            past = held_out_rows(trace, parts, n)
         else:
-            assert past is not None
-            chosen = rng.integers(0, len(past), n)
-            prompt, output = past.prompt_tok[chosen], past.output_tok[chosen]
-        prompt, output, rejected, _notes = _limited(workload, prompt, output)
-        kept.append((prompt[~rejected], output[~rejected]))
-        n_kept += int((~rejected).sum())
-        if n_kept >= n:
-            prompts, outputs = (np.concatenate(part)[:n] for part in zip(*kept, strict=True))
-            return prompts, outputs
-    raise UserError("max_prompt_tok and max_output_tok reject nearly every request", where="workload")
+            past = drawn_rows(first_rows(trace, parts.n_used), min(n, parts.n_used), streams.generator(BLOCKS))
+        owners, _ = users_of(trace, parts.n_used)
+        if owners is None:
+            user = streams.generator(USERS).integers(0, workload.n_users, past.rows.size)
+        else:
+            user = owners[past.rows]
+        arrival_s = past.arrival_s * workload.time_scale
+        prompt, output = trace.prompt_tok[past.rows], trace.output_tok[past.rows]
+        table = _table(workload, reader, streams, arrival_s, prompt, output, user, {})
+        return replace(table, prefix_hashes=past.prefix_hashes, hash_block_tok=trace.hash_block_tok)
+
+
+def length_history(workload: Workload, n: int, streams: RandomStreams, base_dir: Path = Path()) -> tuple[Ints, Ints]:
+    """Return past lengths that a policy may learn from, shape (n,) each; see `Past.lengths`."""
+    return Past.of(workload, streams, base_dir).lengths(n)
 
 
 def _generated(workload: GeneratedWorkload, reader: Reader, streams: RandomStreams, base_dir: Path) -> RequestTable:
@@ -161,7 +220,8 @@ def _trace(workload: ReplayedWorkload, streams: RandomStreams, base_dir: Path) -
 
 def _replayed(workload: ReplayedWorkload, reader: Reader, streams: RandomStreams, base_dir: Path) -> RequestTable:
     trace = _trace(workload, streams, base_dir)
-    n = len(trace) if workload.n_requests is None else workload.n_requests
+    parts = parts_of(workload, len(trace))
+    run, n = parts.run, parts.n_used
     notes: Notes = {f"trace_{key}": value for key, value in trace.notes.items()}
     if workload.time_scale != 1.0:
         notes["arrival_times_multiplied_by"] = workload.time_scale
@@ -172,12 +232,16 @@ def _replayed(workload: ReplayedWorkload, reader: Reader, streams: RandomStreams
     else:
         alone = f"; {n_unnamed} requests without a name are users of their own" if n_unnamed else ""
         notes["users"] = f"from the trace{alone}"
-    arrival_s = trace.arrival_s[:n] * workload.time_scale
-    table = _table(workload, reader, streams, arrival_s, trace.prompt_tok[:n], trace.output_tok[:n], user, notes)
+    arrival_s = trace.arrival_s[run]
+    if parts.n_held_out:  # the run counts from its own first request
+        arrival_s = arrival_s - arrival_s[0]
+    arrival_s = arrival_s * workload.time_scale
+    # people keep their numbers, and with them their devices, however much is held out
+    table = _table(workload, reader, streams, arrival_s, trace.prompt_tok[run], trace.output_tok[run], user[run], notes)
     table = replace(table, warnings=trace.warnings)
     if trace.hash_ids is None:
         return table
-    hashes = tuple(tuple(trace.hash_ids[i].tolist()) for i in range(n))
+    hashes = tuple(tuple(trace.hash_ids[i].tolist()) for i in range(run.start, run.stop))
     return replace(table, prefix_hashes=hashes, hash_block_tok=trace.hash_block_tok)
 
 

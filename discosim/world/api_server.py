@@ -243,22 +243,35 @@ class ApiServer:
         since_first: Floats = times - tape[first]
         return since_first
 
-    def true_ttft_s(self, sent_s: Floats, user_id: Ints, prompt_tok: Ints) -> Floats:
+    def true_ttft_s(self, sent_s: Floats, user_id: Ints, prompt_tok: Ints, output_tok: Ints) -> Floats:
         """Return the client's TTFT of every request's first attempt, were it sent at ``sent_s``; inf where refused.
 
-        For clairvoyant policies and tests only; exact while every token travels in its own packet.
+        For the past, clairvoyant policies and tests only.
         """
         model, link = self.model, self.link
         lengths_tok, which = np.unique(prompt_tok, return_inverse=True)
         upload_s = np.array([link.bulk_s(n * BYTES_PER_TOK["text"]) for n in lengths_tok.tolist()])[which]
         accepted_s = sent_s + link.up_array_s(sent_s, user_id) + upload_s
         start_s: Floats = accepted_s + self._luck.series("server.ttft.0", model.ttft) + model.extra_ttft_s(prompt_tok)
-        total: Floats = start_s + link.down_array_s(start_s, user_id) - sent_s
+        leaves_s = start_s + self._packet_s(output_tok)
+        total: Floats = leaves_s + link.down_array_s(leaves_s, user_id) - sent_s
         if model.failure_share > 0:
             total[self._luck.uniform("server.failure.0") < model.failure_share] = np.inf
         for outage in model.outages:
             total[(accepted_s >= outage.start_s) & (accepted_s < outage.end_s)] = np.inf
         return total
+
+    def _packet_s(self, output_tok: Ints) -> Floats:
+        """Return how long each answer's first token waits for those that share its packet."""
+        last = np.minimum(self.link.model.tokens_per_packet, output_tok) - 1
+        if not last.any():
+            return np.zeros(last.size)
+        steps = last.astype(float)
+        if self._tape is not None:
+            first = (self._luck.uniform("server.jitter.start") * JITTER_TAPE).astype(np.int64)
+            steps = self._tape[first + last] - self._tape[first]
+        waits_s: Floats = steps * self._luck.series("server.tpot.0", self.model.tpot)
+        return waits_s
 
 
 def constant_law(value_s: float) -> CorrelatedSeries:

@@ -95,16 +95,26 @@ class Draws:
     server_ttft_s, device_ttft_s : array of float, shape (n,)
         TTFT at the client if the request were sent to that endpoint alone on arrival, with an idle device; ``inf``
         where that endpoint would refuse it.
-    prompt_tok : array of int, shape (n,)
-        Prompt lengths.
+    prompt_tok, output_tok : array of int, shape (n,)
+        Lengths.
     rejected : array of bool, shape (n,)
         Requests no policy gets to see.
+    arrival_s : array of float, shape (n,)
+        Arrivals.
+    user_id : array of int, shape (n,)
+        Whose requests they are; each user has one device.
+    profiles : tuple of DeviceProfile, length n
+        The device of each request's user.
     """
 
     server_ttft_s: Floats
     device_ttft_s: Floats
     prompt_tok: NDArray[np.int64]
+    output_tok: NDArray[np.int64]
     rejected: NDArray[np.bool_]
+    arrival_s: Floats
+    user_id: NDArray[np.int64]
+    profiles: tuple[DeviceProfile, ...]
 
 
 class World:
@@ -181,8 +191,17 @@ class World:
             device_s[mine] = profile.prefill_array_s(table.prompt_tok[mine])
             if profile.max_context_tok is not None:
                 device_s[mine & (table.prompt_tok > profile.max_context_tok)] = np.inf
-        server_s = self.server.true_ttft_s(table.arrival_s, table.user_id, table.prompt_tok)
-        return Draws(server_s, device_s, table.prompt_tok, table.rejected)
+        server_s = self.server.true_ttft_s(table.arrival_s, table.user_id, table.prompt_tok, table.output_tok)
+        return Draws(
+            server_ttft_s=server_s,
+            device_ttft_s=device_s,
+            prompt_tok=table.prompt_tok,
+            output_tok=table.output_tok,
+            rejected=table.rejected,
+            arrival_s=table.arrival_s,
+            user_id=table.user_id,
+            profiles=tuple(self.profile_of(user) for user in self.columns.user_id),
+        )
 
     def engine_figures(self) -> dict[str, float] | None:
         """Return what a white-box server did as a whole; None where the server is a black box."""

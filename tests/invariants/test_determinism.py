@@ -194,6 +194,16 @@ def test_server_only_meets_the_draw_that_discos_server_had(side: Any) -> None:
     assert all(disco.ttft_s[i] <= draws.server_ttft_s[i] + 1e-9 for i in lost)
 
 
+@pytest.mark.parametrize("jitter", [1.0, 2.0])
+@pytest.mark.parametrize("packet", [1, 3, 8])
+def test_the_draws_are_what_is_met_also_where_tokens_share_packets(packet: int, jitter: float) -> None:
+    link = LinkModel(rtt=law(SKEWED_S.scaled(0.05), 0.3), tick_s=0.3, tokens_per_packet=packet)
+    parts = model(service=server(ttft=law(SKEWED_S, 0.5), jitter_p99_over_p50=jitter), link=link)
+    lengths = np.random.default_rng(1).integers(1, 12, 200)  # some answers fill no packet
+    alone = play(ServerOnly(), parts, requests(200, output_tok=lengths))
+    np.testing.assert_allclose(alone.ttft_s, alone.world.draws.server_ttft_s, rtol=0, atol=1e-9)
+
+
 def test_every_policy_throws_the_same_coin() -> None:
     parts, table = model(), requests(200)
     exclusive = play(Stochastic(variant="exclusive", budget=0.4), parts, table)

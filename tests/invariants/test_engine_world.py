@@ -54,7 +54,7 @@ def world(server: EngineModel, link: LinkModel = NO_LINK, **changes) -> WorldMod
 
 
 def view(parts: WorldModel, ttft_s: float = 0.4):
-    known = past(model(), ttft_s=np.full(100, ttft_s))
+    known = past(model(), n=100, ttft_s=np.full(100, ttft_s))
     return replace(known, fleet=parts.fleet, meter=parts.meter)
 
 

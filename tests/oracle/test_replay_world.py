@@ -64,9 +64,17 @@ def token_share_threshold(prompt_tok: list[int], share: float) -> tuple[float, f
     return math.inf, 1.0
 
 
-def past_quantile(ttft_s: list[float], level: float) -> float:
-    """Return the smallest past TTFT that at least a share ``level`` did not exceed."""
-    return next(t for rank, t in enumerate(sorted(ttft_s), start=1) if rank >= level * len(ttft_s))
+def token_quantile(pairs: list[tuple[float, int]], share: float) -> tuple[float, float, float]:
+    """Return the shortest wait with at most this share of the tokens still unanswered, the one before, and its part."""
+    total, heard, before = sum(n for _, n in pairs), 0, 0.0
+    last_silent = 1.0
+    for ttft_s, n in sorted(pairs):
+        heard += n
+        silent = 1.0 - heard / total
+        if silent <= share:
+            return ttft_s + 1e-9, before, (share - silent) / (last_silent - silent)
+        before, last_silent = ttft_s + 1e-9, silent
+    raise AssertionError("no wait is long enough")
 
 
 def disco_server_waits(view: View, prompts: np.ndarray, coin: Floats, budget: float) -> Floats:
@@ -76,14 +84,25 @@ def disco_server_waits(view: View, prompts: np.ndarray, coin: Floats, budget: fl
     return np.where(joins, 0.0, np.inf)
 
 
-def disco_device_waits(view: View, prompts: np.ndarray, budget: float, alpha: float = 0.05) -> Floats:
-    """Return how long the device is held back."""
+def disco_device_waits(view: View, prompts: np.ndarray, coin: Floats, budget: float, alpha: float = 0.05) -> Floats:
+    """Return how long the device is held back; a wait is learned from 100 past requests at least."""
     alpha = min(alpha, budget)
     length, part = token_share_threshold(view.prompt_tok.tolist(), (budget - alpha) / (1.0 - alpha))
-    ttft_s = view.server_ttft_s.tolist()
-    tail_s = past_quantile(ttft_s, 1.0 - alpha)
-    edge_s = past_quantile(ttft_s, 1.0 - (part + (1.0 - part) * alpha))
-    return np.where(prompts < length, 0.0, np.where(prompts == length, edge_s, tail_s))
+    past = list(zip(view.server_ttft_s.tolist(), view.prompt_tok.tolist(), strict=True))
+    n_long, n_equal = sum(n > length for _, n in past), sum(n == length for _, n in past)
+    assert n_equal < 100
+    # stable sorts: of equally near ones the first come first
+    tail = sorted(past, key=lambda pair: max(0.0, length + 1 - pair[1]))[: max(100, n_long)]
+    nearest = sorted(past, key=lambda pair: abs(pair[1] - length))[:100]
+    waits = []
+    for prompt, lot in zip(prompts.tolist(), coin.tolist(), strict=True):
+        if prompt < length:
+            waits.append(0.0)
+            continue
+        pairs, share = (nearest, part + (1.0 - part) * alpha) if prompt == length else (tail, alpha)
+        lean_s, rich_s, rich_share = token_quantile(pairs, share)
+        waits.append(rich_s if lot < rich_share else lean_s)
+    return np.array(waits)
 
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -114,8 +133,8 @@ def starts_of(case: str, view: View, table: RequestTable, coin: Floats) -> tuple
         "Stoch-S racing": lambda: (zero, by_lot),
         "Stoch-D racing": lambda: (by_lot, zero),
         "DiSCo-S": lambda: (zero, disco_server_waits(view, table.prompt_tok, coin, 0.4)),
-        "DiSCo-D": lambda: (disco_device_waits(view, table.prompt_tok, 0.4), zero),
-        "DiSCo-D, tail only": lambda: (disco_device_waits(view, table.prompt_tok, 0.03), zero),
+        "DiSCo-D": lambda: (disco_device_waits(view, table.prompt_tok, coin, 0.4), zero),
+        "DiSCo-D, tail only": lambda: (disco_device_waits(view, table.prompt_tok, coin, 0.03), zero),
     }[case]()
 
 
@@ -198,7 +217,7 @@ class PlainDisco:
         if self.side == "server":
             self.waits = disco_server_waits(self.view, prompts, coin, self.budget)
         else:
-            self.waits = disco_device_waits(self.view, prompts, self.budget)
+            self.waits = disco_device_waits(self.view, prompts, coin, self.budget)
         n = len(self.table)
         self.ttft = [drawn(self.parts, f"server.ttft.{k}", n) for k in range(2)]
         self.tpot = [drawn(self.parts, f"server.tpot.{k}", n) for k in range(2)]
