@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import re
 import stat
@@ -14,6 +15,7 @@ from discosim.core.errors import UserError
 from discosim.core.interrupts import uninterrupted
 from discosim.core.owners import abandoned, hold, let_go, temporary
 
+_SHOWN = 80
 _FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]$')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
@@ -50,6 +52,8 @@ def status_of(path: Path) -> os.stat_result | None:
     except ValueError as error:  # a zero in the name, or characters that this system cannot take
         raise UserError(f"cannot be a file name here ({error})", where=str(path)) from None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"cannot be used ({error.strerror})", where=f"{str(path)[:_SHOWN]}...") from error
         raise unwritable(path, error) from error
 
 
@@ -58,6 +62,23 @@ def check_name(path: Path, *, system: str = os.name) -> None:
     for part in path.parts[1 if path.anchor else 0 :] if system == "nt" else ():
         if _FORBIDDEN.search(part) or _RESERVED.fullmatch(part):
             raise UserError(f"cannot be written (Windows allows no '{part}' as a name)", where=str(path))
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a name under which no folder can be made or used, before any time is spent on its content.
+
+    Raises
+    ------
+    UserError
+        If it is that of a file, or the folder, or the first one on the way to it that is there, is read-only.
+    """
+    found = status_of(path)
+    if found is not None and not stat.S_ISDIR(found.st_mode):
+        raise UserError("exists and is not a folder", where=str(path))
+    real = real_path(path)
+    there = real if found is not None else next(parent for parent in real.parents if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"cannot be written (folder {there} is read-only)", where=str(path))
 
 
 def check_target(path: Path, *, source: Path | None = None) -> None:

@@ -33,6 +33,11 @@ def printable(text: str) -> str:
     return "".join(character if _is_harmless(character) else _escape(character) for character in text)
 
 
+def for_stream(text: str, stream: object) -> str:
+    """Return a text as a stream can show it without harm: `printable`, in what its encoding can take."""
+    return encodable(printable(text), getattr(stream, "encoding", None))
+
+
 def encodable(text: str, encoding: str | None) -> str:
     """Return a text that an encoding can take: as it is, else with our own signs in ASCII and escapes for the rest."""
     encoding = encoding or "utf-8"

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from discosim.core.errors import UserError
+from discosim.core.files import real_path
 from discosim.core.owners import abandoned, hold, is_abandoned, is_temporary, let_go, short, temporary
 from discosim.core.places import INSIDE, Judge, Kind, Place, is_void, remove
 
@@ -165,7 +166,8 @@ def _keep(temp: Path, place: Place, spare: str) -> Path | None:
                 continue
             with suppress(OSError):
                 temp.rename(kept)
-                return kept
+                is_beside = kept.parent == real_path(place.named.parent)
+                return place.named.parent / kept.name if is_beside else kept
     return None
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from discosim.config import load_scenario
 from discosim.core.errors import UserError
+from discosim.core.files import check_target
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario
 from discosim.traces.readers import HashIds, RequestTrace, read_requests
@@ -87,14 +88,13 @@ def convert(
     """
     writer = writer_named(to)
     place, name = Path(source), str(source)
+    check_target(Path(out), source=place if place.exists() else None)
     if place.suffix in _CONFIGURATIONS or not (place.suffix or place.exists()):
         trace = workload_of(load_scenario(name, overrides=overrides, seed=seed))
     elif overrides or seed is not None:
         raise UserError("--set and --seed change a configuration, and this is a trace file", where=name)
     else:
         trace = read_requests(place, format)
-    if place.exists() and Path(out).exists() and place.samefile(out):
-        raise UserError("would replace what it reads; give another name", where=str(out))
     paths, left_out = write_requests(trace, out, to)
     span_s = float(trace.arrival_s[-1] - trace.arrival_s[0])
     rate = f", {(len(trace) - 1) / span_s:.4g} a second" if span_s > 0 else ""

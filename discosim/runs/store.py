@@ -16,7 +16,7 @@ from discosim.core.errors import UserError
 from discosim.core.folders import fill
 from discosim.core.owners import is_abandoned, owner
 from discosim.core.places import Judge, Kind, Place, is_void, place_of
-from discosim.core.printable import encodable, printable
+from discosim.core.printable import for_stream
 from discosim.core.scenario import Scenario
 from discosim.core.take_place import flush
 from discosim.runs.collect import Columns
@@ -170,8 +170,9 @@ def _bar(scenario: Scenario, *, enabled: bool) -> Iterator[Any]:
     from tqdm import tqdm
 
     total = scenario.replications * len(scenario.policies)
-    name = encodable(printable(scenario.name), getattr(sys.stderr, "encoding", None))
-    with tqdm(total=total, desc=name, unit="world", file=sys.stderr, leave=False) as bar:
+    with tqdm(
+        total=total, desc=for_stream(scenario.name, sys.stderr), unit="world", file=sys.stderr, leave=False
+    ) as bar:
         yield bar.update
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 
 from discosim.core.errors import UserError, close_match
+from discosim.core.files import replace_all
 from discosim.traces.readers.base import RequestTrace
 from discosim.traces.writers import blis, mooncake, native, splitwise, vidur
 from discosim.traces.writers.base import Writer
@@ -68,25 +66,5 @@ def write_requests(trace: RequestTrace, path: str | PathLike[str], to: str) -> t
     keeps = writer.keeps - {"hash_ids"} if place.suffix == ".csv" else writer.keeps
     left_out = tuple(name for name in _OPTIONAL if getattr(trace, name) is not None and name not in keeps)
     files = writer.write(trace, place)
-    _replace(files)
+    replace_all(files)
     return tuple(files), left_out
-
-
-def _replace(files: Mapping[Path, bytes]) -> None:
-    """Write all files beside their places, flush them, and only then let them take their places."""
-    with ExitStack() as leftovers:
-        path = Path()
-        try:
-            parts = {}
-            for path, content in files.items():
-                part = path.with_name(f".{path.name}.{os.getpid()}.part")
-                leftovers.callback(part.unlink, missing_ok=True)
-                with part.open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                parts[path] = part
-            for path, part in parts.items():
-                part.replace(path)
-        except OSError as error:
-            raise UserError(f"cannot write: {error.strerror}", where=str(path)) from error
