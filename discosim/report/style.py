@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
+from discosim.core.files import replace_all
+
 COLUMN_IN, PAGE_IN = 3.33, 7.0
 """Widths of one column and of a whole page of a two-column paper."""
 
@@ -110,7 +112,7 @@ def legend_below(figure: Figure, axes: Axes, n_columns: int | None = None) -> No
 
 
 def save(figure: Figure, path_without_suffix: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
-    """Write a figure, and return the paths of its files.
+    """Write a figure, each file whole or not at all, and return the paths of its files.
 
     Parameters
     ----------
@@ -122,15 +124,14 @@ def save(figure: Figure, path_without_suffix: Path, formats: Sequence[str] = ("p
         Any of ``png``, ``pdf`` and ``svg``. The files hold neither dates nor versions, so equal figures give
         equal bytes on one installation of matplotlib.
     """
-    paths = []
+    contents = {}
     for suffix in formats:
         buffer = io.BytesIO()
         with house_style():
             figure.savefig(buffer, format=suffix, metadata=_NO_METADATA[suffix])
-        path = path_without_suffix.with_name(f"{path_without_suffix.name}.{suffix}")
-        path.write_bytes(buffer.getvalue())
-        paths.append(path)
-    return paths
+        contents[path_without_suffix.with_name(f"{path_without_suffix.name}.{suffix}")] = buffer.getvalue()
+    replace_all(contents)
+    return list(contents)
 
 
 def message_figure(title: str, message: str) -> Figure:

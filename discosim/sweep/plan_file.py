@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from discosim.core.errors import UserError
 from discosim.runs.identity import SCHEMA_VERSION, code_facts
 from discosim.runs.shapes import Sha256, Shape, check_shape, read_object
+from discosim.sweep.compare import compares_of
 from discosim.sweep.plan import Plan, Run
 
 PLAN = "plan.json"
@@ -37,6 +39,18 @@ class _Run(Shape):
     run_id: Sha256
 
 
+class _Compare(Shape):
+    name: str
+    metric: str
+    policy: str
+    baseline: str
+    at: Mapping[str, Any]
+    against: Mapping[str, Any]
+    interval: Literal["t", "bootstrap"]
+    level: float
+    margin: float | None
+
+
 class PlanFile(Shape):
     """What other rooms rely on in plan.json."""
 
@@ -47,6 +61,7 @@ class PlanFile(Shape):
     points: Sequence[_Point]
     runs: Sequence[_Run]
     code: Mapping[str, str]
+    compare: Sequence[_Compare] | None = None
 
 
 def plan_text(plan: Plan, seeds: Sequence[int]) -> str:
@@ -67,6 +82,7 @@ def plan_text(plan: Plan, seeds: Sequence[int]) -> str:
         "runs": [
             {"folder": run.folder, "point": run.point, "seed": run.seed, "run_id": run.id} for run in plan.runs(seeds)
         ],
+        "compare": [asdict(compare) for compare in compares_of(plan)],
         "code": code_facts(),
     }
     return json.dumps({**content, HASH: _hash(content)}, indent=1, ensure_ascii=False) + "\n"

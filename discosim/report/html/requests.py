@@ -90,8 +90,8 @@ def _has(path: Path, column: str) -> bool:
 
     try:
         return column in pq.read_schema(path).names
-    except pa.ArrowInvalid as error:
-        raise UserError(f"not a readable Parquet file ({error})", where=str(path)) from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"not a readable Parquet file ({' '.join(str(error).split())})", where=str(path)) from None
 
 
 def _request(tokens: pd.DataFrame, requests: pd.DataFrame, request_id: int, policies: Sequence[str]) -> dict[str, Any]:
