@@ -19,7 +19,7 @@ from discosim.cli_papers import add_claims, add_figures
 from discosim.cli_sweeps import SWEEP_ACTIONS, add_diff, add_sweep
 from discosim.cli_traces import add_traces
 from discosim.core.errors import UserError, close_match, did_you_mean
-from discosim.core.interrupts import listening
+from discosim.core.interrupts import listening, settle
 from discosim.core.printable import for_stream
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 0, 2, 130, 141
@@ -104,6 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             finally:
                 listener.close()
         except KeyboardInterrupt:
+            settle()
             tell("discosim: interrupted")
             return EXIT_INTERRUPTED
 

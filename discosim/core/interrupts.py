@@ -102,6 +102,15 @@ def listening() -> Iterator[Listener]:
         sys.unraisablehook = hook
 
 
+def settle() -> None:
+    """Let the exit code of a command stand that an interrupt has ended.
+
+    Python notes an interrupt that leaves a text given to ``exec``, as dataclasses use it while they are imported, and
+    at its end dies of the signal although somebody has caught it. The next such text clears the note.
+    """
+    eval("0")  # noqa: S307 (a constant)
+
+
 def uninterrupted() -> Step:
     """Return a step that must be whole, for a `with` statement.
 

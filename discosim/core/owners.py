@@ -199,7 +199,7 @@ def _world() -> str:
             os.getpid()
         ):  # mounted for another table, where numbers mean others
             return ""
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         table = Path("/proc/self/ns/pid").stat().st_ino
     except (OSError, ValueError):
         return ""
