@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from contextlib import suppress
 from functools import cache
 
 _KEPT = frozenset("\n\t")
@@ -34,7 +35,12 @@ def printable(text: str) -> str:
 
 
 def for_stream(text: str, stream: object) -> str:
-    """Return a text as a stream can show it without harm: `printable`, in what its encoding can take."""
+    """Return a text as a stream can show it without harm: `printable`, in what its encoding can take.
+
+    Names that Python took as ASCII from the system, because that says no more, are read as the UTF-8 that they are.
+    """
+    with suppress(UnicodeError):  # what is no UTF-8 either is escaped
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8")
     return encodable(printable(text), getattr(stream, "encoding", None))
 
 

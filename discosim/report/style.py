@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -78,8 +79,12 @@ class Picture(Figure):
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Apply the style inside a ``with`` block, whatever the user's own matplotlib settings are."""
-    with context(["default", STYLE]):
+    """Apply the style inside a ``with`` block, whatever the user's own matplotlib settings are.
+
+    A character that the font lacks is drawn as a box, without a word about it for each.
+    """
+    with context(["default", STYLE]), catch_warnings():
+        filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         yield
 
 

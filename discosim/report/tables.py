@@ -70,9 +70,10 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     try:
-        known = pq.read_schema(path).names
-        _check(known, columns, str(path))
-        frame: pd.DataFrame = pq.read_table(path, columns=list(columns)).to_pandas()
+        with path.open("rb") as file:
+            content = pq.ParquetFile(file)
+            _check(content.schema_arrow.names, columns, str(path))
+            frame: pd.DataFrame = content.read(columns=list(columns)).to_pandas()
     except FileNotFoundError:
         raise UserError("no such file; expected a table of a run", where=str(path)) from None
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -193,14 +193,15 @@ def _token_writer(path: Path, *, enabled: bool) -> Iterator[Any]:
         named = {"policy": np.full(n, policy, dtype=object), "replication": np.full(n, replication, dtype=np.int64)}
         table = token_table({**named, **columns})
         if writer is None:
-            writer = parquet.ParquetWriter(path, table.schema, compression="zstd")
+            writer = parquet.ParquetWriter(file, table.schema, compression="zstd")
         writer.write_table(table)
 
-    try:
-        yield sink
-    finally:
-        if writer is not None:
-            writer.close()
+    with path.open("wb") as file:
+        try:
+            yield sink
+        finally:
+            if writer is not None:
+                writer.close()
 
 
 def write_json(path: Path, content: Any) -> None:

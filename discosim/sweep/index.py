@@ -26,7 +26,7 @@ def write_index(store: Store, table: pd.DataFrame) -> None:
 
     arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
     with store.replacing(INDEX) as part:
-        with parquet.ParquetWriter(part, arrow.schema, compression="zstd") as writer:
+        with part.open("wb") as file, parquet.ParquetWriter(file, arrow.schema, compression="zstd") as writer:
             writer.write_table(arrow)
             writer.add_key_value_metadata({_KEY.decode(): _BLANK.decode()})
         content = part.read_bytes()

@@ -48,7 +48,8 @@ def load_results(folder: str | os.PathLike[str]) -> pd.DataFrame:
     checked_facts(path, needed=(TABLE, "config.yaml"))
     import pandas as pd
 
-    table = pd.read_parquet(path / TABLE)
+    with (path / TABLE).open("rb") as file:
+        table = pd.read_parquet(file)
     table["policy"] = table["policy"].astype("string")
     return table.assign(seed=int(read_file(path / "config.yaml").data["seed"]))
 

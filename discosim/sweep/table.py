@@ -61,8 +61,8 @@ def _rows(store: Store, run: Run, values: dict[str, Any], failures: dict[str, di
         "source_sha256": facts["code"].get("source_sha256"),
     }
     # One replication per run: its rows are the policies. A small file is opened three times faster this way.
-    with parquet.ParquetFile(store.path(run) / "replications.parquet") as file:
-        return [head | row for row in file.read().to_pylist()]
+    with (store.path(run) / "replications.parquet").open("rb") as file:
+        return [head | row for row in parquet.ParquetFile(file).read().to_pylist()]
 
 
 def _same_type(values: list[Any]) -> list[Any]:

@@ -287,9 +287,7 @@ def dead(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], Path]:
     return named
 
 
-def test_leftovers_of_this_target_are_removed_and_no_others(
-    tmp_path: Path, dead: Callable[[Path, str], Path]
-) -> None:
+def test_leftovers_of_this_target_are_removed_and_no_others(tmp_path: Path, dead: Callable[[Path, str], Path]) -> None:
     mine, theirs = dead(tmp_path / "out", ""), dead(tmp_path / "out.b", "")
     alive = temporary(tmp_path / "out")
     for folder in (mine, theirs, alive):

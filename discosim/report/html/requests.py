@@ -89,7 +89,8 @@ def _has(path: Path, column: str) -> bool:
     import pyarrow.parquet as pq
 
     try:
-        return column in pq.read_schema(path).names
+        with path.open("rb") as file:
+            return column in pq.read_schema(file).names
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"not a readable Parquet file ({' '.join(str(error).split())})", where=str(path)) from None
 
