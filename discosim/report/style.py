@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any
 from warnings import catch_warnings, filterwarnings
 
@@ -59,6 +60,8 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "discosim",
 }
 
+_ONE_AT_A_TIME = RLock()
+
 _NO_METADATA: dict[str, dict[str, None]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -81,9 +84,10 @@ class Picture(Figure):
 def house_style() -> Iterator[None]:
     """Apply the style inside a ``with`` block, whatever the user's own matplotlib settings are.
 
-    A character that the font lacks is drawn as a box, without a word about it for each.
+    A character that the font lacks is drawn as a box, without a word about it for each. Threads draw one after the
+    other: settings of matplotlib and filters of warnings are those of the process.
     """
-    with context(["default", STYLE]), catch_warnings():
+    with _ONE_AT_A_TIME, context(["default", STYLE]), catch_warnings():
         filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         yield
 

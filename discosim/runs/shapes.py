@@ -39,6 +39,8 @@ def read_bounded(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise UserError("is a folder; expected a JSON file", where=str(path))
+        if path.exists() and not path.is_file():
+            raise UserError("is no ordinary file; expected a JSON file", where=str(path))
         if path.stat().st_size > MOST_BYTES:
             raise UserError(f"is larger than {MOST_BYTES >> 20} MB; nothing writes such a file", where=str(path))
         return path.read_bytes()

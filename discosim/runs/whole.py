@@ -69,8 +69,8 @@ def damage(
     for name, wanted in files.items():
         path = folder / name
         try:
-            if path.is_dir():
-                return name, "is a folder"
+            if path.exists() and not path.is_file():
+                return name, "is a folder" if path.is_dir() else "is no ordinary file"
             if path.stat().st_size != wanted["bytes"]:
                 return name, f"has {path.stat().st_size:,} bytes, {wanted['bytes']:,} were written"
             if seen.content(path)["sha256"] != wanted["sha256"]:

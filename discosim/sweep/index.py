@@ -39,7 +39,7 @@ def read_index(folder: Path) -> pd.DataFrame | None:
     import pandas as pd
 
     try:
-        content = (folder / INDEX).read_bytes()
+        content = (folder / INDEX).read_bytes() if (folder / INDEX).is_file() else b""
     except OSError:
         return None
     start, end = _seal(content)

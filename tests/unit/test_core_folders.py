@@ -219,9 +219,9 @@ def test_who_comes_second_is_refused_and_kept(tmp_path: Path, is_inside: bool) -
         writer("mine")(folder)
         make(out, "theirs")
 
-    with standing_in(out if is_inside else tmp_path):
-        with pytest.raises(UserError, match="holds another run; what was computed lies in") as raised:
-            fill(place_of(out), KIND, write, refuses, spare="1a2b")
+    refused = pytest.raises(UserError, match="holds another run; what was computed lies in")
+    with standing_in(out if is_inside else tmp_path), refused as raised:
+        fill(place_of(out), KIND, write, refuses, spare="1a2b")
     kept = tmp_path / "out-1a2b"
     assert str(kept) in str(raised.value)
     assert held(out) == whole("theirs")
@@ -291,7 +291,8 @@ def test_leftovers_of_this_target_are_removed_and_no_others(tmp_path: Path, dead
     mine, theirs = dead(tmp_path / "out", ""), dead(tmp_path / "out.b", "")
     alive = temporary(tmp_path / "out")
     for folder in (mine, theirs, alive):
-        writer("half")(folder) if folder.mkdir() else writer("half")(folder)
+        folder.mkdir()
+        writer("half")(folder)
     make(tmp_path / "out")
     assert not mine.exists()
     assert theirs.exists()
@@ -422,7 +423,7 @@ def test_ctrl_c_at_any_step_leaves_the_old_or_the_new(
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_a_second_ctrl_c_does_not_stop_the_tidying(tmp_path: Path) -> None:
+def test_a_second_ctrl_c_does_not_stop_the_tidying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def write(folder: Path) -> None:
         writer("half")(folder)
         signal.raise_signal(signal.SIGINT)
@@ -431,7 +432,7 @@ def test_a_second_ctrl_c_does_not_stop_the_tidying(tmp_path: Path) -> None:
         signal.raise_signal(signal.SIGINT)
         places.remove(path)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(folders, "remove", remove)
+    monkeypatch.setattr(folders, "remove", remove)
+    with pytest.raises(KeyboardInterrupt):
         as_command(lambda: fill(place_of(tmp_path / "x" / "out"), KIND, write, lambda _: True))
     assert list(tmp_path.iterdir()) == []
