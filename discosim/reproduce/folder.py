@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from discosim.core.errors import UserError
-from discosim.core.files import real_path, unwritable
-from discosim.core.owners import temporary
+from discosim.core.files import check_target, real_path, unwritable
+from discosim.core.owners import is_abandoned, temporary
+from discosim.core.places import remove
 from discosim.runs.facts import FACTS, file_facts
 from discosim.runs.figure_facts import read_figure_facts
 from discosim.runs.whole import Seen, damage
@@ -17,13 +18,13 @@ FOLDERS = ("tables", "figures", "tasks", "sweeps")
 """What is made before anything is computed, so that it cannot turn out later that there is no place."""
 
 
-def make_ready(folder: Path) -> None:
-    """Make the folder of a paper's results and try whether it can be written.
+def make_ready(folder: Path, files: Iterable[Path]) -> None:
+    """Make the folder of a paper's results and try whether it, and the files that will lie in it, can be written.
 
     Raises
     ------
     UserError
-        If it cannot.
+        If not.
     """
     real = real_path(folder)
     for name in FOLDERS:
@@ -32,8 +33,12 @@ def make_ready(folder: Path) -> None:
             probe = temporary(real / name / "probe")
             probe.touch()
             probe.unlink()
+            for left in [path for path in (real / name).iterdir() if is_abandoned(path)]:
+                remove(left)
         except OSError as error:
             raise unwritable(folder / name, error) from error
+    for path in files:
+        check_target(path)
 
 
 def recorded(folder: Path, paths: Iterable[Path]) -> dict[str, dict[str, Any]]:

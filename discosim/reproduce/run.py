@@ -15,7 +15,7 @@ import discosim
 from discosim.core.errors import UserError
 from discosim.core.files import write_whole
 from discosim.reproduce.check import Breach, check
-from discosim.reproduce.draw import FORMATS, draw
+from discosim.reproduce.draw import FORMATS, draw, pictures
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.folder import check_tables, make_ready, recorded
 from discosim.reproduce.tables import Context, Say, make_table, read_csv
@@ -93,7 +93,8 @@ def make_figures(
     """
     check_name(executor)
     folder = folder_of(out, experiment, profile)
-    make_ready(folder)
+    csv = [folder / "tables" / f"{name}.csv" for name in experiment.file.tables]
+    make_ready(folder, [*csv, *pictures(experiment, profile, folder), folder / VERDICTS, folder / FACTS])
     context = Context(experiment, profile, folder, executor, say)
     tables: dict[str, pd.DataFrame] = {}
     seconds: dict[str, float] = {}
@@ -111,13 +112,12 @@ def make_figures(
     seconds["(drawing)"] = round(time.perf_counter() - started, 1)
     say(f"{experiment.name}: {len(paths) // len(FORMATS)} figures in {folder} [{seconds['(drawing)']:.0f} s]")
     peak_mib = peak_memory_mib(with_children=True)
-    written = [*paths, folder / VERDICTS, *(folder / "tables" / f"{name}.csv" for name in tables)]
     facts = {
         **_what_and_with_what(experiment, profile),
         "seconds_of_this_call": seconds,
         "peak_mib_of_one_process": None if peak_mib is None else round(peak_mib),
         "executor": executor,
-        "files": recorded(folder, written),
+        "files": recorded(folder, [*csv, *paths, folder / VERDICTS]),
     }
     write_whole(folder / FACTS, json.dumps(facts, indent=1) + "\n")
     return Outcome(experiment, folder, tuple(paths), tuple(verdicts), tuple(breaches))

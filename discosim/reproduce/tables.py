@@ -97,8 +97,8 @@ class Context:
         for k, result in self._workers.each(call, calls) if calls else ():
             text = json.dumps(result)
             results[waiting[k]] = json.loads(text)
-            if paths[waiting[k]].is_dir():
-                remove(paths[waiting[k]])
+            if not paths[waiting[k]].is_file():
+                remove(paths[waiting[k]])  # whatever it is
             write_whole(paths[waiting[k]], json.dumps({"sha256": _sha256(text), "result": result}))
         return [results[i] for i in range(len(paths))]
 
