@@ -13,6 +13,7 @@ from typing import Any
 
 from discosim.config import dump_scenario
 from discosim.core.errors import UserError
+from discosim.core.files import real_path
 from discosim.core.folders import fill
 from discosim.core.owners import is_abandoned, owner
 from discosim.core.places import Judge, Kind, Place, is_void, place_of
@@ -66,13 +67,30 @@ def execute_to_folder(
         If the folder cannot be written, or holds another run and ``force`` is false; nothing is changed then. Where
         another run has come there in the meantime, this one is kept beside it, and the message says where.
     """
-    target = Path("results") / scenario.name if out is None else out
+    target = default_folder(scenario) if out is None else out
     place = place_of(target)
     judge = _same_run(target, _resolved(scenario, target), force=force)
     if place.real.is_dir() and not is_void(place.real):
         judge(place.real)
     with _bar(scenario, enabled=progress) as tick:
         return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, spare=run_id(scenario)[:10])
+
+
+def default_folder(scenario: Scenario) -> Path:
+    """Return where a run is written if nobody says where."""
+    return Path("results") / scenario.name
+
+
+def check_apart(path: Path | None, target: Path) -> None:
+    """Refuse a file that is written after a run and would replace one of the run's own.
+
+    Raises
+    ------
+    UserError
+        If it would.
+    """
+    if path is not None and real_path(path).parent == real_path(target) and path.name in RUN.own:
+        raise UserError("would replace what the run writes; give another name", where=str(path))
 
 
 def run_to_folder(
