@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from discosim.core.printable import for_stream
 
@@ -16,5 +17,6 @@ def say(text: str, *, end: str = "\n") -> None:
 def tell(line: str) -> None:
     """Print a line about what is going on, or went wrong, on stderr."""
     if sys.stderr is not None:
-        sys.stderr.write(for_stream(f"{line}\n", sys.stderr))
-        sys.stderr.flush()
+        with suppress(OSError):  # nobody reads it any more
+            sys.stderr.write(for_stream(f"{line}\n", sys.stderr))
+            sys.stderr.flush()

@@ -72,9 +72,9 @@ def abandoned(path: Path) -> dict[str, list[Path]]:
         names = os.listdir(path.parent)  # noqa: PTH208 (names alone: a folder of runs has thousands)
     except OSError:
         return found
-    for name in sorted(names):
+    for name in sorted(name for name in names if name.startswith(start)):
         words = name[len(start) :].split(".")
-        if name.startswith(start) and len(words) == 2 and is_abandoned(path.with_name(name)):
+        if len(words) == 2 and is_abandoned(path.with_name(name)):
             kind, _, _ = words[1].rpartition("-")
             found.setdefault(kind, []).append(path.with_name(name))
     return found

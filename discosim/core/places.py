@@ -86,8 +86,11 @@ def place_of(target: Path, *, over_files: bool = False) -> Place:
 
 
 def is_void(folder: Path) -> bool:
-    """Tell whether a folder holds nothing but temporaries and what systems put there."""
-    return all(entry.name in _NOT_OURS or is_temporary(entry) for entry in folder.iterdir())
+    """Tell whether a folder holds nothing but temporaries and what systems put there; not of one that is closed."""
+    try:
+        return all(entry.name in _NOT_OURS or is_temporary(entry) for entry in folder.iterdir())
+    except PermissionError:
+        return False
 
 
 def remove(path: Path) -> None:
@@ -98,7 +101,13 @@ def remove(path: Path) -> None:
         return
     shutil.rmtree(path, ignore_errors=True)
     if path.exists():
-        for folder, _, _ in os.walk(path):
-            with suppress(OSError):
-                Path(folder).chmod(0o700)
+        with suppress(OSError):
+            _open_up(path)
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _open_up(folder: Path) -> None:
+    folder.chmod(0o700)
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            _open_up(entry)

@@ -16,11 +16,11 @@ _PLAIN = {
 """Our own signs for where the output knows no more than ASCII."""
 
 
-def printable(text: str) -> str:
+def printable(text: str, *, kept: str = "") -> str:
     r"""Return a text in which every character that is not seen, or acts on others, is written as its escape.
 
     These are control characters but for line ends and tabs, signs that reverse the writing, characters of no width,
-    and halves of surrogate pairs. Everything else stays, and nothing is escaped twice.
+    and halves of surrogate pairs. Everything else stays, what ``kept`` holds too, and nothing is escaped twice.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def printable(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(character if _is_harmless(character) else _escape(character) for character in text)
+    return "".join(c if c in kept or _is_harmless(c) else _escape(c) for c in text)
 
 
 def for_stream(text: str, stream: object) -> str:

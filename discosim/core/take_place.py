@@ -77,8 +77,7 @@ def _swap(temp: Path, real: Path, kind: Kind, judge: Judge) -> None:
         except UserError:
             old.rename(real)
             raise
-        with suppress(OSError):
-            temp.chmod(stat.S_IMODE(old.stat().st_mode))
+        _inherit_mode(old, temp)
         try:
             temp.rename(real)
         except OSError:
@@ -90,6 +89,16 @@ def _swap(temp: Path, real: Path, kind: Kind, judge: Judge) -> None:
             _hand_over(old, real, kind)
         return
     raise UserError("is changed by somebody else all the time", where=str(real))
+
+
+def _inherit_mode(old: Path, new: Path) -> None:
+    """Let others see of the new folder what they saw of the old one; one that its owner cannot use is opened."""
+    with suppress(OSError):
+        mode = stat.S_IMODE(old.stat().st_mode)
+        if old.is_dir() and mode & stat.S_IRWXU == stat.S_IRWXU:
+            new.chmod(mode)
+        else:
+            old.chmod(mode | stat.S_IRWXU)
 
 
 def _hand_over(old: Path, real: Path, kind: Kind) -> None:

@@ -202,6 +202,17 @@ def test_a_folder_in_a_closed_one_is_filled_and_a_closed_one_is_refused(tmp_path
     assert held(tmp_path / "closed" / "out") == whole("again")
 
 
+def test_what_others_see_of_a_folder_stays_as_it_was(tmp_path: Path) -> None:
+    make(tmp_path / "out", "old")
+    (tmp_path / "out").chmod(0o2750)
+    make(tmp_path / "out")
+    assert (tmp_path / "out").stat().st_mode & 0o7777 == 0o2750
+    (tmp_path / "out").chmod(0)
+    make(tmp_path / "out", "newer")
+    assert (tmp_path / "out").stat().st_mode & 0o700 == 0o700
+    assert held(tmp_path) == {f"out/{name}": "newer" for name in whole()}
+
+
 # --- somebody else writes there -------------------------------------------------------------------------------
 
 

@@ -29,7 +29,8 @@ STATUS_WORDS = {
 """How a number is known, and whether somebody can look it up."""
 
 DIGITS = 6
-_JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+_LINE_ENDS = "\u2028\u2029"
+_JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in f"<>&{_LINE_ENDS}"}
 _WORDS = re.compile(r"(?<![\w-])(" + "|".join(sorted(STATUS_WORDS, key=len, reverse=True)) + r")(?![\w-])")
 
 
@@ -179,9 +180,9 @@ def rounded(data: Any) -> Any:
     if isinstance(data, float):
         return _short(data)
     if isinstance(data, str):
-        return printable(data)
+        return printable(data, kept=_LINE_ENDS)
     if isinstance(data, dict):
-        return {printable(str(key)): rounded(value) for key, value in data.items()}
+        return {printable(str(key), kept=_LINE_ENDS): rounded(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
         return [rounded(value) for value in data]
     return data
