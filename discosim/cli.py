@@ -201,7 +201,7 @@ def _run(options: argparse.Namespace) -> None:
     from discosim.report.figures import draw_all
     from discosim.report.text import render
     from discosim.runs import execute_to_folder
-    from discosim.runs.store import check_apart, default_folder
+    from discosim.runs.folder import check_apart, default_folder
     from discosim.runs.trace_events import check_trace_events, write_trace_events
 
     check_trace_events(scenario, options.trace_events, options.trace_policy)

@@ -13,26 +13,19 @@ from typing import Any
 
 from discosim.config import dump_scenario
 from discosim.core.errors import UserError
-from discosim.core.files import real_path
 from discosim.core.folders import fill
 from discosim.core.owners import is_abandoned, owner
-from discosim.core.places import Judge, Kind, Place, is_void, place_of
+from discosim.core.places import Judge, Place, is_void, place_of
 from discosim.core.printable import for_stream
 from discosim.core.scenario import Scenario
 from discosim.core.take_place import flush
 from discosim.runs.collect import Columns
 from discosim.runs.facts import FACTS, file_facts, run_facts
+from discosim.runs.folder import CONFIG, RUN, default_folder, same_run
 from discosim.runs.identity import run_id
 from discosim.runs.result import RunResult
 from discosim.runs.simulate import simulate
 from discosim.runs.tables import replication_table, request_table, token_table, write_parquet
-from discosim.runs.whole import NEEDED
-
-CONFIG = "config.yaml"
-RUN = Kind(own=frozenset({*NEEDED, FACTS, "tokens.parquet", "figures", "report.html"}), last=FACTS)
-"""What a run writes, and what was made of it: both are replaced with it."""
-_ENOUGH = 3
-"""Files of a run by which a folder is taken for a damaged one, whose run.json is gone."""
 
 
 def execute_to_folder(
@@ -69,28 +62,11 @@ def execute_to_folder(
     """
     target = default_folder(scenario) if out is None else out
     place = place_of(target)
-    judge = _same_run(target, _resolved(scenario, target), force=force)
+    judge = same_run(target, _resolved(scenario, target), force=force)
     if place.real.is_dir() and not is_void(place.real):
         judge(place.real)
     with _bar(scenario, enabled=progress) as tick:
         return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, spare=run_id(scenario)[:10])
-
-
-def default_folder(scenario: Scenario) -> Path:
-    """Return where a run is written if nobody says where."""
-    return Path("results") / scenario.name
-
-
-def check_apart(path: Path | None, target: Path) -> None:
-    """Refuse a file that is written after a run and would replace one of the run's own.
-
-    Raises
-    ------
-    UserError
-        If it would.
-    """
-    if path is not None and real_path(path).parent == real_path(target) and path.name in RUN.own:
-        raise UserError("would replace what the run writes; give another name", where=str(path))
 
 
 def run_to_folder(
@@ -157,27 +133,6 @@ def _resolved(scenario: Scenario, target: Path) -> bytes:
     except UnicodeError:
         raise UserError("a name in the scenario is no UTF-8 text, so it cannot be kept", where=str(target)) from None
     return content
-
-
-def _same_run(target: Path, resolved: bytes, *, force: bool) -> Judge:
-    """Return a judge that lets a run be replaced by itself, by another one only if forced, and nothing else at all."""
-
-    def judge(found: Path) -> bool:
-        try:
-            here = {entry.name for entry in found.iterdir()} if found.is_dir() else set()
-            config = (found / CONFIG).read_bytes() if (found / CONFIG).is_file() else b""
-        except OSError as error:
-            raise UserError(f"cannot be read ({error.strerror or error})", where=str(target)) from error
-        is_run = {FACTS, CONFIG} <= here or len(here & {*NEEDED, FACTS}) >= _ENOUGH
-        if not is_run:
-            raise UserError("is not empty and holds no run; name another folder with --out", where=str(target))
-        if not force and config != resolved:
-            raise UserError(
-                "holds another run; name another folder with --out or replace it with --force", where=str(target)
-            )
-        return True
-
-    return judge
 
 
 @contextmanager

@@ -6,11 +6,13 @@ import json
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from sweep_samples import SWEEP, contents, sweep, write
 
 from discosim import load_results
 from discosim.core.errors import UserError
+from discosim.sweep.index import read_index
 from discosim.sweep.plan import load_plan
 from discosim.sweep.run import collect_sweep, run_sweep
 from discosim.sweep.store import Store
@@ -285,3 +287,41 @@ def test_what_another_driver_has_finished_meanwhile_stays(out: Path) -> None:
     assert perform(task)["status"] == "finished"
     assert times(out)[run.folder] != before[run.folder]
     assert Store(out).facts(run) is not None
+
+
+def test_folders_of_earlier_versions_are_read(out: Path) -> None:
+    """Their plan has no hash and no comparisons, their index no hash; their temporaries say host and process alone."""
+    files = contents(out)
+    plan = json.loads((out / "plan.json").read_text())
+    for key in ("content_sha256", "compare"):
+        del plan[key]
+    (out / "plan.json").write_text(json.dumps(plan))
+    table = load_results(out)
+    table.to_parquet(out / "index.parquet")
+    pd.testing.assert_frame_equal(load_results(out), table, check_dtype=False)
+    assert len(Store(out).planned()) == 12
+    assert sweep(out.parent / "sample.yaml", out).notes == ()
+    assert contents(out) == files
+
+
+def test_a_plan_that_was_changed_by_hand_is_not_believed(out: Path) -> None:
+    """It says which values a run has: a changed digit there would put its numbers under another value."""
+    path = out / "plan.json"
+    path.write_text(path.read_text().replace('"policies.A.budget": 0.2', '"policies.A.budget": 0.3', 1))
+    with pytest.raises(UserError, match=r"plan\.json: has changed since it was written .*writes it anew"):
+        load_results(out)
+    assert len(sweep(out.parent / "sample.yaml", out).state.finished) == 12
+    assert len(load_results(out)) == 36
+
+
+def test_the_index_is_believed_only_as_it_was_written(out: Path) -> None:
+    """Its numbers are read without the runs, so each of its bytes counts."""
+    right = load_results(out)
+    content = (out / "index.parquet").read_bytes()
+    for i in range(0, len(content), len(content) // 97):
+        (out / "index.parquet").write_bytes(content[:i] + bytes([content[i] ^ 16]) + content[i + 1 :])
+        assert read_index(out) is None
+    (out / "index.parquet").write_bytes(content)
+    found = read_index(out)
+    assert found is not None
+    assert found.equals(right)

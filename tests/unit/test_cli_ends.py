@@ -56,9 +56,8 @@ def test_ctrl_c_at_two_hundred_random_moments_leaves_nothing_or_a_whole_run(tmp_
         seen[run.returncode] += 1
         if run.returncode in {130, 0}:
             assert err == ("discosim: interrupted\n" if run.returncode else ""), i
-        else:  # Python itself was only just starting
+        else:  # Python itself was only just starting, or ending
             assert run.returncode in {-end, 1}, (i, err)
-            assert not (tmp_path / "here").exists(), i
         assert list(tmp_path.rglob(".*")) == [], i
         if (tmp_path / "here").exists():
             checked_facts(tmp_path / "here" / "out", needed=NEEDED)
