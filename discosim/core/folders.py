@@ -44,8 +44,7 @@ def fill(place: Place, kind: Kind, write: Callable[[Path], None], judge: Judge, 
         try:
             made = [parent for parent in place.real.parents if not parent.exists()]
             tidy(place, kind)
-            temp.parent.mkdir(parents=True, exist_ok=True)
-            temp.mkdir()
+            _make(temp)
             lock = hold(temp)
             probe = temp / max(kind.own, key=len)  # the longest name that will be written
             probe.touch()
@@ -61,3 +60,16 @@ def fill(place: Place, kind: Kind, write: Callable[[Path], None], judge: Judge, 
             with suppress(OSError):
                 for parent in made:
                     parent.rmdir()
+
+
+def _make(folder: Path) -> None:
+    """Make a folder with its parents, also while somebody else tidies away the same parents."""
+    for is_last in (False, False, True):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir()
+        except FileNotFoundError:
+            if is_last:
+                raise
+        else:
+            return

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
@@ -29,19 +29,21 @@ class Listener:
         Whether any has come.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, then: Callable[[int, FrameType | None], Any] = signal.default_int_handler) -> None:
         self.was_asked = False
+        self._then = then
         self._is_open = False
         self._number = int(signal.SIGINT)
         self._is_waiting = False
         self._hook = sys.unraisablehook
 
-    def __call__(self, number: int, _frame: FrameType | None) -> None:
-        """Raise, or remember it."""
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Raise, or do what ``then`` does; or remember it."""
         self.was_asked, self._number = True, number
         if self._is_open:
-            raise KeyboardInterrupt
-        self._is_waiting = True
+            self._then(number, frame)
+        else:
+            self._is_waiting = True
 
     @property
     def is_open(self) -> bool:
@@ -53,7 +55,8 @@ class Listener:
         self._is_open = True
         if self._is_waiting:
             self._is_open = self._is_waiting = False
-            raise KeyboardInterrupt
+            self._then(self._number, None)
+            self._is_open = True  # whoever else listens had something else in mind
 
     def close(self) -> None:
         """Let them wait."""
@@ -144,7 +147,7 @@ class Step:
             self._listener, self._was_open = handler, handler.is_open
             handler.close()
         elif callable(handler):
-            self._before, self._was_open = handler, True
+            self._before, self._was_open, self._listener = handler, True, Listener(handler)
             signal.signal(signal.SIGINT, self._listener)
         return self
 

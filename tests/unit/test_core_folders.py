@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
@@ -182,24 +183,25 @@ for place in (out.parent / "other", out.parent / "closed too"):
 """
 
 
-def test_a_folder_in_a_closed_one_is_filled_and_a_closed_one_is_refused(tmp_path: Path) -> None:
+def test_a_folder_in_a_closed_one_is_filled_and_a_closed_one_is_refused() -> None:
     """As in a container whose /out belongs to the user but lies in a folder of root's."""
-    for name in ("out", "closed too"):
-        (tmp_path / "closed" / name).mkdir(parents=True)
-    if os.geteuid() == 0:
-        os.chown(tmp_path / "closed" / "out", 65534, 65534)
-        for folder in (tmp_path, *tmp_path.parents[:2]):
+    with TemporaryDirectory() as name:  # not below pytest's own folder, which other sessions close to others
+        root = Path(name)
+        for folder in ("out", "closed too"):
+            (root / "closed" / folder).mkdir(parents=True)
+        if os.geteuid() == 0:
+            os.chown(root / "closed" / "out", 65534, 65534)
+            root.chmod(0o755)
+        (root / "closed" / "closed too").chmod(0o555)
+        (root / "closed").chmod(0o555)
+        program = [sys.executable, "-c", AS_NOBODY, name, str(Path(__file__).parent)]
+        done = subprocess.run(program, capture_output=True, text=True, check=False)
+        for folder in (root / "closed", root / "closed" / "closed too"):
             folder.chmod(0o755)
-    (tmp_path / "closed" / "closed too").chmod(0o555)
-    (tmp_path / "closed").chmod(0o555)
-    program = [sys.executable, "-c", AS_NOBODY, str(tmp_path), str(Path(__file__).parent)]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
-    for folder in (tmp_path / "closed", tmp_path / "closed" / "closed too"):
-        folder.chmod(0o755)
-    assert done.returncode == 0, done.stderr
-    refused = ["cannot be written (Permission denied)", "cannot be written (the folder is read-only)"]
-    assert done.stdout.splitlines() == refused
-    assert held(tmp_path / "closed" / "out") == whole("again")
+        assert done.returncode == 0, done.stderr
+        refused = ["cannot be written (Permission denied)", "cannot be written (the folder is read-only)"]
+        assert done.stdout.splitlines() == refused
+        assert held(root / "closed" / "out") == whole("again")
 
 
 def test_what_others_see_of_a_folder_stays_as_it_was(tmp_path: Path) -> None:

@@ -88,6 +88,20 @@ def test_a_step_is_whole_and_its_opened_part_is_not(is_listening: bool) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_a_handler_of_somebody_else_is_asked_later() -> None:
+    seen: list[str] = []
+    signal.signal(signal.SIGINT, lambda *_: seen.append("theirs"))
+    with uninterrupted() as step:
+        signal.raise_signal(signal.SIGINT)
+        seen.append("first")
+        with step.opened():
+            seen.append("second")
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        seen.append("last")
+    assert seen == ["first", "theirs", "second", "theirs", "last", "theirs"]
+
+
 def test_one_that_is_swallowed_comes_again() -> None:
     """A destructor cannot raise: Python drops the interrupt, and would go on as if nobody had asked."""
 
