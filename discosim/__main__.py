@@ -2,7 +2,10 @@
 
 import sys
 
-from discosim.cli import main
-
 if __name__ == "__main__":
+    try:
+        from discosim.cli import main
+    except KeyboardInterrupt:  # before anybody listens
+        sys.stderr.write("discosim: interrupted\n")
+        sys.exit(130)
     sys.exit(main())

@@ -8,18 +8,28 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from discosim import __version__
+from discosim.cli_console import say, tell
 from discosim.cli_help import AddParser, add_verb
 from discosim.cli_papers import add_claims, add_figures
-from discosim.cli_signals import terminated_like_interrupted
 from discosim.cli_sweeps import SWEEP_ACTIONS, add_diff, add_sweep
 from discosim.cli_traces import add_traces
 from discosim.core.errors import UserError, close_match, did_you_mean
+from discosim.core.interrupts import listening, settle
+from discosim.core.printable import for_stream
 
 EXIT_OK, EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 0, 2, 130, 141
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    a check failed, or runs of a sweep failed or are missing
+  2    bad input, a result that is damaged, or a disk that is full
+  130  interrupted
+  141  the reader of the output went away"""
 VERBS: dict[str, tuple[str, ...]] = {
     "run": (),
     "traces": ("list", "show", "check", "convert", "digest", "digest-latency", "fit-engine"),
@@ -58,6 +68,10 @@ class Parser(argparse.ArgumentParser):
         meant = next((word.partition("=")[0] for word in unknown if word.startswith("--")), "")
         return did_you_mean(meant, options)
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        file = sys.stderr if file is None else file
+        super()._print_message(for_stream(message, file) if message else message, file)
+
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage."""
         raise UserError(f"{message} (see `{self.prog} --help`)")
@@ -74,10 +88,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, 1 where a check failed, 2 for bad input or a full disk, 130 when interrupted, 141 when the reader of stdout
-        went away. Bugs raise.
+        0, 1 where a check failed or a sweep is not complete, 2 for bad input or a full disk, 130 when interrupted, 141
+        when the reader of stdout went away. Bugs raise. It works in any thread; Ctrl-C is heard by the main one.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    with listening() as listener:
+        try:
+            try:
+                listener.open()
+                return _answered(arguments)
+            except Exception:
+                if listener.was_asked:  # an interrupt came where some library made another error of it
+                    raise KeyboardInterrupt from None
+                raise
+            finally:
+                listener.close()
+        except KeyboardInterrupt:
+            settle()
+            tell("discosim: interrupted")
+            return EXIT_INTERRUPTED
+
+
+def _answered(arguments: Sequence[str]) -> int:
+    """Run one command; what a user can mend is one line."""
     try:
         _suggest_verb(arguments)
         options = build_parser().parse_args(arguments)
@@ -87,11 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except UserError as error:
         for line in str(error).splitlines():
-            print(f"discosim: error: {line}", file=sys.stderr)
+            tell(f"discosim: error: {line}")
         return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        print("discosim: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
     except BrokenPipeError:
         _silence_stdout()
         return EXIT_CLOSED_PIPE
@@ -101,10 +131,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.filename is None:
             _silence_stdout()
         what = "cannot write what comes out" if error.filename is None else f"{_short(error.filename)}: cannot be used"
-        print(f"discosim: error: {what} ({error.strerror})", file=sys.stderr)
+        tell(f"discosim: error: {what} ({error.strerror})")
+        return EXIT_BAD_INPUT
+    except UnicodeEncodeError as error:
+        if error.encoding != sys.getfilesystemencoding() or error.encoding == "utf-8":
+            raise
+        tell(f"discosim: error: {_short(error.object)}: cannot be a file name in {error.encoding}; set PYTHONUTF8=1")
         return EXIT_BAD_INPUT
     except MemoryError as error:
-        print(f"discosim: error: out of memory ({error or 'the computation is too large'})", file=sys.stderr)
+        tell(f"discosim: error: out of memory ({error or 'the computation is too large'})")
         return EXIT_BAD_INPUT
     return code or EXIT_OK
 
@@ -115,7 +150,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="discosim",
         description="Simulate LLM text streaming shared between devices and servers.",
         epilog="`discosim VERB --help` shows the options of a verb, and commands to copy. Start with "
-        "`discosim run quickstart`.",
+        f"`discosim run quickstart`.\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"discosim {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
@@ -168,24 +204,25 @@ def _run(options: argparse.Namespace) -> None:
     from discosim.report.figures import draw_all
     from discosim.report.text import render
     from discosim.runs import execute_to_folder
+    from discosim.runs.folder import check_apart, default_folder
     from discosim.runs.trace_events import check_trace_events, write_trace_events
 
     check_trace_events(scenario, options.trace_events, options.trace_policy)
+    check_apart(options.trace_events, options.out or default_folder(scenario))
 
-    with terminated_like_interrupted():
-        result = execute_to_folder(
-            scenario,
-            options.out,
-            tokens=options.tokens,
-            force=options.force,
-            progress=sys.stderr.isatty(),
-            command=options.command,
-        )
+    result = execute_to_folder(
+        scenario,
+        options.out,
+        tokens=options.tokens,
+        force=options.force,
+        progress=sys.stderr is not None and sys.stderr.isatty(),
+        command=options.command,
+    )
     assert result.folder is not None
     draw_all(result.folder)
-    print(render(result))
+    say(render(result))
     if options.trace_events is not None:
-        print(write_trace_events(scenario, options.trace_events, options.trace_policy))
+        say(write_trace_events(scenario, options.trace_events, options.trace_policy))
 
 
 # --- report -------------------------------------------------------------------------------------------------
@@ -209,7 +246,7 @@ def _report(options: argparse.Namespace) -> None:
     from discosim.report.html import write_report
 
     path = write_report(options.folder, options.out)
-    print(f"written    {path} ({path.stat().st_size / 1e6:.2f} MB)")
+    say(f"written    {path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 
 # --- explain, schema ----------------------------------------------------------------------------------------
@@ -240,19 +277,19 @@ def _add_explain(add: AddParser) -> None:
 def _explain_metric(options: argparse.Namespace) -> None:
     from discosim.metrics.definitions import explain, list_metrics
 
-    print(explain(options.name) if options.name else list_metrics())
+    say(explain(options.name) if options.name else list_metrics())
 
 
 def _explain_policy(options: argparse.Namespace) -> None:
     from discosim.policies.describe import explain, list_policies
 
-    print(explain(options.name) if options.name else list_policies())
+    say(explain(options.name) if options.name else list_policies())
 
 
 def _explain_scheduler(options: argparse.Namespace) -> None:
     from discosim.config.schedulers import explain_scheduler, list_schedulers
 
-    print(explain_scheduler(options.name) if options.name else list_schedulers())
+    say(explain_scheduler(options.name) if options.name else list_schedulers())
 
 
 def _add_schema(add: AddParser) -> None:
@@ -273,16 +310,16 @@ def _schema(options: argparse.Namespace) -> None:
     if options.reference:
         from discosim.config.reference import reference_yaml
 
-        print(reference_yaml(), end="")
+        say(reference_yaml(), end="")
     elif options.sweep:
         from discosim.config.schema import schema_json
         from discosim.sweep.file import SweepFile
 
-        print(schema_json(SweepFile, "discosim sweep"), end="")
+        say(schema_json(SweepFile, "discosim sweep"), end="")
     else:
         from discosim.config.schema import schema_json
 
-        print(schema_json(), end="")
+        say(schema_json(), end="")
 
 
 # --- manners ------------------------------------------------------------------------------------------------
@@ -310,4 +347,5 @@ def _short(name: object) -> str:
 
 def _silence_stdout() -> None:
     """Let the interpreter flush into nowhere at exit: the reader of stdout is gone, or its disk is full."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError, ValueError, AttributeError):  # a notebook's stdout is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+from discosim.cli_console import say, tell
 from discosim.cli_help import AddParser, add_verb
-from discosim.cli_signals import terminated_like_interrupted
 from discosim.core.errors import UserError
 
 EXIT_OK, EXIT_BREACH = 0, 1
@@ -50,27 +49,26 @@ def _figures(options: argparse.Namespace) -> int:
         raise UserError("either compare with the committed tables or replace them", where="--check --update")
     breaches: list[Breach] = []
     verdicts: list[Verdict] = []
-    with terminated_like_interrupted():
-        for experiment in load_experiments(find_experiments(options.experiments), options.paper):
-            outcome = make_figures(
-                experiment,
-                options.profile,
-                options.out,
-                executor=options.executor,
-                is_checked=options.check,
-                say=lambda line: print(line, file=sys.stderr, flush=True),
-            )
-            breaches += outcome.breaches
-            verdicts += outcome.verdicts
-            print(f"written    {outcome.folder}/")
-            if options.update:
-                for path in update_committed(experiment, options.profile, outcome.folder):
-                    print(f"committed  {path}")
-    print(f"{render_tally(verdicts)}; read them with `discosim claims`")
+    for experiment in load_experiments(find_experiments(options.experiments), options.paper):
+        outcome = make_figures(
+            experiment,
+            options.profile,
+            options.out,
+            executor=options.executor,
+            is_checked=options.check,
+            say=tell,
+        )
+        breaches += outcome.breaches
+        verdicts += outcome.verdicts
+        say(f"written    {outcome.folder}/")
+        if options.update:
+            for path in update_committed(experiment, options.profile, outcome.folder):
+                say(f"committed  {path}")
+    say(f"{render_tally(verdicts)}; read them with `discosim claims`")
     for breach in breaches:
-        print(f"discosim: check failed: {breach.who}: {breach.what}", file=sys.stderr)
+        tell(f"discosim: check failed: {breach.who}: {breach.what}")
     if options.check and not breaches:
-        print("check      every table agrees with the committed one under the rule of its claims")
+        say("check      every table agrees with the committed one under the rule of its claims")
     return EXIT_BREACH if breaches else EXIT_OK
 
 
@@ -102,5 +100,5 @@ def _claims(options: argparse.Namespace) -> None:
         verdicts = judge_all(experiment, tables)
         everything += verdicts
         if not options.markdown:
-            print(render_claims(experiment.name, experiment.file.title, source, verdicts, width))
-    print(markdown(everything) if options.markdown else f"{render_rule(width)}\n\n{render_tally(everything)}")
+            say(render_claims(experiment.name, experiment.file.title, source, verdicts, width))
+    say(markdown(everything) if options.markdown else f"{render_rule(width)}\n\n{render_tally(everything)}")

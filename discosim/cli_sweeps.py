@@ -6,11 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from discosim.cli_console import say, tell
 from discosim.cli_help import AddParser, add_verb
-from discosim.cli_signals import terminated_like_interrupted
 from discosim.core.errors import UserError
 
 SWEEP_ACTIONS = ("status", "collect", "clean")
+EXIT_OK, EXIT_INCOMPLETE = 0, 1
 
 
 def add_sweep(add: AddParser) -> None:
@@ -25,7 +26,8 @@ def add_sweep(add: AddParser) -> None:
         "sweep status results/budget-quick",
         "sweep collect results/mine",
         "sweep clean results/mine --stale",
-        more="The same command goes on where it was interrupted.",
+        more="The same command goes on where it was interrupted, and tries failed runs again.\n"
+        "Exit code 1: runs failed or are missing; with --shard, of its part.",
     )
     parser.add_argument("plan", metavar="PLAN", help="a YAML file, or the name of a shipped sweep")
     parser.add_argument("--profile", metavar="NAME", default="", help="one of the sweep's profiles, such as quick")
@@ -57,14 +59,15 @@ def add_sweep(add: AddParser) -> None:
         ("collect", "build the index from the runs that are there"),
         ("clean", "remove leftovers, kept errors, and runs of no plan"),
     ):
-        parser = add_verb(add, f"sweep {action}", words, f"sweep {action} results/budget-quick")
+        more = "Exit code 1: runs failed or are missing." if action == "collect" else ""
+        parser = add_verb(add, f"sweep {action}", words, f"sweep {action} results/budget-quick", more=more)
         parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of the sweep")
         parser.set_defaults(call=_sweep_folder, action=action)
         if action == "clean":
             parser.add_argument("--stale", action="store_true", help="also remove runs made by another version")
 
 
-def _sweep(options: argparse.Namespace) -> None:
+def _sweep(options: argparse.Namespace) -> int:
     from discosim.report.progress import Bar
     from discosim.report.sweep_text import render_sweep
     from discosim.sweep.drive import Terms
@@ -78,7 +81,7 @@ def _sweep(options: argparse.Namespace) -> None:
     plan = load_plan(options.plan, profile=options.profile, overrides=options.overrides)
     terms = Terms(retries=options.retries, limit_s=options.timeout_s, command=options.command)
     shard = None if options.shard is None else parse_shard(options.shard)
-    with terminated_like_interrupted(), how_to_go_on(plan, options.out, lambda line: print(line, file=sys.stderr)):
+    with how_to_go_on(plan, options.out, tell):
         result = run_sweep(
             plan,
             options.out,
@@ -86,23 +89,31 @@ def _sweep(options: argparse.Namespace) -> None:
             shard=shard,
             terms=terms,
             accept_version=options.accept_version,
-            watch=lambda n_finished, n_runs: Bar(n_finished, n_runs, is_shown=sys.stderr.isatty()),
+            watch=lambda n_finished, n_runs: Bar(n_finished, n_runs, is_shown=_is_terminal()),
         )
-    print(render_sweep(result))
+    say(render_sweep(result))
+    return EXIT_OK if result.state.is_complete else EXIT_INCOMPLETE
 
 
-def _sweep_folder(options: argparse.Namespace) -> None:
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _sweep_folder(options: argparse.Namespace) -> int:
     from discosim.report.sweep_text import render_status
     from discosim.sweep.run import collect_sweep
     from discosim.sweep.store import Store
 
+    if options.action == "collect":
+        store, state, _ = collect_sweep(options.folder)
+        say(render_status(store, state))
+        return EXIT_OK if state.is_complete else EXIT_INCOMPLETE
     store = Store(options.folder)
     if options.action == "clean":
         for name in store.clean(stale=options.stale):
-            print(f"removed {name}")
-    elif options.action == "collect":
-        collect_sweep(options.folder)
-    print(render_status(store, store.state(store.planned())))
+            say(f"removed {name}")
+    say(render_status(store, store.state(store.planned())))
+    return EXIT_OK
 
 
 def add_diff(add: AddParser) -> None:
@@ -125,4 +136,4 @@ def _diff(options: argparse.Namespace) -> None:
     from discosim.report.sweep_text import render_diff
     from discosim.sweep.diff import diff_folders
 
-    print(render_diff(diff_folders(options.a, options.b, options.metrics)))
+    say(render_diff(diff_folders(options.a, options.b, options.metrics)))

@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from discosim.cli_console import say
 from discosim.cli_help import AddParser, add_verb
 from discosim.core.errors import UserError
 
@@ -116,26 +117,26 @@ def _traces_list(_options: argparse.Namespace) -> None:
     from discosim.traces.catalogue import list_digests, load_digest
 
     for entry in list_digests():
-        print(f"{entry.kind:<9} {entry.name:<38} {load_digest(entry.name, entry.kind).card.title}")
+        say(f"{entry.kind:<9} {entry.name:<38} {load_digest(entry.name, entry.kind).card.title}")
 
 
 def _traces_show(options: argparse.Namespace) -> None:
     from discosim.traces.catalogue import describe
 
-    print(describe(options.name))
+    say(describe(options.name))
 
 
 def _traces_check(options: argparse.Namespace) -> None:
     from discosim.traces.check import check
 
-    print(check(options.file, options.format, options.unit))
+    say(check(options.file, options.format, options.unit))
 
 
 def _traces_convert(options: argparse.Namespace) -> None:
     from discosim.runs.convert import convert
 
     changes = {"overrides": options.overrides, "seed": options.seed, "unit": options.unit}
-    print(convert(options.source, options.out, options.to, format=options.format, **changes))
+    say(convert(options.source, options.out, options.to, format=options.format, **changes))
 
 
 def _traces_digest(options: argparse.Namespace) -> None:
@@ -150,7 +151,7 @@ def _traces_digest(options: argparse.Namespace) -> None:
     from discosim.traces.recipes.build import build_all
 
     for path in build_all(Path(raw), options.out, options.names or None):
-        print(path)
+        say(str(path))
 
 
 def _traces_digest_latency(options: argparse.Namespace) -> None:
@@ -169,7 +170,7 @@ def _traces_digest_latency(options: argparse.Namespace) -> None:
         unit=options.unit,
     )
     write_own_digest(digest, options.out)
-    print(f"{describe(digest)}\n\nwritten    {options.out}")
+    say(f"{describe(digest)}\n\nwritten    {options.out}")
 
 
 def _traces_fit_engine(options: argparse.Namespace) -> None:
@@ -179,4 +180,4 @@ def _traces_fit_engine(options: argparse.Namespace) -> None:
     check_target(options.out, source=options.file)
     facts = ("model", "hardware", "n_gpus", "kv_tok", "kv_bytes_per_tok", "max_context_tok")
     digest = fit_engine(options.file, name=options.out.stem, **{name: getattr(options, name) for name in facts})
-    print(write_fit(digest, options.out))
+    say(write_fit(digest, options.out))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from discosim.core.printable import for_stream
 from discosim.sweep.plan import Run
 from discosim.sweep.worker import Outcome
 
@@ -33,7 +34,8 @@ class Bar:
         if outcome["status"] == "failed":
             self._n_failed += 1
             self._bar.set_postfix_str(f"{self._n_failed} failed")
-            self._bar.write(f"discosim: {run.folder} failed: {outcome['error']}", file=sys.stderr)
+            line = f"discosim: {run.folder} failed: {' '.join(outcome['error'].split())}"
+            self._bar.write(for_stream(line, sys.stderr), file=sys.stderr)
         self._bar.update()
         if self._bar.n >= (self._bar.total or 0):
             self._bar.close()

@@ -6,11 +6,15 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.style import context
+
+from discosim.core.files import replace_all
 
 COLUMN_IN, PAGE_IN = 3.33, 7.0
 """Widths of one column and of a whole page of a two-column paper."""
@@ -56,6 +60,8 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "discosim",
 }
 
+_ONE_AT_A_TIME = RLock()
+
 _NO_METADATA: dict[str, dict[str, None]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -76,8 +82,13 @@ class Picture(Figure):
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Apply the style inside a ``with`` block, whatever the user's own matplotlib settings are."""
-    with context(["default", STYLE]):
+    """Apply the style inside a ``with`` block, whatever the user's own matplotlib settings are.
+
+    A character that the font lacks is drawn as a box, without a word about it for each. Threads draw one after the
+    other: settings of matplotlib and filters of warnings are those of the process.
+    """
+    with _ONE_AT_A_TIME, context(["default", STYLE]), catch_warnings():
+        filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         yield
 
 
@@ -110,7 +121,7 @@ def legend_below(figure: Figure, axes: Axes, n_columns: int | None = None) -> No
 
 
 def save(figure: Figure, path_without_suffix: Path, formats: Sequence[str] = ("png",)) -> list[Path]:
-    """Write a figure, and return the paths of its files.
+    """Write a figure, each file whole or not at all, and return the paths of its files.
 
     Parameters
     ----------
@@ -122,15 +133,14 @@ def save(figure: Figure, path_without_suffix: Path, formats: Sequence[str] = ("p
         Any of ``png``, ``pdf`` and ``svg``. The files hold neither dates nor versions, so equal figures give
         equal bytes on one installation of matplotlib.
     """
-    paths = []
+    contents = {}
     for suffix in formats:
         buffer = io.BytesIO()
         with house_style():
             figure.savefig(buffer, format=suffix, metadata=_NO_METADATA[suffix])
-        path = path_without_suffix.with_name(f"{path_without_suffix.name}.{suffix}")
-        path.write_bytes(buffer.getvalue())
-        paths.append(path)
-    return paths
+        contents[path_without_suffix.with_name(f"{path_without_suffix.name}.{suffix}")] = buffer.getvalue()
+    replace_all(contents)
+    return list(contents)
 
 
 def message_figure(title: str, message: str) -> Figure:

@@ -34,7 +34,7 @@ def render_sweep(result: SweepResult) -> str:
 
 def render_status(store: Store, state: State) -> str:
     """Return where a sweep stands: runs, failures, and folders that belong to no point."""
-    blocks = [f"{store.folder}: {status_line(state)}", failures_text(store, state)]
+    blocks = [f"{store.folder}: {status_line(state)}", failures_text(store, state), damage_text(state)]
     if state.strangers:
         blocks.append(
             f"{_n(len(state.strangers), 'run')} of another plan in this folder; `discosim sweep clean` removes them"
@@ -60,9 +60,22 @@ def failures_text(store: Store, state: State) -> str:
     lines = [f"failed     (errors and traces: {store.folder}/{FAILURES}/; the same command tries them again)"]
     for run in state.failed[:MOST_FAILURES]:
         failure = state.failures[run.folder]
-        lines += _wrapped(f"  {run.folder}", f"after {_n(failure['tries'], 'try', 'tries')}: {failure['error']}")
+        tries = f"after {_n(failure['tries'], 'try', 'tries')}: " if "tries" in failure else ""
+        lines += _wrapped(f"  {run.folder}", f"{tries}{failure['error']}")
     if len(state.failed) > MOST_FAILURES:
         lines.append(f"  and {len(state.failed) - MOST_FAILURES} more")
+    return "\n".join(lines)
+
+
+def damage_text(state: State) -> str:
+    """Return the runs whose folders are there and not as they were written; empty if there are none."""
+    if not state.damaged:
+        return ""
+    lines = ["damaged    (the command that made the sweep makes them anew; `discosim sweep clean` removes them)"]
+    for name, reason in list(state.damaged.items())[:MOST_FAILURES]:
+        lines += _wrapped(f"  {name}", reason)
+    if len(state.damaged) > MOST_FAILURES:
+        lines.append(f"  and {len(state.damaged) - MOST_FAILURES} more")
     return "\n".join(lines)
 
 

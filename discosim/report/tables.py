@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from discosim.core.errors import UserError, close_match
+from discosim.core.json_text import read_json
 from discosim.metrics.definitions import MetricDefinition, definition
+from discosim.runs.shapes import Shape, check_shape, read_bounded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +20,20 @@ if TYPE_CHECKING:
 
 PlainSummary = Mapping[str, Any]
 """A summary in the form of summary.json, see ``SummaryTable.to_json_dict``."""
+
+
+class _Metric(Shape):
+    unit: str
+    direction: str
+
+
+class _Summary(Shape):
+    baseline: str
+    n_replications: int = Field(ge=1)
+    level: float = 0.95
+    metrics: Mapping[str, _Metric] = {}
+    policies: Mapping[str, Mapping[str, Mapping[str, float | None]]] = Field(min_length=1)
+    notes: Sequence[str] = ()
 
 
 def read_summary(path: Path) -> PlainSummary:
@@ -28,13 +45,16 @@ def read_summary(path: Path) -> PlainSummary:
         If the file is missing or is no summary.
     """
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError("no such file; expected the summary of a run", where=str(path)) from None
-    except ValueError as error:
-        raise UserError(f"not a JSON file ({error})", where=str(path)) from None
+        summary = read_json(read_bounded(path))
+    except UserError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise UserError("no such file; expected the summary of a run", where=str(path)) from None
+        raise UserError(f"not a JSON file ({error.message})", where=str(path)) from None
     if not isinstance(summary, dict) or not {"baseline", "policies", "n_replications"} <= summary.keys():
         raise UserError("not a summary: expected the keys baseline, policies, n_replications", where=str(path))
+    check_shape(_Summary, summary, path, "a run")
+    if summary["baseline"] not in summary["policies"]:
+        raise UserError("not a summary: its baseline is none of its policies", where=str(path))
     return summary
 
 
@@ -50,13 +70,14 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
     try:
-        known = pq.read_schema(path).names
-        _check(known, columns, str(path))
-        frame: pd.DataFrame = pq.read_table(path, columns=list(columns)).to_pandas()
+        with path.open("rb") as file:
+            content = pq.ParquetFile(file)
+            _check(content.schema_arrow.names, columns, str(path))
+            frame: pd.DataFrame = content.read(columns=list(columns)).to_pandas()
     except FileNotFoundError:
         raise UserError("no such file; expected a table of a run", where=str(path)) from None
-    except pa.ArrowInvalid as error:
-        raise UserError(f"not a readable Parquet file ({error})", where=str(path)) from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"not a readable Parquet file ({' '.join(str(error).split())})", where=str(path)) from None
     return frame
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
 from collections.abc import Sequence
@@ -10,11 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 from discosim import __version__
+from discosim.core.errors import UserError
 from discosim.core.scenario import Scenario
 from discosim.metrics.summary import SummaryTable
 from discosim.report.columns import Column, decimals_for, lay_out
 from discosim.report.tables import PlainSummary, number, plain, readable, summary_metrics
 from discosim.runs.provenance import WARNING
+from discosim.runs.shapes import read_object
 
 WIDTH = 120
 PER_REQUESTS = 1000.0
@@ -230,11 +231,13 @@ def _files_text(scenario: Scenario, folder: Path | None) -> str:
 
 def _run_facts(folder: Path | None) -> dict[str, str]:
     """Return run.json, or nothing where there is none."""
-    path = None if folder is None else folder / "run.json"
-    if path is None or not path.is_file():
+    if folder is None:
         return {}
-    facts: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return facts
+    try:
+        facts = read_object(folder / "run.json")
+    except UserError:
+        return {}
+    return {key: value for key, value in facts.items() if isinstance(value, str)}
 
 
 def _wrapped(label: str, text: str) -> list[str]:

@@ -32,11 +32,19 @@ def draw(experiment: Experiment, profile: str, folder: Path, executor: str = "se
         The files, in the order of the declaration.
     """
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    names = [name for name, source in experiment.file.figures.items() if profile in source.profiles]
-    calls = [(str(experiment.folder.resolve()), name, str(folder.resolve())) for name in names]
+    calls = [(str(experiment.folder.resolve()), name, str(folder.resolve())) for name in _names(experiment, profile)]
     for _ in each(executor, draw_one, calls):
         pass
-    return [folder / "figures" / f"{name}.{suffix}" for name in names for suffix in FORMATS]
+    return pictures(experiment, profile, folder)
+
+
+def pictures(experiment: Experiment, profile: str, folder: Path) -> list[Path]:
+    """Return the files that `draw` writes."""
+    return [folder / "figures" / f"{name}.{suffix}" for name in _names(experiment, profile) for suffix in FORMATS]
+
+
+def _names(experiment: Experiment, profile: str) -> list[str]:
+    return [name for name, source in experiment.file.figures.items() if profile in source.profiles]
 
 
 def draw_one(paper: str, name: str, folder: str) -> None:

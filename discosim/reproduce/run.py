@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import resource
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -16,10 +15,12 @@ import discosim
 from discosim.core.errors import UserError
 from discosim.core.files import write_whole
 from discosim.reproduce.check import Breach, check
-from discosim.reproduce.draw import FORMATS, draw
+from discosim.reproduce.draw import FORMATS, draw, pictures
 from discosim.reproduce.experiment import Experiment
+from discosim.reproduce.folder import check_tables, make_ready, recorded
 from discosim.reproduce.tables import Context, Say, make_table, read_csv
 from discosim.reproduce.verdict import Verdict, judge
+from discosim.runs.facts import FACTS, peak_memory_mib
 from discosim.runs.identity import code_facts, commit
 from discosim.sweep.executors import check_name
 
@@ -92,10 +93,8 @@ def make_figures(
     """
     check_name(executor)
     folder = folder_of(out, experiment, profile)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot be written ({error.strerror})", where=str(folder)) from error
+    csv = [folder / "tables" / f"{name}.csv" for name in experiment.file.tables]
+    make_ready(folder, [*csv, *pictures(experiment, profile, folder), folder / VERDICTS, folder / FACTS])
     context = Context(experiment, profile, folder, executor, say)
     tables: dict[str, pd.DataFrame] = {}
     seconds: dict[str, float] = {}
@@ -112,16 +111,15 @@ def make_figures(
     paths = draw(experiment, profile, folder, executor)
     seconds["(drawing)"] = round(time.perf_counter() - started, 1)
     say(f"{experiment.name}: {len(paths) // len(FORMATS)} figures in {folder} [{seconds['(drawing)']:.0f} s]")
-    peak_mib = (
-        max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) // 1024
-    )
+    peak_mib = peak_memory_mib(with_children=True)
     facts = {
         **_what_and_with_what(experiment, profile),
         "seconds_of_this_call": seconds,
-        "peak_mib_of_one_process": peak_mib,
+        "peak_mib_of_one_process": None if peak_mib is None else round(peak_mib),
         "executor": executor,
+        "files": recorded(folder, [*csv, *paths, folder / VERDICTS]),
     }
-    write_whole(folder / "run.json", json.dumps(facts, indent=1) + "\n")
+    write_whole(folder / FACTS, json.dumps(facts, indent=1) + "\n")
     return Outcome(experiment, folder, tuple(paths), tuple(verdicts), tuple(breaches))
 
 
@@ -167,11 +165,12 @@ def read_tables(experiment: Experiment, profile: str, out: Path) -> tuple[dict[s
     Raises
     ------
     UserError
-        If neither is complete.
+        If neither is complete, or a table of an own run is not as it was written.
     """
     own = folder_of(out, experiment, profile) / "tables"
     names = list(experiment.file.tables)
     if all((own / f"{name}.csv").is_file() for name in names):
+        check_tables(own.parent, names)
         return {name: read_csv(own / f"{name}.csv") for name in names}, f"your tables in {own}"
     if all(experiment.committed(profile, name).is_file() for name in names):
         folder = experiment.committed(profile, names[0]).parent

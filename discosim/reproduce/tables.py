@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError, close_match
 from discosim.core.files import write_whole
+from discosim.core.places import remove
 from discosim.reproduce.code import call, function_of, inputs_sha256
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.files import TableSource
 from discosim.reproduce.workers import Workers
 from discosim.runs.identity import code_facts
+from discosim.runs.shapes import read_object
 from discosim.sweep.drive import Terms
 from discosim.sweep.plan import load_plan
 from discosim.sweep.run import run_sweep
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 FLOAT_FORMAT = "%.9g"
+KEPT = 2
+"""Version of the files of results that are kept."""
 
 
 @dataclass
@@ -77,22 +81,39 @@ class Context:
         """Call a function of this folder for each task, in worker processes, and return what comes back in order.
 
         Tasks and results are JSON. A result is kept under the hash of task, code and inputs, so that nothing is
-        computed twice and nothing stale is used.
+        computed twice and nothing stale is used; with a hash of its own, so that a damaged one is computed again.
         """
         folder = self.experiment.folder
-        version = json.dumps([inputs_sha256(folder), code_facts()], sort_keys=True)
+        version = json.dumps([KEPT, inputs_sha256(folder), code_facts()], sort_keys=True)
         keep = self.out / "tasks"
         keep.mkdir(parents=True, exist_ok=True)
         paths = []
         for task in tasks:
             key = json.dumps([module, function, task], sort_keys=True) + version
             paths.append(keep / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json")
-        waiting = [i for i, path in enumerate(paths) if not path.is_file()]
-        if waiting:
-            calls = [(str(folder.resolve()), module, function, dict(tasks[i])) for i in waiting]
-            for k, result in self._workers.each(call, calls):
-                write_whole(paths[waiting[k]], json.dumps(result))
-        return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        results = {i: found[0] for i, path in enumerate(paths) if (found := _kept(path))}
+        waiting = [i for i in range(len(paths)) if i not in results]
+        calls = [(str(folder.resolve()), module, function, dict(tasks[i])) for i in waiting]
+        for k, result in self._workers.each(call, calls) if calls else ():
+            text = json.dumps(result)
+            results[waiting[k]] = json.loads(text)
+            if not paths[waiting[k]].is_file():
+                remove(paths[waiting[k]])  # whatever it is
+            write_whole(paths[waiting[k]], json.dumps({"sha256": _sha256(text), "result": result}))
+        return [results[i] for i in range(len(paths))]
+
+
+def _kept(path: Path) -> tuple[Any] | None:
+    """Return a result that is kept, as a tuple of one; None where there is none, or not as it was written."""
+    try:
+        content = read_object(path)
+        return (content["result"],) if _sha256(json.dumps(content["result"])) == content["sha256"] else None
+    except (UserError, KeyError):
+        return None
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def make_table(context: Context, name: str) -> pd.DataFrame:
@@ -143,12 +164,11 @@ def read_csv(path: Path) -> pd.DataFrame:
 
     try:
         text = path.read_text(encoding="utf-8")
+        table = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         raise UserError("no such table", where=str(path)) from None
-    try:
-        table = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise UserError(f"not a readable CSV ({error})", where=str(path)) from None
+    except (OSError, ValueError) as error:  # of the system, of UTF-8, of pandas
+        raise UserError(f"not a readable CSV ({' '.join(str(error).split())})", where=str(path)) from None
     for column in table.columns:
         if not pd.api.types.is_numeric_dtype(table[column]):
             table[column] = table[column].fillna("").astype(str)

@@ -10,6 +10,7 @@ import numpy as np
 
 from discosim.config import load_scenario
 from discosim.core.errors import UserError
+from discosim.core.files import check_target
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario
 from discosim.traces.readers import HashIds, RequestTrace, TimeUnit, read_requests
@@ -92,6 +93,7 @@ def convert(
     """
     writer = writer_named(to)
     place, name = Path(source), str(source)
+    check_target(Path(out), source=place if place.exists() else None)
     if place.suffix in _CONFIGURATIONS or not (place.suffix or place.exists()):
         if unit != "auto":
             raise UserError("--unit is for a trace file; a configuration says workload.time_unit", where=name)

@@ -58,7 +58,8 @@ def _table(columns: Columns, described: dict[str, dict[str, str]]) -> pa.Table:
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write a table; the same table gives the same bytes."""
+    """Write a table; the same table gives the same bytes. Arrow itself takes no names that are no UTF-8."""
     from pyarrow import parquet
 
-    parquet.write_table(table, path, compression="zstd", row_group_size=ROW_GROUP)
+    with path.open("wb") as file:
+        parquet.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from discosim.metrics.intervals import bootstrap_interval
 from discosim.metrics.stats import paired_difference
 from discosim.sweep.axes import key_of
 from discosim.sweep.file import Compare, Stop
-from discosim.sweep.plan import Plan, Point
+from discosim.sweep.plan import Plan
 from discosim.sweep.rules import name_of
 
 if TYPE_CHECKING:
@@ -78,6 +78,14 @@ class Difference:
         return (self.high - self.low) / 2.0
 
 
+@dataclass(frozen=True)
+class Place:
+    """A point of a sweep as comparisons see it."""
+
+    index: int
+    values: Mapping[str, Any]
+
+
 def compare_all(plan: Plan, table: pd.DataFrame, seeds: Sequence[int]) -> list[Difference]:
     """Compute every comparison of a sweep at every point it applies to.
 
@@ -90,11 +98,24 @@ def compare_all(plan: Plan, table: pd.DataFrame, seeds: Sequence[int]) -> list[D
     seeds : sequence of int
         The seeds that were planned: pairs that are not there are counted as missing.
     """
+    return differences_of(compares_of(plan), [Place(p.index, p.values) for p in plan.points], table, seeds)
+
+
+def compares_of(plan: Plan) -> list[Compare]:
+    """Return the comparisons of a sweep, each with its name and its baseline written out."""
+    return [
+        replace(compare, name=name_of(compare), baseline=plan.baseline(compare), at=dict(compare.at))
+        for compare in plan.file.compare
+    ]
+
+
+def differences_of(
+    compares: Sequence[Compare], places: Sequence[Place], table: pd.DataFrame, seeds: Sequence[int]
+) -> list[Difference]:
+    """Compute comparisons that are written out, as :func:`compares_of` or plan.json gives them."""
     sample = _Sample(table, seeds)
     return [
-        _difference(plan, compare, point, other, sample)
-        for compare in plan.file.compare
-        for point, other in _pairs(plan, compare)
+        _difference(compare, point, other, sample) for compare in compares for point, other in _pairs(places, compare)
     ]
 
 
@@ -104,15 +125,15 @@ def is_content(stop: Stop, differences: Sequence[Difference]) -> bool:
     return bool(widths) and all(width <= stop.half_width for width in widths)
 
 
-def _pairs(plan: Plan, compare: Compare) -> list[tuple[Point, Point]]:
+def _pairs(places: Sequence[Place], compare: Compare) -> list[tuple[Place, Place]]:
     """Return each point that a comparison applies to, beside the point of its baseline."""
-    points = {key_of(dict(point.values)): point for point in plan.points}
+    points = {key_of(dict(point.values)): point for point in places}
     found = []
-    for point in plan.points:
+    for point in places:
         if any(key_of(point.values[path]) != key_of(value) for path, value in compare.at.items()):
             continue
         other = points.get(key_of({**point.values, **compare.against}))
-        if other is None or (other is point and plan.baseline(compare) == compare.policy):
+        if other is None or (other is point and compare.baseline == compare.policy):
             continue
         found.append((point, other))
     return found
@@ -131,8 +152,8 @@ class _Sample:
         return self._by_run[metric].reindex(index).to_numpy(dtype=float)
 
 
-def _difference(plan: Plan, compare: Compare, point: Point, other: Point, sample: _Sample) -> Difference:
-    baseline = plan.baseline(compare)
+def _difference(compare: Compare, point: Place, other: Place, sample: _Sample) -> Difference:
+    baseline = str(compare.baseline)
     a = sample(point.index, compare.policy, compare.metric)
     b = sample(other.index, baseline, compare.metric)
     both = ~(np.isnan(a) | np.isnan(b))

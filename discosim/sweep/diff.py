@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ from discosim.config.yaml_loader import read_file
 from discosim.core.errors import UserError
 from discosim.metrics.definitions import definition
 from discosim.metrics.stats import Interval, paired_difference
+from discosim.runs.facts import read_facts
 from discosim.runs.identity import differences
-from discosim.runs.store import FACTS
 from discosim.sweep.axes import shown
 from discosim.sweep.results import is_sweep, load_results
 from discosim.sweep.store import Store
@@ -108,6 +107,9 @@ def _rows(left: pd.DataFrame, right: pd.DataFrame, keys: list[str], metrics: Seq
     import pandas as pd
 
     columns = [*keys, *metrics]
+    for table, where in ((left, "A"), (right, "B")):
+        if lacking := [name for name in columns if name not in table.columns]:
+            raise UserError(f"{where} has no column '{lacking[0]}': another version of discosim made it", where="diff")
     old, new = (table[table["policy"].notna()][columns] for table in (left, right))
     pairs = old.merge(new, on=keys, how="inner", suffixes=("_a", "_b"), sort=False)
     by = [key for key in keys if key not in {"seed", "replication"}]
@@ -140,29 +142,26 @@ def _axes(folder: Path) -> list[str]:
 
 def _run_facts(folder: Path) -> dict[str, Any]:
     """Return configuration, inputs and code of a run as one flat mapping."""
-    try:
-        facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        inputs = dict(facts["inputs_sha256"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"does not hold what a run writes there ({error})", where=str(folder / FACTS)) from None
+    facts = read_facts(folder)
     flat = dict(_flat(read_file(folder / "config.yaml").data))
-    flat |= {f"input {key}": value for key, value in inputs.items()}
-    return {**flat, **facts.get("code", {})}
+    flat |= {f"input {key}": value for key, value in facts["inputs_sha256"].items()}
+    return {**flat, **facts["code"]}
 
 
 def _sweep_facts(folder: Path) -> dict[str, Any]:
     """Return what two plans may differ in: seeds, axes, inputs, code."""
-    plan = Store(folder).read_plan()
+    store = Store(folder)
+    plan = store.read_plan()
     flat: dict[str, Any] = {"sweep": plan["name"], "profile": plan["profile"], "seeds": _span(plan["seeds"])}
     for axis in plan["axes"]:
         for path in axis["paths"]:
             flat[f"axis {path}"] = ", ".join(shown(step[path]) for step in axis["values"])
     for point in plan["points"]:
         flat |= {f"input {key}": value for key, value in point["inputs_sha256"].items()}
-    base = next((run for run in Store(folder).planned() if Store(folder).facts(run)), None)
+    base = next((run for run in store.planned() if store.facts(run)), None)
     if base is not None:
         varied = [path for axis in plan["axes"] for path in axis["paths"]]
-        config = _flat(read_file(Store(folder).path(base) / "config.yaml").data)
+        config = _flat(read_file(store.path(base) / "config.yaml").data)
         flat |= {k: v for k, v in config if k != "seed" and not any(_is_below(k, path) for path in varied)}
     return {**flat, **plan["code"]}
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from discosim.config import as_plain
 from discosim.core.errors import UserError
+from discosim.core.owners import owner
 from discosim.runs.identity import code_facts
 from discosim.sweep.executors import Engine
 from discosim.sweep.plan import Plan, Run
@@ -100,7 +101,7 @@ def _task(plan: Plan, run: Run, store: Store, terms: Terms, engine: Engine) -> T
 
 
 def _watch(store: Store, run: Run) -> Path:
-    return store.folder / FAILURES / f".{run.folder}.watch"
+    return store.folder / FAILURES / f".{run.folder}.{owner()}.watch"
 
 
 def _outcome(future: Future[Outcome], run: Run, store: Store, terms: Terms) -> Outcome:
@@ -109,7 +110,7 @@ def _outcome(future: Future[Outcome], run: Run, store: Store, terms: Terms) -> O
     if error is None:
         return future.result()
     watch = _watch(store, run)
-    trace = watch.read_text(encoding="utf-8") if watch.is_file() else ""
+    trace = watch.read_text(encoding="utf-8", errors="replace") if watch.is_file() else ""
     watch.unlink(missing_ok=True)
     if re.match(r"Timeout \(", trace):
         what = f"ran past its limit of {terms.limit_s:g} s"

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 from discosim.config.yaml_loader import read_file
 from discosim.core.errors import UserError
-from discosim.runs.store import FACTS
-from discosim.sweep.store import INDEX, PLAN, Store
+from discosim.runs.facts import FACTS
+from discosim.runs.whole import checked_facts
+from discosim.sweep.index import read_index
+from discosim.sweep.store import PLAN, Store
 from discosim.sweep.table import collect
 
 if TYPE_CHECKING:
     import pandas as pd
+
+TABLE = "replications.parquet"
 
 
 def load_results(folder: str | os.PathLike[str]) -> pd.DataFrame:
@@ -34,34 +38,32 @@ def load_results(folder: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     UserError
-        If the folder holds neither.
+        If the folder holds neither, or a file of it is not as it was written.
     """
     path = Path(folder)
     if is_sweep(path):
         return _sweep(path)
-    if not (path / FACTS).is_file() or not (path / "replications.parquet").is_file():
+    if not any((path / name).exists() for name in (FACTS, TABLE)):
         raise UserError("holds neither a run nor a sweep", where=str(path))
+    checked_facts(path, needed=(TABLE, "config.yaml"))
     import pandas as pd
 
-    table = pd.read_parquet(path / "replications.parquet")
+    with (path / TABLE).open("rb") as file:
+        table = pd.read_parquet(file)
     table["policy"] = table["policy"].astype("string")
     return table.assign(seed=int(read_file(path / "config.yaml").data["seed"]))
 
 
 def is_sweep(folder: Path) -> bool:
     """Tell whether a folder holds a sweep."""
-    return (folder / PLAN).is_file()
+    return (folder / PLAN).exists()
 
 
 def _sweep(folder: Path) -> pd.DataFrame:
-    """Read the index if it is complete, else the runs themselves."""
-    import pandas as pd
-
+    """Read the index if it is complete and as it was written, else the runs themselves."""
     store = Store(folder)
-    index = folder / INDEX
-    if index.is_file():
-        table = pd.read_parquet(index)
-        planned = {run.folder for run in store.planned()}
-        if set(table["run"]) == planned and (table["status"] == "finished").all():
-            return table
+    planned = {run.folder for run in store.planned()}
+    table = read_index(folder)
+    if table is not None and set(table["run"]) == planned and (table["status"] == "finished").all():
+        return table
     return collect(store)

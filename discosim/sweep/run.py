@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +13,18 @@ from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference, compare_all, is_content
 from discosim.sweep.drive import Terms, Watcher, carry_out
 from discosim.sweep.executors import Engine, check_name, open_engine
+from discosim.sweep.index import write_index
 from discosim.sweep.plan import Plan, Run
-from discosim.sweep.store import PLAN, State, Store
-from discosim.sweep.table import collect, write_index
+from discosim.sweep.store import COMPARISONS, PLAN, State, Store
+from discosim.sweep.table import collect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pandas as pd
 
-COMPARISONS = "comparisons.csv"
+MOST_DAMAGED = 10
+"""Damaged runs that are named one by one."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class SweepResult:
     differences : tuple of Difference
         The comparisons.
     notes : tuple of str
-        What was accepted with ``--accept-version``.
+        What was accepted with ``--accept-version``, and which runs were damaged.
     """
 
     plan: Plan
@@ -95,6 +97,7 @@ def run_sweep(
     check_name(executor)
     store = Store(Path("results") / plan.name if out is None else out)
     notes = store.prepare(plan, accept_version=accept_version)
+    damaged: dict[str, str] = {}
     seeds: Sequence[int] = plan.seeds
     stop = plan.file.stop
     with _lazy(executor) as engine:
@@ -102,8 +105,9 @@ def run_sweep(
             runs = plan.runs(seeds)
             store.write_plan(plan, seeds)
             mine = runs if shard is None else runs[shard[0] - 1 :: shard[1]]
-            _finish(plan, mine, store, engine, terms or Terms(), watch)
+            damaged |= _finish(plan, mine, store, engine, terms or Terms(), watch)
             if shard is not None:
+                notes += _anew(damaged)
                 return SweepResult(plan, store, tuple(seeds), store.state(mine), None, (), tuple(notes))
             table = collect(store)
             differences = compare_all(plan, table, seeds)
@@ -113,6 +117,7 @@ def run_sweep(
     write_index(store, table)
     _write_comparisons(store, differences)
     store.remove_abandoned()
+    notes += _anew(damaged)
     return SweepResult(plan, store, tuple(seeds), store.state(runs), table, tuple(differences), tuple(notes))
 
 
@@ -123,12 +128,24 @@ def _finish(
     engine: Callable[[], Engine],
     terms: Terms,
     watch: Callable[[int, int], Watcher] | None,
-) -> None:
+) -> Mapping[str, str]:
+    """Make what is not finished, and return which runs were damaged."""
     state = store.state(runs)
-    waiting = sorted((*state.failed, *state.missing), key={run: i for i, run in enumerate(runs)}.__getitem__)
+    order = {run: i for i, run in enumerate(runs)}
+    # points whose inputs differ in nothing but their folder are one run
+    waiting = {run.folder: run for run in sorted((*state.failed, *state.missing), key=order.__getitem__, reverse=True)}
     if waiting:
         watchers = [watch(len(state.finished), len(runs))] if watch else []
-        carry_out(plan, waiting, store, engine(), terms, watchers)
+        opened = engine()
+        store.forget_tables()
+        carry_out(plan, list(waiting.values())[::-1], store, opened, terms, watchers)
+    return state.damaged
+
+
+def _anew(damaged: Mapping[str, str]) -> list[str]:
+    notes = [f"run {name} was damaged and is made anew: {reason}" for name, reason in damaged.items()]
+    rest = len(notes) - MOST_DAMAGED
+    return notes if rest <= 0 else [*notes[:MOST_DAMAGED], f"and {rest} more damaged runs"]
 
 
 @contextmanager
@@ -160,12 +177,12 @@ def how_to_go_on(plan: Plan, out: Path | None, say: Callable[[str], None]) -> It
         store = Store(Path("results") / plan.name if out is None else out)
         is_begun = (store.folder / PLAN).is_file()
         if is_begun and (isinstance(error, KeyboardInterrupt) or is_about_disk(error)):
-            with suppress(OSError):
+            with suppress(OSError, UserError):
                 store.remove_abandoned()
-            runs = store.planned()
-            n_finished = len(store.state(runs).finished)
-            say(f"discosim: {n_finished} of {len(runs)} runs are finished and stay in {store.folder}")
-            say("discosim: to go on, give the same command again")
+                runs = store.planned()
+                n_finished = len(store.state(runs).finished)
+                say(f"discosim: {n_finished} of {len(runs)} runs are finished and stay in {store.folder}")
+                say("discosim: to go on, give the same command again")
         raise
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.sweep.axes import shown
 from discosim.sweep.plan import Run
-from discosim.sweep.store import INDEX, Store
+from discosim.sweep.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,11 +58,11 @@ def _rows(store: Store, run: Run, values: dict[str, Any], failures: dict[str, di
         "status": "finished",
         "requests_sha256": facts["files"]["requests.parquet"]["sha256"],
         "discosim": facts["discosim"],
-        "source_sha256": facts["code"]["source_sha256"],
+        "source_sha256": facts["code"].get("source_sha256"),
     }
     # One replication per run: its rows are the policies. A small file is opened three times faster this way.
-    with parquet.ParquetFile(store.path(run) / "replications.parquet") as file:
-        return [head | row for row in file.read().to_pylist()]
+    with (store.path(run) / "replications.parquet").open("rb") as file:
+        return [head | row for row in parquet.ParquetFile(file).read().to_pylist()]
 
 
 def _same_type(values: list[Any]) -> list[Any]:
@@ -71,16 +71,6 @@ def _same_type(values: list[Any]) -> list[Any]:
     if kinds <= {int, float} or kinds == {bool}:
         return [float(value) for value in values] if float in kinds else values
     return [shown(value) for value in values]
-
-
-def write_index(store: Store, table: pd.DataFrame) -> None:
-    """Write index.parquet; the same runs give the same bytes."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    with store.replacing(INDEX) as temporary:
-        arrow = pa.Table.from_pandas(table, preserve_index=False)
-        parquet.write_table(arrow.replace_schema_metadata(None), temporary, compression="zstd")
 
 
 def policies_of(table: pd.DataFrame) -> Sequence[str]:

@@ -16,7 +16,15 @@ from discosim.core.errors import InvariantError, UserError
 from discosim.core.scenario import Scenario
 
 Status = Literal["finished", "failed", "unwritable", "refused"]
-FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EFBIG}
+FATAL = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EFBIG,
+}
 """Errors of the disk that every other run would meet as well."""
 
 
@@ -74,7 +82,12 @@ def perform(task: Task) -> Outcome:
         if reason := _why_refused(task, scenario):
             return outcome("refused", reason)
         with _time_limit(task["limit_s"], Path(task["watch"])):
-            run_to_folder(scenario, Path(task["target"]), command=task["command"])
+            run_to_folder(
+                scenario,
+                Path(task["target"]),
+                command=task["command"],
+                judge=lambda found: not _is_finished(found, task["run_id"]),
+            )
     except InvariantError as error:
         return outcome("failed", f"InvariantError: {error}")
     except (UserError, OSError) as error:
@@ -100,6 +113,14 @@ def _why_refused(task: Task, scenario: Scenario) -> str:
     if changed := differences(task.get("inputs_sha256", inputs), inputs):
         return f"the worker reads other inputs than the driver: {', '.join(changed)}"
     return "the worker reads other inputs than the driver, or makes another scenario of the same configuration"
+
+
+def _is_finished(folder: Path, run_id: str) -> bool:
+    """Tell whether somebody else has finished this run in the meantime."""
+    from discosim.runs.whole import Seen, whole_run
+
+    facts, _ = whole_run(folder, Seen())
+    return facts is not None and facts["run_id"] == run_id
 
 
 @contextmanager

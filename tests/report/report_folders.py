@@ -10,6 +10,7 @@ import pandas as pd
 
 from discosim.config import load_scenario
 from discosim.runs import execute_to_folder
+from discosim.runs.facts import file_facts
 from discosim.sweep.plan import load_plan
 from discosim.sweep.run import run_sweep
 
@@ -69,7 +70,15 @@ def run_folder(root: Path) -> Path:
         rows = pd.read_parquet(folder / name)
         rows["policy"] = rows["policy"].astype("object").replace(MARKUP, HOSTILE).astype("category")
         rows.to_parquet(folder / name)
+    seal(folder)
     return folder
+
+
+def seal(folder: Path) -> None:
+    """Let run.json take the files for those that the run wrote, after a test has changed them."""
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    facts["files"] = {name: file_facts(folder / name) for name in facts["files"]}
+    (folder / "run.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 def sweep_folder(root: Path) -> Path:

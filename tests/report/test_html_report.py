@@ -219,6 +219,28 @@ def test_an_unfinished_sweep_shows_what_is_there_and_what_failed(tmp_path: Path,
         report_text(folder)
 
 
+def test_differences_come_from_the_runs_and_damaged_runs_are_named(tmp_path: Path, folders: dict[str, Path]) -> None:
+    folder = shutil.copytree(folders["sweep"], tmp_path / "part")
+    before = report_text(folder)
+    (folder / "comparisons.csv").write_text("nothing")
+    assert report_text(folder) == before
+    (folder / "index.parquet").write_bytes((folder / "index.parquet").read_bytes()[:-9])
+    assert report_text(folder) == before
+    run = min((folder / "runs").iterdir())
+    (run / "requests.parquet").write_bytes(b"PAR1")
+    page = Parsed(report_text(folder))
+    assert run.name in page.words
+    assert "requests.parquet has 4 bytes" in page.words
+    assert "11 runs finished, 0 failed, 1 missing" in page.words
+
+
+def test_what_steers_a_terminal_or_turns_a_line_around_is_written_out() -> None:
+    evil = "a\x1b[31m\u202eb\u200b\x00<"
+    shown = r"a\x1b[31m\u202eb\u200b\x00"
+    assert str(tag("p", evil, title=evil)) == f'<p title="{shown}&lt;">{shown}&lt;</p>'
+    assert json.loads(str(json_block({evil: [evil]}))) == {f"{shown}<": [f"{shown}<"]}
+
+
 def test_a_paper_shows_verdicts_with_what_they_rest_on(parsed: dict[str, Parsed]) -> None:
     page = parsed["figures"]
     badges = [a["class"] for name, a in page.elements if name == "span" and "badge" in (a.get("class") or "")]

@@ -6,11 +6,13 @@ import json
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from sweep_samples import SWEEP, contents, sweep, write
 
 from discosim import load_results
 from discosim.core.errors import UserError
+from discosim.sweep.index import read_index
 from discosim.sweep.plan import load_plan
 from discosim.sweep.run import collect_sweep, run_sweep
 from discosim.sweep.store import Store
@@ -189,3 +191,137 @@ def test_what_a_sweep_holds_is_what_a_run_of_its_configuration_gives(out: Path, 
     run = min((out / "runs").iterdir())
     execute_to_folder(load_scenario(run / "config.yaml"), tmp_path / "again")
     assert contents(tmp_path / "again") == contents(run)
+
+
+def test_files_of_one_name_in_two_folders_are_two_inputs(tmp_path: Path) -> None:
+    """Each run is compared with its own point: a sweep over such files goes on, and says which of them has changed."""
+    for folder, tok in (("a", 5), ("b", 7)):
+        (tmp_path / folder).mkdir()
+        trace(tmp_path / folder, tok)
+    start = SWEEP.index("  workload:")
+    text = f"{SWEEP[:start]}  workload: {{kind: replay, file: a/trace.jsonl}}\n{SWEEP[SWEEP.index('  devices:') :]}"
+    grid = "link: [{kind: none}, {kind: constant, rtt_s: 0.1}]"
+    path = write(tmp_path, text, (grid, "workload.file: [a/trace.jsonl, b/trace.jsonl]"))
+    out = tmp_path / "out"
+    assert sweep(path, out).notes == ()
+    before = times(out)
+    (out / "index.parquet").unlink()
+    assert sweep(path, out).notes == ()
+    assert times(out) == before
+    table = load_results(out)
+    took_s = table[table["policy"] == "server_only"].groupby("workload.file")["e2e_mean_s"].mean()
+    assert len(table) == 2 * 2 * 3 * 3
+    assert took_s["b/trace.jsonl"] > took_s["a/trace.jsonl"]
+
+    content = [(tmp_path / folder / "trace.jsonl").read_bytes() for folder in "ab"]
+    for folder, held in zip("ba", content, strict=True):  # exchanged: the same runs, each for the other point
+        (tmp_path / folder / "trace.jsonl").write_bytes(held)
+    with pytest.raises(UserError, match=r"the input 'workload: trace\.jsonl' has changed"):
+        sweep(path, out)
+    exchanged = sweep(path, out, accept_version=True)
+    assert times(out) == before
+    assert exchanged.state.is_complete
+
+    only = write(tmp_path, text, (grid, "workload.file: [b/trace.jsonl]"))
+    assert sweep(only, out).notes == (), "a file that is no longer asked for has not changed"
+    trace(tmp_path / "b", 9)
+    with pytest.raises(UserError, match=r"the input 'workload: trace\.jsonl' has changed"):
+        sweep(only, out)
+    (out / "plan.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"the input 'workload: trace\.jsonl' has changed"):
+        sweep(only, out)
+
+
+def trace(folder: Path, tok: int) -> None:
+    row = f'{{"arrival_s": 0, "prompt_tok": 5, "output_tok": {tok}}}\n'
+    (folder / "trace.jsonl").write_text(row, encoding="utf-8")
+
+
+def test_points_that_differ_in_a_folder_alone_are_one_run(tmp_path: Path) -> None:
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        trace(tmp_path / folder, 5)
+    start = SWEEP.index("  workload:")
+    text = f"{SWEEP[:start]}  workload: {{kind: replay, file: a/trace.jsonl}}\n{SWEEP[SWEEP.index('  devices:') :]}"
+    grid = "link: [{kind: none}, {kind: constant, rtt_s: 0.1}]"
+    path = write(tmp_path, text, (grid, "workload.file: [a/trace.jsonl, b/trace.jsonl]"), ("[0.2, 0.6]", "[0.2]"))
+    done = sweep(path, tmp_path / "out")
+    assert len(done.state.finished) == 6
+    assert len(times(tmp_path / "out")) == 3
+    assert done.table is not None
+    assert len(done.table) == 6 * 3
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_is_a_folder_of_a_sweep(tmp_path: Path, is_there: bool) -> None:
+    path = write(tmp_path, SWEEP, ("n: 3}", "n: 1}"), ("[0.2, 0.6]", "[0.2]"))
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "real")
+    if is_there:
+        (tmp_path / "deep" / "real").mkdir(parents=True)
+    sweep(path, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "deep" / "real" / "index.parquet").is_file()
+
+
+def test_what_another_driver_has_finished_meanwhile_stays(out: Path) -> None:
+    """Two drivers over one folder compute the same: who comes second keeps the first one's folder in place."""
+    from discosim.config import as_plain
+    from discosim.runs.identity import code_facts
+    from discosim.sweep.worker import Task, perform
+
+    plan = load_plan(out.parent / "sample.yaml")
+    run = plan.runs(plan.seeds)[0]
+    before = times(out)
+    task = Task(
+        run_id=run.id,
+        target=str(out / "runs" / run.folder),
+        scenario=as_plain(plan.scenario(run)),
+        code=code_facts(),
+        command="",
+        limit_s=None,
+        watch=str(out / "watch"),
+    )
+    assert perform(task)["status"] == "finished"
+    assert times(out) == before
+    (out / "runs" / run.folder / "summary.json").write_text("{}")
+    assert perform(task)["status"] == "finished"
+    assert times(out)[run.folder] != before[run.folder]
+    assert Store(out).facts(run) is not None
+
+
+def test_folders_of_earlier_versions_are_read(out: Path) -> None:
+    """Their plan has no hash and no comparisons, their index no hash; their temporaries say host and process alone."""
+    files = contents(out)
+    plan = json.loads((out / "plan.json").read_text())
+    for key in ("content_sha256", "compare"):
+        del plan[key]
+    (out / "plan.json").write_text(json.dumps(plan))
+    table = load_results(out)
+    table.to_parquet(out / "index.parquet")
+    pd.testing.assert_frame_equal(load_results(out), table, check_dtype=False)
+    assert len(Store(out).planned()) == 12
+    assert sweep(out.parent / "sample.yaml", out).notes == ()
+    assert contents(out) == files
+
+
+def test_a_plan_that_was_changed_by_hand_is_not_believed(out: Path) -> None:
+    """It says which values a run has: a changed digit there would put its numbers under another value."""
+    path = out / "plan.json"
+    path.write_text(path.read_text().replace('"policies.A.budget": 0.2', '"policies.A.budget": 0.3', 1))
+    with pytest.raises(UserError, match=r"plan\.json: has changed since it was written .*writes it anew"):
+        load_results(out)
+    assert len(sweep(out.parent / "sample.yaml", out).state.finished) == 12
+    assert len(load_results(out)) == 36
+
+
+def test_the_index_is_believed_only_as_it_was_written(out: Path) -> None:
+    """Its numbers are read without the runs, so each of its bytes counts."""
+    right = load_results(out)
+    content = (out / "index.parquet").read_bytes()
+    for i in range(0, len(content), len(content) // 97):
+        (out / "index.parquet").write_bytes(content[:i] + bytes([content[i] ^ 16]) + content[i + 1 :])
+        assert read_index(out) is None
+    (out / "index.parquet").write_bytes(content)
+    found = read_index(out)
+    assert found is not None
+    assert found.equals(right)

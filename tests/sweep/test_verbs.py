@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from sweep_samples import SWEEP, contents, sweep, write
 
+import discosim
 from discosim import cli, load_scenario
 from discosim.core.errors import UserError
-from discosim.runs import execute_to_folder
+from discosim.core.scenario import Scenario
+from discosim.runs import RunResult, execute_to_folder
 from discosim.sweep.diff import diff_folders
 
 SMALL = (("n: 3}", "n: 2}"), ("[0.2, 0.6]", "[0.2]"))
@@ -138,3 +140,50 @@ def test_a_sweep_beside_its_own_folder_changes_nothing(here: Path) -> None:
     sweep(here / "sample.yaml", here / "a")
     assert {path: path.read_bytes() for path in here.iterdir() if path.is_file()} == before
     assert contents(here / "a")
+
+
+# --- exit codes -----------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_that_is_not_complete_exits_with_1(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Failed runs, missing ones, and those of a shard's part alone; to look is no failure."""
+
+    def failing(seeds: set[int]) -> None:
+        def simulate(scenario: Scenario, **_: object) -> RunResult:
+            if scenario.seed in seeds:
+                raise ZeroDivisionError("a bug\x1b[31m")
+            return run(scenario)
+
+        monkeypatch.setattr("discosim.runs.store.simulate", simulate)
+
+    run = discosim.simulate
+    serial = ("--executor", "serial", "--retries", "0")
+    failing({3, 4})
+    out, err = said(capsys, "sweep", "sample.yaml", *serial, "--shard", "1/2", code=1)
+    assert "0 finished, 2 failed, 0 missing" in out
+    assert "failed     (errors and traces: results/sample/failures/; the same command tries them again)" in out
+    assert err.count("failed: ZeroDivisionError: a bug\\x1b[31m\n") == 2
+    failing({4})
+    out, _ = said(capsys, "sweep", "sample.yaml", *serial, code=1)
+    assert "2 finished, 2 failed, 0 missing" in out
+    out, _ = said(capsys, "sweep", "status", "results/sample")
+    assert "2 finished, 2 failed, 0 missing" in out
+    said(capsys, "sweep", "collect", "results/sample", code=1)
+    said(capsys, "sweep", "clean", "results/sample")
+    out, _ = said(capsys, "sweep", "collect", "results/sample", code=1)
+    assert "2 finished, 0 failed, 2 missing" in out
+    failing(set())
+    said(capsys, "sweep", "sample.yaml", *serial, "--shard", "2/2")
+    said(capsys, "sweep", "sample.yaml", *serial)
+    said(capsys, "sweep", "collect", "results/sample")
+
+
+def test_exit_codes_are_documented_where_one_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["--help"], ["sweep", "--help"], ["sweep", "collect", "--help"]):
+        with pytest.raises(SystemExit):
+            cli.main(command)
+        assert "runs failed or are missing" in " ".join(capsys.readouterr().out.split()).replace(
+            "runs of a sweep", "runs"
+        )

@@ -17,6 +17,7 @@ import pytest
 from pyarrow import parquet
 
 import discosim
+from discosim import load_results
 from discosim.config import load_scenario
 from discosim.core.errors import InvariantError, UserError
 from discosim.metrics.definitions import definition
@@ -25,6 +26,8 @@ from discosim.policies.race import Race
 from discosim.policies.server_only import ServerOnly
 from discosim.runs import execute_to_folder, simulate
 from discosim.runs import store as store_module
+from discosim.runs.store import owner
+from discosim.runs.whole import NEEDED, checked_facts
 
 SCENARIO: dict[str, Any] = {
     "name": "store",
@@ -319,6 +322,66 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(tmp_path: Path, monkey
             execute_to_folder(scenario(replications=1), place)
     assert contents(target) == before
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_of_two_runs_into_one_folder_the_second_is_refused_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one begins later and ends first; of the same scenario both may, for they are the same."""
+    target, small = tmp_path / "run", {"replications": 1}
+    plain, others = simulate, [scenario(**small, seed=4)]
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        result = plain(*given, **named)
+        if others:
+            execute_to_folder(others.pop(), target)
+        return result
+
+    monkeypatch.setattr(store_module, "simulate", slowly)
+    with pytest.raises(UserError, match=r"holds another run; .*; what was computed lies in ") as raised:
+        execute_to_folder(scenario(**small), target)
+    assert json.loads((target / "run.json").read_text())["seed"] == 4
+    (kept,) = (path for path in tmp_path.iterdir() if path != target)
+    facts = json.loads((kept / "run.json").read_text())
+    assert (facts["seed"], kept.name) == (3, f"run-{facts['run_id'][:10]}")
+    assert str(raised.value).endswith(str(kept))
+    checked_facts(kept, needed=NEEDED)
+
+    others.append(scenario(**small, seed=4))
+    execute_to_folder(scenario(**small, seed=4), target)
+    others.append(scenario(**small, seed=4))
+    execute_to_folder(scenario(**small, seed=3), target, force=True)
+    assert json.loads((target / "run.json").read_text())["seed"] == 3
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_a_dead_run_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    host = owner().partition("~")[0]
+    dead, alive = (tmp_path / f".run.{token}.0a1b2c3d" for token in (f"{host}~999999999", owner()))
+    other = tmp_path / f".run2.{host}~999999999.0a1b2c3d"
+    for folder in (dead, alive, other):
+        folder.mkdir()
+    execute_to_folder(scenario(replications=1), tmp_path / "run")
+    assert {path.name for path in tmp_path.iterdir()} == {"run", alive.name, other.name}
+
+
+def test_a_run_whose_run_json_is_gone_is_known_and_made_anew(tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    execute_to_folder(scenario(replications=1), target)
+    before = {name: content for name, content in contents(target).items() if name != "run.json"}
+    (target / "run.json").unlink()
+    (target / "requests.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match="holds another run"):
+        execute_to_folder(scenario(replications=1, seed=4), target)
+    execute_to_folder(scenario(replications=1), target)
+    assert {name: content for name, content in contents(target).items() if name != "run.json"} == before
+
+
+def test_names_that_are_no_text_are_kept_as_escapes(tmp_path: Path) -> None:
+    target = tmp_path / os.fsdecode(b"caf\xe9")
+    execute_to_folder(scenario(replications=1), target, tokens=True, command=f"discosim run --out {target.name}")
+    assert checked_facts(target)["command"] == "discosim run --out caf\\udce9"
+    assert len(load_results(target)) == 2
 
 
 @dataclass(kw_only=True)

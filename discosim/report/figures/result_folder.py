@@ -7,12 +7,15 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from discosim.core.errors import UserError
+from discosim.core.folders import fill
+from discosim.core.places import Kind, place_of
 from discosim.report.figures.cost_ttft import cost_ttft_table, draw_cost_ttft
 from discosim.report.figures.timeline import REQUEST_COLUMNS, TOKEN_COLUMNS, draw_timeline, timeline_table
 from discosim.report.figures.ttft_cdf import COLUMNS, draw_ttft_cdf, ttft_cdf_table
 from discosim.report.style import message_figure, save
 from discosim.report.tables import read_columns, read_summary
+from discosim.runs.facts import FACTS
+from discosim.runs.whole import checked_facts
 
 
 def draw_all(folder: Path) -> list[Path]:
@@ -31,8 +34,10 @@ def draw_all(folder: Path) -> list[Path]:
     Raises
     ------
     UserError
-        If a file is missing or cannot be read, or if ``figures/`` cannot be written.
+        If a file is missing or not as the run wrote it, or ``figures/`` cannot be written; then it stays as it was.
     """
+    if (folder / FACTS).exists():
+        checked_facts(folder)
     summary = read_summary(folder / "summary.json")
     policies = list(summary["policies"])
     columns = list(dict.fromkeys((*COLUMNS, *REQUEST_COLUMNS)))
@@ -53,13 +58,12 @@ def draw_all(folder: Path) -> list[Path]:
         drawn.append(("timeline", tokens, nothing))
 
     target = folder / "figures"
-    try:
-        target.mkdir(exist_ok=True)
-        paths = []
+    names = [f"{name}.{suffix}" for name, _, _ in drawn for suffix in ("csv", "png")]
+
+    def write(place: Path) -> None:
         for name, table, figure in drawn:
-            csv = target / f"{name}.csv"
-            table.to_csv(csv, index=False, float_format="%.9g", lineterminator="\n")
-            paths += [csv, *save(figure, target / name)]
-    except OSError as error:
-        raise UserError(f"cannot be written ({error.strerror})", where=str(target)) from error
-    return paths
+            table.to_csv(place / f"{name}.csv", index=False, float_format="%.9g", lineterminator="\n")
+            save(figure, place / name)
+
+    fill(place_of(target), Kind(own=frozenset(names), last=names[-1]), write, judge=lambda _: True)
+    return [target / name for name in names]

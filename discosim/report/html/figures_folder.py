@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
-from discosim.report.html.conditions import inputs_section, machine_facts, read_json
+from discosim.report.html.conditions import inputs_section, machine_facts
 from discosim.report.html.grid import axis_of, grid
 from discosim.report.html.looks import policy_looks
 from discosim.report.html.markup import Html, badge, facts, join, table, tag, tagged
 from discosim.report.html.page import Page, Section, chart_host
+from discosim.runs.figure_facts import read_figure_facts
+from discosim.runs.whole import Seen, damage
+from discosim.sweep.plan_file import read_plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,9 +42,12 @@ def figures_page(folder: Path) -> Page:
     Raises
     ------
     UserError
-        If verdicts.csv or another file cannot be read. Tables, pictures and run.json may be missing.
+        If verdicts.csv or another file cannot be read, or is not as run.json says. Tables, pictures and run.json may be
+        missing.
     """
-    run = read_json(folder / "run.json") if (folder / "run.json").is_file() else {}
+    run = read_figure_facts(folder) if (folder / "run.json").exists() else {}
+    if found := damage(folder, run.get("files", {}), Seen(), may_lack=True):
+        raise UserError(f"is damaged: it {found[1]}; `discosim figures` makes it anew", where=str(folder / found[0]))
     verdicts = _verdicts(folder / "verdicts.csv")
     tables = {path.stem: _read(path) for path in sorted((folder / "tables").glob("*.csv"))}
     sections = [Section(name="claims", title="Claims and verdicts", body=_claims(verdicts))]
@@ -173,7 +179,10 @@ def _pictures(folder: Path) -> Html:
     """Return the pictures of a folder inside the page; files that are none, or huge, are named instead."""
     parts = []
     for path in sorted(folder.glob("*.png")):
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"cannot be read ({error.strerror or error})", where=str(path)) from None
         if not content.startswith(PNG_START) or len(content) > MAX_PICTURE_BYTES:
             parts.append(tag("p", f"{path.name} is no picture that can be shown here."))
             continue
@@ -187,8 +196,8 @@ def _input_sections(folder: Path, run: Mapping[str, Any]) -> list[Section]:
     """Return what the claims rest on, and the digests that the sweeps of the folder used."""
     found: dict[str, str] = {}
     for path in sorted((folder / "sweeps").glob("*/plan.json")):
-        for point in read_json(path).get("points", []):
-            found |= point.get("inputs_sha256", {})
+        for point in read_plan(path.parent)["points"]:
+            found |= point["inputs_sha256"]
     given = run.get("inputs") or {}
     sections = []
     if given:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from discosim.core.printable import printable
+
 VOID = frozenset({"br", "img", "link", "meta"})
 STATUS_WORDS = {
     "measured": "firm",
@@ -27,7 +29,8 @@ STATUS_WORDS = {
 """How a number is known, and whether somebody can look it up."""
 
 DIGITS = 6
-_JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+_LINE_ENDS = "\u2028\u2029"
+_JSON_ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in f"<>&{_LINE_ENDS}"}
 _WORDS = re.compile(r"(?<![\w-])(" + "|".join(sorted(STATUS_WORDS, key=len, reverse=True)) + r")(?![\w-])")
 
 
@@ -38,8 +41,8 @@ class Html(str):
 
 
 def text(value: object) -> Html:
-    """Return a value as markup: markup as it is, everything else escaped."""
-    return value if isinstance(value, Html) else Html(html.escape(str(value)))
+    """Return a value as markup: markup as it is, everything else escaped, and what is not seen as well."""
+    return value if isinstance(value, Html) else Html(html.escape(printable(str(value))))
 
 
 def tag(name: str, *children: object, **attributes: object) -> Html:
@@ -64,7 +67,7 @@ def tag(name: str, *children: object, **attributes: object) -> Html:
     for key, value in attributes.items():
         if value is not None:
             word = key.rstrip("_").replace("_", "-")
-            parts.append(word if value is True else f'{word}="{html.escape(str(value))}"')
+            parts.append(word if value is True else f'{word}="{html.escape(printable(str(value)))}"')
     opening = f"<{' '.join(parts)}>"
     return Html(opening if name in VOID else f"{opening}{join(*children)}</{name}>")
 
@@ -173,11 +176,13 @@ def json_block(data: Any) -> Html:
 
 
 def rounded(data: Any) -> Any:
-    """Return data with numbers of six digits: more than a screen shows, and half the size."""
+    """Return data with six digits, more than a screen shows and half the size, and with text that can be shown."""
     if isinstance(data, float):
         return _short(data)
+    if isinstance(data, str):
+        return printable(data, kept=_LINE_ENDS)
     if isinstance(data, dict):
-        return {str(key): rounded(value) for key, value in data.items()}
+        return {printable(str(key), kept=_LINE_ENDS): rounded(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
         return [rounded(value) for value in data]
     return data

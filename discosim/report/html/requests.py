@@ -89,9 +89,10 @@ def _has(path: Path, column: str) -> bool:
     import pyarrow.parquet as pq
 
     try:
-        return column in pq.read_schema(path).names
-    except pa.ArrowInvalid as error:
-        raise UserError(f"not a readable Parquet file ({error})", where=str(path)) from None
+        with path.open("rb") as file:
+            return column in pq.read_schema(file).names
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"not a readable Parquet file ({' '.join(str(error).split())})", where=str(path)) from None
 
 
 def _request(tokens: pd.DataFrame, requests: pd.DataFrame, request_id: int, policies: Sequence[str]) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from discosim.core.errors import UserError
 from discosim.metrics.definitions import DEFINITIONS
 from discosim.report.columns import decimals_for
-from discosim.report.html.conditions import config_section, files_section, inputs_section, machine_facts, read_json
+from discosim.report.html.conditions import config_section, files_section, inputs_section, machine_facts
 from discosim.report.html.looks import policy_looks
 from discosim.report.html.markup import Html, facts, join, shown_number, table, tag
 from discosim.report.html.page import Page, Section, chart_host
 from discosim.report.html.requests import examples_data
 from discosim.report.tables import PlainSummary, number, read_columns, read_summary
+from discosim.runs.whole import checked_facts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,11 +48,11 @@ def run_page(folder: Path) -> Page:
     Raises
     ------
     UserError
-        If summary.json or run.json is missing, or a file cannot be read. Other files may be missing: what would be
-        made of them is left out.
+        If summary.json or run.json is missing, or a file is not as the run wrote it. Other files may be missing: what
+        would be made of them is left out.
     """
+    run = checked_facts(folder)
     summary = read_summary(folder / "summary.json")
-    run = read_json(folder / "run.json")
     title = _name(folder)
     policies = list(summary["policies"])
     sections = [Section(name="policies", title="Policies compared", body=_policies(summary))]
@@ -153,7 +154,7 @@ def _cells(
 def _summary_data(summary: PlainSummary) -> dict[str, Any]:
     """Return every metric that is defined for some policy, as rows of numbers per policy."""
     metrics = []
-    for name, facts_of_metric in summary["metrics"].items():
+    for name, facts_of_metric in summary.get("metrics", {}).items():
         rows = [[number(summary, policy, name, field) for field in FIELDS] for policy in summary["policies"]]
         if all(math.isnan(row[0]) for row in rows):
             continue

@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING, Any
 from discosim.core.errors import UserError
 from discosim.metrics.definitions import DEFINITIONS
 from discosim.report.columns import decimals_for
-from discosim.report.html.conditions import config_section, inputs_section, machine_facts, read_json
+from discosim.report.html.conditions import config_section, inputs_section, machine_facts
 from discosim.report.html.grid import Axis, axis_of, grid
 from discosim.report.html.looks import policy_looks
 from discosim.report.html.markup import Html, badge, details, facts, join, shown_number, table, tag
 from discosim.report.html.page import Page, Section, chart_host
 from discosim.report.html.requests import examples_data
+from discosim.report.tables import read_summary
+from discosim.runs.facts import read_facts
 from discosim.sweep import load_results
 from discosim.sweep.axes import shown
+from discosim.sweep.compare import Place, differences_of
+from discosim.sweep.file import Compare
 from discosim.sweep.plan import Run
-from discosim.sweep.store import Store
+from discosim.sweep.run import differences_table
+from discosim.sweep.store import COMPARISONS, Store
 from discosim.sweep.table import HEAD, policies_of
 
 if TYPE_CHECKING:
@@ -46,9 +51,9 @@ def sweep_page(folder: Path) -> Page:
     if finished.empty:
         raise UserError("no run of this sweep is finished yet, so there is nothing to report", where=str(folder))
     state = store.state(store.planned())
-    differences = _comparisons(folder)
+    differences = _comparisons(folder, plan, results)
     first_run = store.path(state.finished[0]) if state.finished else None
-    summary = read_json(first_run / "summary.json") if first_run is not None else {}
+    summary = read_summary(first_run / "summary.json") if first_run is not None else {}
     # in the order of the scenario, so that each policy has the colour it has in the figures of a run
     policies = list(dict.fromkeys([*summary.get("policies", ()), *policies_of(finished)]))
     sections = [Section(name="metrics", title="Against what was varied", body=chart_host("grid"))]
@@ -59,8 +64,12 @@ def sweep_page(folder: Path) -> Page:
         sections.append(Section(name="requests", title="Single requests", body=chart_host("requests")))
     sections.append(inputs_section(_inputs(plan), summary.get("notes", ())))
     if state.failed:
-        sections.append(Section(name="failures", title="Failed runs", body=_failures(store, plan)))
-    run = read_json(first_run / "run.json") if first_run is not None else {}
+        sections.append(Section(name="failures", title="Failed runs", body=_failures(state.failures, plan)))
+    if state.damaged:
+        rows = [[tag("code", name), reason] for name, reason in state.damaged.items()]
+        body = join(table(("run", "what is wrong"), rows, "Damaged runs", flows_on_phones=True), tag("p", AGAIN))
+        sections.append(Section(name="damaged", title="Damaged runs", body=body))
+    run = read_facts(first_run) if first_run is not None else {}
     config = config_section(first_run / "config.yaml") if first_run is not None else None
     if config is not None:
         words = tag("p", "Of the first run; the others differ in seed and in what was varied.")
@@ -151,8 +160,14 @@ def _place(axis: Axis, values: Sequence[Any], steps: Sequence[Mapping[str, Any]]
     return 0
 
 
-def _comparisons(folder: Path) -> pd.DataFrame | None:
-    path = folder / "comparisons.csv"
+def _comparisons(folder: Path, plan: Mapping[str, Any], results: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the paired differences, from the runs; of a sweep by an earlier version, as comparisons.csv has them."""
+    if plan.get("compare") is not None:
+        compares = [Compare(**entry) for entry in plan["compare"]]
+        places = [Place(i, point["values"]) for i, point in enumerate(plan["points"])]
+        computed = differences_of(compares, places, results, plan["seeds"])
+        return differences_table(computed) if computed else None
+    path = folder / COMPARISONS
     if not path.is_file():
         return None
     import pandas as pd
@@ -161,10 +176,10 @@ def _comparisons(folder: Path) -> pd.DataFrame | None:
         found = pd.read_csv(path)
     except (ValueError, OSError) as error:
         raise UserError(f"not a readable CSV file ({error})", where=str(path)) from None
-    wanted = {"compare", "metric", "policy", "baseline", "n", "mean", "baseline_mean", "diff", "low", "high", "verdict"}
-    missing = sorted(wanted - set(found.columns))
-    if missing:
-        raise UserError(f"no column '{missing[0]}'", where=str(path))
+    numbers = ("n", "mean", "baseline_mean", "diff", "low", "high")
+    for name in ("compare", "metric", "policy", "baseline", "verdict", *numbers):
+        if name not in found.columns or (name in numbers and found[name].dtype.kind not in "iuf"):
+            raise UserError(f"no column '{name}'{' of numbers' if name in numbers else ''}", where=str(path))
     return found if len(found) else None
 
 
@@ -222,10 +237,11 @@ def _inputs(plan: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _failures(store: Store, plan: Mapping[str, Any]) -> Html:
+def _failures(failures: Mapping[str, Mapping[str, Any]], plan: Mapping[str, Any]) -> Html:
     rows = []
-    for name, failure in store.failures().items():
-        point = plan["points"][failure["point"]]["values"] if "point" in failure else {}
+    for name, failure in failures.items():
+        i = failure.get("point", -1)
+        point = plan["points"][i]["values"] if isinstance(i, int) and 0 <= i < len(plan["points"]) else {}
         values = ", ".join(f"{path} = {shown(value)}" for path, value in point.items())
         rows.append([tag("code", name), values, str(failure.get("error", ""))])
     return join(
@@ -234,4 +250,4 @@ def _failures(store: Store, plan: Mapping[str, Any]) -> Html:
     )
 
 
-AGAIN = "The command that made the sweep tries failed and missing runs again; failures/ holds each traceback."
+AGAIN = "The command that made the sweep makes failed, missing and damaged runs again; failures/ holds each traceback."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from discosim.core.errors import UserError
-from discosim.core.files import write_whole
+from discosim.core.files import check_folder, check_target, real_path, unwritable, write_whole
 from discosim.report.html.page import assemble
 
 DEFAULT_NAME = "report.html"
@@ -31,13 +31,15 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     target = folder / DEFAULT_NAME if out is None else out
     if target.suffix.lower() not in SUFFIXES:
         raise UserError("the name of a report must end in .html", where=str(target))
-    if target.is_dir():
-        raise UserError("is a folder; name a file", where=str(target))
+    if target.parent.is_dir():
+        check_target(target)
+    elif out is not None:
+        check_folder(target.parent)
     content = report_text(folder)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        real_path(target.parent).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot be written ({error.strerror or error})", where=str(target)) from error
+        raise unwritable(target, error) from error
     write_whole(target, content)
     return target
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from discosim.core.errors import UserError, close_match
+from discosim.core.files import check_folder, unwritable, write_whole
 from discosim.traces.digest_file import dump_digest, parse_digest
 from discosim.traces.kinds import Digest, kind_of
 from discosim.traces.recipes.recipe import Recipe
@@ -98,6 +98,7 @@ def build_all(raw_folder: Path, out_folder: Path, names: Sequence[str] | None = 
     UserError
         As `build_digest`, and where a file cannot be written.
     """
+    check_folder(out_folder)
     written = []
     for name in recipes() if names is None else names:
         digest = build_digest(name, raw_folder)
@@ -111,11 +112,6 @@ def _write(path: Path, text: str) -> None:
     """Replace a file as a whole, so that no reader ever sees half of it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".", delete=False
-        ) as part:
-            part.write(text)
-        Path(part.name).chmod(0o644)
-        Path(part.name).replace(path)
     except OSError as error:
-        raise UserError(f"cannot write: {error.strerror}", where=str(path)) from error
+        raise unwritable(path, error) from error
+    write_whole(path, text)

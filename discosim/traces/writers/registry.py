@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 
 from discosim.core.errors import UserError, close_match
+from discosim.core.files import replace_all
 from discosim.traces.readers.base import RequestTrace
 from discosim.traces.writers import blis, mooncake, native, splitwise, vidur
 from discosim.traces.writers.base import Writer, Written
@@ -74,7 +72,7 @@ def write_requests(
                 f"exists and is no header of such a trace, so it is not replaced; give another name than {place.name}",
                 where=str(target),
             )
-    _replace(files.content)
+    replace_all(files.content)
     return Written(tuple(files.content), left_out, files.said)
 
 
@@ -92,23 +90,3 @@ def _is_free(header: Path) -> bool:
             return file.read(2**16).lstrip().startswith(blis.HEADER_MARK)
     except OSError:
         return not header.exists()
-
-
-def _replace(files: Mapping[Path, bytes]) -> None:
-    """Write all files beside their places, flush them, and only then let them take their places."""
-    with ExitStack() as leftovers:
-        path = Path()
-        try:
-            parts = {}
-            for path, content in files.items():
-                part = path.with_name(f".{path.name}.{os.getpid()}.part")
-                leftovers.callback(part.unlink, missing_ok=True)
-                with part.open("wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                parts[path] = part
-            for path, part in parts.items():
-                part.replace(path)
-        except OSError as error:
-            raise UserError(f"cannot write: {error.strerror}", where=str(path)) from error

@@ -1,0 +1,56 @@
+"""What the folder of a run consists of, where it lies, and which one may be replaced by another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from discosim.core.errors import UserError
+from discosim.core.files import real_path
+from discosim.core.places import Judge, Kind
+from discosim.core.scenario import Scenario
+from discosim.runs.facts import FACTS
+from discosim.runs.whole import NEEDED
+
+CONFIG = "config.yaml"
+RUN = Kind(own=frozenset({*NEEDED, FACTS, "tokens.parquet", "figures", "report.html"}), last=FACTS)
+"""What a run writes, and what was made of it: both are replaced with it."""
+_ENOUGH = 3
+"""Files of a run by which a folder is taken for a damaged one, whose run.json is gone."""
+
+
+def default_folder(scenario: Scenario) -> Path:
+    """Return where a run is written if nobody says where."""
+    return Path("results") / scenario.name
+
+
+def check_apart(path: Path | None, target: Path) -> None:
+    """Refuse a file that is written after a run and would replace one of the run's own.
+
+    Raises
+    ------
+    UserError
+        If it would.
+    """
+    if path is not None and real_path(path).parent == real_path(target) and path.name in RUN.own:
+        raise UserError("would replace what the run writes; give another name", where=str(path))
+
+
+def same_run(target: Path, resolved: bytes, *, force: bool) -> Judge:
+    """Return a judge that lets a run be replaced by itself, by another one only if forced, and nothing else at all."""
+
+    def judge(found: Path) -> bool:
+        try:
+            here = {entry.name for entry in found.iterdir()} if found.is_dir() else set()
+            config = (found / CONFIG).read_bytes() if (found / CONFIG).is_file() else b""
+        except OSError as error:
+            raise UserError(f"cannot be read ({error.strerror or error})", where=str(target)) from error
+        is_run = {FACTS, CONFIG} <= here or len(here & {*NEEDED, FACTS}) >= _ENOUGH
+        if not is_run:
+            raise UserError("is not empty and holds no run; name another folder with --out", where=str(target))
+        if not force and config != resolved:
+            raise UserError(
+                "holds another run; name another folder with --out or replace it with --force", where=str(target)
+            )
+        return True
+
+    return judge
