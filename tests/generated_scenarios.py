@@ -18,7 +18,6 @@ from discosim.config.digests import DIGEST_KEYS, LENGTH_KINDS
 from discosim.config.dump import as_plain
 from discosim.config.policy_specs import build_scheduler
 from discosim.config.shape import Key, item_type, item_types, keys_of, kind_of, mapping_value, sections_of, without_none
-from discosim.core import engine_scenario as e
 from discosim.core import scenario as s
 from discosim.core.errors import UserError
 from discosim.core.spec import spec
@@ -129,11 +128,11 @@ def write_files(folder: Path) -> dict[tuple[type, str], list[str]]:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(row * (1 + len(name)), encoding="utf-8")
-        for key in ((s.ReplayedWorkload, "file"), (s.ReplayedServer, "series")):
+        for key in ((s.ReplayedWorkload, "file"), (s.FileLengths, "file"), (s.ReplayedServer, "series")):
             names.setdefault(key, []).append(name)
     for key, digest, kind in (
         ((s.ReplayedServer, "digest_file"), "openrouter-gpt-5.4", "latency"),
-        ((e.FileIterations, "file"), "llama2-70b-a100-tp4", "engine"),
+        ((s.FileIterations, "file"), "llama2-70b-a100-tp4", "engine"),
     ):
         for name in ("trace.json", "a/trace.json", "'own' digest.json"):
             path = folder / kind / name
@@ -282,7 +281,7 @@ class Scenarios:
             return names | names.map(lambda name: self.folder / name)
         if section in DIGEST_KEYS and DIGEST_KEYS[section][0] == key.name:
             return st.sampled_from(digests(section))
-        if key.type is e.SchedulerSpec:
+        if key.type is s.SchedulerSpec:
             return st.builds(self._scheduler, st.data())
         return values(key.type, key.limits, self.section)
 
@@ -294,6 +293,7 @@ class Scenarios:
             raw[kept] = rng.choice(digests(section) if kept == "digest" else self.files[section, kept])
             if kept != "series":
                 raw.pop("series_group", None)
+                raw.pop("series_unit", None)
             if raw.get("failures") != "measured":
                 raw.pop("failure_share", None)
         if section is s.Outage:
@@ -325,7 +325,7 @@ class Scenarios:
         kind = data.draw(st.sampled_from(sorted(registry.known_schedulers())))
         options = data.draw(self.section(registry.known_schedulers()[kind]))
         try:
-            build_scheduler(e.SchedulerSpec(kind=kind, options=options))
+            build_scheduler(s.SchedulerSpec(kind=kind, options=options))
         except (UserError, TypeError):
             return {"kind": kind}
         return {"kind": kind, **options}

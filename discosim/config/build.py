@@ -38,10 +38,9 @@ from discosim.config.shape import (
     sections_of,
     without_none,
 )
-from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.errors import UserError, close_match
 from discosim.core.plugins import Plugins, construct
-from discosim.core.scenario import PolicySpec
+from discosim.core.scenario import PolicySpec, SchedulerSpec
 
 BAD: Any = object()
 """Stands for a value that was refused; the reason is among the problems."""

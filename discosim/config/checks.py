@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from discosim.config.keypath import KeyPath
-from discosim.core import engine_scenario as e
 from discosim.core import scenario as s
 from discosim.core.errors import close_match
 
@@ -17,7 +16,7 @@ FILES: dict[type, tuple[str, ...]] = {
     s.FileLengths: ("file",),
     s.ReplayedWorkload: ("file",),
     s.ReplayedServer: ("digest_file", "series"),
-    e.FileIterations: ("file",),
+    s.FileIterations: ("file",),
 }
 """Keys that name a file, relative to the folder of the config."""
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from discosim.config.keypath import KeyPath
-from discosim.core import edge_scenario as d
-from discosim.core import engine_scenario as e
 from discosim.core import scenario as s
 from discosim.core.errors import UserError, close_match
 
@@ -16,15 +14,15 @@ DIGEST_KEYS: dict[type, tuple[str, str]] = {
     s.ClientArrivals: ("digest", "clients"),
     s.DigestLengths: ("digest", ""),
     s.Device: ("profile", "device"),
-    d.EdgeTier: ("profile", "device"),
+    s.EdgeTier: ("profile", "device"),
     s.ReplayedServer: ("digest", "latency"),
-    e.DigestIterations: ("digest", "engine"),
+    s.DigestIterations: ("digest", "engine"),
     s.DigestLink: ("digest", "rtt"),
 }
 """Of each section that names a digest: the key, and the kind of digest; lengths come from two kinds."""
 FILE_KEYS: dict[type, tuple[str, str]] = {
     s.ReplayedServer: ("digest_file", "latency"),
-    e.FileIterations: ("file", "engine"),
+    s.FileIterations: ("file", "engine"),
 }
 """Of each section that names a digest of the user's own: the key, and what the file must hold."""
 LENGTH_KINDS = ("workload", "clients")

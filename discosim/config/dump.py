@@ -11,9 +11,8 @@ from yaml.nodes import Node, ScalarNode
 
 from discosim.config.plain import plain, plain_data
 from discosim.config.yaml_loader import scalar_tag
-from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.errors import UserError
-from discosim.core.scenario import PolicySpec, Scenario
+from discosim.core.scenario import PolicySpec, Scenario, SchedulerSpec
 
 _STR = "tag:yaml.org,2002:str"
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from discosim.config.shape import Key, keys_of
-from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.errors import DiscosimError, InvariantError
 from discosim.core.plugins import construct
-from discosim.core.scenario import PolicySpec
+from discosim.core.scenario import PolicySpec, SchedulerSpec
 
 if TYPE_CHECKING:
     from discosim.policies import Policy

@@ -10,8 +10,6 @@ from discosim.config.dump import as_plain, one_line
 from discosim.config.leaf import expectation
 from discosim.config.policy_specs import POLICY_KEYS, options_of, scheduler_options, usable
 from discosim.config.shape import Key, item_type, keys_of, kind_of, members_of, sections_of, without_none
-from discosim.core import edge_scenario as d
-from discosim.core import engine_scenario as e
 from discosim.core import scenario as s
 from discosim.core.bounds import in_words
 
@@ -48,13 +46,13 @@ EXAMPLES: dict[tuple[type, str], Any] = {
     (s.Prices, "output_usd_per_mtok"): 0.6,
     (s.ConstantLink, "rtt_s"): 0.05,
     (s.DigestLink, "digest"): "starlink-seattle",
-    (e.DigestIterations, "digest"): "llama2-70b-a100-tp4",
-    (e.FileIterations, "file"): "my-engine.json",
-    (e.ConstantIterations, "prefill_s"): 0.1,
-    (e.ConstantIterations, "decode_s"): 0.03,
-    (e.PrefillPool, "kv_gbit_per_s"): 200.0,
-    (e.Swap, "host_kv_tok"): 100_000,
-    (d.EdgeTier, "profile"): "m4-mac-mini-llama-3.2-3b",
+    (s.DigestIterations, "digest"): "llama2-70b-a100-tp4",
+    (s.FileIterations, "file"): "my-engine.json",
+    (s.ConstantIterations, "prefill_s"): 0.1,
+    (s.ConstantIterations, "decode_s"): 0.03,
+    (s.PrefillPool, "kv_gbit_per_s"): 200.0,
+    (s.Swap, "host_kv_tok"): 100_000,
+    (s.EdgeTier, "profile"): "m4-mac-mini-llama-3.2-3b",
     (s.Cost, "exchange_rate_usd_per_j"): 5e-6,
 }
 """Values of the keys that have no default, and of those whose default alone makes no valid section."""
@@ -91,7 +89,7 @@ def _key(section: type, key: Key) -> list[str]:
     """Return the comment and the value of one key, and its other kinds commented out."""
     inner, is_nullable = without_none(key.type)
     item = item_type(inner)
-    if inner is e.SchedulerSpec:
+    if inner is s.SchedulerSpec:
         first, *others = _schedulers()
         rest = [[f"{key.name}:", *_indented(other)] for other in others]
         return [f"# {key.description}", f"{key.name}:", *_indented(first), *_commented(rest)]
@@ -144,7 +142,7 @@ def _schedulers() -> list[list[str]]:
     """Return a block of lines for each kind of scheduler, the default first."""
     from discosim.world.engine.schedulers.registry import known_schedulers
 
-    default = e.SchedulerSpec().kind
+    default = s.SchedulerSpec().kind
     blocks = []
     known = usable(known_schedulers(), scheduler_options)
     for kind, held in sorted(known, key=lambda item: (item[0] != default, item[0])):

@@ -11,9 +11,8 @@ from discosim.config.leaf import adapter
 from discosim.config.plain import plain_data
 from discosim.config.policy_specs import POLICY_KEYS, SCHEDULER_KEYS, options_of, scheduler_options, usable
 from discosim.config.shape import Key, item_type, keys_of, kind_of, mapping_value, sections_of, without_none
-from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.errors import UserError
-from discosim.core.scenario import PolicySpec, Scenario
+from discosim.core.scenario import PolicySpec, Scenario, SchedulerSpec
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from discosim.core.edge_scenario import LABELS, Answers, EdgeLink, EdgeTier, LanLink, Quality, ShareOfAnswers
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.errors import UserError
+from discosim.core.scenario import LABELS, Answers, EdgeLink, EdgeTier, LanLink, Quality, ShareOfAnswers
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest
 from discosim.world.answers import AnswerModel

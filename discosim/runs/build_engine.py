@@ -9,10 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.core.engine_scenario import ConstantIterations, DigestIterations, FileIterations, Iterations, Swap
 from discosim.core.errors import UserError
 from discosim.core.request import RequestRecord, RequestTable
-from discosim.core.scenario import EngineServer, Reader
+from discosim.core.scenario import (
+    ConstantIterations,
+    DigestIterations,
+    EngineServer,
+    FileIterations,
+    Iterations,
+    Reader,
+    Swap,
+)
 from discosim.policies.server_only import ServerOnly
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest_file import read_own_digest

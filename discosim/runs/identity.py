@@ -17,9 +17,8 @@ from discosim.config.checks import FILES
 from discosim.config.plain import plain
 from discosim.config.shape import item_type, keys_of, mapping_value, members_of, without_none
 from discosim.core import source_code
-from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.plugins import distribution_of, points
-from discosim.core.scenario import PolicySpec, Scenario
+from discosim.core.scenario import PolicySpec, Scenario, SchedulerSpec
 from discosim.policies.registry import ENTRY_POINT_GROUP as POLICIES
 from discosim.policies.registry import policy_class
 from discosim.runs.provenance import fingerprints

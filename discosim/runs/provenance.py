@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from discosim.core.edge_scenario import EdgeTier
-from discosim.core.engine_scenario import DigestIterations, FileIterations
 from discosim.core.plugins import Plugins, code_of
 from discosim.core.scenario import (
     ClientArrivals,
     Device,
     DigestArrivals,
+    DigestIterations,
     DigestLengths,
     DigestLink,
+    EdgeTier,
     EngineServer,
+    FileIterations,
     FileLengths,
     ReplayedWorkload,
     Scenario,

@@ -14,7 +14,7 @@ import numpy as np
 
 from discosim.config.policy_specs import options_of, scheduler_options
 from discosim.config.shape import Key, item_type, keys_of, kind_of, mapping_value, members_of, sections_of, without_none
-from discosim.core import edge_scenario, engine_scenario, scenario
+from discosim.core import scenario
 from discosim.policies import known_policies
 from discosim.traces.catalogue import list_digests
 from discosim.world.engine.schedulers.registry import known_schedulers
@@ -63,6 +63,10 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("LognormalLengths", "output_median_tok"): log_uniform(1.0, 200.0),
     ("*", "max_prompt_tok"): one_of(None, 50, 2000),
     ("*", "max_output_tok"): one_of(None, 20, 500),
+    ("FileLengths", "file"): one_of("given later"),
+    ("FileLengths", "format"): one_of("auto"),
+    ("ReplayedWorkload", "past_share"): one_of(None, 0.2, 0.6),
+    ("ReplayedWorkload", "time_unit"): one_of("auto", "s"),
     ("*", "min_points"): whole(1, 3),
     ("DigestArrivals", "digest"): one_of("azure-conv", "azure-code", "mooncake-conversation"),
     ("DigestArrivals", "rate_profile"): one_of(False),
@@ -136,25 +140,33 @@ def random_scenario(rng: Rng, traces: Path) -> Plain:
     known = known_policies()
     needs_edge = any(known[policy["kind"]].needs_edge for policy in data["policies"])
     if needs_edge and data.get("edge") is None:
-        data["edge"] = _section(edge_scenario.EdgeTier, rng)
+        data["edge"] = _section(scenario.EdgeTier, rng)
     data["baseline"] = one_of(None, *(policy.get("name") or policy["kind"] for policy in data["policies"]))(rng)
     return data
 
 
 def _workload(rng: Rng, traces: Path) -> Plain:
-    if rng.random() < 0.75:
-        return _section(scenario.GeneratedWorkload, rng)
-    data = _section(scenario.ReplayedWorkload, rng, without=("file", "format"))
     n = int(rng.integers(1, 25))
-    rows = [
-        {"arrival_s": at_s, "prompt_tok": int(rng.integers(1, 400)), "output_tok": int(rng.integers(1, 100))}
-        for at_s in np.round(np.cumsum(rng.exponential(float(rng.choice([0.05, 3.0])), n)), 3).tolist()
-    ]
-    data["file"] = str(write_rows(traces / f"trace-{int(rng.integers(2**40))}.jsonl", rows))
+    if rng.random() < 0.75:
+        data = _section(scenario.GeneratedWorkload, rng)
+        if data["lengths"]["kind"] == "file":
+            data["lengths"] |= {"file": _trace(n, rng, traces), "format": "auto"}
+        return data
+    data = _section(scenario.ReplayedWorkload, rng, without=("file", "format"))
+    data["file"] = _trace(n, rng, traces)
     if data.get("n_requests") is not None:
         data["n_requests"] = min(n, data["n_requests"])
     data["ties"] = "keep"
     return data
+
+
+def _trace(n: int, rng: Rng, folder: Path) -> str:
+    """Write a trace of ``n`` requests and return its path."""
+    rows = [
+        {"arrival_s": at_s, "prompt_tok": int(rng.integers(1, 400)), "output_tok": int(rng.integers(1, 100))}
+        for at_s in np.round(np.cumsum(rng.exponential(float(rng.choice([0.05, 3.0])), n)), 3).tolist()
+    ]
+    return str(write_rows(folder / f"trace-{int(rng.integers(2**40))}.jsonl", rows))
 
 
 def write_rows(path: Path, rows: list[Plain]) -> Path:
@@ -168,7 +180,9 @@ def write_rows(path: Path, rows: list[Plain]) -> Path:
 def _server(rng: Rng) -> Plain:
     if rng.random() < 0.5:
         data = _section(
-            scenario.ReplayedServer, rng, without=("digest_file", "series", "series_format", "series_group")
+            scenario.ReplayedServer,
+            rng,
+            without=("digest_file", "series", "series_format", "series_group", "series_unit"),
         )
         data["digest"] = SAMPLES["ReplayedServer", "digest"](rng)
         if data.get("failures", "off") == "off":
@@ -226,14 +240,14 @@ def value(owner: str, key: Key, rng: Rng) -> Any:
     inner, is_nullable = without_none(key.type)
     if is_nullable and rng.random() < FALSE_SHARE:
         return None
-    if inner is engine_scenario.SchedulerSpec:
+    if inner is scenario.SchedulerSpec:
         kind = str(rng.choice(sorted(known_schedulers())))
         return {
             "kind": kind,
             **_values(known_schedulers()[kind].__name__, scheduler_options(known_schedulers()[kind]), rng),
         }
     if sections := sections_of(inner):
-        usable = [section for section in sections if section is not engine_scenario.FileIterations]
+        usable = [section for section in sections if section is not scenario.FileIterations]
         return _section(usable[int(rng.integers(len(usable)))], rng)
     if item_type(inner) is not None or mapping_value(inner) is not None:
         raise TypeError(f"teach the fuzzer what {owner}.{key.name} may hold")

@@ -233,7 +233,7 @@ def test_a_folder_of_the_name_of_a_shipped_scenario_does_not_hide_it(place: Path
         ("'.'", "is a folder, not a file"),
         ("x" * 300, "is no file name"),
         ('"a\\0b"', "is no file name"),
-        ("pipe", "is no regular file"),
+        ("pipe", "is a pipe, which can be read only once"),
     ],
 )
 def test_what_is_no_file_is_refused(name: str, said: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:

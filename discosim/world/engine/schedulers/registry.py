@@ -9,9 +9,9 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 
-from discosim.core.engine_scenario import SchedulerSpec
 from discosim.core.errors import UserError
 from discosim.core.plugins import Plugins, classes_of, construct, points
+from discosim.core.scenario import SchedulerSpec
 from discosim.world.engine.schedulers.base import Scheduler
 
 ENTRY_POINT_GROUP = "discosim.schedulers"

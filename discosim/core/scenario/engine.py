@@ -1,4 +1,4 @@
-"""The part of a scenario that describes a white-box server."""
+"""What a white-box server is made of: iteration times, a scheduler, memory."""
 
 from __future__ import annotations
 

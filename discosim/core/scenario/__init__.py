@@ -1,0 +1,95 @@
+"""The scenario: frozen plain data that holds everything which decides a result, one section per file.
+
+Each class is one ``kind:`` of one section of a YAML file. Ranges and meanings stand in the fields, so that the
+config layer, the JSON Schema and the reference page are all read off this package.
+"""
+
+from discosim.core.scenario.answers import LABELS, Answers, LabelledAnswers, PickAccuracy, Quality, ShareOfAnswers
+from discosim.core.scenario.device import ColdStart, Device, Throttle
+from discosim.core.scenario.edge import EdgeLink, EdgePrices, EdgeTier, LanLink, LastHopLink
+from discosim.core.scenario.engine import (
+    ConstantIterations,
+    DigestIterations,
+    FileIterations,
+    Iterations,
+    Preemption,
+    PrefillPool,
+    Recompute,
+    SchedulerSpec,
+    Swap,
+)
+from discosim.core.scenario.link import ConstantLink, DigestLink, Link, NoLink
+from discosim.core.scenario.outage import Outage
+from discosim.core.scenario.prices import Cost, Prices
+from discosim.core.scenario.reader import Reader
+from discosim.core.scenario.root import PolicySpec, Scenario
+from discosim.core.scenario.server import EngineServer, ReplayedServer, Server
+from discosim.core.scenario.workload import (
+    Arrivals,
+    BurstArrivals,
+    ClientArrivals,
+    ConstantLengths,
+    DigestArrivals,
+    DigestLengths,
+    FileLengths,
+    GammaArrivals,
+    GeneratedWorkload,
+    Lengths,
+    LognormalLengths,
+    PoissonArrivals,
+    ReplayedWorkload,
+    Workload,
+)
+
+__all__ = [
+    "LABELS",
+    "Answers",
+    "Arrivals",
+    "BurstArrivals",
+    "ClientArrivals",
+    "ColdStart",
+    "ConstantIterations",
+    "ConstantLengths",
+    "ConstantLink",
+    "Cost",
+    "Device",
+    "DigestArrivals",
+    "DigestIterations",
+    "DigestLengths",
+    "DigestLink",
+    "EdgeLink",
+    "EdgePrices",
+    "EdgeTier",
+    "EngineServer",
+    "FileIterations",
+    "FileLengths",
+    "GammaArrivals",
+    "GeneratedWorkload",
+    "Iterations",
+    "LabelledAnswers",
+    "LanLink",
+    "LastHopLink",
+    "Lengths",
+    "Link",
+    "LognormalLengths",
+    "NoLink",
+    "Outage",
+    "PickAccuracy",
+    "PoissonArrivals",
+    "PolicySpec",
+    "Preemption",
+    "PrefillPool",
+    "Prices",
+    "Quality",
+    "Reader",
+    "Recompute",
+    "ReplayedServer",
+    "ReplayedWorkload",
+    "Scenario",
+    "SchedulerSpec",
+    "Server",
+    "ShareOfAnswers",
+    "Swap",
+    "Throttle",
+    "Workload",
+]

@@ -1,0 +1,25 @@
+"""What a server bills, and what a joule is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from discosim.core.spec import spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """What the server bills."""
+
+    prompt_usd_per_mtok: float = spec(doc="Price of a million prompt tokens.", unit="USD", ge=0)
+    output_usd_per_mtok: float = spec(doc="Price of a million output tokens.", unit="USD", ge=0)
+    source: str = spec("", doc="Where the price is known from; printed with every result.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """How device energy and server money become one number."""
+
+    exchange_rate_usd_per_j: float = spec(
+        doc="Dollars that one joule of device energy is worth to the user.", unit="USD/J", ge=0
+    )

@@ -1,0 +1,50 @@
+"""The whole: everything that decides a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from discosim.core.scenario.answers import Answers, Quality, ShareOfAnswers
+from discosim.core.scenario.device import Device
+from discosim.core.scenario.edge import EdgeTier
+from discosim.core.scenario.link import Link, NoLink
+from discosim.core.scenario.prices import Cost
+from discosim.core.scenario.reader import Reader
+from discosim.core.scenario.server import Server
+from discosim.core.scenario.workload import Workload
+from discosim.core.spec import spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySpec:
+    """One policy of a scenario: which kind, under which name, with which options."""
+
+    kind: str
+    name: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """Everything that decides a result; running it twice gives the same bytes."""
+
+    name: str = spec(doc="Name of the run; the default output folder is results/<name>.", min_length=1)
+    seed: int = spec(1, doc="Root seed.", ge=0)
+    replications: int = spec(20, doc="Independent repetitions; the sample of every interval.", ge=1)
+    workload: Workload = spec(doc="Who asks what, when.", discriminator="kind")
+    devices: tuple[Device, ...] = spec(doc="The fleet.", min_length=1)
+    server: Server = spec(doc="The service.", discriminator="kind")
+    link: Link = spec(NoLink, doc="The last hop between client and server.", discriminator="kind")
+    edge: EdgeTier | None = spec(None, doc="Edge boxes between device and server; null for none.")
+    answers: Answers = spec(
+        ShareOfAnswers, doc="The inner form of answers, for policies that write them in parts.", discriminator="kind"
+    )
+    quality: Quality | None = spec(
+        None, doc="Assumed quality of answers, reported as `quality_assumed`; null assumes nothing."
+    )
+    reader: Reader = spec(Reader, doc="The reader.")
+    cost: Cost = spec(doc="Exchange rate.")
+    policies: tuple[PolicySpec, ...] = spec(doc="Policies to compare, on the same luck.", min_length=1)
+    baseline: str | None = spec(None, doc="Name of the policy the others are compared with; null is the first.")
