@@ -64,7 +64,9 @@ def add_sweep(add: AddParser) -> None:
         parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of the sweep")
         parser.set_defaults(call=_sweep_folder, action=action)
         if action == "clean":
-            parser.add_argument("--stale", action="store_true", help="also remove runs made by another version")
+            parser.add_argument(
+                "--stale", action="store_true", help="also remove runs whose code or inputs have changed"
+            )
 
 
 def _sweep(options: argparse.Namespace) -> int:

@@ -52,19 +52,20 @@ class Origin:
     note: str = ""
 
 
-def origins(inputs_sha256: Mapping[str, str]) -> list[Origin]:
+def origins(*inputs_sha256: Mapping[str, str]) -> list[Origin]:
     """Return the origin of every input, in the given order.
 
     Parameters
     ----------
     inputs_sha256 : mapping of str to str
-        ``role: name`` to sha256, as :func:`discosim.runs.provenance.fingerprints` gives it. Roles that share an
-        input share an origin.
+        ``role: name`` to sha256, as :func:`discosim.runs.provenance.fingerprints` gives it, of a run or of each
+        point of a sweep. Roles that share an input share an origin; files of one name in several folders have one each.
     """
-    roles: dict[tuple[str, str], list[str]] = {}
-    for key, sha256 in inputs_sha256.items():
-        role, _, name = key.partition(": ")
-        roles.setdefault((name, sha256), []).append(role)
+    roles: dict[tuple[str, str], dict[str, None]] = {}
+    for inputs in inputs_sha256:
+        for key, sha256 in inputs.items():
+            role, _, name = key.partition(": ")
+            roles.setdefault((name, sha256), {})[role] = None
     return [_origin(", ".join(named), name, sha256) for (name, sha256), named in roles.items()]
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from discosim.config import load_scenario
+from discosim.core.errors import UserError
 from discosim.runs.identity import code_facts, differences
+from discosim.runs.provenance import fingerprints
 from discosim.sweep.axes import key_of
 from discosim.sweep.plan import Plan
 
@@ -43,6 +47,14 @@ def changes(plan: Plan, made: Iterable[tuple[str, Mapping[str, Any]]], old: Mapp
         changed = sorted({text for code in others for text in differences(dict(code), now)})
         notes.append(f"{len(others)} of {len(held)} runs were made by another version ({', '.join(changed)})")
     return notes
+
+
+def inputs_today(run: Path) -> dict[str, str] | None:
+    """Return the sha256 of what a run of now would read, from the run's own config.yaml; None where that is gone."""
+    try:
+        return fingerprints(load_scenario(run / "config.yaml"))
+    except (UserError, OSError):
+        return None
 
 
 _Wanted = Callable[[str, str, str], Collection[str]]

@@ -18,7 +18,7 @@ from discosim.core.printable import unicode_text
 from discosim.runs.identity import code_facts
 from discosim.runs.shapes import check_shape, read_object
 from discosim.runs.whole import Seen, whole_run
-from discosim.sweep.changes import changes
+from discosim.sweep.changes import changes, inputs_today
 from discosim.sweep.plan import Plan, Run
 from discosim.sweep.plan_file import PLAN, plan_text, read_plan
 from discosim.sweep.state import Failure, State
@@ -235,15 +235,21 @@ class Store:
         Parameters
         ----------
         stale : bool
-            Also remove runs that another version of the code has made.
+            Also remove runs that another version of the code has made, or that have read what has changed since.
         """
         planned = {run.folder: run for run in self.planned()}
         removed = []
+        of_point: dict[int, dict[str, str] | None] = {}  # the seeds of a point read the same
         for path in self._run_folders():
             run = planned.get(path.name)
             facts = None if run is None else self.facts(run)
-            if facts is None or (stale and facts["code"] != code_facts()):
+            if run is None or facts is None or (stale and facts["code"] != code_facts()):
                 removed.append(path)
+            elif stale:
+                if run.point not in of_point:
+                    of_point[run.point] = inputs_today(path)
+                if of_point[run.point] != facts["inputs_sha256"]:
+                    removed.append(path)
         with suppress(OSError):
             removed += sorted(path for path in (self.folder / FAILURES).iterdir() if not path.name.startswith("."))
         hidden = self.remove_abandoned(everyone=True)

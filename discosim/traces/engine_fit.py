@@ -12,6 +12,7 @@ from discosim.core.errors import UserError
 from discosim.traces.digest import Card
 from discosim.traces.digest_file import write_own_digest
 from discosim.traces.engine_digest import EngineDigest, LinesFit
+from discosim.traces.readers.source import fingerprint, settled
 
 Floats = NDArray[np.float64]
 LARGE_BATCH = 95
@@ -173,13 +174,13 @@ def fit_engine(
     max_context_tok: int,
 ) -> EngineDigest:
     """Return an engine digest of a user's own measurements; see `read_iterations` and `fit_lines`."""
-    from discosim.traces.readers.source import fingerprint
-
     facts = {"n-gpus": n_gpus, "kv-tok": kv_tok, "kv-bytes-per-tok": kv_bytes_per_tok}
     for option, number in (*facts.items(), ("max-context-tok", max_context_tok)):
         if not 0 < number < float("inf"):
             raise UserError(f"must be a finite number > 0 (got {number:g})", where=f"--{option}")
-    lines, moments = fit_lines(read_iterations(path), where=path.name)
+    with settled(path) as place:  # read for its times, then for its sha256
+        rows, sha256 = read_iterations(place), fingerprint(place).raw_sha256
+    lines, moments = fit_lines(rows, where=path.name)
     return EngineDigest(
         name=name,
         card=Card(
@@ -189,7 +190,7 @@ def fit_engine(
             licence="unstated",
             citation="own measurements",
             raw_file=path.name,
-            raw_sha256=fingerprint(path).raw_sha256,
+            raw_sha256=sha256,
             method="least squares on the relative error, coefficients >= 0",
             contains=("inference",),
         ),

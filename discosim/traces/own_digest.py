@@ -10,6 +10,7 @@ import numpy as np
 from discosim.core.errors import UserError, close_match
 from discosim.traces.digest import Card, LatencyDigest
 from discosim.traces.readers import fingerprint, read_latency
+from discosim.traces.readers.source import settled
 from discosim.traces.readers.units import AUTO
 from discosim.traces.recipes.latency import METHOD, failures_by_code, latency_digest
 
@@ -58,11 +59,11 @@ def digest_latency(
     """
     if measured_at not in _CONTAINS:
         raise UserError(f"unknown place of measuring {measured_at!r}; {close_match(measured_at, _CONTAINS)}")
-    place = Path(path)
-    series = read_latency(place, format, group, unit)
+    with settled(Path(path)) as place:  # read for its times, then for its sha256
+        series, sha256 = read_latency(place, format, group, unit), fingerprint(place).raw_sha256
     for name, times in (("TTFT", series.seen_ttft_s), ("time per token", series.seen_tpot_s)):
         if times.size < LEAST:
-            raise UserError(f"holds {times.size} requests with a {name}; a digest needs {LEAST}", where=str(place))
+            raise UserError(f"holds {times.size} requests with a {name}; a digest needs {LEAST}", where=str(path))
     lengths = np.unique(series.prompt_tok) if series.prompt_tok is not None else np.empty(0, dtype=np.int64)
     n = min(series.seen_ttft_s.size, series.seen_tpot_s.size)
     few = (f"Only {n} successes: the tails are not known.",) if n < FEW else ()
@@ -73,8 +74,8 @@ def digest_latency(
         commit="",
         licence="not stated",
         citation="",
-        raw_file=place.name,
-        raw_sha256=fingerprint(place).raw_sha256,
+        raw_file=Path(path).name,
+        raw_sha256=sha256,
         method=METHOD,
         quirks=(*few, *said, *series.warnings),
         contains=_CONTAINS[measured_at],

@@ -122,6 +122,25 @@ def test_a_changed_input_is_said_and_refused(tmp_path: Path) -> None:
     assert sweep(path, tmp_path / "out").notes == ()
 
 
+def test_stale_are_runs_that_have_read_what_has_changed(tmp_path: Path) -> None:
+    start = SWEEP.index("  workload:")
+    text = f"{SWEEP[:start]}  workload: {{kind: replay, file: mine.jsonl}}\n{SWEEP[SWEEP.index('  devices:') :]}"
+    trace = tmp_path / "mine.jsonl"
+    row = '{"arrival_s": 0, "prompt_tok": 5, "output_tok": 5}\n'
+    trace.write_text(row, encoding="utf-8")
+    path, store = write(tmp_path, text), Store(tmp_path / "out")
+    sweep(path, store.folder)
+    assert store.clean(stale=True) == []
+    trace.write_text(row * 2, encoding="utf-8")
+    with pytest.raises(UserError, match=r"sweep clean .*out --stale"):
+        sweep(path, store.folder)
+    assert store.clean() == []
+    assert len(store.clean(stale=True)) == 12
+    assert sweep(path, store.folder).notes == ()
+    trace.unlink()
+    assert len(store.clean(stale=True)) == 12
+
+
 def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
     path = write(tmp_path)
     (tmp_path / "mine").mkdir()

@@ -128,6 +128,12 @@ def test_a_text_that_looks_like_a_file_is_a_text(tmp_path: Path) -> None:
     assert len({*ids, run_id(with_files(tmp_path, policies=policies))}) == 4
 
 
+def test_files_of_one_name_have_an_origin_each() -> None:
+    points = [{"workload: mine.csv": "a" * 64}, {"workload: mine.csv": "b" * 64}, {"server: mine.csv": "a" * 64}]
+    found = [(origin.role, origin.name, origin.sha256[0]) for origin in origins(*points)]
+    assert found == [("workload, server", "mine.csv", "a"), ("workload", "mine.csv", "b")]
+
+
 # --- scenarios put together in Python -------------------------------------------------------------------------
 
 

@@ -51,6 +51,39 @@ def test_convert_reads_a_pipe_once_and_errors_name_it(pipe, tmp_path: Path, caps
     assert f"{given} row 3 column prompt_tok: expected a whole number" in capsys.readouterr().err
 
 
+LATENCIES = "ttft_s,tpot_s\n0.5,0.1\n1.5,0.1\n1.0,0.2\n"
+ITERATIONS = "phase,batch,tokens,time_s\n" + "".join(
+    f"prefill,1,{tok},{0.01 + 1e-4 * tok}\ndecode,{batch},{64 * batch + tok},{0.02 + 1e-3 * batch + 1e-6 * tok}\n"
+    for batch, tok in enumerate((100, 300, 350, 900, 1500), 1)
+)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("verb", "content", "options"),
+    [
+        ("digest-latency", LATENCIES, ""),
+        (
+            "fit-engine",
+            ITERATIONS,
+            "--model m --hardware h --n-gpus 1 --kv-tok 100000 --kv-bytes-per-tok 1e5 --max-context-tok 4096",
+        ),
+    ],
+)
+def test_a_digest_of_a_pipe_is_that_of_the_file(pipe, tmp_path: Path, verb: str, content: str, options: str) -> None:
+    command = ["traces", verb, "given.csv", *options.split()]
+    outs = [tmp_path / "mine.json", tmp_path / "other" / "mine.json"]
+    outs[1].parent.mkdir()
+    given = pipe(content.encode())
+    for out in outs:
+        command[2] = str(given)
+        assert cli.main([*command, "--out", str(out)]) == 0
+        if given.is_fifo():
+            given.unlink()
+            given.write_text(content)
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+
+
 @posix
 def test_a_scenario_refuses_a_pipe_before_it_runs(tmp_path: Path) -> None:
     pipe = tmp_path / "given.csv"

@@ -30,7 +30,7 @@ def machine_facts(run: Mapping[str, Any]) -> list[tuple[str, object]]:
     ]
 
 
-def inputs_section(inputs_sha256: Mapping[str, str], notes: Sequence[str] = ()) -> Section:
+def inputs_section(*inputs_sha256: Mapping[str, str], notes: Sequence[str] = ()) -> Section:
     """Return where every number that went in comes from, and how it is known."""
     body = []
     if notes:
@@ -38,7 +38,7 @@ def inputs_section(inputs_sha256: Mapping[str, str], notes: Sequence[str] = ()) 
             tag("p", "What the run itself says about its inputs. Amber marks what nobody can look up."),
             tag("ul", *(tag("li", tagged(note)) for note in notes), class_="notes"),
         ]
-    found = origins(inputs_sha256)
+    found = origins(*inputs_sha256)
     if found:
         rows = [_row(origin) for origin in found]
         head = ("input", "serves as", "how it is known", "source", "licence", "sha256")

@@ -69,7 +69,7 @@ def run_page(folder: Path) -> Page:
     if examples := examples_data({title: folder}, policies):
         data["examples"] = examples
         sections.append(Section(name="requests", title="Single requests", body=chart_host("requests")))
-    sections.append(inputs_section(run.get("inputs_sha256", {}), summary.get("notes", ())))
+    sections.append(inputs_section(run.get("inputs_sha256", {}), notes=summary.get("notes", ())))
     others = [config_section(folder / "config.yaml"), files_section(folder, run.get("files", {}))]
     sections += [section for section in others if section is not None]
     return Page(title=title, lead=_lead(summary, run), sections=sections, data=data)

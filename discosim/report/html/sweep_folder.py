@@ -62,7 +62,8 @@ def sweep_page(folder: Path) -> Page:
         sections.append(Section(name="differences", title="Paired differences", body=_differences(differences, paths)))
     if examples := examples_data(_first_runs(store, plan, state.finished), policies):
         sections.append(Section(name="requests", title="Single requests", body=chart_host("requests")))
-    sections.append(inputs_section(_inputs(plan), summary.get("notes", ())))
+    inputs = [point.get("inputs_sha256", {}) for point in plan["points"]]
+    sections.append(inputs_section(*inputs, notes=summary.get("notes", ())))
     if state.failed:
         sections.append(Section(name="failures", title="Failed runs", body=_failures(state.failures, plan)))
     if state.damaged:
@@ -227,14 +228,6 @@ def _point_text(point: Mapping[str, Any]) -> str:
     """Return the values of a point in a few words; paths that end alike and have one value show it once."""
     words = {f"{path.rpartition('.')[2]} = {shown(value)}": None for path, value in point["values"].items()}
     return ", ".join(words)
-
-
-def _inputs(plan: Mapping[str, Any]) -> dict[str, str]:
-    """Return the inputs of all points together."""
-    found: dict[str, str] = {}
-    for point in plan["points"]:
-        found |= point.get("inputs_sha256", {})
-    return found
 
 
 def _failures(failures: Mapping[str, Mapping[str, Any]], plan: Mapping[str, Any]) -> Html:
