@@ -153,8 +153,51 @@ def check_company(scenario: Scenario, whole: RunResult) -> None:
         assert found == {key: expected[key] for key in found}
 
 
+FALSE_ALARM = 1e-9
+
+
+class Coins:
+    """What `stochastic` used beyond its budget, over many worlds; INV-13: its coin knows nothing of the request.
+
+    With weights w of at most one and coins X of chance b, Hoeffding's inequality bounds the chance that
+    ``sum w (X - b)`` exceeds ``sqrt(sum w^2 log(1 / a) / 2)`` by a, whatever the weights are.
+    """
+
+    def __init__(self) -> None:
+        self.excess = self.squares = 0.0
+        self.n = 0
+
+    def add(self, prompt_tok: Any, is_used: Any, budget: float) -> None:
+        weights = prompt_tok / prompt_tok.max()
+        self.excess += float((weights * (is_used - budget)).sum())
+        self.squares += float((weights**2).sum())
+        self.n += weights.size
+
+    def check(self) -> None:
+        assert self.n > 0, "no world has tossed a coin"
+        assert self.excess <= math.sqrt(self.squares * math.log(1.0 / FALSE_ALARM) / 2.0), (self.excess, self.n)
+
+
+def check_budgets(result: RunResult, coins: Coins) -> None:
+    """The oracle keeps to its budget in every replication; coins are handed on, those of one policy of a world."""
+    has_coins = False
+    for policy in result.scenario.policies:
+        side, budget = policy.options.get("constraint"), policy.options.get("budget")
+        if policy.kind not in {"oracle", "stochastic"} or side not in {"server", "device"}:
+            continue
+        mine = result.requests[result.requests["policy"] == policy.name]
+        mine = mine[mine["status"] != "rejected"]
+        if policy.kind == "stochastic" and not has_coins and len(mine):
+            coins.add(mine["prompt_tok"].to_numpy(), mine[f"is_{side}_dispatched"].to_numpy(), budget)
+            has_coins = True
+        for _, rows in mine.groupby("replication") if policy.kind == "oracle" else ():
+            used_tok = rows["prompt_tok"][rows[f"is_{side}_dispatched"]].sum()
+            assert used_tok <= budget * rows["prompt_tok"].sum() * (1.0 + 1e-9), policy
+
+
 def check_worlds(first: int, last: int, folder: Path) -> Counter[str]:
     counted: Counter[str] = Counter()
+    coins = Coins()
     for i, data in scenarios(first, last, folder):
         try:
             scenario, refusal = outcome(data)
@@ -168,11 +211,13 @@ def check_worlds(first: int, last: int, folder: Path) -> Counter[str]:
                 counted["refused"] += 1
                 continue
             check_columns(result, tokens)
+            check_budgets(result, coins)
             check_company(scenario, result)
             counted["run"] += 1
         except Exception as error:
             error.add_note(f"scenario {i}: {json.dumps(data)}")
             raise
+    coins.check()
     return counted
 
 
