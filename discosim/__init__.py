@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from discosim.runs.simulate import simulate
     from discosim.sweep import load_results
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["Policy", "__version__", "load_results", "load_scenario", "simulate"]
 
