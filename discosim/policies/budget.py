@@ -47,10 +47,13 @@ class Promise:
     share : float
         Prompt tokens of requests dispatched there before their first token, over those of all served requests; in
         [0, 1].
+    may_relearn : bool
+        Whether an option ``relearn`` that would keep to it is off.
     """
 
     side: Side
     share: float
+    may_relearn: bool = False
 
 
 def promise_of(policy: object, view: View) -> Promise | None:
@@ -64,4 +67,5 @@ def promise_of(policy: object, view: View) -> Promise | None:
         return None
     if constraint not in {"server", "device", "auto"}:
         return None
-    return Promise(resolve_constraint(constraint, view), float(share))
+    may_relearn = getattr(policy, "relearn", None) is False
+    return Promise(resolve_constraint(constraint, view), float(share), may_relearn)

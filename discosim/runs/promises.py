@@ -25,6 +25,8 @@ ENOUGH = 5
 
 N_BATCHES = 20
 
+RELEARN = "; the run is not like the past that was learned from, and `relearn: true` would follow it"
+
 
 def broken_promise(policy: str, promise: Promise, replications: Sequence[Columns], n_past: int) -> str | None:
     """Return what to say of a policy that used more than its budget by more than noise, else None.
@@ -90,6 +92,7 @@ def broken_promise(policy: str, promise: Promise, replications: Sequence[Columns
     return (
         f"{policy}: used {100 * used:.1f} ± {half_text} % of the prompt tokens on the {promise.side}, promised "
         f"{100 * promise.share:g} %: more than noise explains"
+        f"{RELEARN if promise.may_relearn else ''}"
     )
 
 

@@ -46,6 +46,12 @@ def test_a_budget_that_is_far_exceeded_is_named_with_what_was_promised(
     assert said is not None
     assert said.startswith("DiSCo-D: used ")
     assert f"% of the prompt tokens on the device, promised {100 * budget:g} %" in said
+    assert "relearn" not in said
+    learner = Promise("device", budget, may_relearn=True)
+    other = broken_promise("DiSCo-D", learner, coins(share, replications=replications), 2000)
+    assert other is not None
+    assert other.startswith(said)
+    assert other.endswith("`relearn: true` would follow it")
 
 
 @pytest.mark.parametrize("replications", [1, 2, 5, 10])
