@@ -21,7 +21,7 @@ MOST: Mapping[str, float] = MappingProxyType(
         "J/tok": 10**9,
         "USD": 10**9,
         "USD/J": 10**9,
-        "B": 10**12,
+        "B": 10**9,  # of one token's KV cache; the largest models have 5e6
         "Mbit/s": 10**9,  # a petabit
         "Gbit/s": 10**9,
         "GB/s": 10**9,
@@ -51,7 +51,7 @@ NAMED: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "root": {"most": 2**62},  # more seeds count up from it
         "replications": {"le": 10**6},
         "n_users": {"le": 10**7},  # each has a device
-        "pilot_requests": {"le": 10**7},
+        "pilot_requests": {"le": 10**6},
         "prompt_tok": {"le": 10**7},  # the longest context sold holds 10 million
         "output_tok": {"le": 10**7},
         "prompt_median_tok": {"le": 10**7},
@@ -105,6 +105,19 @@ def bounded(name: str, unit: str, limits: Mapping[str, Any]) -> dict[str, Any]:
     if limits.get("gt") == 0:
         found |= {"ge": named["ge"]} if "ge" in named else {"least": LEAST[unit]} if unit in LEAST else {}
     return found
+
+
+def require_within(name: str, unit: str, value: float) -> None:
+    """Hold a number of a file of one's own, such as a digest, against the bounds that configurations have.
+
+    Raises
+    ------
+    ValueError
+        If it is not finite, or beyond the most of its name or unit.
+    """
+    most = NAMED.get(name, {}).get("le", MOST.get(unit, MOST_OF_ANYTHING))
+    if not abs(value) <= most:
+        raise ValueError(f"{name} is {value:g}{f' {unit}' if unit else ''}; at most {_short(most)} can be simulated")
 
 
 def in_words() -> str:

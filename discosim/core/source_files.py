@@ -14,7 +14,11 @@ from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
 CODE = (".py", ".pyc", ".pyx", ".pxd", ".c", ".cpp", ".h", *EXTENSION_SUFFIXES)
-DATA = (".json", ".jsonl", ".yaml", ".yml", ".toml", ".ini", ".csv", ".tsv", ".txt", ".npy", ".npz", ".parquet", ".pkl")
+DATA = (
+    *(".json", ".jsonl", ".yaml", ".yml", ".toml", ".ini", ".csv", ".tsv", ".txt", ".npy", ".npz", ".parquet"),
+    *(".feather", ".pkl", ".pickle", ".joblib", ".pt", ".pth", ".onnx", ".safetensors", ".h5", ".bin", ".dat"),
+    *(".db", ".sqlite", ".gz", ".bz2", ".xz", ".zst", ".zip"),
+)
 """Files inside a package that its code may read: a table of thresholds decides as much as a line of code."""
 
 RESULTS = ("run.json", "plan.json")

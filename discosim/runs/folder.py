@@ -24,14 +24,19 @@ def default_folder(scenario: Scenario) -> Path:
 
 
 def check_apart(path: Path | None, target: Path) -> None:
-    """Refuse a file that is written after a run and would replace one of the run's own.
+    """Refuse a file that is written after a run and would replace one of the run's own, or the run's folder.
 
     Raises
     ------
     UserError
         If it would.
     """
-    if path is not None and real_path(path).parent == real_path(target) and path.name in RUN.own:
+    if path is None:
+        return
+    place, folder = real_path(path), real_path(target)
+    if place == folder or folder.is_relative_to(place):
+        raise UserError("is the place of the run's folder; give another name", where=str(path))
+    if place.parent == folder and path.name in RUN.own:
         raise UserError("would replace what the run writes; give another name", where=str(path))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib.metadata import entry_points, version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,15 @@ def code_facts() -> dict[str, str]:
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Return one phrase for every fact that differs, for example ``numpy 2.3.1 -> 2.4.6``."""
     changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return [f"{name} {_short(old.get(name))} -> {_short(new.get(name))}" for name in changed]
+    return [f"{name} {' -> '.join(_short(old.get(name), new.get(name)))}" for name in changed]
 
 
-def _short(value: Any) -> str:
-    text = "none" if value is None else str(value)
-    return text[:10] if len(text) == 64 else text
+def _short(old: Any, new: Any) -> tuple[str, str]:
+    """Return texts of values that differ; of fingerprints as many digits as tell them apart, at least ten."""
+    one, other = ("none" if value is None else str(value) for value in (old, new))
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    kept = max(10, same + 1)
+    return (one[:kept] if len(one) == 64 else one), (other[:kept] if len(other) == 64 else other)
 
 
 @cache

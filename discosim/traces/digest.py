@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from discosim.core.bounds import require_within
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 
 STATUSES = ("measured", "published-figure", "recollection", "assumption")
@@ -237,6 +238,10 @@ class LatencyDigest:
     def __post_init__(self) -> None:
         if not 0.0 <= self.failure_share <= 1.0:
             raise ValueError("failure_share must lie in [0, 1]")
+        if self.ttft.table.values[0] < 0 or self.tpot.table.values[0] < 0:
+            raise ValueError("a latency digest needs times >= 0")
+        require_within("the longest TTFT", "s", self.ttft.table.values[-1])
+        require_within("the longest time per token", "s", self.tpot.table.values[-1])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from discosim.core.empirical import CorrelatedSeries
 from discosim.core.errors import UserError, close_match
 from discosim.core.files import write_whole
 from discosim.core.json_text import read_json
+from discosim.core.printable import unicode_text
 from discosim.traces.kinds import KINDS, Digest, kind_of
 
 SCHEMA_VERSION = 1
@@ -124,10 +125,10 @@ def _plain(value: Any) -> Any:
         held = ((f.name, getattr(value, f.name)) for f in fields(value))
         return {name: _plain(content) for name, content in held if content is not None}
     if isinstance(value, Mapping):
-        return {str(key): _plain(content) for key, content in value.items()}
+        return {unicode_text(str(key)): _plain(content) for key, content in value.items()}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return value
+    return unicode_text(value) if isinstance(value, str) else value
 
 
 def _number(value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from discosim.core.bounds import require_within
 from discosim.traces.digest import Card
 
 
@@ -27,6 +28,8 @@ class LinesFit:
     def __post_init__(self) -> None:
         if not all(len(line) == 3 for line in (self.prefill, self.decode_small, self.decode_large)):
             raise ValueError("each fitted line needs three coefficients")
+        for coefficient in (*self.prefill, *self.decode_small, *self.decode_large):
+            require_within("a coefficient of a line", "s", coefficient)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,11 @@ class GridFit:
                 raise ValueError("a curve needs at least two points with rising positions, and as many times")
         if self.s_per_context_tok < 0:
             raise ValueError("s_per_context_tok must be >= 0")
+        require_within("s_per_context_tok", "s/tok", self.s_per_context_tok)
+        for tok in (*self.prefill_tok, *self.decode_batch):
+            require_within("a position of a curve", "tok", tok)
+        for time_s in (*self.prefill_times_s, *self.decode_times_s):
+            require_within("a time of a curve", "s", time_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,3 +108,7 @@ class EngineDigest:
             raise ValueError("an engine digest holds either lines or a grid")
         if self.n_gpus < 1 or self.kv_tok < 1 or not self.kv_bytes_per_tok > 0 or self.max_context_tok < 1:
             raise ValueError("an engine digest needs at least one GPU, KV memory and a context")
+        require_within("n_gpus", "", self.n_gpus)
+        require_within("kv_bytes_per_tok", "B", self.kv_bytes_per_tok)
+        require_within("kv_tok", "tok", self.kv_tok)
+        require_within("max_context_tok", "tok", self.max_context_tok)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from discosim.core.bounds import require_within
 from discosim.core.errors import UserError
 from discosim.traces.digest import Card
 from discosim.traces.digest_file import write_own_digest
@@ -174,10 +175,20 @@ def fit_engine(
     max_context_tok: int,
 ) -> EngineDigest:
     """Return an engine digest of a user's own measurements; see `read_iterations` and `fit_lines`."""
-    facts = {"n-gpus": n_gpus, "kv-tok": kv_tok, "kv-bytes-per-tok": kv_bytes_per_tok}
-    for option, number in (*facts.items(), ("max-context-tok", max_context_tok)):
+    facts = {
+        "n-gpus": n_gpus,
+        "kv-tok": kv_tok,
+        "kv-bytes-per-tok": kv_bytes_per_tok,
+        "max-context-tok": max_context_tok,
+    }
+    for option, number in facts.items():
         if not 0 < number < float("inf"):
             raise UserError(f"must be a finite number > 0 (got {number:g})", where=f"--{option}")
+        name = option.replace("-", "_")
+        try:
+            require_within(name, {"n_gpus": "", "kv_bytes_per_tok": "B"}.get(name, "tok"), number)
+        except ValueError as error:
+            raise UserError(str(error), where=f"--{option}") from None
     with settled(path) as place:  # read for its times, then for its sha256
         rows, sha256 = read_iterations(place), fingerprint(place).raw_sha256
     lines, moments = fit_lines(rows, where=path.name)

@@ -263,6 +263,7 @@ def test_what_a_folder_lacks_is_left_out(tmp_path: Path, folders: dict[str, Path
     anchors = {a.get("id") for name, a in page.elements if name == "section"}
     assert anchors == {"policies", "ttft", "cost", "inputs", "files"}
     assert "missing" in page.words
+    assert "Not there any more: config.yaml, example_tokens.parquet." in page.words
     (folder / "requests.parquet").unlink()
     assert "cdf" not in Parsed(report_text(folder)).data
 

@@ -12,6 +12,7 @@ from sweep_samples import SWEEP, contents, sweep, write
 
 from discosim import load_results
 from discosim.core.errors import UserError
+from discosim.runs.identity import differences
 from discosim.sweep.index import read_index
 from discosim.sweep.plan import load_plan
 from discosim.sweep.run import collect_sweep, run_sweep
@@ -104,6 +105,13 @@ def test_another_version_is_said_and_refused(out: Path) -> None:
     assert store.clean() == []
     assert store.clean(stale=True) == [path.parent.name]
     assert len(sweep(out.parent / "sample.yaml", out).state.finished) == 12
+
+
+def test_fingerprints_are_shown_as_far_as_they_differ() -> None:
+    one, other = "8ff77e2385" * 6 + "aaaa", "8ff77e2385" * 6 + "aaba"
+    assert differences({"source": one}, {"source": other}) == [f"source {one[:63]} -> {other[:63]}"]
+    assert differences({"source": "a" * 64}, {"source": "b" * 64}) == [f"source {'a' * 10} -> {'b' * 10}"]
+    assert differences({"numpy": "2.3.1"}, {}) == ["numpy 2.3.1 -> none"]
 
 
 def test_a_changed_input_is_said_and_refused(tmp_path: Path) -> None:

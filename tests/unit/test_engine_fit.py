@@ -11,6 +11,7 @@ from discosim.cli import main
 from discosim.config import load_scenario
 from discosim.core.errors import UserError
 from discosim.runs.build import build
+from discosim.traces.digest_file import read_own_digest
 from discosim.traces.engine_fit import fit_lines, read_iterations
 
 PREFILL, SMALL, LARGE = (0.03, 1.5e-4, 8e-9), (0.03, 4.5e-7, 6e-5), (0.027, 4e-7, 1.2e-4)
@@ -125,3 +126,32 @@ def test_an_impossible_engine_is_refused(overrides, said):
     with pytest.raises(UserError) as caught:
         run()
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "number", "said"),
+    [
+        ("--kv-bytes-per-tok", "1e308", "kv_bytes_per_tok is 1e+308 B; at most 1e9"),
+        ("--kv-tok", "9" * 21, "kv_tok is 1e+21 tok; at most 1e9"),
+        ("--max-context-tok", "9" * 23, "max_context_tok is 1e+23 tok; at most 1e9"),
+        ("--n-gpus", "9" * 23, "n_gpus is 1e+23; at most 1e9"),
+    ],
+)
+def test_sizes_beyond_those_of_configurations_are_refused(tmp_path, capsys, option, number, said):
+    path, out = written(tmp_path, rows()), tmp_path / "mine.json"
+    assert main(["traces", "fit-engine", str(path), "--out", str(out), *SIZES, option, number]) == 2
+    assert f"{option}: {said}" in capsys.readouterr().err.replace(" can be simulated", "")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("kv_bytes_per_tok", 1e20), ("kv_tok", 10**21), ("max_context_tok", 10**21)]
+)
+def test_a_digest_changed_by_hand_is_held_to_the_same_sizes(tmp_path, capsys, key, value):
+    path, out = written(tmp_path, rows()), tmp_path / "mine.json"
+    assert main(["traces", "fit-engine", str(path), "--out", str(out), *SIZES]) == 0
+    content = json.loads(out.read_text())
+    content["data"][key] = value
+    out.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f"{key} is .* at most 1e9"):
+        read_own_digest(out, "engine")

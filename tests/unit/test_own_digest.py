@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +16,7 @@ from discosim.core.errors import UserError
 from discosim.core.scenario import Scenario
 from discosim.runs.identity import run_id
 from discosim.traces.catalogue import describe, load_digest
-from discosim.traces.digest_file import dump_digest, parse_digest, write_own_digest
+from discosim.traces.digest_file import dump_digest, parse_digest, read_own_digest, write_own_digest
 from discosim.traces.own_digest import digest_latency
 
 HEAD = "provider,model,ttft_s,end_to_end_latency_s,input_tokens,output_tokens,error_code\n"
@@ -133,3 +135,23 @@ def test_a_figure_that_the_scenario_replaces_is_not_called_published(tmp_path: P
     assert chosen.endswith(": chosen in the scenario: decode_tok_per_s, decode_j_per_tok")
     assert "published-figure: prefill_s_per_tok, max_context_tok" in others
     assert "decode" not in others
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="names of files are bytes on Linux alone")
+def test_a_name_that_is_no_text_is_kept_as_escapes(tmp_path: Path) -> None:
+    path, out = tmp_path / "bad\udcff.csv", tmp_path / "mine.json"
+    path.write_text("ttft_s,tpot_s\n0.5,0.1\n1.5,0.1\n")
+    assert main(["traces", "digest-latency", str(path), "--title", "a\udcfe", "--out", str(out)]) == 0
+    digest = read_own_digest(out, "latency")
+    assert (digest.card.raw_file, digest.card.title) == ("bad\\udcff.csv", "a\\udcfe")
+
+
+@pytest.mark.parametrize(
+    ("last", "said"), [(5e9, r"the longest TTFT is 5e\+09 s; at most 1e9"), (-1.0, "needs times >= 0|non-decreasing")]
+)
+def test_times_that_no_configuration_may_have_are_refused(tmp_path: Path, last: float, said: str) -> None:
+    content = json.loads(dump_digest(digest_latency(written(tmp_path, *["me,chat,0.5,2.5,100,11,"] * 3))))
+    values = content["data"]["ttft"]["values"]
+    content["data"]["ttft"]["values"] = [last, *values[1:]] if last < 0 else [*values[:-1], last]
+    with pytest.raises(UserError, match=said):
+        parse_digest(json.dumps(content), where="mine.json")

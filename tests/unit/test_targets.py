@@ -134,6 +134,12 @@ def test_a_timeline_does_not_replace_a_file_of_its_run(capsys: pytest.CaptureFix
         assert line == f"results/mine/{name}: would replace what the run writes; give another name"
 
 
+@pytest.mark.parametrize("options", ["--out both --trace-events both", "--out both/deep --trace-events both"])
+def test_a_timeline_is_not_its_run(options: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "run", "mine.yaml", *options.split()).startswith("both: is the place of the run's folder")
+    assert not Path("both").exists()
+
+
 def test_links_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("discosim.report.figures.draw_all", lambda _: [])
     Path("deep").mkdir()

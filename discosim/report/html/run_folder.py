@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,14 @@ def run_page(folder: Path) -> Page:
     sections.append(inputs_section(run.get("inputs_sha256", {}), notes=summary.get("notes", ())))
     others = [config_section(folder / "config.yaml"), files_section(folder, run.get("files", {}))]
     sections += [section for section in others if section is not None]
-    return Page(title=title, lead=_lead(summary, run), sections=sections, data=data)
+    lead = join(_lead(summary, run), *_missing(folder, run.get("files", {})))
+    return Page(title=title, lead=lead, sections=sections, data=data)
+
+
+def _missing(folder: Path, recorded: Iterable[str]) -> list[Html]:
+    """Return a sentence about what the run wrote and the folder no longer holds."""
+    names = [name for name in recorded if not (folder / name).exists()]
+    return [tag("p", f"Not there any more: {', '.join(names)}. What it held is not on this page.")] if names else []
 
 
 def _name(folder: Path) -> str:
