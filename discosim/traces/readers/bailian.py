@@ -23,6 +23,7 @@ from discosim.traces.readers.head import first_keys
 from discosim.traces.readers.requests import build_requests
 from discosim.traces.readers.source import read_bytes
 from discosim.traces.readers.table import Table, read_json_lines
+from discosim.traces.readers.words import canonical, says_nothing
 
 COLUMNS = ("chat_id", "timestamp", "input_length", "output_length")
 BLOCK_TOK = 16
@@ -83,10 +84,16 @@ def _tick_of(stamps: Ints | Floats) -> float:
     return 0.001 if np.all(np.abs(thousandths - np.rint(thousandths)) < 1e-4) else 0.0
 
 
+def _chats(table: Table, name: str) -> Words:
+    """Return the names of chats, empty where there is none."""
+    words = [canonical(word) for word in table.words(name).tolist()]
+    return np.array(["" if says_nothing(word) else word for word in words], dtype=np.object_)
+
+
 def _with_sessions(table: Table) -> Table:
-    chats = table.words("chat_id")
+    chats = _chats(table, "chat_id")
     parents = (
-        table.words("parent_chat_id") if table.has("parent_chat_id") else np.full(chats.size, "", dtype=np.object_)
+        _chats(table, "parent_chat_id") if table.has("parent_chat_id") else np.full(chats.size, "", dtype=np.object_)
     )
     roots = roots_of(chats, parents)
     return Table(table.label, {**table.columns, _ROOT: JsonColumn(roots.tolist())}, table.lines, table.row_word)

@@ -163,6 +163,12 @@ class ArrowColumn:
         """Return the values as text without blanks around it, empty where null or NaN."""
         return np.array([_word(c) for c in self.cells.to_pylist()], dtype=np.object_)
 
+    def is_plain(self) -> bool:
+        """Tell whether the values are neither lists nor objects nor truth values."""
+        import pyarrow as pa
+
+        return not (pa.types.is_nested(self.cells.type) or pa.types.is_boolean(self.cells.type))
+
     def cell(self, i: int) -> str:
         """Return value ``i`` as text."""
         return repr(self.cells[i].as_py())
@@ -170,4 +176,11 @@ class ArrowColumn:
 
 def _word(value: Any) -> str:
     # NaN is what data frames write for a name that is missing
-    return "" if value is None or value != value else str(value).strip()  # noqa: PLR0124 - NaN alone differs from itself
+    if value is None or value != value:  # noqa: PLR0124 - NaN alone differs from itself
+        return ""
+    if isinstance(value, bytes):
+        try:
+            return value.decode().strip()
+        except UnicodeDecodeError:  # a hash, or a UUID in its 16 bytes
+            return value.hex()
+    return str(value).strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 import numpy as np
@@ -27,6 +28,8 @@ _LONG_PROMPT_TOK, _LONG_OUTPUT_TOK = 200_000, 100_000
 """Medians above which lengths are doubted: the context of most models is shorter. Source: our choice."""
 _MANY_OF_ONE, _PERSON_GAP_S = 50, 1.0
 """Requests and mean gap from which an owner is no person. Source: our choice; nobody asks faster for long."""
+_MANY = 20
+"""Requests of a file from which an owner of most of them is doubted. Source: our choice."""
 _FINER = {"s": "ms", "ms": "us", "us": "ns"}
 _COARSER = {"ms": "s", "us": "ms", "ns": "us"}
 
@@ -102,29 +105,39 @@ def clock_doubts(arrival_s: Floats, unit: str, arrival: str, *, is_whole: bool, 
     return said
 
 
-def owner_doubts(names: Words | None, arrival_s: Floats, column: str) -> list[str]:
-    """Return what to doubt about an owner who asks faster than a person does: each one has one device."""
+def owner_doubts(names: Words | None, arrival_s: Floats, column: str, but: Collection[str] = ()) -> list[str]:
+    """Return what to doubt about an owner who is perhaps no person with one device, in at most one sentence.
+
+    An owner is doubted who asks faster than a person does, and who owns most of a file that others own the rest of. The
+    one owner of a whole file may be one person's log, and is doubted only where half of the gaps are below a second.
+    Of the names in ``but`` something is said already.
+    """
     asked = {} if names is None else Counter(names.tolist())
-    many = {name for name, n in asked.items() if name and n >= _MANY_OF_ONE}
-    if names is None or not many:
+    asked.pop("", None)
+    if names is None or not asked:
         return []
-    first: dict[str, float] = {}
-    last: dict[str, float] = {}
+    most, n_most = max(asked.items(), key=lambda item: item[1])
+    has_most = names.size >= _MANY and n_most > names.size / 2 and most not in but
+    many = {name for name, n in asked.items() if n >= _MANY_OF_ONE and name not in but} | (
+        {most} if has_most else set()
+    )
+    if not many:
+        return []
+    times_s: dict[str, list[float]] = {name: [] for name in many}
     for name, at_s in zip(names.tolist(), arrival_s.tolist(), strict=True):
         if name in many:
-            first.setdefault(name, at_s)
-            last[name] = at_s
-    gap_s = {name: (last[name] - first[name]) / (asked[name] - 1) for name in first}
-    busy = [name for name, gap in gap_s.items() if gap < _PERSON_GAP_S]
-    if not busy:
-        return []
-    most = max(busy, key=lambda name: asked[name])
-    others = f" (and {len(busy) - 1} others likewise)" if len(busy) > 1 else ""
-    doubt = (
-        f"{column} {most[:40]!r} sends {asked[most]} requests, one in {gap_s[most]:.3g} s{others}: each user is "
-        f"one person with one device; leave the column out if it names services"
-    )
-    return [doubt]
+            times_s[name].append(at_s)
+    gap_s = {name: (at_s[-1] - at_s[0]) / (len(at_s) - 1) for name, at_s in times_s.items()}
+    busy = [name for name, gap in gap_s.items() if asked[name] >= _MANY_OF_ONE and gap < _PERSON_GAP_S]
+    told = "each user is one person with one device; leave the column out if it names services"
+    if busy:
+        name = max(busy, key=lambda name: asked[name])
+        others = f" (and {len(busy) - 1} others likewise)" if len(busy) > 1 else ""
+        return [f"{column} {name[:40]!r} sends {asked[name]} requests, one in {gap_s[name]:.3g} s{others}: {told}"]
+    is_shared = n_most < names.size or float(np.median(np.diff(times_s[most]))) < _PERSON_GAP_S
+    if has_most and is_shared:
+        return [f"{column} {most[:40]!r} sends {n_most} of the {names.size} requests: {told}"]
+    return []
 
 
 def length_doubts(prompt_tok: Ints, output_tok: Ints) -> list[str]:

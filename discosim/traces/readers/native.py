@@ -3,7 +3,8 @@
 Format: ``arrival_s`` (seconds, sorted), ``prompt_tok``, ``output_tok``; optional ``user_id``, ``session_id`` and, in
 Parquet and JSON lines, ``hash_ids``. JSON may also be one array of objects.
 Origin: this project.
-Quirks: time starts at the first request; there is no clock tick; an empty name, null or an absent key is no name.
+Quirks: time starts at the first request; there is no clock tick; an empty name, null or an absent key is no name,
+nor is a word that tools write for them (`names_of`).
 """
 
 from __future__ import annotations

@@ -88,12 +88,14 @@ def build_requests(
     since = ticks[rows] - first
     arrival_s = np.asarray(since / units_per_s, dtype=np.float64)
     prompt_tok, output_tok = prompt_tok[rows], output_tok[rows]
-    sessions, session_doubts = names_of(table, session, rows)
-    users, user_doubts = names_of(table, user, rows)
+    sessions, session_doubts, doubted_sessions = names_of(table, session, rows)
+    users, user_doubts, doubted_users = names_of(table, user, rows)
     hash_ids = None if hash_ids is None else hash_ids.take(rows)
     block_tok = None if hash_ids is None else block_of(hash_ids, prompt_tok, hash_block_tok)
     doubts = [*session_doubts, *user_doubts, *length_doubts(prompt_tok, output_tok)]
-    doubts += owner_doubts(users, arrival_s, user) or owner_doubts(sessions, arrival_s, session)
+    doubts += owner_doubts(users, arrival_s, user, doubted_users) or owner_doubts(
+        sessions, arrival_s, session, doubted_sessions
+    )
     if not per_s:
         is_whole = bool(np.all(ticks == np.floor(ticks)))
         doubts += clock_doubts(arrival_s, used, arrival, is_whole=is_whole, is_chosen=time_unit != "auto")
