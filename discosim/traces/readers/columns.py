@@ -163,11 +163,17 @@ class ArrowColumn:
         """Return the values as text without blanks around it, empty where null or NaN."""
         return np.array([_word(c) for c in self.cells.to_pylist()], dtype=np.object_)
 
+    def is_truth(self) -> bool:
+        """Tell whether the values are truth values."""
+        import pyarrow as pa
+
+        return bool(pa.types.is_boolean(self.cells.type))
+
     def is_plain(self) -> bool:
         """Tell whether the values are neither lists nor objects nor truth values."""
         import pyarrow as pa
 
-        return not (pa.types.is_nested(self.cells.type) or pa.types.is_boolean(self.cells.type))
+        return not (pa.types.is_nested(self.cells.type) or self.is_truth())
 
     def cell(self, i: int) -> str:
         """Return value ``i`` as text."""

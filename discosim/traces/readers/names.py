@@ -7,11 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from discosim.core.errors import MANY
 from discosim.traces.readers.base import Ints, Words
 from discosim.traces.readers.columns import ArrowColumn, JsonColumn
 from discosim.traces.readers.table_base import Table
-from discosim.traces.readers.words import canonical, says_nothing, unquoted
+from discosim.traces.readers.words import canonical, counted, says_nothing, unquoted
 
 NO_NUMBERS = frozenset({"-1", str(-(2**31)), str(-(2**63))})
 """Numbers that stand for nobody in a column of numbers: the usual one, and what NaN becomes as a whole number."""
@@ -25,7 +24,6 @@ SHARED = frozenset(
 """Words that may be a person's name and may be written for many. They are names, and doubted where they own much."""
 _NUMBER_SHARE = 2.0
 """Times the mean of the others from which a 0 among numbers is doubted: the first of users counted from 0 is a user."""
-_SHOWN = 40
 
 
 def names_of(table: Table, name: str, rows: Ints) -> tuple[Words | None, list[str], set[str]]:
@@ -97,11 +95,7 @@ def _refuse_nested(table: Table, name: str, rows: Ints) -> None:
 def _of_nobody(column: str, counts: Mapping[str, int]) -> list[str]:
     if not counts:
         return []
-    shown = [
-        f"{word[:_SHOWN]!r} {'once' if n == 1 else f'{n} times'}"
-        for word, n in sorted(counts.items(), key=lambda item: -item[1])[:MANY]
-    ]
-    return [f"{column} holds {' and '.join(shown)}, which names nobody; these requests count as unnamed"]
+    return [f"{column} holds {counted(counts)}, which names nobody; these requests count as unnamed"]
 
 
 def _of_shared(column: str, word: str, counts: Mapping[str, int]) -> str:

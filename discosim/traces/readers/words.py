@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+
+from discosim.core.errors import MANY
 
 NOTHING = frozenset(
     {
@@ -15,6 +18,7 @@ NOTHING = frozenset(
 (``#N/A``), printf (``(null)``), Go (``<nil>``), JavaScript (``undefined``)."""
 NOTHING_EXACT = frozenset({"NA", "NaT"})
 """R's and pandas' words, in their own spelling alone: others are called Na and Nat."""
+_SHOWN = 40
 _WHOLE = re.compile(r"(-?\d+)\.0*")
 _QUOTES = {"'": "'", '"': '"', "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb"}
 _INVISIBLE = frozenset("\u2800\u3164\u115f\u1160\uffa0\ufe0e\ufe0f")
@@ -50,6 +54,13 @@ def says_nothing(text: str) -> bool:
     """Tell whether a word is one that tools write for an absent value, or nothing but blanks, quotes and dashes."""
     text = unquoted(text)
     return text.lower() in NOTHING or text in NOTHING_EXACT or all(_is_punctuation(char) for char in text)
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Return words and how often each is there, the most frequent first: ``'None' 3 times and 'nan' once``."""
+    most = sorted(counts.items(), key=lambda item: -item[1])
+    shown = [f"{word[:_SHOWN]!r} {'once' if n == 1 else f'{n:,} times'}" for word, n in most[:MANY]]
+    return " and ".join(shown) + (f" and {len(most) - MANY} more words" if len(most) > MANY else "")
 
 
 def _is_unseen(char: str) -> bool:
