@@ -100,7 +100,6 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
         prompt="ContextTokens",
         output="GeneratedTokens",
         per_s=_TICKS_PER_S,
-        tick=1.0,
         notes={"format": "azure", "first_arrival": str(table.words("TIMESTAMP")[0])},
     )
 

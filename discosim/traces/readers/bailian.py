@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from discosim.traces.readers.base import Floats, Ints, Reader, RequestTrace, TimeUnit, Words
+from discosim.traces.readers.base import Reader, RequestTrace, TimeUnit, Words
 from discosim.traces.readers.columns import JsonColumn
 from discosim.traces.readers.hashes import chained, hash_ids_of
 from discosim.traces.readers.head import first_keys
@@ -71,17 +71,11 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
         prompt="input_length",
         output="output_length",
         time_unit=time_unit,
-        tick=_tick_of(stamps) if time_unit in {"auto", "s"} else 0.0,
         session=_ROOT,
         hash_ids=None if ids is None else chained(ids),
         hash_block_tok=BLOCK_TOK,
         notes={"format": "bailian", "sessions": "the first chat of each conversation"},
     )
-
-
-def _tick_of(stamps: Ints | Floats) -> float:
-    thousandths = stamps * 1000.0
-    return 0.001 if np.all(np.abs(thousandths - np.rint(thousandths)) < 1e-4) else 0.0
 
 
 def _chats(table: Table, name: str) -> Words:

@@ -31,7 +31,6 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
     """Read the trace; the session id becomes ``session_id`` where the file has it."""
     table = read_csv(read_bytes(path), path, COLUMNS, ("Session ID",))
     stamps = table.ticks("Timestamp")
-    is_whole = bool(np.all(stamps == np.floor(stamps)))
     return build_requests(
         table,
         stamps,
@@ -39,7 +38,7 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
         prompt="Request tokens",
         output="Response tokens",
         time_unit=time_unit,
-        tick=1.0 if is_whole else 0.0,
+        is_whole_clock=True,
         failed=table.counts("Response tokens") == 0,
         session="Session ID",
         notes={

@@ -104,8 +104,9 @@ def _sampled(
     asked = int(asked) if type(asked) is float and asked.is_integer() else asked
     if not has_totals and type(asked) is int and asked in {n, n_bad}:
         yield (
-            f"The report holds {n:,} successes and {n_bad:,} failures, samples of each outcome (sample_requests: {asked}) "
-            "without the totals of the run: the share of failures is unknown, and that of the file says nothing."
+            f"The report holds {n:,} successes and {n_bad:,} failures, samples of each outcome (sample_requests: "
+            f"{asked}) without the totals of the run: the share of failures is unknown, and that of the file says "
+            "nothing."
         )
     if n < of:
         why = f" (sample_requests: {asked})" if type(asked) is int else ""

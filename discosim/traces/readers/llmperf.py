@@ -8,8 +8,8 @@ output_tokens, error_code``, or the names of the records. Origin: github.com/ray
 ``inter_token_latency_s`` is the end-to-end time over the tokens, so it contains the TTFT; it is never read. TPOT is
 (end_to_end_latency_s - ttft_s) / (output tokens - 1). Records are in order of completion, without a clock. An
 ``error_code`` marks a failed attempt (counted by code, its times ignored, which may be absent); 0, 200 and the like are
-no errors (`says_no_error`). A success with a TTFT of 0 was not seen, and one without tokens too is none. The ``..._summary.json`` beside the
-records holds averages alone.
+no errors (`says_no_error`). A success with a TTFT of 0 was not seen, and one without tokens too is none. The
+``..._summary.json`` beside the records holds averages alone.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
         notes={"format": "native"},
     )
     doubts = [
-        f"the column {name} is not read, as its word in {table.place(i)} ({table.shown(name, i)}) says neither that the "
-        "request succeeded nor that it failed"
+        f"the column {name} is not read, as its word in {table.place(i)} ({table.shown(name, i)}) says neither that "
+        "the request succeeded nor that it failed"
         for i, name in said.unclear
     ]
     return replace(trace, warnings=(*trace.warnings, *(doubts or said.warnings), *_unread(table)))
