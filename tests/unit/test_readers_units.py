@@ -150,10 +150,20 @@ def test_dates_have_no_unit(write) -> None:
         ([4 * i for i in range(300)], ""),  # in ms these would be 250 a second
         ([50.5 * i for i in range(60)], ""),
     ],
-    ids=(
-        "fast slow at_once years calm broken broken_and_slow few whole_and_large four_large_ones whole_and_dense "
-        "broken_numbers"
-    ).split(),
+    ids=[
+        "fast",
+        "slow",
+        "at_once",
+        "years",
+        "calm",
+        "broken",
+        "broken_and_slow",
+        "few",
+        "whole_and_large",
+        "four_large_ones",
+        "whole_and_dense",
+        "broken_numbers",
+    ],
 )
 def test_clocks_that_are_doubted(stamps: list[float], doubt: str, write) -> None:
     warnings = read_requests(write(csv_at(*stamps))).warnings

@@ -31,7 +31,7 @@ from discosim.traces.readers.latency import series_of_attempts, tpot_of, word_of
 from discosim.traces.readers.outcomes import SILENT, says_no_error, silent_failures, told_no_error
 from discosim.traces.readers.runs import NothingSeenError, require_figure, rows_by_name, series_of_runs, unused_name
 from discosim.traces.readers.source import is_tar, read_bytes, read_head, read_members, stem
-from discosim.traces.readers.table import Table, header_of, read_csv
+from discosim.traces.readers.table import Table, names_in_order, read_table
 from discosim.traces.readers.words import canonical
 
 _TIMES = ("ttft_s", "end_to_end_latency_s")
@@ -153,14 +153,14 @@ def _refuse_summary(held: Any, label: str) -> None:
         )
 
 
-def matches(head: bytes, _path: Path) -> bool:
+def matches(head: bytes, path: Path) -> bool:
     """Recognise the keys of the records (also inside a tar), those of the summary, or the columns of the CSV."""
     start = head.lstrip()[:1]
     if is_tar(head) or start == b"[":
         return all(mark in head for mark in _JSON_MARKS)
     if start == b"{":
         return all(mark in head for mark in _JSON_MARKS) or any(mark in head for mark in _SUMMARY_MARKS)
-    return _csv_names(header_of(head)) is not None
+    return _csv_names(names_in_order(head, path)) is not None
 
 
 def _csv_names(header: Sequence[str]) -> tuple[str, ...] | None:
@@ -178,9 +178,8 @@ def read(path: Path) -> dict[str, LatencySeries]:
             group = unused_name(_group_of(label), runs)
             runs[group] = partial(_whole, raw, label, group)
         return series_of_runs(runs, "llmperf", str(path), word="service")
-    raw = read_bytes(path)
-    names = _csv_names(header_of(raw[: 1 << 16])) or _CSV_COLUMNS
-    table = read_csv(raw, path, names, ("provider", "model"))
+    names = _csv_names(names_in_order(head, path)) or _CSV_COLUMNS
+    table = read_table(path, names, ("provider", "model"))
     given = [table.words(name) for name in ("provider", "model") if table.has(name)]
     labels = ["/".join(parts) for parts in zip(*given, strict=True)] or [stem(path)] * len(table)
     columns = _columns(table, names)

@@ -18,16 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from discosim.core.errors import UserError
+from discosim.traces.readers.bailian import CHATS
 from discosim.traces.readers.base import PER_S, Floats, Ints, Reader, RequestTrace, TimeUnit
 from discosim.traces.readers.clock import finest_tick
 from discosim.traces.readers.hashes import hash_ids_of
-from discosim.traces.readers.head import first_keys
 from discosim.traces.readers.requests import build_requests
-from discosim.traces.readers.source import read_bytes
-from discosim.traces.readers.table import read_json_lines
+from discosim.traces.readers.table import names_of_table, read_table
 
 COLUMNS = ("timestamp", "input_length", "output_length")
-BAILIAN_ONLY = ("chat_id", "parent_chat_id")
 BLOCK_TOK = 512
 _JITTER_S = 0.002
 _COARSE = 10
@@ -45,18 +43,19 @@ def tick_of(stamps: Ints | Floats, per_s: int = 1000) -> float:
     return tick if regular else digit
 
 
-def matches(head: bytes, _path: Path) -> bool:
+def matches(head: bytes, path: Path) -> bool:
     """Recognise the keys of the first records, without those of Bailian's traces."""
-    keys = first_keys(head)
-    return set(COLUMNS) <= keys and not keys.intersection(BAILIAN_ONLY)
+    keys = names_of_table(head, path)
+    return set(COLUMNS) <= keys and not keys.intersection(CHATS)
 
 
 def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
     """Read the trace; ``notes['distinct_stamps']`` counts the ticks in use."""
-    table = read_json_lines(read_bytes(path), path, COLUMNS, ("hash_ids", "session_id", *BAILIAN_ONLY))
-    if time_unit == "auto" and any(table.has(key) for key in BAILIAN_ONLY):
+    table = read_table(path, COLUMNS, ("hash_ids", "session_id", *CHATS))
+    theirs = [key for key in CHATS if table.has(key)]
+    if time_unit == "auto" and theirs:
         raise UserError(
-            "holds chat_id, as Bailian's traces do, whose timestamps are seconds; "
+            f"holds {theirs[0]}, as Bailian's traces do, whose timestamps are seconds; "
             "read it with workload.format: bailian, or say workload.time_unit: ms",
             where=str(path),
         )

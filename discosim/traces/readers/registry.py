@@ -46,9 +46,11 @@ from discosim.traces.readers.base import (
     TimeUnit,
 )
 from discosim.traces.readers.doubts import length_doubts
+from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.head import outline
 from discosim.traces.readers.requests import spread_ties
 from discosim.traces.readers.source import read_head
+from discosim.traces.readers.table import head_of_parquet
 from discosim.traces.readers.tools import other_tool
 from discosim.traces.readers.units import AUTO, in_unit, require_plausible
 from discosim.traces.readers.unknown import what_it_seems
@@ -113,6 +115,8 @@ def detect(path: str | PathLike[str]) -> Reader:
     """
     place = Path(path)
     head = read_head(place)
+    if head.startswith(PARQUET):
+        head = head_of_parquet(place)
     found = [reader for reader in _READERS if reader.matches(head, place)]
     if not found and (longer := outline(place, head)):
         head = longer

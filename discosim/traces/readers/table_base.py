@@ -54,6 +54,11 @@ class Table:
         """Tell whether the file has this column."""
         return name in self.columns
 
+    def take(self, rows: Ints) -> Table:
+        """Return the rows of the given indices, in that order."""
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        return Table(self.label, columns, self.lines[rows], self.row_word, self.unread)
+
     def place(self, i: int) -> str:
         """Return where row index ``i`` stands, as errors say it: ``row 7``."""
         return f"{self.row_word} {self.lines[i]}"
