@@ -26,6 +26,7 @@ from load_test_files import (
 
 from discosim import load_scenario, simulate
 from discosim.core.errors import UserError
+from discosim.traces.check import check
 from discosim.traces.own_digest import digest_latency
 from discosim.traces.readers import detect, read_latency, read_latency_groups
 from discosim.traces.readers.latency import tokens_by_gaps
@@ -430,3 +431,32 @@ def test_totals_that_are_written_as_fractions_are_whole(tmp_path: Path) -> None:
     path.write_text(json.dumps(held))
     with pytest.raises(UserError, match="expected a whole number of successful requests"):
         read_latency(path)
+
+
+@pytest.mark.parametrize("form", ["vllm", "sglang", "aiperf", "guidellm", "llmperf_csv", "own_csv", "own_json"])
+def test_answers_of_one_token_alone_have_a_ttft_and_say_so(form: str, tmp_path: Path) -> None:
+    path = written(form, [Row(0.25, 0.0, 1), Row(0.3, 0.0, 1), BAD], tmp_path)
+    series = read_latency(path)
+    assert series.seen_ttft_s == pytest.approx([0.25, 0.3])
+    assert series.seen_tpot_s.size == 0
+    assert "The output length of all 2 successes is 1 token: there is no time per token." in series.warnings
+    told = check(path)
+    assert not any(line.startswith("tpot_s") for line in told.splitlines())
+    assert "nan" not in told
+    with pytest.raises(UserError, match=r"with a time per token; a digest needs 2 \(the output length of all"):
+        digest_latency(path)
+
+
+@pytest.mark.parametrize("form", ["llmperf_csv", "llmperf", "own_csv"])
+def test_tokens_that_are_not_counted_are_no_answers_of_one(form: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no success has a (count of tokens|time per token) above 0 under"):
+        read_latency(written(form, [Row(0.25, 0.0, 0), Row(0.3, 0.0, 0)], tmp_path))
+
+
+def test_two_units_of_one_time_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for head in ("ttft_s,ttft_ms,tpot_s", "ttft_s,tpot_s,tpot_us", "ttft_s,e2e_s,total_s,output_tok"):
+        names = head.split(",")
+        path.write_text(head + "\n" + ",".join("1" for _ in names) + "\n")
+        with pytest.raises(UserError, match=r"a\.csv row 1: has both \w+ and \w+; leave one"):
+            read_latency(path)

@@ -28,7 +28,7 @@ from discosim.core.errors import UserError
 from discosim.core.json_text import read_json
 from discosim.traces.readers.base import Floats, LatencySeries, Reader
 from discosim.traces.readers.columns import JsonColumn
-from discosim.traces.readers.latency import series_of_attempts
+from discosim.traces.readers.latency import is_one_token, series_of_attempts
 from discosim.traces.readers.outcomes import SILENT, silent_failures
 from discosim.traces.readers.runs import NothingSeenError, require_figure, series_of_runs
 from discosim.traces.readers.source import read_bytes, stem
@@ -153,11 +153,12 @@ def _series(run: dict[str, Any], asked: Any, group: str, label: str) -> LatencyS
     is_failed = np.arange(len(records)) >= len(held["successful"])
     ok = ~is_failed
     ttft_ms, tpot_ms = (table.numbers(name, lowest=0.0, only=ok, blank_ok=True) for name in (_TTFT, _TPOT))
+    prompt_tok, output_tok = (table.counts(name, only=ok & ~table.columns[name].blank()) for name in _LENGTHS)
     if ok.any():
         names = {key for record in held["successful"] for key in record}
         for name, times, what in ((_TTFT, ttft_ms, "TTFT"), (_TPOT, tpot_ms, "time per token")):
-            require_figure((name,), bool((times[ok] > 0).any()), names, label, what=what)
-    prompt_tok, output_tok = (table.counts(name, only=ok & ~table.columns[name].blank()) for name in _LENGTHS)
+            seen = bool((times[ok] > 0).any()) or (name == _TPOT and is_one_token(ok, output_tok))
+            require_figure((name,), seen, names, label, what=what)
     tpot_ms, n_recounted = _tpot_by_chunks(tpot_ms, output_tok.astype(np.float64), records)
     silent, told = silent_failures(ok, output_tok, ttft_ms, tpot_ms)
     is_failed, code = is_failed | silent, np.where(silent, SILENT, "error").astype(np.object_)

@@ -91,6 +91,9 @@ def _series(table: Table, columns: _Columns, group: str, rows: Ints) -> LatencyS
     ttft_s = columns.ttft_s[rows]
     if not is_failed.all():
         require_figure(("ttft_s",), bool((ttft_s[~is_failed] > 0).any()), table.columns, table.label, what="TTFT")
+        n_tok = columns.output_tok[rows][~is_failed]
+        counts = ("number_output_tokens", "output_tokens")
+        require_figure(counts, bool(n_tok.any()), table.columns, table.label, what="count of tokens")
     said = told_no_error("error_code", [word for word in columns.said[rows].tolist() if word])
     return series_of_attempts(
         group,

@@ -1,7 +1,8 @@
 """Our own table of latencies (CSV, JSON lines or Parquet), one row for each attempt.
 
 Format: ``ttft_s`` with ``tpot_s``, or with ``e2e_s`` (also ``total_s``) and ``output_tok``; each time also as
-``..._ms`` or ``..._us``. Optional: ``prompt_tok, output_tok``, ``at_s`` (when it was sent; rows are sorted by it),
+``..._ms``, ``..._us`` or ``..._ns``. Optional: ``prompt_tok, output_tok``, ``at_s`` (when it was sent; rows are sorted
+by it),
 ``error`` (a word where the attempt failed; its times may then be absent) and ``service`` (several in one file).
 Columns such as ``status, success, failed, error_code, http_status`` (`outcomes.KNOWN`) say too which attempts failed; a
 word in them that tells neither is refused.
@@ -21,7 +22,7 @@ import numpy as np
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Reader
 from discosim.traces.readers.head import first_keys
-from discosim.traces.readers.latency import series_of_attempts, tpot_of, word_of
+from discosim.traces.readers.latency import is_one_token, series_of_attempts, tpot_of, word_of
 from discosim.traces.readers.outcomes import KNOWN, SILENT, Outcomes, outcome_columns, outcomes_of, silent_failures
 from discosim.traces.readers.runs import require_figure, rows_by_name, series_of_runs, unused_name
 from discosim.traces.readers.source import read_bytes, read_head, stem
@@ -66,7 +67,7 @@ def _table(path: Path) -> Table:
     if not _is_ours(names):
         listed = ", ".join(names) or "none of these"
         raise UserError(
-            f"needs ttft_s with tpot_s, or with e2e_s and output_tok (also in ms or us); its columns are: {listed}",
+            f"needs ttft_s with tpot_s, or with e2e_s and output_tok (also in ms, us or ns); its columns are: {listed}",
             where=str(path),
         )
     held = [name for name in _ALL_TIMES if name in names]
@@ -138,6 +139,9 @@ def read(path: Path) -> dict[str, LatencySeries]:
         if not is_failed[rows].all():
             seen = bool((ttft_s[rows][~is_failed[rows]] > 0).any())
             require_figure((ttft or "ttft_s",), seen, table.columns, str(path), what="TTFT")
+            own_tok = None if output_tok is None else output_tok[rows]
+            seen = bool((tpot_s[rows][~is_failed[rows]] > 0).any()) or is_one_token(~is_failed[rows], own_tok)
+            require_figure((tpot or e2e or "tpot_s",), seen, table.columns, str(path), what="time per token")
         return series_of_attempts(
             group,
             "native_latency",

@@ -14,14 +14,16 @@ from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.head import first_keys
 from discosim.traces.readers.source import one_line, read_bytes, read_head, read_raw
 from discosim.traces.readers.table_base import Table, printable, require_columns
-from discosim.traces.readers.table_csv import delimiter_of, header_of, read_csv
+from discosim.traces.readers.table_csv import MARKDOWN, delimiter_of, header_of, is_markdown, read_csv
 from discosim.traces.readers.table_json import read_json_lines, read_json_records, table_of_records
 
 __all__ = [
+    "MARKDOWN",
     "Table",
     "delimiter_of",
     "head_of_parquet",
     "header_of",
+    "is_markdown",
     "names_in_order",
     "names_of_table",
     "parquet_names",

@@ -28,7 +28,7 @@ from discosim.core.errors import MANY, UserError
 from discosim.core.json_text import read_json
 from discosim.traces.readers.base import Bools, LatencySeries, Reader, Words
 from discosim.traces.readers.columns import JsonColumn
-from discosim.traces.readers.latency import series_of_attempts, tokens_by_gaps
+from discosim.traces.readers.latency import is_one_token, series_of_attempts, tokens_by_gaps
 from discosim.traces.readers.outcomes import SILENT, says_no_error, silent_failures, told_no_error
 from discosim.traces.readers.runs import NothingSeenError, require_figure, series_of_runs, unused_name
 from discosim.traces.readers.source import first_line, read_bytes, stem
@@ -151,7 +151,8 @@ def _series(run: dict[str, Any], group: str, label: str) -> LatencySeries:
     if ok.any():
         advice = "were the answers streamed?"
         require_figure(("ttfts",), bool((ttft_s[ok] > 0).any()), run, label, what="TTFT", advice=advice)
-        require_figure(("itls",), bool((later_s > 0).any()), run, label, what="gap", advice=advice)
+        has_gaps = bool((later_s > 0).any()) or is_one_token(ok, stated_tok)
+        require_figure(("itls",), has_gaps, run, label, what="gap", advice=advice)
     totals, contradictions = _totals(run, is_failed, completed, label)
     settings = {name: run[name] for name in _SETTINGS if type(run.get(name)) in {int, float, str}}
     return series_of_attempts(
