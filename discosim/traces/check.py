@@ -256,7 +256,7 @@ def _of_latency(series: LatencySeries) -> Section:
     facts: dict[str, Fact] = {"measured": len(series), "failure_share": series.failure_share}
     # as a digest has it: neighbours are neighbours among those that were seen
     seen = {"ttft_s": series.seen_ttft_s, "tpot_s": series.seen_tpot_s}
-    tables = [quantiles(name, times, memory=lag1(times)) for name, times in seen.items()]
+    tables = [quantiles(name, times, memory=lag1(times)) for name, times in seen.items() if times.size]
     lengths = {"prompt_tok": series.prompt_tok, "output_tok": series.output_tok}
     tables += [quantiles(name, tok) for name, tok in lengths.items() if tok is not None]
     return Section(series.group, facts | _plain(series.notes), tuple(tables), series.warnings)

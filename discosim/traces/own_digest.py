@@ -44,7 +44,7 @@ def digest_latency(
         ``client``: the TTFT holds the way through the wide area, and a last hop to a distant host leaves that part out.
         ``server``: the load test ran beside the server, and the last hop is added whole.
     unit : str
-        What the file's times are in: ``s``, ``ms`` or ``us``; ``auto`` is the format's own unit.
+        What the file's times are in: ``s``, ``ms``, ``us`` or ``ns``; ``auto`` is the format's own unit.
 
     Returns
     -------
@@ -63,7 +63,9 @@ def digest_latency(
         series, sha256 = read_latency(place, format, group, unit), fingerprint(place).raw_sha256
     for name, times in (("TTFT", series.seen_ttft_s), ("time per token", series.seen_tpot_s)):
         if times.size < LEAST:
-            raise UserError(f"holds {times.size} requests with a {name}; a digest needs {LEAST}", where=str(path))
+            output_tok = np.empty(0) if series.output_tok is None else series.output_tok
+            one = " (the output length of all is 1)" if output_tok.size and output_tok.max() <= 1 else ""
+            raise UserError(f"holds {times.size} requests with a {name}; a digest needs {LEAST}{one}", where=str(path))
     lengths = np.unique(series.prompt_tok) if series.prompt_tok is not None else np.empty(0, dtype=np.int64)
     n = min(series.seen_ttft_s.size, series.seen_tpot_s.size)
     few = (f"Only {n} successes: the tails are not known.",) if n < FEW else ()

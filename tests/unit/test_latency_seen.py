@@ -16,6 +16,7 @@ from load_test_files import (
     WRITERS,
     Row,
     aiperf_record,
+    guidellm,
     guidellm_record,
     guidellm_run,
     own_parquet,
@@ -25,6 +26,7 @@ from load_test_files import (
 
 from discosim import load_scenario, simulate
 from discosim.core.errors import UserError
+from discosim.traces.check import check
 from discosim.traces.own_digest import digest_latency
 from discosim.traces.readers import detect, read_latency, read_latency_groups
 from discosim.traces.readers.latency import tokens_by_gaps
@@ -120,7 +122,7 @@ def test_one_token_answers_count_in_the_replay_and_in_the_digest(tmp_path: Path)
 def test_a_digest_counts_failures_over_all_attempts(tmp_path: Path) -> None:
     rows = [Row(0.5, 0.02, 21), Row(0.4, 0.02, 21), Row(0.0, 0.0, 0), Row(0, 0, 0, failed=True)]
     digest = digest_latency(written("llmperf_csv", rows, tmp_path))
-    assert digest.failure_share == 0.25  # not 1/3: the success without text is an attempt too
+    assert digest.failure_share == 0.5  # what has no tokens and no TTFT is no success, whatever its error says
     assert digest.n == 2
 
 
@@ -303,16 +305,41 @@ def run_file(folder: Path, rows: list[Row], **changed: Any) -> Path:
     return path
 
 
-def test_failures_without_a_text_are_told_by_the_count_of_completed_requests(tmp_path: Path) -> None:
+def test_failures_without_a_text_are_told_by_what_was_not_seen(tmp_path: Path) -> None:
     """A refusal without a reason leaves an empty error, no tokens, no gaps and a TTFT of 0."""
-    path = run_file(tmp_path, [GOOD, BAD, GOOD, BAD], errors=["", "", "", "x"])
+    rows = [GOOD, BAD, GOOD, BAD]
+    for changed in ({}, {"completed": None}, {"completed": 2}, {"failed": 2}):
+        series = read_latency(run_file(tmp_path, rows, errors=["", "", "", "x"], **changed))
+        assert series.is_failed.tolist() == [False, True, False, True]
+        assert (series.notes["failed_without_text"], series.notes["failed_error"]) == (1, 1)
+        assert series.warnings == (
+            "1 of 4 attempts have no tokens, no gaps and no TTFT, and no word of an error: counted as failures.",
+        )
+    series = read_latency(run_file(tmp_path, rows, errors=[""] * 4, completed=4))
+    assert series.failure_share == 0.5
+    assert "The file says that 4 requests were completed; its lists hold 2 successes." in series.warnings
+    # tokens, or a gap, say that an answer came
+    series = read_latency(run_file(tmp_path, rows, errors=[""] * 4, output_lens=[21, 5, 21, 5]))
+    assert (series.failure_share, series.notes["unseen_ttft"]) == (0.0, 2)
+
+
+@pytest.mark.parametrize(
+    "form", ["vllm", "sglang", "aiperf", "llmperf_csv", "llmperf_lines", "own_csv", "own_json", "guidellm"]
+)
+def test_no_tokens_no_gaps_and_no_ttft_is_no_success(form: str, tmp_path: Path) -> None:
+    series = read_latency(written(form, [GOOD, Row(0, 0, 0), GOOD], tmp_path))
+    assert series.failure_share == pytest.approx(1 / 3)
+    assert any(doubt.startswith("1 of 3 attempts have no tokens, no gaps and no TTFT") for doubt in series.warnings)
+
+
+def test_a_list_of_errors_that_is_absent_says_that_none_are_known(tmp_path: Path) -> None:
+    run = json.loads(vllm([GOOD, BAD, GOOD]))
+    del run["errors"]
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(run))
     series = read_latency(path)
-    assert series.is_failed.tolist() == [False, True, False, True]
-    assert (series.notes["failed_without_text"], series.notes["failed_error"]) == (1, 1)
-    assert series.warnings == ()
-    # without the count nobody can tell them from answers without text
-    series = read_latency(run_file(tmp_path, [GOOD, BAD], errors=["", ""], completed=2))
-    assert (series.failure_share, series.notes["unseen_ttft"]) == (0.0, 1)
+    assert series.is_failed.tolist() == [False, True, False]
+    assert series.warnings[0].startswith("The file holds no list 'errors'")
 
 
 def test_lists_that_hold_fewer_requests_than_the_run(tmp_path: Path) -> None:
@@ -374,3 +401,62 @@ def test_requests_that_aiperf_cancelled_itself_are_no_failures(tmp_path: Path) -
     path.write_text("\n".join(json.dumps(r) for r in (aiperf_record(0, GOOD, old=True), old)))
     series = read_latency(path)
     assert (series.failure_share, series.notes["dropped_cancelled"]) == (0.0, 1)
+
+
+def test_a_sample_of_each_outcome_without_totals_says_that_the_share_is_unknown(tmp_path: Path) -> None:
+    rows = [*[GOOD] * 20, *[BAD] * 20]
+
+    def report(**args: Any) -> Path:
+        held = json.loads(guidellm(rows))
+        for run in held["benchmarks"]:
+            for name in ("metrics", "request_totals", "scheduler_metrics", "run_stats"):
+                run.pop(name, None)
+        path = tmp_path / "g.json"
+        path.write_text(json.dumps({**held, "args": args}))
+        return path
+
+    assert "the share of failures is unknown" in read_latency(report(sample_requests=20)).warnings[0]
+    assert "the share of failures is unknown" in read_latency(report(sample_requests=20.0)).warnings[0]
+    assert read_latency(report(sample_requests=100)).warnings == ()  # neither outcome was cut
+    assert read_latency(report()).warnings == ()
+
+
+def test_totals_that_are_written_as_fractions_are_whole(tmp_path: Path) -> None:
+    held = json.loads(guidellm([GOOD] * 20 + [BAD] * 20))
+    held["benchmarks"][0].setdefault("metrics", {})["request_totals"] = {"successful": 1980.0, "errored": 20.0}
+    path = tmp_path / "g.json"
+    path.write_text(json.dumps(held))
+    assert read_latency(path).failure_share == 0.01
+    held["benchmarks"][0]["metrics"]["request_totals"]["successful"] = 1980.5
+    path.write_text(json.dumps(held))
+    with pytest.raises(UserError, match="expected a whole number of successful requests"):
+        read_latency(path)
+
+
+@pytest.mark.parametrize("form", ["vllm", "sglang", "aiperf", "guidellm", "llmperf_csv", "own_csv", "own_json"])
+def test_answers_of_one_token_alone_have_a_ttft_and_say_so(form: str, tmp_path: Path) -> None:
+    path = written(form, [Row(0.25, 0.0, 1), Row(0.3, 0.0, 1), BAD], tmp_path)
+    series = read_latency(path)
+    assert series.seen_ttft_s == pytest.approx([0.25, 0.3])
+    assert series.seen_tpot_s.size == 0
+    assert "The output length of all 2 successes is 1 token: there is no time per token." in series.warnings
+    told = check(path)
+    assert not any(line.startswith("tpot_s") for line in told.splitlines())
+    assert "nan" not in told
+    with pytest.raises(UserError, match=r"with a time per token; a digest needs 2 \(the output length of all"):
+        digest_latency(path)
+
+
+@pytest.mark.parametrize("form", ["llmperf_csv", "llmperf", "own_csv"])
+def test_tokens_that_are_not_counted_are_no_answers_of_one(form: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no success has a (count of tokens|time per token) above 0 under"):
+        read_latency(written(form, [Row(0.25, 0.0, 0), Row(0.3, 0.0, 0)], tmp_path))
+
+
+def test_two_units_of_one_time_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for head in ("ttft_s,ttft_ms,tpot_s", "ttft_s,tpot_s,tpot_us", "ttft_s,e2e_s,total_s,output_tok"):
+        names = head.split(",")
+        path.write_text(head + "\n" + ",".join("1" for _ in names) + "\n")
+        with pytest.raises(UserError, match=r"a\.csv row 1: has both \w+ and \w+; leave one"):
+            read_latency(path)

@@ -40,7 +40,7 @@ def test_times_in_ms_where_the_format_has_s_and_the_reverse(tmp_path: Path, form
         UserError, match=f"no service is like that, so the file's times are probably in {unit}; "
     ) as caught:
         read_latency(path)
-    assert "say which with server.series_unit or --unit (s, ms, us)" in str(caught.value)
+    assert "say which with server.series_unit or --unit (s, ms, us, ns)" in str(caught.value)
     assert str(path) in str(caught.value)
     series = read_latency(path, unit=unit)
     np.testing.assert_allclose(series.ttft_s, [row.ttft_s for row in S], rtol=1e-9)
@@ -214,3 +214,13 @@ def test_what_is_in_the_summary_may_be_no_number(tmp_path: Path) -> None:
     odd: dict[str, Any] = {"request_rate": float("inf"), "mean_tpot_ms": float("nan"), "median_ttft_ms": float("nan")}
     path.write_text(vllm(S, duration=None, **odd))
     assert len(read_latency(path)) == 3
+
+
+def test_nanoseconds_are_a_unit_of_latencies(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("ttft_s,tpot_s\n250000000,20000000\n300000000,30000000\n")
+    with pytest.raises(UserError, match="so the file's times are probably in ns"):
+        read_latency(path)
+    assert read_latency(path, unit="ns").ttft_s == pytest.approx([0.25, 0.3])
+    path.write_text("ttft_ns,tpot_ns\n250000000,20000000\n")
+    assert read_latency(path).tpot_s == pytest.approx([0.02])

@@ -16,11 +16,12 @@ import threading
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from discosim.core.errors import UserError
-from discosim.traces.readers import fingerprint, read_requests
+from discosim.traces.readers import fingerprint, read_any, read_requests
 from discosim.traces.readers.source import read_bytes, read_head, read_members, settled
 from discosim.traces.readers.unpack import LIMIT_NAME
 
@@ -47,6 +48,49 @@ PACKED = {
 
 
 # --- packings ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["t.csv.xz", "t.csv.bz2", "t.csv.gz", "t.csv.zst"])
+def test_what_follows_the_packed_data_is_refused_and_streams_in_a_row_are_one_file(name: str, write) -> None:
+    second = b"2,7,8\n" * 3
+    pack = {"xz": lzma.compress, "bz2": bz2.compress, "gz": gzip.compress}
+    pack["zst"] = lambda raw: pa.compress(raw, codec="zstd", asbytes=True)
+    more = pack[name.rpartition(".")[2]](second)
+    assert read_bytes(write(PACKED[name] + more, name)) == NATIVE + second
+    for rest in (b"garbage", b"x", b"\0garbage", b"2,7,8\n" * 400_000):
+        with pytest.raises(UserError, match="the compressed data are cut short or damaged"):
+            read_bytes(write(PACKED[name] + rest, name))
+
+
+def test_padding_of_xz_is_no_garbage(write) -> None:
+    packed = PACKED["t.csv.xz"]
+    assert read_bytes(write(packed + b"\0" * 8, "t.csv.xz")) == NATIVE
+    assert read_bytes(write(packed + b"\0" * 4 + lzma.compress(b"2,7,8\n"), "t.csv.xz")) == NATIVE + b"2,7,8\n"
+    with pytest.raises(UserError, match="cut short or damaged"):
+        read_bytes(write(packed + b"\0" * 5, "t.csv.xz"))
+
+
+def test_large_packed_files_are_read_in_pieces(write) -> None:
+    rng = np.random.default_rng(5)
+    raw = NATIVE + b"".join(b"%d,%d,%d\n" % (2 + i, *rng.integers(1, 10**6, 2)) for i in range(200_000))
+    for pack, name in ((lzma.compress, "t.csv.xz"), (bz2.compress, "t.csv.bz2")):
+        assert read_bytes(write(pack(raw), name)) == raw
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "said"),
+    [
+        (lzma.compress(NATIVE, lzma.FORMAT_ALONE), "t.csv.lzma", "packed in lzma's old format"),
+        (lzma.compress(NATIVE, lzma.FORMAT_ALONE), "t.csv", "packed in lzma's old format"),
+        (b"\x1b\x2f\x00", "t.csv.br", r"packed with Brotli by its name \(\.br\)"),
+        (b"\x31\x10abc", "t.csv.snappy", r"packed with Snappy by its name \(\.snappy\)"),
+        (b"\xff\x06\0\0sNaPpYabc", "t.csv.sz", "a file packed with Snappy"),
+        (b"LZIP\x01abc", "t.csv.lz", "a file packed with lzip"),
+    ],
+)
+def test_packings_that_are_not_read_are_named(content: bytes, name: str, said: str, write) -> None:
+    with pytest.raises(UserError, match=rf"{said}.*; unpack it"):
+        read_requests(write(content, name))
 
 
 @pytest.mark.parametrize("name", PACKED)
@@ -197,6 +241,11 @@ def test_text_that_cannot_be_decoded(raw: bytes, message: str, write) -> None:
         read_requests(write(raw))
 
 
+def test_two_byte_order_marks_are_as_one(write) -> None:
+    assert read_requests(write(b"\xef\xbb\xbf" * 2 + NATIVE)).prompt_tok.tolist() == [10, 20]
+    assert read_requests(write(b"\xff\xfe" * 2 + NATIVE.decode().encode("utf-16-le"))).prompt_tok.tolist() == [10, 20]
+
+
 @pytest.mark.parametrize("end", [b"\r\n", b"\r"])
 def test_line_ends_of_other_systems(end: bytes, write) -> None:
     trace = read_requests(write(NATIVE.replace(b"\n", end)))
@@ -260,7 +309,7 @@ def test_parquet_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     parquet.write_table(pa.table({"a": [1]}), path)
     with pytest.raises(UserError, match="is a Parquet file, and the format asked for is text"):
-        read_requests(path, format="azure")
+        read_any(path, format="uncore")
 
 
 # --- what is no file --------------------------------------------------------------------------------------------

@@ -83,7 +83,19 @@ def test_sglang_writes_the_same_lists_without_a_name(tmp_path: Path) -> None:
         ({"itls": [[0.1], [], [0.4, "x"]]}, 'record 3 column itls: expected gaps in s of at least 0, got "x"'),
         ({"itls": [[0.1], [], 0.4]}, "record 3 column itls: expected a list of gaps in s, got 0.4"),
         ({"output_lens": [5, 0, 9.5]}, "record 3 column output_lens: expected a whole number"),
-        ({"itls": None}, "holds no list 'itls', so no single requests; run `vllm bench serve` with --save-result"),
+        (
+            {"itls": None},
+            "holds no list 'itls'; its lists are: input_lens, output_lens, ttfts, ",
+        ),
+        (
+            {"ttfts": None, "ttft": [0.5, 0.0, 0.4], "itls": None, "tpots": [0.1, 0.0, 0.1]},
+            "holds no list 'ttfts'; nearest names: ttft;",
+        ),
+        ({"itls": None, "tpots": [0.1, 0.0, 0.1]}, "holds no list 'itls'; nearest names: tpots;"),
+        (
+            dict.fromkeys(("input_lens", "output_lens", "ttfts", "itls")),
+            "holds no list 'input_lens', so no single requests; run `vllm bench serve` with --save-result",
+        ),
         ({name: [] for name in ("input_lens", "output_lens", "ttfts", "itls", "errors")}, "holds no requests"),
     ],
 )

@@ -78,16 +78,96 @@ def test_a_column_without_any_name_counts_as_absent(write) -> None:
     assert "unnamed" not in read_requests(named).notes
 
 
-def test_words_that_other_tools_write_for_nobody_are_doubted(write) -> None:
-    trace = read_requests(write(rows("None", "ada", "None", "None", "nan"), "t.jsonl"))
-    (doubt,) = trace.warnings
-    assert doubt.startswith(
-        "user_id holds 'None' 3 times, which is read as one owner of that name; leave the cell empty"
-    )
-    assert read_requests(write(rows("Nona", "Nona", "-x"), "t.jsonl")).warnings == ()
+WORDS = ["None", "null", "NaN", "nan", "N/A", "NA", "<NA>", "\\N", "<null>", "(null)", "<nil>", "''", "-", "--", "***"]
 
 
-@pytest.mark.parametrize("name", [["a"], {"id": 1}, "\ud800"])
+@pytest.mark.parametrize("word", WORDS)
+def test_words_that_tools_write_for_nobody_name_nobody_and_are_counted(word: str, write) -> None:
+    lines = write(rows(word, "ada", f" {word}", "\u200b", word), "t.jsonl")
+    table = write("arrival_s,prompt_tok,output_tok,user_id\n" + f"0,9,5,{word}\n1,9,5,ada\n2,9,5,'{word}'\n", "t.csv")
+    for path, n in ((lines, 4), (table, 2)):
+        trace = read_requests(path)
+        assert trace.user_id is not None
+        assert set(trace.user_id) == {"", "ada"}
+        assert trace.notes["unnamed"] == n
+        (doubt,) = trace.warnings
+        assert repr(word) in doubt
+        assert doubt.endswith("which names nobody; these requests count as unnamed")
+    assert f"user_id holds {word!r} 3 times, which" in read_requests(lines).warnings[0]
+
+
+def test_what_cannot_be_seen_names_nobody_and_is_no_part_of_a_name(write) -> None:
+    path = write(rows("\u200b", "\ufeff", "ada\u200b", "ada", "\u2060 \u00a0"), "t.jsonl")
+    assert users_of(path)[0] == [0, 1, 2, 2, 3]
+
+
+@pytest.mark.parametrize("word", ["Nat", "Na", "No", "Nona", "Nil Armstrong", "-x", "\U0001f431"])
+def test_what_may_be_a_person_is_a_name(word: str, write) -> None:
+    trace = read_requests(write(rows(word, word, "ada", "ada"), "t.jsonl"))
+    assert trace.user_id is not None
+    assert set(trace.user_id) == {word, "ada"}
+    assert trace.warnings == ()
+
+
+def test_minus_one_among_numbers_is_nobody_and_numbers_are_one_name_however_written(write) -> None:
+    for cells in ([-1, 7, -1.0, 7.0], ["-1", "7", "-1.0", "7.0"]):
+        trace = read_requests(write(rows(*cells), "t.jsonl"))
+        assert trace.user_id is not None
+        assert trace.user_id.tolist() == ["", "7", "", "7"]
+        assert trace.warnings[0].startswith("user_id holds '-1' 2 times, which names nobody")
+    mixed = read_requests(write(rows("-1", "ada", "-1", "-1"), "t.jsonl"))
+    assert mixed.user_id is not None
+    assert mixed.user_id.tolist() == ["-1", "ada", "-1", "-1"]
+    assert "one person of that name" in mixed.warnings[0]
+
+
+@pytest.mark.parametrize("word", ["anonymous", "Unknown", "guest", "00000000-0000-0000-0000-000000000000", "<unknown>"])
+def test_names_that_may_be_many_are_doubted_where_they_own_more_than_their_share(word: str, write) -> None:
+    much = read_requests(write(rows(word, "ada", word, "ben", word), "t.jsonl"))
+    (doubt,) = much.warnings
+    assert doubt.startswith(f"user_id holds {word!r} 3 times, which is read as one person of that name with one device")
+    assert read_requests(write(rows(word, "ada", word, "ada", "ada"), "t.jsonl")).warnings == ()
+    assert len(read_requests(write(rows(*[word] * 30), "t.jsonl")).warnings) == 1
+
+
+def test_the_first_of_users_counted_from_zero_is_a_user(write) -> None:
+    assert read_requests(write(rows(0, 1, 2, 0, 1, 0), "t.jsonl")).warnings[0].startswith("user_id holds '0' 3 times")
+    assert read_requests(write(rows(0, 1, 2, 0, 1, 2, 0), "t.jsonl")).warnings == ()
+
+
+def test_names_of_bytes_are_text(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    def trace_of(names: pa.Array) -> RequestTrace:
+        n = len(names)
+        table = {"arrival_s": [float(i) for i in range(n)], "prompt_tok": [9] * n, "output_tok": [5] * n}
+        parquet.write_table(pa.table({**table, "user_id": names}), tmp_path / "t.parquet")
+        return read_requests(tmp_path / "t.parquet")
+
+    held = trace_of(pa.array([b"ada", b"", None, b"\xff\x00", b" ada"], pa.binary())).user_id
+    assert held is not None
+    assert held.tolist() == ["ada", "", "", "ff00", "ada"]
+    assert trace_of(pa.array([b"\0" * 16, b"\0" * 16], pa.binary(16))).user_id is None
+    for wrong in (pa.array([None, [1]]), pa.array([None, {"a": 1}]), pa.array([None, True])):
+        with pytest.raises(UserError, match=r"t\.parquet row 2 column user_id: expected a name"):
+            trace_of(wrong)
+
+
+def test_one_name_that_holds_most_of_a_file_is_doubted_whatever_the_gap(write) -> None:
+    slow = [("api" if i % 3 else f"u{i}") for i in range(30)]
+    body = "".join(f"{i * 40},9,5,{name}\n" for i, name in enumerate(slow))
+    (doubt,) = read_requests(write("arrival_s,prompt_tok,output_tok,user_id\n" + body), time_unit="s").warnings
+    assert doubt.startswith("user_id 'api' sends 20 of the 30 requests: each user is one person with one device")
+    body = "".join(f"{i * 0.5},9,5,api\n" for i in range(25))
+    (doubt,) = read_requests(write("arrival_s,prompt_tok,output_tok,user_id\n" + body)).warnings
+    assert doubt.startswith("user_id 'api' sends 25 of the 25 requests")
+    few = [("api" if i % 2 else f"u{i}") for i in range(30)]  # a half is not most
+    body = "".join(f"{i * 4},9,5,{name}\n" for i, name in enumerate(few))
+    assert read_requests(write("arrival_s,prompt_tok,output_tok,user_id\n" + body)).warnings == ()
+
+
+@pytest.mark.parametrize("name", [["a"], {"id": 1}, True, False, "\ud800"])
 def test_what_cannot_be_a_name_is_refused_with_its_place(name: object, write) -> None:
     with pytest.raises(UserError, match=r"t\.jsonl row 2 column user_id: expected a name \(text or a number\)"):
         read_requests(write(rows("ada", name), "t.jsonl"))

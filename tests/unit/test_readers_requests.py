@@ -98,7 +98,7 @@ def test_mooncake_milliseconds_ticks_and_hash_ids(write) -> None:
 def test_mooncake_without_bins_ticks_in_milliseconds(write) -> None:
     trace = read_requests(write(_mooncake([0, 7, 31, 900, 902, 4000]), "m.jsonl"))
     assert trace.notes["tick_s"] == 0.001
-    assert trace.notes["tick_rule"] == "millisecond clock"
+    assert trace.notes["tick_rule"] == "finest digit in use"
 
 
 def test_spread_stays_inside_the_tick_and_is_determined_by_the_stream(write) -> None:
@@ -134,7 +134,7 @@ def test_spread_is_uniform_inside_the_tick(write) -> None:
 
 
 def test_spread_needs_a_tick_a_rule_and_luck(write) -> None:
-    native = write(NATIVE + "0,1,1\n0,1,1\n")
+    native = write(NATIVE + "0.1234567891,1,1\n0.1234567891,1,1\n")
     rng = np.random.default_rng(0)
     with pytest.raises(UserError, match="needs a format with a clock tick"):
         read_requests(native, ties="spread", rng=rng)

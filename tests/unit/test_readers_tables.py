@@ -137,3 +137,29 @@ def test_bytes_that_are_no_text(write) -> None:
 def test_carriage_returns_inside_a_line(write) -> None:
     with pytest.raises(UserError, match=r"t\.csv row 3: holds a carriage return inside a line"):
         read_requests(write(NATIVE + "0,1,1\r\n1,1\r,1\r\n"))
+
+
+def test_points_that_may_separate_thousands_are_refused(write) -> None:
+    head = "arrival_s;prompt_tok;output_tok\n"
+    with pytest.raises(
+        UserError, match=r"row 3 column prompt_tok: '1\.000' is 1000 where a point separates thousands, and 1"
+    ):
+        read_requests(write(head + "0;800;5\n1;1.000;6\n"))
+    with pytest.raises(
+        UserError, match=r"'1\.200' is 1200 where a point separates thousands, and 1\.2 where it begins"
+    ):
+        read_requests(write(head + "0;1.200;5\n"))
+    with pytest.raises(UserError, match=r"column output_tok: '1\.234\.000' separates thousands; write 1234000"):
+        read_requests(write(head + "0;5;1.234.000\n"))
+    # seconds have fractions, and so have floats of a data frame among commas
+    assert read_requests(write(head + "0.000;5;5\n1.500;10.0;6\n")).prompt_tok.tolist() == [5, 10]
+    assert read_requests(write(head.replace(";", ",") + "0,1.000,5\n")).prompt_tok.tolist() == [1]
+
+
+@pytest.mark.parametrize("dashes", ["|---|---|---|", "| :-- | --: |:-:|", "---|---|---"])
+def test_a_table_of_markdown_is_named(dashes: str, write) -> None:
+    path = write(f"| arrival_s | prompt_tok | output_tok |\n{dashes}\n| 0 | 10 | 5 |\n")
+    for form in ("auto", "native"):
+        with pytest.raises(UserError, match="is a table of Markdown; write it as CSV"):
+            read_requests(path, form)
+    assert read_requests(write("arrival_s|prompt_tok|output_tok\n0|10|5\n")).prompt_tok.tolist() == [10]

@@ -113,7 +113,8 @@ def test_mooncake_keys_with_seconds(write) -> None:
     assert doubt == (
         "12 requests arrive in 0.005 s, 2200 a second, read in ms; if timestamp is in s, set workload.time_unit: s"
     )
-    assert read_requests(path, time_unit="ms").warnings == ()  # who says so knows
+    assert read_requests(path, time_unit="ms").warnings == (doubt,)  # nobody has 2,200 requests a second
+    assert read_requests(path, time_unit="s").warnings == ()
 
 
 def test_dates_have_no_unit(write) -> None:
@@ -137,14 +138,123 @@ def test_dates_have_no_unit(write) -> None:
         ([0.25 * i for i in range(60)], ""),
         ([110.5 * i for i in range(40)], ""),
         ([130.5 * i for i in range(40)], "one request in 130.5 s on average, read in s"),
-        ([61 * i for i in range(9)], ""),  # too few to say
+        ([61 * i for i in range(4)], ""),  # too few to say
+        (
+            [50 * i for i in range(60)],
+            "arrival_s holds whole numbers alone, and large ones (over 2,950), read in s;",
+        ),
+        (
+            [1000 * i for i in range(4)],
+            "arrival_s holds whole numbers alone, and large ones (over 3,000), read in s;",
+        ),
+        ([4 * i for i in range(300)], ""),  # in ms these would be 250 a second
+        ([50.5 * i for i in range(60)], ""),
     ],
-    ids=["fast", "slow", "at once", "years", "calm", "broken", "broken and slow", "few"],
+    ids=[
+        "fast",
+        "slow",
+        "at_once",
+        "years",
+        "calm",
+        "broken",
+        "broken_and_slow",
+        "few",
+        "whole_and_large",
+        "four_large_ones",
+        "whole_and_dense",
+        "broken_numbers",
+    ],
 )
 def test_clocks_that_are_doubted(stamps: list[float], doubt: str, write) -> None:
     warnings = read_requests(write(csv_at(*stamps))).warnings
     assert len(warnings) == bool(doubt)
     assert "".join(warnings).startswith(doubt)
+
+
+def blis_at(*stamps: float) -> str:
+    return "input_tokens,output_tokens,arrival_time_us\n" + "".join(f"9,5,{stamp}\n" for stamp in stamps)
+
+
+def llmservingsim_at(*stamps: float) -> str:
+    keys = ("input_toks", "output_toks", "arrival_time_ns")
+    return "".join(json.dumps(dict(zip(keys, (9, 5, stamp), strict=True))) + "\n" for stamp in stamps)
+
+
+WRITE = {
+    "native": (csv_at, "t.csv", "s"),
+    "mooncake": (mooncake_at, "t.jsonl", "ms"),
+    "blis": (blis_at, "t.csv", "us"),
+    "llmservingsim": (llmservingsim_at, "t.jsonl", "ns"),
+}
+
+
+@pytest.mark.parametrize("form", WRITE)
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("gap_ms", [500, 3000])
+def test_the_unit_that_is_offered_is_the_one_and_a_wrong_one_stays_doubted(
+    form: str, unit: str, gap_ms: int, write
+) -> None:
+    """Sixty requests at random, written in each unit in each format: what is offered mends the trace."""
+    make, name, own = WRITE[form]
+    arrival_ms = np.cumsum(np.random.default_rng(7).exponential(gap_ms, 60)).round().astype(int)
+    stamps = [ms / 1000 if unit == "s" else int(ms) * {"ms": 1, "us": 10**3, "ns": 10**6}[unit] for ms in arrival_ms]
+    path = write(make(*stamps), name)
+    try:
+        doubts = read_requests(path).warnings
+    except UserError as error:
+        doubts = (str(error),)
+    if unit == own:
+        assert doubts == ()
+        return
+    assert f"set workload.time_unit: {unit}" in doubts[0]
+    told = read_requests(path, time_unit=unit)
+    assert told.warnings == ()
+    assert told.arrival_s[-1] == pytest.approx((arrival_ms[-1] - arrival_ms[0]) / 1000)
+
+
+def test_broken_numbers_where_a_format_counts_whole_units_are_doubted(write) -> None:
+    path = write(mooncake_at(4.329, 8.093, 39.724, 59.799), "m.jsonl")
+    (doubt,) = read_requests(path).warnings
+    assert doubt == (
+        "timestamp holds broken numbers, where this format's are whole ms; if timestamp is in s, set "
+        "workload.time_unit: s, else to ms"
+    )
+    assert read_requests(path, time_unit="ms").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("stamps", "tick_s"),
+    [
+        ([0, 1, 4], 1.0),
+        ([0.5, 2.5, 7], 0.1),
+        ([0.25, 1.125], 0.001),
+        ([1.7e9 + 0.5, 1.7e9 + 3.25], 0.01),
+        ([1 / 3, 2], 0),
+    ],
+)
+def test_the_tick_is_that_of_the_finest_digit_in_use(stamps: list[float], tick_s: float, write) -> None:
+    assert read_requests(write(csv_at(*stamps))).notes["tick_s"] == pytest.approx(tick_s)
+
+
+def test_a_minute_is_a_tick_and_dates_have_one(write) -> None:
+    head = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+
+    def ticks(*clocks: str) -> object:
+        return read_requests(write(head + "".join(f"2024-05-10 {clock},9,5\n" for clock in clocks))).notes["tick_s"]
+
+    assert ticks("10:00:00", "10:01:00", "10:01:00", "10:07:00") == 60.0
+    assert ticks("10:00:00", "10:00:01", "10:00:01") == 1.0
+    assert ticks("10:00:00.5", "10:00:01.2500") == 0.01
+    assert ticks("10:00:00.0000001", "10:00:01") == 1e-7
+
+
+def test_ties_of_whole_seconds_are_spread_over_the_second(write) -> None:
+    head = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+    path = write(head + "".join(f"2024-05-10 10:00:{i // 5:02d},9,5\n" for i in range(100)))
+    spread = read_requests(path, ties="spread", rng=np.random.default_rng(3)).arrival_s
+    assert np.floor(spread).tolist() == [i // 5 for i in range(100)]
+    assert np.unique(spread).size == 100
+    assert 0.4 < np.mean(spread % 1.0) < 0.6  # uniform in its second: 0.5, standard error 0.03
 
 
 def test_times_that_are_none_are_refused(write) -> None:

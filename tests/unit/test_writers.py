@@ -332,3 +332,14 @@ def test_times_beyond_the_clock_are_refused(tmp_path: Path) -> None:
     late = replace(TINY, arrival_s=np.array([0.0, 1.0, 2.0, 1e11]))
     with pytest.raises(UserError, match="cannot be counted"):
         write_requests(late, tmp_path / "t.csv", "blis")
+
+
+def test_ties_that_rounding_makes_are_among_what_is_changed(tmp_path: Path) -> None:
+    source = tmp_path / "t.csv"
+    source.write_text("arrival_s,prompt_tok,output_tok\n0,9,5\n0,9,5\n0.0002,9,5\n0.0004,9,5\n1,9,5\n1.0000001,9,5\n")
+    told = convert(source, tmp_path / "m.jsonl", "mooncake")
+    assert "changed    3 arrivals tied with the one before, as less than 1 ms was between them" in told
+    assert "changed    1 arrivals tied with the one before, as less than 1 us" in convert(
+        source, tmp_path / "b.csv", "blis"
+    )
+    assert "tied with" not in convert(source, tmp_path / "v.csv", "vidur")

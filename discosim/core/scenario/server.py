@@ -29,7 +29,7 @@ class ReplayedServer:
     )
     series_format: str = spec("auto", doc="Format of `series`.")
     series_group: str | None = spec(None, doc="Which service of `series`, where it holds several.", min_length=1)
-    series_unit: Literal["auto", "s", "ms", "us"] = spec(
+    series_unit: Literal["auto", "s", "ms", "us", "ns"] = spec(
         "auto", doc="What the times of `series` are in; auto is the format's own unit.", since="0.2"
     )
     ttft_s_per_prompt_tok: float = spec(

@@ -22,7 +22,8 @@ import numpy as np
 from discosim.core.errors import close_match
 from discosim.traces.readers.base import Floats, Ints, LatencySeries, Reader
 from discosim.traces.readers.columns import JsonColumn
-from discosim.traces.readers.latency import series_of_attempts, tokens_by_gaps, word_of
+from discosim.traces.readers.latency import is_one_token, series_of_attempts, tokens_by_gaps, word_of
+from discosim.traces.readers.outcomes import SILENT, silent_failures
 from discosim.traces.readers.runs import NothingSeenError, require_figure, series_of_runs
 from discosim.traces.readers.source import first_line, read_bytes, stem
 from discosim.traces.readers.table import Table, read_json_lines
@@ -109,13 +110,17 @@ def _series(path: Path, group: str) -> LatencySeries:
     rows = [(i, metrics[i]) for i in kept]
     is_failed = np.array([bool(errors[i]) for i in kept])
     ttft_s, tpot_s = (_times_s(table, rows, names) for names in (_TTFT, _TPOT))
+    stated_tok = _tokens(table, rows, "output_sequence_length")
     if not is_failed.all():
         names = {name for i in kept if not errors[i] for name in metrics[i]}
         for looked_for, times, what in ((_TTFT, ttft_s, "TTFT"), (_TPOT, tpot_s, "time per token")):
             seen = bool((times[~is_failed] > 0).any())
+            seen = seen or (looked_for == _TPOT and is_one_token(~is_failed, stated_tok))
             require_figure(looked_for, seen, names, str(path), what=what, advice="AIPerf needs --streaming")
-    stated_tok = _tokens(table, rows, "output_sequence_length")
     output_tok = _counted_by_gaps(rows, stated_tok)
+    code = np.array([word_of(errors[i].get("code") or errors[i].get("type") or "error") for i in kept], dtype=object)
+    silent, said = silent_failures(~is_failed, output_tok, ttft_s, tpot_s)
+    is_failed, code[silent] = is_failed | silent, SILENT
     more = (output_tok > stated_tok) & (stated_tok > 1) & ~is_failed
     np.multiply(tpot_s, (stated_tok - 1) / np.maximum(output_tok - 1, 1), out=tpot_s, where=more)
     return series_of_attempts(
@@ -125,12 +130,13 @@ def _series(path: Path, group: str) -> LatencySeries:
         ttft_s=ttft_s,
         tpot_s=tpot_s,
         is_failed=is_failed,
-        code=np.array([word_of(errors[i].get("code") or errors[i].get("type") or "error") for i in kept], dtype=object),
+        code=code,
         prompt_tok=_tokens(table, rows, "input_sequence_length"),
         output_tok=np.where(more, output_tok, stated_tok),
         n_recounted=int(more.sum()),
         unit_s=None,
         counts={"dropped_warm_up": sum(warm_up), "dropped_cancelled": sum(cancelled)},
+        warnings=said,
     )
 
 

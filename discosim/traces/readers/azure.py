@@ -14,10 +14,9 @@ import numpy as np
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import Ints, Reader, RequestTrace, TimeUnit
-from discosim.traces.readers.columns import TextColumn
+from discosim.traces.readers.columns import ArrowColumn, TextColumn
 from discosim.traces.readers.requests import build_requests
-from discosim.traces.readers.source import read_bytes
-from discosim.traces.readers.table import Table, header_of, read_csv
+from discosim.traces.readers.table import Table, names_of_table, read_table
 
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 _STAMP = (
@@ -47,7 +46,10 @@ def ticks_of(table: Table, name: str) -> Ints:
     import pyarrow.compute as pc
 
     column = table.columns[name]
-    assert isinstance(column, TextColumn)
+    if isinstance(column, ArrowColumn) and (since_1970 := column.moments_ns()) is not None:
+        return since_1970 // (1_000_000_000 // _TICKS_PER_S)
+    if not isinstance(column, TextColumn):
+        column = TextColumn(pa.array(column.words().tolist(), pa.string()))
     parts = pc.extract_regex(pc.utf8_trim_whitespace(column.cells), pattern=_STAMP)
     missing = parts.is_null().to_numpy(zero_copy_only=False)
     if missing.any():
@@ -79,9 +81,9 @@ def _is_moment(stamp: str) -> bool:
     return True
 
 
-def matches(head: bytes, _path: Path) -> bool:
+def matches(head: bytes, path: Path) -> bool:
     """Recognise the three column names."""
-    return set(COLUMNS) <= set(header_of(head))
+    return names_of_table(head, path).issuperset(COLUMNS)
 
 
 def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
@@ -91,7 +93,7 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
             f"TIMESTAMP holds dates, which have no unit; leave workload.time_unit at auto (got {time_unit})",
             where=str(path),
         )
-    table = read_csv(read_bytes(path), path, COLUMNS)
+    table = read_table(path, COLUMNS)
     ticks = ticks_of(table, "TIMESTAMP")
     return build_requests(
         table,
@@ -100,7 +102,6 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
         prompt="ContextTokens",
         output="GeneratedTokens",
         per_s=_TICKS_PER_S,
-        tick=1.0,
         notes={"format": "azure", "first_arrival": str(table.words("TIMESTAMP")[0])},
     )
 

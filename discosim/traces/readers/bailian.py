@@ -5,26 +5,29 @@ Format: ``{"chat_id": int, "parent_chat_id": int, "timestamp": s, "input_length"
 Origin: github.com/alibaba-edu/qwen-bailian-usagetraces-anon (Apache-2.0; Wang et al., ATC'25).
 Quirks: Mooncake's keys, but seconds with three decimals. A request is a chat of its own, and ``parent_chat_id``
 names the one it goes on from (-1: none); the first chat of such a chain becomes ``session_id``, so a conversation is
-one user. A parent that lies outside the file (a cut-out) still joins those that go on from it; requests with one
-``chat_id`` belong together. One hash id stands for 16 prompt tokens and for their *content*; here it stands for the
-way to them too (:func:`.hashes.chained`), as a cache of prefixes needs it. Time starts at the first request.
+one user; without ``chat_id`` nobody knows which one does. A parent that lies outside the file (a cut-out) still joins
+those that go on from it; requests with one ``chat_id`` belong together. One hash id stands for 16 prompt tokens and for
+their *content*; here it stands for the way to them too (:func:`.hashes.chained`), as a cache of prefixes needs it. Time
+starts at the first request.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from discosim.traces.readers.base import Floats, Ints, Reader, RequestTrace, TimeUnit, Words
+from discosim.traces.readers.base import Reader, RequestTrace, TimeUnit, Words
 from discosim.traces.readers.columns import JsonColumn
 from discosim.traces.readers.hashes import chained, hash_ids_of
-from discosim.traces.readers.head import first_keys
 from discosim.traces.readers.requests import build_requests
-from discosim.traces.readers.source import read_bytes
-from discosim.traces.readers.table import Table, read_json_lines
+from discosim.traces.readers.source import read_head
+from discosim.traces.readers.table import Table, names_of_table, read_table
+from discosim.traces.readers.words import canonical, says_nothing
 
-COLUMNS = ("chat_id", "timestamp", "input_length", "output_length")
+COLUMNS = ("timestamp", "input_length", "output_length")
+CHATS = ("chat_id", "parent_chat_id")
 BLOCK_TOK = 16
 _ROOT = "session"
 _NONE = {"", "-1"}
@@ -53,43 +56,50 @@ def roots_of(chat: Words, parent: Words) -> Words:
     return np.array([root[name] if name not in _NONE else "" for name in chat.tolist()], dtype=np.object_)
 
 
-def matches(head: bytes, _path: Path) -> bool:
+def matches(head: bytes, path: Path) -> bool:
     """Recognise the keys of the first records."""
-    return set(COLUMNS) <= first_keys(head)
+    names = names_of_table(head, path)
+    return names.issuperset(COLUMNS) and not names.isdisjoint(CHATS)
 
 
 def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
     """Read the trace; the first chat of each conversation becomes ``session_id``."""
-    table = read_json_lines(read_bytes(path), path, COLUMNS, ("parent_chat_id", "hash_ids"))
+    named = ("chat_id",) if "chat_id" in names_of_table(read_head(path), path) else ()
+    table = read_table(path, (*named, *COLUMNS), (*(name for name in CHATS if name not in named), "hash_ids"))
     stamps = table.ticks("timestamp")
     ids = hash_ids_of(table)
-    return build_requests(
-        _with_sessions(table),
+    has_chats = table.has(CHATS[0])
+    trace = build_requests(
+        _with_sessions(table) if has_chats else table,
         stamps,
         arrival="timestamp",
         prompt="input_length",
         output="output_length",
         time_unit=time_unit,
-        tick=_tick_of(stamps) if time_unit in {"auto", "s"} else 0.0,
-        session=_ROOT,
+        session=_ROOT if has_chats else "",
         hash_ids=None if ids is None else chained(ids),
         hash_block_tok=BLOCK_TOK,
-        notes={"format": "bailian", "sessions": "the first chat of each conversation"},
+        notes={"format": "bailian", "sessions": "the first chat of each conversation" if has_chats else "none"},
     )
+    doubt = "there is no chat_id, so that nobody knows which requests go on from each other: each is a user of its own"
+    return trace if has_chats else replace(trace, warnings=(*trace.warnings, doubt))
 
 
-def _tick_of(stamps: Ints | Floats) -> float:
-    thousandths = stamps * 1000.0
-    return 0.001 if np.all(np.abs(thousandths - np.rint(thousandths)) < 1e-4) else 0.0
+def _chats(table: Table, name: str) -> Words:
+    """Return the names of chats, empty where there is none."""
+    words = [canonical(word) for word in table.words(name).tolist()]
+    return np.array(["" if says_nothing(word) else word for word in words], dtype=np.object_)
 
 
 def _with_sessions(table: Table) -> Table:
-    chats = table.words("chat_id")
+    chats = _chats(table, "chat_id")
     parents = (
-        table.words("parent_chat_id") if table.has("parent_chat_id") else np.full(chats.size, "", dtype=np.object_)
+        _chats(table, "parent_chat_id") if table.has("parent_chat_id") else np.full(chats.size, "", dtype=np.object_)
     )
     roots = roots_of(chats, parents)
     return Table(table.label, {**table.columns, _ROOT: JsonColumn(roots.tolist())}, table.lines, table.row_word)
 
 
-READER = Reader("bailian", "Qwen on Alibaba Cloud's Bailian (JSON lines)", "requests", matches, read, COLUMNS)
+READER = Reader(
+    "bailian", "Qwen on Alibaba Cloud's Bailian (JSON lines)", "requests", matches, read, ("chat_id", *COLUMNS)
+)

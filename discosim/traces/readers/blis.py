@@ -20,8 +20,8 @@ from discosim.core.errors import UserError
 from discosim.traces.readers.base import Ints, Notes, Reader, RequestTrace, TimeUnit
 from discosim.traces.readers.columns import JsonColumn
 from discosim.traces.readers.requests import build_requests
-from discosim.traces.readers.source import one_line, read_bytes
-from discosim.traces.readers.table import Table, header_of, read_csv
+from discosim.traces.readers.source import one_line
+from discosim.traces.readers.table import Table, names_of_table, read_table
 
 COLUMNS = ("arrival_time_us", "input_tokens", "output_tokens")
 _OPTIONAL = ("client_id", "session_id", "prefix_group", "prefix_length", "server_input_tokens", "status")
@@ -30,15 +30,15 @@ _VERSIONS = {2, 3}
 _HEADER_BYTES = 2**20
 
 
-def matches(head: bytes, _path: Path) -> bool:
+def matches(head: bytes, path: Path) -> bool:
     """Recognise the three column names that matter."""
-    return set(COLUMNS) <= set(header_of(head))
+    return names_of_table(head, path).issuperset(COLUMNS)
 
 
 def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
     """Read the trace; ``notes['header']`` says whether there was one."""
     notes = {"format": "blis", **_header(path)}
-    table = read_csv(read_bytes(path), path, COLUMNS, _OPTIONAL)
+    table = read_table(path, COLUMNS, _OPTIONAL)
     ticks, prompt_tok = table.ticks("arrival_time_us"), _prompts(table)
     order = np.argsort(ticks, kind="stable")
     names = [name for name in ("client_id", "session_id", "status") if table.has(name)]

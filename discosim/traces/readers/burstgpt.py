@@ -16,22 +16,20 @@ import numpy as np
 
 from discosim.traces.readers.base import Reader, RequestTrace, TimeUnit
 from discosim.traces.readers.requests import build_requests
-from discosim.traces.readers.source import read_bytes
-from discosim.traces.readers.table import header_of, read_csv
+from discosim.traces.readers.table import names_of_table, read_table
 
 COLUMNS = ("Timestamp", "Model", "Request tokens", "Response tokens")
 
 
-def matches(head: bytes, _path: Path) -> bool:
+def matches(head: bytes, path: Path) -> bool:
     """Recognise the column names common to both schemas."""
-    return set(COLUMNS) <= set(header_of(head))
+    return names_of_table(head, path).issuperset(COLUMNS)
 
 
 def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
     """Read the trace; the session id becomes ``session_id`` where the file has it."""
-    table = read_csv(read_bytes(path), path, COLUMNS, ("Session ID",))
+    table = read_table(path, COLUMNS, ("Session ID",))
     stamps = table.ticks("Timestamp")
-    is_whole = bool(np.all(stamps == np.floor(stamps)))
     return build_requests(
         table,
         stamps,
@@ -39,7 +37,7 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
         prompt="Request tokens",
         output="Response tokens",
         time_unit=time_unit,
-        tick=1.0 if is_whole else 0.0,
+        is_whole_clock=True,
         failed=table.counts("Response tokens") == 0,
         session="Session ID",
         notes={

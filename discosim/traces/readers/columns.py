@@ -30,6 +30,9 @@ class Column(Protocol):
     def words(self) -> Words:
         """Return the cells as text, empty where blank."""
 
+    def take(self, rows: Ints) -> Column:
+        """Return the cells of the given rows, in that order."""
+
     def cell(self, i: int) -> str:
         """Return cell ``i`` as a user would see it."""
 
@@ -80,6 +83,12 @@ class TextColumn:
         """Return the cells as text."""
         return np.array(self._trimmed().to_pylist(), dtype=np.object_)
 
+    def take(self, rows: Ints) -> TextColumn:
+        """Return the cells of the given rows, in that order."""
+        import pyarrow as pa
+
+        return TextColumn(self.cells.take(pa.array(rows)))
+
     def cell(self, i: int) -> str:
         """Return cell ``i`` as a user would see it."""
         return repr(self.cells[i].as_py())
@@ -124,6 +133,10 @@ class JsonColumn:
         """Return the values as text without blanks around it, empty where null or NaN."""
         return np.array([_word(c) for c in self.cells], dtype=np.object_)
 
+    def take(self, rows: Ints) -> JsonColumn:
+        """Return the values of the given rows, in that order."""
+        return JsonColumn([self.cells[i] for i in rows.tolist()])
+
     def cell(self, i: int) -> str:
         """Return value ``i`` as JSON."""
         return json.dumps(self.cells[i])
@@ -140,7 +153,7 @@ class ArrowColumn:
         import pyarrow as pa
 
         kind = self.cells.type
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
             return np.full(len(self.cells), np.nan)
         return np.asarray(self.cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
@@ -163,6 +176,33 @@ class ArrowColumn:
         """Return the values as text without blanks around it, empty where null or NaN."""
         return np.array([_word(c) for c in self.cells.to_pylist()], dtype=np.object_)
 
+    def moments_ns(self) -> Ints | None:
+        """Return points in time in ns since 1970, or None where the column is of another type or has nulls."""
+        import pyarrow as pa
+
+        if not pa.types.is_timestamp(self.cells.type) or self.cells.null_count:
+            return None
+        moments = self.cells.cast(pa.timestamp("ns", self.cells.type.tz)).cast(pa.int64())
+        return np.asarray(moments.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+    def is_truth(self) -> bool:
+        """Tell whether the values are truth values."""
+        import pyarrow as pa
+
+        return bool(pa.types.is_boolean(self.cells.type))
+
+    def is_plain(self) -> bool:
+        """Tell whether the values are neither lists nor objects nor truth values."""
+        import pyarrow as pa
+
+        return not (pa.types.is_nested(self.cells.type) or self.is_truth())
+
+    def take(self, rows: Ints) -> ArrowColumn:
+        """Return the cells of the given rows, in that order."""
+        import pyarrow as pa
+
+        return ArrowColumn(self.cells.take(pa.array(rows)))
+
     def cell(self, i: int) -> str:
         """Return value ``i`` as text."""
         return repr(self.cells[i].as_py())
@@ -170,4 +210,11 @@ class ArrowColumn:
 
 def _word(value: Any) -> str:
     # NaN is what data frames write for a name that is missing
-    return "" if value is None or value != value else str(value).strip()  # noqa: PLR0124 - NaN alone differs from itself
+    if value is None or value != value:  # noqa: PLR0124 - NaN alone differs from itself
+        return ""
+    if isinstance(value, bytes):
+        try:
+            return value.decode().strip()
+        except UnicodeDecodeError:  # a hash, or a UUID in its 16 bytes
+            return value.hex()
+    return str(value).strip()

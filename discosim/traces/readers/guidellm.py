@@ -28,7 +28,8 @@ from discosim.core.errors import UserError
 from discosim.core.json_text import read_json
 from discosim.traces.readers.base import Floats, LatencySeries, Reader
 from discosim.traces.readers.columns import JsonColumn
-from discosim.traces.readers.latency import series_of_attempts
+from discosim.traces.readers.latency import is_one_token, series_of_attempts
+from discosim.traces.readers.outcomes import SILENT, silent_failures
 from discosim.traces.readers.runs import NothingSeenError, require_figure, series_of_runs
 from discosim.traces.readers.source import read_bytes, stem
 from discosim.traces.readers.table import Table
@@ -86,6 +87,7 @@ def _made(run: dict[str, Any], held: Mapping[str, list[dict[str, Any]]], label: 
     for name, records in held.items():
         number = _at(totals, name)
         number = 0 if number is None else number
+        number = int(number) if type(number) is float and number.is_integer() else number
         if type(number) is not int or number < 0:
             got = json.dumps(number)[:40]
             raise UserError(f"expected a whole number of {name} requests in the totals, got {got}", where=label)
@@ -93,9 +95,19 @@ def _made(run: dict[str, Any], held: Mapping[str, list[dict[str, Any]]], label: 
     return made
 
 
-def _sampled(held: Mapping[str, list[dict[str, Any]]], made: Mapping[str, int], asked: Any) -> Iterator[str]:
+def _sampled(
+    held: Mapping[str, list[dict[str, Any]]], made: Mapping[str, int], asked: Any, *, has_totals: bool
+) -> Iterator[str]:
     """Yield what of the run is not in the report."""
     n, of = len(held["successful"]), made["successful"]
+    n_bad = len(held["errored"])
+    asked = int(asked) if type(asked) is float and asked.is_integer() else asked
+    if not has_totals and type(asked) is int and asked in {n, n_bad}:
+        yield (
+            f"The report holds {n:,} successes and {n_bad:,} failures, samples of each outcome (sample_requests: "
+            f"{asked}) without the totals of the run: the share of failures is unknown, and that of the file says "
+            "nothing."
+        )
     if n < of:
         why = f" (sample_requests: {asked})" if type(asked) is int else ""
         yield (
@@ -141,15 +153,19 @@ def _series(run: dict[str, Any], asked: Any, group: str, label: str) -> LatencyS
     is_failed = np.arange(len(records)) >= len(held["successful"])
     ok = ~is_failed
     ttft_ms, tpot_ms = (table.numbers(name, lowest=0.0, only=ok, blank_ok=True) for name in (_TTFT, _TPOT))
+    prompt_tok, output_tok = (table.counts(name, only=ok & ~table.columns[name].blank()) for name in _LENGTHS)
     if ok.any():
         names = {key for record in held["successful"] for key in record}
         for name, times, what in ((_TTFT, ttft_ms, "TTFT"), (_TPOT, tpot_ms, "time per token")):
-            require_figure((name,), bool((times[ok] > 0).any()), names, label, what=what)
-    prompt_tok, output_tok = (table.counts(name, only=ok & ~table.columns[name].blank()) for name in _LENGTHS)
+            seen = bool((times[ok] > 0).any()) or (name == _TPOT and is_one_token(ok, output_tok))
+            require_figure((name,), seen, names, label, what=what)
     tpot_ms, n_recounted = _tpot_by_chunks(tpot_ms, output_tok.astype(np.float64), records)
+    silent, told = silent_failures(ok, output_tok, ttft_ms, tpot_ms)
+    is_failed, code = is_failed | silent, np.where(silent, SILENT, "error").astype(np.object_)
+    n_silent = int(silent.sum())
     order = np.argsort(np.nan_to_num(table.numbers(start, blank_ok=True), nan=np.inf), kind="stable")
     stated_ms = _first(run, (("metrics", _TTFT, "successful", "median"),))
-    n_made = made["successful"] + made["errored"]
+    n_made, n_failed = made["successful"] + made["errored"], made["errored"] + n_silent
     return series_of_attempts(
         group,
         "guidellm",
@@ -157,15 +173,15 @@ def _series(run: dict[str, Any], asked: Any, group: str, label: str) -> LatencyS
         ttft_s=ttft_ms[order] / 1000.0,
         tpot_s=tpot_ms[order] / 1000.0,
         is_failed=is_failed[order],
-        code=np.full(len(table), "error", dtype=np.object_),
+        code=code[order],
         prompt_tok=prompt_tok[order],
         output_tok=output_tok[order],
         n_recounted=n_recounted,
-        totals=(n_made, made["errored"]) if n_made > len(records) else None,
+        totals=(n_made, n_failed) if n_made > len(records) else None,
         unit_s=1e-3,
         stated_ttft_s=stated_ms / 1000.0 if type(stated_ms) in {int, float} and 0 < stated_ms < 1e300 else None,
-        counts={"run_attempts": n_made, "run_failed": made["errored"], "dropped_incomplete": made["incomplete"]},
-        warnings=_sampled(held, made, asked),
+        counts={"run_attempts": n_made, "run_failed": n_failed, "dropped_incomplete": made["incomplete"]},
+        warnings=(*told, *_sampled(held, made, asked, has_totals=_first(run, _TOTALS) is not None)),
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from discosim.traces.readers.base import HashIds, Ints
-from discosim.traces.readers.columns import ArrowColumn, JsonColumn
+from discosim.traces.readers.columns import ArrowColumn, JsonColumn, TextColumn
 from discosim.traces.readers.table_base import Table
 
 USUAL_BLOCKS_TOK = (16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -29,8 +30,11 @@ def hash_ids_of(table: Table, name: str = "hash_ids") -> HashIds | None:
     if not table.has(name):
         return None
     column = table.columns[name]
-    assert isinstance(column, JsonColumn | ArrowColumn)
-    cells = column.cells if isinstance(column, JsonColumn) else column.cells.to_pylist()
+    if isinstance(column, TextColumn):
+        cells: list[Any] = [_listed(cell) for cell in column.words().tolist()]
+    else:
+        assert isinstance(column, JsonColumn | ArrowColumn)
+        cells = list(column.cells) if isinstance(column, JsonColumn) else column.cells.to_pylist()
     rows = [[] if cell is None else cell for cell in cells]
     fits = set(map(type, rows)) <= {list} and set(map(type, chain.from_iterable(rows))) <= {int}
     try:
@@ -42,6 +46,14 @@ def hash_ids_of(table: Table, name: str = "hash_ids") -> HashIds | None:
         return None
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
     return HashIds(flat, offsets)
+
+
+def _listed(cell: str) -> Any:
+    """Return the list that a cell of text holds, as JSON; what is none comes back as it is."""
+    try:
+        return json.loads(cell) if cell else None
+    except (ValueError, RecursionError):
+        return cell
 
 
 def _is_ids(row: Any) -> bool:

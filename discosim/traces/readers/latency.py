@@ -153,11 +153,17 @@ def series_of_attempts(
             **(counts or {}),
             **{f"{prefix}{word}": int(n) for word, n in zip(words, n_by_word, strict=True)},
         },
-        warnings=(*warnings, *_doubts(n_ok, n_ttft, n_tpot, n_recounted)),
+        warnings=(*warnings, *_doubts(n_ok, n_ttft, n_tpot, n_recounted, is_one=is_one_token(ok, output_tok))),
     )
 
 
-def _doubts(n_ok: int, n_ttft: int, n_tpot: int, n_recounted: int) -> Iterable[str]:
+def is_one_token(ok: Bools, output_tok: Ints | None) -> bool:
+    """Tell whether the successes have one token each at most, and some have it: then no time per token is missing."""
+    held = np.empty(0, dtype=np.int64) if output_tok is None else output_tok[ok]
+    return bool(held.size and held.max() == 1)
+
+
+def _doubts(n_ok: int, n_ttft: int, n_tpot: int, n_recounted: int, *, is_one: bool) -> Iterable[str]:
     if not n_ok:
         yield "No attempt succeeded."
         return
@@ -166,7 +172,11 @@ def _doubts(n_ok: int, n_ttft: int, n_tpot: int, n_recounted: int) -> Iterable[s
             f"The TTFT of {n_ok - n_ttft:,} of {n_ok:,} successes was not seen (0 or absent); figures are over the "
             f"other {n_ttft:,}."
         )
-    if n_ok - n_tpot >= MANY_UNSEEN * n_ok:
+    if is_one:
+        yield f"The output length of all {n_ok:,} successes is 1 token: there is no time per token."
+    elif not n_tpot:
+        yield f"No time per token was seen of {n_ok:,} successes."
+    elif n_ok - n_tpot >= MANY_UNSEEN * n_ok:
         yield (
             f"The time per token of {n_ok - n_tpot:,} of {n_ok:,} successes was not seen (one token, or all in one "
             f"piece); figures are over the other {n_tpot:,}."

@@ -7,9 +7,9 @@ output_tokens, error_code``, or the names of the records. Origin: github.com/ray
 ``token_benchmark_ray.py``, and llmperf-leaderboard, ``raw_data/individual`` (Apache-2.0). Quirks:
 ``inter_token_latency_s`` is the end-to-end time over the tokens, so it contains the TTFT; it is never read. TPOT is
 (end_to_end_latency_s - ttft_s) / (output tokens - 1). Records are in order of completion, without a clock. An
-``error_code`` marks a failed attempt (counted by code, its times ignored, which may be absent); 0 and 200 are no
-errors. A success with a TTFT of 0 came without text: its times were not seen. The ``..._summary.json`` beside the
-records holds averages alone.
+``error_code`` marks a failed attempt (counted by code, its times ignored, which may be absent); 0, 200 and the like are
+no errors (`says_no_error`). A success with a TTFT of 0 was not seen, and one without tokens too is none. The
+``..._summary.json`` beside the records holds averages alone.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from discosim.core.json_text import read_json
 from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Reader, Words
 from discosim.traces.readers.columns import JsonColumn
 from discosim.traces.readers.latency import series_of_attempts, tpot_of, word_of
+from discosim.traces.readers.outcomes import SILENT, says_no_error, silent_failures, told_no_error
 from discosim.traces.readers.runs import NothingSeenError, require_figure, rows_by_name, series_of_runs, unused_name
 from discosim.traces.readers.source import is_tar, read_bytes, read_head, read_members, stem
-from discosim.traces.readers.table import Table, header_of, read_csv
+from discosim.traces.readers.table import Table, names_in_order, read_table
+from discosim.traces.readers.words import canonical
 
 _TIMES = ("ttft_s", "end_to_end_latency_s")
 _CSV_COLUMNS = (*_TIMES, "input_tokens", "output_tokens", "error_code")
@@ -38,14 +40,14 @@ _KEYS = (*_TIMES, "number_input_tokens", "number_output_tokens", "error_code")
 _JSON_MARKS = (b'"ttft_s"', b'"end_to_end_latency_s"', b'"number_output_tokens"')
 _SUMMARY_MARKS = (b'"results_ttft_s', b'"results_end_to_end_latency_s')
 _SERVICE = re.compile(r"(.+)_(\d+b)")
-_NO_ERROR = {"0", "200", "none", "null", "nan", "false"}
 
 
-def _codes(table: Table, name: str) -> tuple[Words, Bools]:
-    """Return the error codes as words, empty where there is no error, and where a code meant that there is none."""
-    words = np.array([re.sub(r"^(-?\d+)\.0$", r"\1", str(word)) for word in table.words(name)], dtype=np.object_)
-    said = np.array([word.lower() in _NO_ERROR for word in words], dtype=np.bool_)
-    words[said] = ""
+def _codes(table: Table, name: str) -> tuple[Words, Words]:
+    """Return the error codes as words, empty where there is no error, and the words that meant that there is none."""
+    words = np.array([canonical(word) for word in table.words(name).tolist()], dtype=np.object_)
+    none = np.array([says_no_error(word) for word in words], dtype=np.bool_)
+    said = np.where(none, words, "").astype(np.object_)
+    words[none] = ""
     return words, said
 
 
@@ -56,7 +58,8 @@ class _Columns:
     ttft_s: Floats
     tpot_s: Floats
     code: Words
-    said: Bools
+    said: Words
+    silent: Bools
     prompt_tok: Ints
     output_tok: Ints
 
@@ -77,7 +80,10 @@ def _columns(table: Table, keys: Sequence[str]) -> _Columns:
             f"is below {ttft} ({e2e_cell} and {ttft_cell}); expected the whole request to take at least its TTFT: are "
             "the two columns in the same unit?",
         )
-    return _Columns(ttft_s, tpot_of(e2e_s, ttft_s, output_tok.astype(np.float64)), code, said, prompt_tok, output_tok)
+    silent, _ = silent_failures(ok, output_tok, ttft_s)
+    code[silent] = SILENT
+    tpot_s = tpot_of(e2e_s, ttft_s, output_tok.astype(np.float64))
+    return _Columns(ttft_s, tpot_s, code, said, silent, prompt_tok, output_tok)
 
 
 def _series(table: Table, columns: _Columns, group: str, rows: Ints) -> LatencySeries:
@@ -85,8 +91,10 @@ def _series(table: Table, columns: _Columns, group: str, rows: Ints) -> LatencyS
     ttft_s = columns.ttft_s[rows]
     if not is_failed.all():
         require_figure(("ttft_s",), bool((ttft_s[~is_failed] > 0).any()), table.columns, table.label, what="TTFT")
-    n_said = int(columns.said[rows].sum())
-    doubt = f"An error_code of 0, 200 or the like was taken for no error, {n_said:,} times."
+        n_tok = columns.output_tok[rows][~is_failed]
+        counts = ("number_output_tokens", "output_tokens")
+        require_figure(counts, bool(n_tok.any()), table.columns, table.label, what="count of tokens")
+    said = told_no_error("error_code", [word for word in columns.said[rows].tolist() if word])
     return series_of_attempts(
         group,
         "llmperf",
@@ -98,7 +106,7 @@ def _series(table: Table, columns: _Columns, group: str, rows: Ints) -> LatencyS
         prompt_tok=columns.prompt_tok[rows],
         output_tok=columns.output_tok[rows],
         prefix="failed_code_",
-        warnings=(doubt,) if n_said else (),
+        warnings=(*said, *silent_failures(columns.silent[rows], None)[1]),
     )
 
 
@@ -148,14 +156,14 @@ def _refuse_summary(held: Any, label: str) -> None:
         )
 
 
-def matches(head: bytes, _path: Path) -> bool:
+def matches(head: bytes, path: Path) -> bool:
     """Recognise the keys of the records (also inside a tar), those of the summary, or the columns of the CSV."""
     start = head.lstrip()[:1]
     if is_tar(head) or start == b"[":
         return all(mark in head for mark in _JSON_MARKS)
     if start == b"{":
         return all(mark in head for mark in _JSON_MARKS) or any(mark in head for mark in _SUMMARY_MARKS)
-    return _csv_names(header_of(head)) is not None
+    return _csv_names(names_in_order(head, path)) is not None
 
 
 def _csv_names(header: Sequence[str]) -> tuple[str, ...] | None:
@@ -173,9 +181,8 @@ def read(path: Path) -> dict[str, LatencySeries]:
             group = unused_name(_group_of(label), runs)
             runs[group] = partial(_whole, raw, label, group)
         return series_of_runs(runs, "llmperf", str(path), word="service")
-    raw = read_bytes(path)
-    names = _csv_names(header_of(raw[: 1 << 16])) or _CSV_COLUMNS
-    table = read_csv(raw, path, names, ("provider", "model"))
+    names = _csv_names(names_in_order(head, path)) or _CSV_COLUMNS
+    table = read_table(path, names, ("provider", "model"))
     given = [table.words(name) for name in ("provider", "model") if table.has(name)]
     labels = ["/".join(parts) for parts in zip(*given, strict=True)] or [stem(path)] * len(table)
     columns = _columns(table, names)

@@ -14,26 +14,23 @@ from pathlib import Path
 
 import numpy as np
 
-from discosim.traces.readers.base import Ints, Reader, RequestTrace, TimeUnit
-from discosim.traces.readers.columns import JsonColumn
-from discosim.traces.readers.head import first_keys
+from discosim.traces.readers.base import Reader, RequestTrace, TimeUnit
 from discosim.traces.readers.requests import build_requests
-from discosim.traces.readers.source import read_bytes
-from discosim.traces.readers.table import Table, read_json_lines
+from discosim.traces.readers.table import names_of_table, read_table
 
 COLUMNS = ("input_toks", "output_toks", "arrival_time_ns")
 SESSION_OF_CALLS = "sub_requests"
 
 
-def matches(head: bytes, _path: Path) -> bool:
+def matches(head: bytes, path: Path) -> bool:
     """Recognise the keys of the first records, of single requests or of sessions."""
-    keys = first_keys(head)
+    keys = names_of_table(head, path)
     return set(COLUMNS) <= keys or {SESSION_OF_CALLS, "arrival_time_ns"} <= keys
 
 
 def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
     """Read the workload; ``session_id`` where it has one."""
-    table = read_json_lines(read_bytes(path), path, ("arrival_time_ns",), (*COLUMNS, SESSION_OF_CALLS, "session_id"))
+    table = read_table(path, ("arrival_time_ns",), (*COLUMNS[:2], SESSION_OF_CALLS, "session_id"))
     if table.has(SESSION_OF_CALLS):
         i = int(np.argmin(table.columns[SESSION_OF_CALLS].blank()))
         raise table.error(
@@ -47,7 +44,7 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
     ticks = table.ticks("arrival_time_ns")
     order = np.argsort(ticks, kind="stable")
     return build_requests(
-        _taken(table, order),
+        table.take(order),
         ticks[order],
         arrival="arrival_time_ns",
         prompt="input_toks",
@@ -57,14 +54,6 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
         session="session_id",
         notes={"format": "llmservingsim", "sorted": int(np.sum(np.diff(ticks) < 0))},
     )
-
-
-def _taken(table: Table, order: Ints) -> Table:
-    columns = {}
-    for name, column in table.columns.items():
-        assert isinstance(column, JsonColumn)
-        columns[name] = JsonColumn([column.cells[i] for i in order.tolist()])
-    return Table(table.label, columns, table.lines[order], table.row_word)
 
 
 READER = Reader("llmservingsim", "LLMServingSim workload (JSON lines)", "requests", matches, read, COLUMNS)

@@ -1,9 +1,11 @@
 """Our own request table (Parquet, JSON lines or CSV).
 
 Format: ``arrival_s`` (seconds, sorted), ``prompt_tok``, ``output_tok``; optional ``user_id``, ``session_id`` and, in
-Parquet and JSON lines, ``hash_ids``. JSON may also be one array of objects.
+Parquet and JSON lines, ``hash_ids``. JSON may also be one array of objects. Columns that
+say whether a request failed (`outcomes.KNOWN`) are heeded where they are clear.
 Origin: this project.
-Quirks: time starts at the first request; there is no clock tick; an empty name, null or an absent key is no name.
+Quirks: time starts at the first request; there is no clock tick; an empty name, null or an absent key is no name,
+nor is a word that tools write for them (`names_of`).
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from pathlib import Path
 from discosim.traces.readers.base import Reader, RequestTrace, TimeUnit
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.hashes import hash_ids_of
+from discosim.traces.readers.outcomes import outcome_columns, outcomes_of
 from discosim.traces.readers.requests import build_requests
-from discosim.traces.readers.source import read_bytes, read_head
-from discosim.traces.readers.table import Table, names_of_table, read_csv, read_json_lines, read_parquet
+from discosim.traces.readers.source import read_head
+from discosim.traces.readers.table import Table, names_of_table, read_table
 
 COLUMNS = ("arrival_s", "prompt_tok", "output_tok")
 OPTIONAL = ("user_id", "session_id", "hash_ids")
@@ -31,16 +34,16 @@ def matches(head: bytes, path: Path) -> bool:
 
 def _table(path: Path) -> Table:
     head = read_head(path)
-    if head.startswith(PARQUET):
-        return read_parquet(path, COLUMNS, OPTIONAL)
-    if head.lstrip()[:1] in {b"{", b"["}:
-        return read_json_lines(read_bytes(path), path, COLUMNS, OPTIONAL)
-    return read_csv(read_bytes(path), path, COLUMNS, ("user_id", "session_id"))
+    names = names_of_table(head, path)
+    is_csv = not head.startswith(PARQUET) and head.lstrip()[:1] not in {b"{", b"["}
+    optional = [name for name in OPTIONAL if not (is_csv and name == "hash_ids")]
+    return read_table(path, COLUMNS, (*optional, *sorted(outcome_columns(names))))
 
 
 def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
-    """Read the table."""
+    """Read the table; rows that a column such as ``error`` or ``status`` calls failed are dropped and counted."""
     table = _table(path)
+    said = outcomes_of(table)
     trace = build_requests(
         table,
         table.ticks("arrival_s"),
@@ -50,10 +53,16 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
         session="session_id",
         user="user_id",
         time_unit=time_unit,
+        failed=None if said.unclear else said.is_failed,
         hash_ids=hash_ids_of(table),
         notes={"format": "native"},
     )
-    return replace(trace, warnings=(*trace.warnings, *_unread(table)))
+    doubts = [
+        f"the column {name} is not read, as its word in {table.place(i)} ({table.shown(name, i)}) says neither that "
+        "the request succeeded nor that it failed"
+        for i, name in said.unclear
+    ]
+    return replace(trace, warnings=(*trace.warnings, *(doubts or said.warnings), *_unread(table)))
 
 
 def _unread(table: Table) -> list[str]:

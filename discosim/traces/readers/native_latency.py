@@ -1,8 +1,11 @@
 """Our own table of latencies (CSV, JSON lines or Parquet), one row for each attempt.
 
 Format: ``ttft_s`` with ``tpot_s``, or with ``e2e_s`` (also ``total_s``) and ``output_tok``; each time also as
-``..._ms`` or ``..._us``. Optional: ``prompt_tok, output_tok``, ``at_s`` (when it was sent; rows are sorted by it),
+``..._ms``, ``..._us`` or ``..._ns``. Optional: ``prompt_tok, output_tok``, ``at_s`` (when it was sent; rows are sorted
+by it),
 ``error`` (a word where the attempt failed; its times may then be absent) and ``service`` (several in one file).
+Columns such as ``status, success, failed, error_code, http_status`` (`outcomes.KNOWN`) say too which attempts failed; a
+word in them that tells neither is refused.
 Origin: this project. Quirks: an empty cell, or 0, is a time that was not seen. TPOT is (e2e - ttft) / (output_tok -
 1) where it is not given.
 """
@@ -10,25 +13,26 @@ Origin: this project. Quirks: an empty cell, or 0, is a time that was not seen. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from discosim.core.errors import UserError
-from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Reader, Words
-from discosim.traces.readers.latency import series_of_attempts, tpot_of, word_of
+from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Reader
+from discosim.traces.readers.head import first_keys
+from discosim.traces.readers.latency import is_one_token, series_of_attempts, tpot_of, word_of
+from discosim.traces.readers.outcomes import KNOWN, SILENT, Outcomes, outcome_columns, outcomes_of, silent_failures
 from discosim.traces.readers.runs import require_figure, rows_by_name, series_of_runs, unused_name
 from discosim.traces.readers.source import read_bytes, read_head, stem
-from discosim.traces.readers.table import Table, header_of, read_csv, read_json_lines, read_json_records, read_parquet
+from discosim.traces.readers.table import Table, names_in_order, read_json_lines, read_table
 from discosim.traces.readers.units import UNITS_S
 
 _WHOLE = ("e2e", "total")
 _TIMES = ("ttft", "tpot", *_WHOLE)
 _ALL_TIMES = tuple(f"{quantity}_{unit}" for quantity in _TIMES for unit in UNITS_S)
-_OTHERS = ("prompt_tok", "output_tok", "at_s", "error", "service")
-_NO_ERROR = {"", "0", "false", "no", "none", "null", "nan"}
-_PARQUET_MAGIC = b"PAR1"
+_OTHERS = ("prompt_tok", "output_tok", "at_s", "service")
 _JSON = (b"{", b"[")
 
 
@@ -44,23 +48,12 @@ def _is_ours(names: Iterable[str]) -> bool:
     return _column("ttft", held) is not None and (_column("tpot", held) is not None or whole)
 
 
-def _parquet_names(path: Path) -> list[str]:
-    from pyarrow import ArrowException, parquet
-
-    try:
-        return list(parquet.read_schema(path).names)
-    except (ArrowException, OSError):
-        return []
-
-
 def _names(head: bytes, path: Path) -> list[str]:
     """Return the columns: of a Parquet file's schema, a CSV's header, or the known keys that JSON begins with."""
-    if head.startswith(_PARQUET_MAGIC):
-        return _parquet_names(path)
     if head.lstrip()[:1] in _JSON:
         # a failed attempt may lack its times, so that the first line need not name them all
-        return [name for name in (*_ALL_TIMES, *_OTHERS) if f'"{name}"'.encode() in head]
-    return header_of(head)
+        return [name for name in (*_ALL_TIMES, *_OTHERS, *KNOWN) if f'"{name}"'.encode() in head]
+    return names_in_order(head, path)
 
 
 def matches(head: bytes, path: Path) -> bool:
@@ -74,28 +67,34 @@ def _table(path: Path) -> Table:
     if not _is_ours(names):
         listed = ", ".join(names) or "none of these"
         raise UserError(
-            f"needs ttft_s with tpot_s, or with e2e_s and output_tok (also in ms or us); its columns are: {listed}",
+            f"needs ttft_s with tpot_s, or with e2e_s and output_tok (also in ms, us or ns); its columns are: {listed}",
             where=str(path),
         )
-    times = [name for quantity in _TIMES if (name := _column(quantity, names)) is not None]
-    if head.startswith(_PARQUET_MAGIC):
-        return read_parquet(path, times, _OTHERS)
-    raw = read_bytes(path)
-    if head.lstrip().startswith(b"["):
-        return read_json_records(raw, path, (), (*_ALL_TIMES, *_OTHERS))
-    if head.lstrip().startswith(b"{"):
-        return read_json_lines(raw, path, (), (*_ALL_TIMES, *_OTHERS))
-    return read_csv(raw, path, times, _OTHERS)
+    held = [name for name in _ALL_TIMES if name in names]
+    if head.lstrip()[:1] in _JSON:
+        keys = outcome_columns(first_keys(head) - KNOWN.keys())
+        table = read_json_lines(read_bytes(path), path, (), (*_ALL_TIMES, *_OTHERS, *KNOWN, *sorted(keys)))
+        held = [name for name in _ALL_TIMES if table.has(name)]
+    else:
+        table = read_table(path, held, (*_OTHERS, *outcome_columns(names)))
+    for quantity in (("ttft",), ("tpot",), _WHOLE):
+        twice = [name for name in held if name.rpartition("_")[0] in quantity]
+        if len(twice) > 1:
+            raise UserError(f"has both {twice[0]} and {twice[1]}; leave one", where=f"{path} row 1")
+    return table
 
 
-def _failures(table: Table) -> tuple[Bools, Words]:
-    """Return which attempts failed, and a word for each."""
-    if not table.has("error"):
-        return np.zeros(len(table), dtype=np.bool_), np.full(len(table), "", dtype=np.object_)
-    words = table.words("error")
-    is_failed = np.array([str(word).strip().lower() not in _NO_ERROR for word in words], dtype=np.bool_)
-    named = [("error" if str(word).strip().lower() in {"1", "true", "yes"} else word_of(word)) for word in words]
-    return is_failed, np.array(named, dtype=np.object_)
+def _failures(table: Table) -> Outcomes:
+    """Return which attempts failed, with a short word for each."""
+    found = outcomes_of(table)
+    for i, name in found.unclear:
+        raise table.error(
+            i,
+            name,
+            f"says neither that the attempt succeeded nor that it failed, got {table.shown(name, i)}; write "
+            "ok, error or a code of HTTP, or give the column another name",
+        )
+    return replace(found, code=np.array([word_of(word) for word in found.code], dtype=np.object_))
 
 
 def _times_s(table: Table, quantity: str, ok: Bools) -> tuple[Floats, str | None]:
@@ -114,7 +113,8 @@ def _lengths(table: Table, name: str, ok: Bools) -> Ints | None:
 def read(path: Path) -> dict[str, LatencySeries]:
     """Read all services of the file, in its order; the file's stem where it names none."""
     table = _table(path)
-    is_failed, code = _failures(table)
+    said = _failures(table)
+    is_failed, code = said.is_failed, said.code
     ok = ~is_failed
     ttft_s, ttft = _times_s(table, "ttft", ok)
     tpot_s, tpot = _times_s(table, "tpot", ok)
@@ -127,6 +127,8 @@ def read(path: Path) -> dict[str, LatencySeries]:
     if output_tok is not None:
         tpot_s = np.where(np.isfinite(tpot_s), tpot_s, tpot_of(e2e_s, ttft_s, output_tok.astype(np.float64)))
         tpot_s[output_tok == 1] = np.nan
+    silent, _ = silent_failures(ok, output_tok, ttft_s, tpot_s, *(() if output_tok is not None else (e2e_s,)))
+    is_failed, code = is_failed | silent, np.where(silent, SILENT, code).astype(np.object_)
     order = np.arange(len(table))
     if table.has("at_s"):
         order = np.argsort(table.numbers("at_s"), kind="stable")
@@ -137,6 +139,9 @@ def read(path: Path) -> dict[str, LatencySeries]:
         if not is_failed[rows].all():
             seen = bool((ttft_s[rows][~is_failed[rows]] > 0).any())
             require_figure((ttft or "ttft_s",), seen, table.columns, str(path), what="TTFT")
+            own_tok = None if output_tok is None else output_tok[rows]
+            seen = bool((tpot_s[rows][~is_failed[rows]] > 0).any()) or is_one_token(~is_failed[rows], own_tok)
+            require_figure((tpot or e2e or "tpot_s",), seen, table.columns, str(path), what="time per token")
         return series_of_attempts(
             group,
             "native_latency",
@@ -148,6 +153,7 @@ def read(path: Path) -> dict[str, LatencySeries]:
             prompt_tok=None if prompt_tok is None else prompt_tok[rows],
             output_tok=None if output_tok is None else output_tok[rows],
             unit_s=unit_s,
+            warnings=(*said.warnings, *silent_failures(silent[rows], None)[1]),
         )
 
     service = table.words("service") if table.has("service") else np.full(len(table), "", dtype=np.object_)

@@ -19,20 +19,19 @@ from discosim.core.errors import MANY, UserError
 from discosim.traces.readers.base import Ints, LatencySeries, Reader
 from discosim.traces.readers.latency import series_of_attempts, tpot_of, word_of
 from discosim.traces.readers.runs import require_figure, rows_by_name, series_of_runs
-from discosim.traces.readers.source import read_bytes
-from discosim.traces.readers.table import header_of, read_csv
+from discosim.traces.readers.table import names_of_table, read_table
 
 COLUMNS = ("hour_utc", "model", "status", "ttft_ms", "latency_ms", "token_count")
 
 
-def matches(head: bytes, _path: Path) -> bool:
+def matches(head: bytes, path: Path) -> bool:
     """Recognise the six column names."""
-    return set(COLUMNS) <= set(header_of(head))
+    return names_of_table(head, path).issuperset(COLUMNS)
 
 
 def read(path: Path) -> dict[str, LatencySeries]:
     """Read all models of the file, by name, in the order of the file."""
-    table = read_csv(read_bytes(path), path, COLUMNS)
+    table = read_table(path, COLUMNS)
     status, model = table.words("status"), table.words("model")
     ok = np.array([word.lower() == "ok" for word in status], dtype=np.bool_)
     if not ok.any():

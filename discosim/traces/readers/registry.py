@@ -46,9 +46,11 @@ from discosim.traces.readers.base import (
     TimeUnit,
 )
 from discosim.traces.readers.doubts import length_doubts
+from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.head import outline
 from discosim.traces.readers.requests import spread_ties
 from discosim.traces.readers.source import read_head
+from discosim.traces.readers.table import MARKDOWN, head_of_parquet, is_markdown
 from discosim.traces.readers.tools import other_tool
 from discosim.traces.readers.units import AUTO, in_unit, require_plausible
 from discosim.traces.readers.unknown import what_it_seems
@@ -113,10 +115,14 @@ def detect(path: str | PathLike[str]) -> Reader:
     """
     place = Path(path)
     head = read_head(place)
+    if head.startswith(PARQUET):
+        head = head_of_parquet(place)
     found = [reader for reader in _READERS if reader.matches(head, place)]
     if not found and (longer := outline(place, head)):
         head = longer
         found = [reader for reader in _READERS if reader.matches(head, place)]
+    if is_markdown(head):
+        raise UserError(f"is {other_tool(head) or MARKDOWN}", where=str(place))
     if len(found) == 1:
         return found[0]
     if found:
@@ -262,7 +268,7 @@ def read_latency_groups(
     format : str
         Name of a format, or ``auto``.
     unit : str
-        What the file's times are in: ``s``, ``ms`` or ``us``; ``auto`` is the format's own unit.
+        What the file's times are in: ``s``, ``ms``, ``us`` or ``ns``; ``auto`` is the format's own unit.
 
     Raises
     ------

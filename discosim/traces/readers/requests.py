@@ -8,6 +8,7 @@ import numpy as np
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import PER_S, Bools, Floats, HashIds, Ints, Notes, RequestTrace
+from discosim.traces.readers.clock import finest_tick
 from discosim.traces.readers.doubts import clock_doubts, length_doubts, owner_doubts, require_plausible_clock
 from discosim.traces.readers.hashes import block_of, hash_doubts
 from discosim.traces.readers.names import names_of
@@ -27,7 +28,8 @@ def build_requests(
     unit: str = "s",
     time_unit: str = "auto",
     per_s: int = 0,
-    tick: float = 0.0,
+    tick: float | None = None,
+    is_whole_clock: bool = False,
     failed: Bools | None = None,
     session: str = "",
     user: str = "",
@@ -54,8 +56,10 @@ def build_requests(
         What the user says the unit is; ``auto`` is the format's.
     per_s : int
         Units in one second, where the format's unit has no name; 0 elsewhere.
-    tick : float
-        Resolution of the file's clock in units; 0 where it has none to speak of.
+    tick : float, optional
+        Resolution of the file's clock in units, where the format knows more than the digits (`finest_tick`) tell.
+    is_whole_clock : bool
+        The format's clock counts whole seconds, so that whole numbers are no sign of another unit.
     failed : array of bool, optional
         Rows the format marks as failed; they are dropped and counted.
     session, user : str
@@ -84,19 +88,29 @@ def build_requests(
         raise UserError("no row has both prompt and output tokens", where=table.label)
     first, last = ticks[rows[0]], ticks[rows[-1]]
     if not per_s:
-        require_plausible_clock(float(first), float(last), used, arrival, table.label)
+        require_plausible_clock(float(first), float(last), used, arrival, table.label, n=rows.size)
     since = ticks[rows] - first
+    tick = finest_tick(ticks[rows], units_per_s) if tick is None else tick
     arrival_s = np.asarray(since / units_per_s, dtype=np.float64)
     prompt_tok, output_tok = prompt_tok[rows], output_tok[rows]
-    sessions, session_doubts = names_of(table, session, rows)
-    users, user_doubts = names_of(table, user, rows)
+    sessions, session_doubts, doubted_sessions = names_of(table, session, rows)
+    users, user_doubts, doubted_users = names_of(table, user, rows)
     hash_ids = None if hash_ids is None else hash_ids.take(rows)
     block_tok = None if hash_ids is None else block_of(hash_ids, prompt_tok, hash_block_tok)
     doubts = [*session_doubts, *user_doubts, *length_doubts(prompt_tok, output_tok)]
-    doubts += owner_doubts(users, arrival_s, user) or owner_doubts(sessions, arrival_s, session)
+    doubts += owner_doubts(users, arrival_s, user, doubted_users) or owner_doubts(
+        sessions, arrival_s, session, doubted_sessions
+    )
     if not per_s:
         is_whole = bool(np.all(ticks == np.floor(ticks)))
-        doubts += clock_doubts(arrival_s, used, arrival, is_whole=is_whole, is_chosen=time_unit != "auto")
+        doubts += clock_doubts(
+            arrival_s,
+            used,
+            arrival,
+            is_whole=is_whole,
+            is_chosen=time_unit != "auto",
+            is_whole_usual=is_whole_clock or unit != "s",
+        )
     if hash_ids is not None:
         doubts += hash_doubts(hash_ids, prompt_tok, hash_block_tok, block_tok, table, rows)
     nameless = np.ones(rows.size, dtype=np.bool_)
@@ -146,7 +160,7 @@ def spread_ties(trace: RequestTrace, rng: np.random.Generator) -> RequestTrace:
     Raises
     ------
     UserError
-        If the trace's clock has no tick.
+        If the trace's clock has no tick: its stamps are numbers whose digits do not end.
 
     Notes
     -----

@@ -15,21 +15,20 @@ from discosim.core.errors import UserError
 from discosim.traces.readers.base import LengthTable, Notes, Reader
 from discosim.traces.readers.doubts import length_doubts
 from discosim.traces.readers.requests import MOST_TOK
-from discosim.traces.readers.source import read_bytes
-from discosim.traces.readers.table import header_of, read_csv
+from discosim.traces.readers.table import names_of_table, read_table
 
 COLUMNS = ("num_prefill_tokens", "num_decode_tokens")
 
 
-def matches(head: bytes, _path: Path) -> bool:
+def matches(head: bytes, path: Path) -> bool:
     """Recognise the two lengths without an arrival time."""
-    header = set(header_of(head))
-    return set(COLUMNS) <= header and "arrived_at" not in header  # with arrivals it is Vidur's
+    names = names_of_table(head, path)
+    return names.issuperset(COLUMNS) and "arrived_at" not in names  # with arrivals it is Vidur's
 
 
 def read(path: Path) -> LengthTable:
     """Read the lengths; rows with a length of 0 are dropped and counted."""
-    table = read_csv(read_bytes(path), path, COLUMNS)
+    table = read_table(path, COLUMNS)
     prompt_tok, output_tok = (table.counts(name, highest=MOST_TOK) for name in COLUMNS)
     rows = np.flatnonzero((prompt_tok > 0) & (output_tok > 0))
     if rows.size == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,21 +12,26 @@ from discosim.core.errors import UserError
 from discosim.traces.readers.columns import ArrowColumn
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.head import first_keys
-from discosim.traces.readers.source import one_line, read_raw
+from discosim.traces.readers.source import one_line, read_bytes, read_head, read_raw
 from discosim.traces.readers.table_base import Table, printable, require_columns
-from discosim.traces.readers.table_csv import delimiter_of, header_of, read_csv
+from discosim.traces.readers.table_csv import MARKDOWN, delimiter_of, header_of, is_markdown, read_csv
 from discosim.traces.readers.table_json import read_json_lines, read_json_records, table_of_records
 
 __all__ = [
+    "MARKDOWN",
     "Table",
     "delimiter_of",
+    "head_of_parquet",
     "header_of",
+    "is_markdown",
+    "names_in_order",
     "names_of_table",
     "parquet_names",
     "read_csv",
     "read_json_lines",
     "read_json_records",
     "read_parquet",
+    "read_table",
     "require_columns",
     "table_of_records",
 ]
@@ -45,11 +51,44 @@ def parquet_names(path: Path) -> list[str]:
         return []
 
 
+def head_of_parquet(path: Path) -> bytes:
+    """Return what `names_of_table` takes for the head of a Parquet file: its mark and the names of its columns.
+
+    Many formats ask for the names in turn, and a packed file has to be unpacked for each.
+    """
+    return PARQUET + b"\n" + json.dumps(parquet_names(path)).encode()
+
+
+def names_in_order(head: bytes, path: Path) -> list[str]:
+    """Return the names of the columns of a Parquet file or a CSV, in their order."""
+    if not head.startswith(PARQUET):
+        return header_of(head)
+    if head.startswith(PARQUET + b"\n["):
+        return [str(name) for name in json.loads(head.removeprefix(PARQUET))]
+    return parquet_names(path)
+
+
 def names_of_table(head: bytes, path: Path) -> frozenset[str]:
     """Return the names of a file's columns or keys: of Parquet, of the first records of JSON, or of a CSV's header."""
     if head.startswith(PARQUET):
-        return frozenset(parquet_names(path))
+        return frozenset(names_in_order(head, path))
     return first_keys(head) or frozenset(header_of(head))
+
+
+def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Table:
+    """Read named columns of a table, whichever it is: Parquet, JSON lines, a JSON array or CSV.
+
+    Raises
+    ------
+    UserError
+        As the function for each.
+    """
+    head = read_head(path)
+    if head.startswith(PARQUET):
+        return read_parquet(path, required, optional)
+    if head.lstrip()[:1] in {b"{", b"["}:
+        return read_json_lines(read_bytes(path), path, required, optional)
+    return read_csv(read_bytes(path), path, required, optional)
 
 
 def read_parquet(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Table:

@@ -18,6 +18,7 @@ EXACT = 2**53
 """Largest whole number to which a 64-bit float holds all that are smaller."""
 _SHOWN = 80
 _GROUPED = re.compile(r"[+-]?\d{1,3}([,'’  ]\d{3})+(\.\d+)?")
+_POINTS = re.compile(r"[+-]?\d{1,3}(\.\d{3})+")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+(\.\d{3})*,\d+")
 _WITH_UNIT = re.compile(r"[+-]?\d+(\.\d+)?\s*[A-Za-zµ%]{1,8}")
 _DIGITS = re.compile(r"\+?\d{16,}(\.0*)?")
@@ -39,6 +40,8 @@ class Table:
         What a row is called: ``row`` or, in a JSON array, ``record``.
     unread : tuple of str
         Columns of the file that were not asked for, where the file names them once for all rows.
+    is_point_unclear : bool
+        A point may separate thousands: cells are separated by semicolons, as where the comma is the decimal mark.
     """
 
     label: str
@@ -46,6 +49,7 @@ class Table:
     lines: Ints
     row_word: str = "row"
     unread: tuple[str, ...] = ()
+    is_point_unclear: bool = False
 
     def __len__(self) -> int:
         return int(self.lines.size)
@@ -53,6 +57,11 @@ class Table:
     def has(self, name: str) -> bool:
         """Tell whether the file has this column."""
         return name in self.columns
+
+    def take(self, rows: Ints) -> Table:
+        """Return the rows of the given indices, in that order."""
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        return Table(self.label, columns, self.lines[rows], self.row_word, self.unread, self.is_point_unclear)
 
     def place(self, i: int) -> str:
         """Return where row index ``i`` stands, as errors say it: ``row 7``."""
@@ -139,12 +148,28 @@ class Table:
         values = self.columns[name].floats()
         good = np.isfinite(values) & (values >= 0) & (values <= highest) & (np.floor(values) == values)
         wrong = ~good if only is None else only & ~good
+        if self.is_point_unclear:
+            self._refuse_points(name, only)
         if wrong.any():
             i = int(np.argmax(wrong))
             is_large = values[i] > highest or _DIGITS.fullmatch(self.columns[name].cell(i).strip("'\""))
             bound = f"from 0 to {highest:,}" if is_large else "of at least 0"
             raise self.error(i, name, f"expected a whole number {bound}, got {self.shown(name, i)}")
         return np.where(good, values, 0).astype(np.int64)
+
+    def _refuse_points(self, name: str, only: Bools | None) -> None:
+        """Raise UserError at the first cell whose point may separate thousands or a fraction."""
+        for i, word in enumerate(self.words(name).tolist()):
+            if _POINTS.fullmatch(word) and (only is None or only[i]):
+                plain = word.replace(".", "")
+                raise self.error(
+                    i,
+                    name,
+                    f"{word!r} is {plain} where a point separates thousands, and {float(word):g} where it begins a "
+                    "fraction; write whole numbers without a point"
+                    if word.count(".") == 1
+                    else f"{word!r} separates thousands; write {plain}",
+                )
 
     def words(self, name: str) -> Words:
         """Return a column as text without blanks around it, empty where the cell is."""

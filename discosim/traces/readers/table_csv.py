@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from discosim.traces.readers.table_base import MOST_COLUMNS, Table, require_colu
 from discosim.traces.readers.text import require_utf8
 from discosim.traces.readers.unpack import one_line
 
+MARKDOWN = "a table of Markdown; write it as CSV, without the line of dashes and the bars at the ends"
+_DASHES = re.compile(rb"\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?")
 _DELIMITERS = (",", "\t", ";", "|")
 _LINE_END = b"\n"
 _QUOTE, _NEWLINE = ord('"'), ord("\n")
@@ -46,6 +49,12 @@ def delimiter_of(head: bytes) -> str:
     line = _header_line(head.lstrip(b"\r\n"))
     candidates = [mark for mark in _DELIMITERS if mark in line] or [","]
     return max(candidates, key=lambda mark: len(_cells(line, mark)))
+
+
+def is_markdown(head: bytes) -> bool:
+    """Tell whether a table is one of Markdown: under its header stands a line of dashes between bars."""
+    lines = head.lstrip().split(b"\n", 2)
+    return len(lines) > 1 and b"|" in lines[0] and _DASHES.fullmatch(lines[1].strip()) is not None
 
 
 def _header_line(head: bytes) -> str:
@@ -140,6 +149,8 @@ def read_csv(
     """
     label = str(path)
     raw = _plain_lines(raw, label)
+    if is_markdown(raw[: 2**20]):
+        raise UserError(f"is {MARKDOWN}", where=label)
     mark = delimiter or ("," if headless else delimiter_of(raw[: 2**20]))
     skipped = len(raw) - len(raw.lstrip(b"\n"))
     header = list(required) if headless else header_of(raw, mark)
@@ -159,7 +170,8 @@ def read_csv(
         raise UserError("has a header but no rows", where=label)
     columns = {name: TextColumn(table.column(name).combine_chunks()) for name in wanted}
     lines = _record_lines(raw, table.num_rows, first, spans_lines=spans_lines)
-    return Table(label, columns, lines, unread=tuple(name for name in header if name not in wanted))
+    unread = tuple(name for name in header if name not in wanted)
+    return Table(label, columns, lines, unread=unread, is_point_unclear=mark == ";")
 
 
 def _parsed(

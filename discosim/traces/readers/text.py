@@ -42,7 +42,8 @@ def as_text(raw: bytes, path: Path, *, is_whole: bool = True) -> bytes:
     """
     mark = next((mark for mark in _MARKS if raw.startswith(mark)), b"")
     if mark:
-        raw = raw.removeprefix(mark)
+        while raw.startswith(mark):  # some tools put one before another's
+            raw = raw.removeprefix(mark)
         if mark != codecs.BOM_UTF8:
             raw = _recoded(raw, _MARKS[mark], path, is_whole=is_whole)
     elif _is_markless(raw[:_LOOK]):

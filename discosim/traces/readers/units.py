@@ -12,7 +12,7 @@ from discosim.core.errors import UserError, close_match
 from discosim.traces.readers.base import Floats, LatencySeries, RttSeries
 
 AUTO = "auto"
-UNITS_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+UNITS_S = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 """Units a user can say, in seconds; ``auto`` is the format's own."""
 
 LONG_TTFT_S = 60.0
@@ -34,7 +34,7 @@ STATED_RATIO = (500.0, 2000.0)
 OUTLIER_RATIO = 300.0
 """Times of single requests over the median that are worth a note; the heaviest published series reaches 60."""
 _SERIES = TypeVar("_SERIES", LatencySeries, RttSeries)
-HOW_TO_SAY = "say which with server.series_unit or --unit (s, ms, us)"
+HOW_TO_SAY = "say which with server.series_unit or --unit (s, ms, us, ns)"
 
 
 def in_unit(series: _SERIES, unit: str, where: str) -> _SERIES:
@@ -44,7 +44,7 @@ def in_unit(series: _SERIES, unit: str, where: str) -> _SERIES:
     ----------
     series : LatencySeries or RttSeries
         As its reader returned it.
-    unit : {"auto", "s", "ms", "us"}
+    unit : {"auto", "s", "ms", "us", "ns"}
         Unit of the file's times; ``auto`` changes nothing.
     where : str
         File, for errors.

@@ -64,6 +64,10 @@ def _nearest(names: list[str], readers: Iterable[Reader], word: str) -> str:
     """Return the format of which most is there, with what it lacks; or what the native table needs."""
     have = {_plain(name): name for name in names}
     best, best_score = "", 0.0
+    whole = [reader.name for reader in readers if reader.columns and set(reader.columns) <= set(names)]
+    if whole:
+        there = f"all {word}s of {whole[0]} are there, yet it is not of that format"
+        return f"; {there}; name it (--format or workload.format) to hear why"
     native = ""
     for reader in readers:
         if not reader.columns:

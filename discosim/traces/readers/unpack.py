@@ -27,6 +27,7 @@ _SMALL, _MOST_RATIO = 64 * 2**20, 500
 """Beyond so many bytes a file may not unpack to more than so many times its size. Source: our choice; tables of
 numbers shrink by 3 to 30, and gzip itself ends at 1,032."""
 _CHUNK = 2**20
+_LONGEST_MAGIC = 8
 _LOOK = 4096
 _BROKEN = (
     *(EOFError, OSError, ValueError, RuntimeError, LookupError, OverflowError),
@@ -195,6 +196,11 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
             file.seek(0)
             said = what_it_is(file.read(_LOOK)) or f"named {path.suffix} but does not hold {SUFFIXES[suffix]} data"
             raise UserError(f"is {said}", where=str(path))
+        if not packing and suffix in _UNREAD:
+            by_name = f"packed with {_UNREAD[suffix]} by its name ({path.suffix}), which is not read"
+            file.seek(0)
+            known = what_it_is(file.read(_LOOK)).partition(";")[0] or by_name
+            raise UserError(f"is {known}; unpack it, or pack it with gzip, xz or Zstandard", where=str(path))
         try:
             stream = _OPENERS[packing](file, stack)
         except _BROKEN as error:
@@ -229,6 +235,82 @@ def _zip_of_one(file: BinaryIO, stack: ExitStack) -> Stream:
         raise UserError(f"is a zip archive that cannot be unpacked here ({one_line(error)}); unpack it first") from None
 
 
+class _Decompressor(Protocol):
+    """What unpacks one stream of xz or bzip2."""
+
+    def decompress(self, data: bytes, /, max_length: int = -1) -> bytes:
+        """Return at most ``max_length`` bytes of what is unpacked."""
+
+    @property
+    def eof(self) -> bool:
+        """The stream has ended."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Nothing comes without more data."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What follows the stream."""
+
+
+class _Streams:
+    """Streams of xz or bzip2 one after another; the modules of Python drop without a word what follows them.
+
+    Parameters
+    ----------
+    file : binary file
+        Packed bytes.
+    new : callable
+        Makes what unpacks one stream.
+    magic : bytes or tuple of bytes
+        How a stream begins.
+    padding : int
+        Zeros may stand between streams, and after the last, in multiples of so many.
+    """
+
+    def __init__(
+        self, file: BinaryIO, new: Callable[[], _Decompressor], magic: bytes | tuple[bytes, ...], padding: int = 0
+    ) -> None:
+        self._file, self._new, self._magic, self._padding = file, new, magic, padding
+        self._one: _Decompressor | None = new()
+        self._fresh = b""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to ``size`` bytes, none at the end."""
+        while self._one is not None:
+            if self._one.eof:
+                self._next(self._one.unused_data)
+                continue
+            data, self._fresh = self._fresh, b""
+            if self._one.needs_input and not data:
+                data = self._file.read(_CHUNK)
+                if not data:
+                    raise EOFError("it ends before its end")
+            part = self._one.decompress(data, size)
+            if part:
+                return part
+        return b""
+
+    def _next(self, rest: bytes) -> None:
+        """Begin the next stream, or end."""
+        zeros = 0
+        while self._padding:
+            rest = rest or self._file.read(_CHUNK)
+            more = len(rest) - len(rest.lstrip(b"\0"))
+            zeros, rest = zeros + more, rest[more:]
+            if rest or not more:
+                break
+        if len(rest) < _LONGEST_MAGIC:
+            rest += self._file.read(_CHUNK)
+        if not rest and not (self._padding and zeros % self._padding):
+            self._one = None
+            return
+        if not rest.startswith(self._magic):
+            raise OSError("what follows its end is none of it")
+        self._one, self._fresh = self._new(), rest
+
+
 def _by_arrow(codec: str) -> Open:
     def opened(file: BinaryIO, stack: ExitStack) -> Stream:
         import pyarrow as pa
@@ -249,13 +331,23 @@ _MAGIC: Mapping[str, bytes | tuple[bytes, ...]] = {
 }
 _OPENERS: Mapping[str, Open] = {
     "": lambda file, _stack: file,
-    "xz": lambda file, stack: stack.enter_context(lzma.LZMAFile(file)),  # noqa: SIM115 - the stack closes it
+    "xz": lambda file, _stack: _Streams(file, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), _MAGIC["xz"], padding=4),
     "gzip": lambda file, stack: stack.enter_context(gzip.GzipFile(fileobj=file)),
-    "bzip2": lambda file, stack: stack.enter_context(bz2.BZ2File(file)),
+    "bzip2": lambda file, _stack: _Streams(file, bz2.BZ2Decompressor, b"BZh"),
     "zstd": _by_arrow("zstd"),
     "lz4": _by_arrow("lz4"),
     "zip": _zip_of_one,
 }
+_UNREAD: Mapping[str, str] = {
+    ".lzma": "lzma's old format",
+    ".br": "Brotli",
+    ".sz": "Snappy",
+    ".snappy": "Snappy",
+    ".lz": "lzip",
+    ".lzo": "LZO",
+    ".z": "compress",
+}
+"""Packings that are told by the file's name alone, since their bytes begin with nothing of their own."""
 SUFFIXES: Mapping[str, str] = {
     ".xz": "xz",
     ".gz": "gz",

@@ -12,20 +12,19 @@ from pathlib import Path
 
 from discosim.traces.readers.base import Reader, RequestTrace, TimeUnit
 from discosim.traces.readers.requests import build_requests
-from discosim.traces.readers.source import read_bytes
-from discosim.traces.readers.table import header_of, read_csv
+from discosim.traces.readers.table import names_of_table, read_table
 
 COLUMNS = ("arrived_at", "num_prefill_tokens", "num_decode_tokens")
 
 
-def matches(head: bytes, _path: Path) -> bool:
+def matches(head: bytes, path: Path) -> bool:
     """Recognise the three column names."""
-    return set(COLUMNS) <= set(header_of(head))
+    return names_of_table(head, path).issuperset(COLUMNS)
 
 
 def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
     """Read the trace."""
-    table = read_csv(read_bytes(path), path, COLUMNS)
+    table = read_table(path, COLUMNS)
     return build_requests(
         table,
         table.ticks("arrived_at"),

@@ -7,8 +7,9 @@ Origin: github.com/vllm-project/vllm, ``vllm/benchmarks/serve.py`` (Apache-2.0);
 Quirks: ``itls`` are gaps between chunks, and a chunk may hold several tokens; TPOT is their sum over
 (output tokens - 1), which is (e2e - ttft) / (n - 1) however the tokens were packed. Where a server sends no count, the
 finished text is counted again and comes out shorter: then the gaps count (`tokens_by_gaps`). A failed request has a
-text in ``errors``, a TTFT of 0 and no tokens; the text may be empty, and then ``completed`` tells how many these are.
-A success with a TTFT of 0 was not seen. Without ``--save-detailed`` the file holds averages alone.
+text in ``errors``, a TTFT of 0 and no tokens; the text may be empty, or the list absent: no tokens, no gaps and no TTFT
+are no success. A success with a TTFT of 0 and tokens was not seen. Without ``--save-detailed`` the file holds averages
+alone.
 SGLang's ``bench_serving --output-details`` writes the same lists, a line a run, without the model's name.
 """
 
@@ -16,25 +17,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from discosim.core.errors import UserError
+from discosim.core.errors import MANY, UserError
 from discosim.core.json_text import read_json
 from discosim.traces.readers.base import Bools, LatencySeries, Reader, Words
 from discosim.traces.readers.columns import JsonColumn
-from discosim.traces.readers.latency import series_of_attempts, tokens_by_gaps
+from discosim.traces.readers.latency import is_one_token, series_of_attempts, tokens_by_gaps
+from discosim.traces.readers.outcomes import SILENT, says_no_error, silent_failures, told_no_error
 from discosim.traces.readers.runs import NothingSeenError, require_figure, series_of_runs, unused_name
 from discosim.traces.readers.source import first_line, read_bytes, stem
 from discosim.traces.readers.table import Table
 
-_LISTS = ("input_lens", "output_lens", "ttfts", "itls", "errors")
+_LISTS = ("input_lens", "output_lens", "ttfts", "itls")
+_NAMED_ALIKE = {
+    "ttfts": ("ttft", "ttft_s", "ttfts_s"),
+    "itls": ("itl", "tpots", "tpot", "tbts", "inter_token_latencies"),
+}
 _MARKS = (b'"total_input_tokens"', b'"request_throughput"', b'"input_lens"', b'"output_lens"', b'"ttfts"')
 _SETTINGS = ("request_rate", "max_concurrency", "num_prompts")
-_SILENT = "without_text"
 _LARGEST = 1e300
 
 
@@ -51,18 +57,28 @@ def _gaps(gaps: Any, where: str) -> list[float]:
 def _lists(run: dict[str, Any], label: str) -> Table:
     """Return the lists over requests as a table."""
     missing = [name for name in _LISTS if not isinstance(run.get(name), list)]
-    if missing:
+    held = [name for name, value in run.items() if isinstance(value, list)]
+    if len(missing) == len(_LISTS) or (missing and not held):
         raise NothingSeenError(
             f"holds no list {missing[0]!r}, so no single requests; run `vllm bench serve` with "
             "--save-result --save-detailed",
             where=label,
         )
-    sizes = {name: len(run[name]) for name in _LISTS}
+    if missing:
+        near = [name for name in _NAMED_ALIKE.get(missing[0], ()) if name in held]
+        near = near or get_close_matches(missing[0], held, n=3, cutoff=0.6)
+        there = f"nearest names: {', '.join(near)}" if near else f"its lists are: {', '.join(held[:MANY])}"
+        raise NothingSeenError(
+            f"holds no list {missing[0]!r}; {there}; run a newer `vllm bench serve` with --save-result --save-detailed",
+            where=label,
+        )
+    names = [*_LISTS, *(["errors"] if isinstance(run.get("errors"), list) else [])]
+    sizes = {name: len(run[name]) for name in names}
     if len(set(sizes.values())) > 1:
         raise UserError(f"lists of unequal length: {sizes}", where=label)
     if not run["ttfts"]:
         raise NothingSeenError("holds no requests", where=label)
-    columns = {name: JsonColumn(run[name]) for name in _LISTS}
+    columns = {name: JsonColumn(run[name]) for name in names}
     return Table(label, columns, np.arange(1, len(run["ttfts"]) + 1), "record")
 
 
@@ -74,19 +90,28 @@ def _total(run: dict[str, Any], name: str, label: str) -> int | None:
     return value
 
 
-def _failures(run: dict[str, Any], table: Table, completed: int | None) -> tuple[Bools, Words]:
-    """Return which requests failed, and a word for each: by their text, or without one as ``completed`` tells."""
-    for i, text in enumerate(run["errors"]):
-        if text is not None and not isinstance(text, str):
-            raise table.error(i, "errors", f"expected a text, empty for a success, got {json.dumps(text)[:40]}")
-    is_failed = table.words("errors") != ""
+def _failures(run: dict[str, Any], table: Table, label: str) -> tuple[Bools, Words, list[str]]:
+    """Return which requests failed, a word for each, and what to say: by their text, or by what was not seen."""
+    errors = run.get("errors")
+    said = []
+    if errors is None:
+        is_failed = np.zeros(len(table), dtype=np.bool_)
+        said.append("The file holds no list 'errors': requests that failed are told by their lack of tokens alone.")
+    elif isinstance(errors, list):
+        for i, text in enumerate(errors):
+            if text is not None and not isinstance(text, str):
+                raise table.error(i, "errors", f"expected a text, empty for a success, got {json.dumps(text)[:40]}")
+        words = table.words("errors").tolist()
+        is_failed = np.array([not says_no_error(word) for word in words], dtype=np.bool_)
+        said += told_no_error("errors", [w for w, bad in zip(words, is_failed, strict=True) if w and not bad])
+    else:
+        raise UserError(f"expected a list of texts, got {json.dumps(errors)[:40]}", where=f"{label} errors")
     word = np.full(len(table), "error", dtype=np.object_)
-    if completed is not None and completed < int((~is_failed).sum()):
-        empty = ~is_failed & (table.columns["output_lens"].floats() == 0) & (table.columns["ttfts"].floats() == 0)
-        silent = empty & np.array([gaps == [] for gaps in run["itls"]])
-        if int(silent.sum()) == int((~is_failed).sum()) - completed:
-            is_failed, word[silent] = is_failed | silent, _SILENT
-    return is_failed, word
+    n_tok, ttft_s = table.columns["output_lens"].floats(), table.columns["ttfts"].floats()
+    no_gaps = np.array([not isinstance(gaps, list) or not any(gaps) for gaps in run["itls"]])
+    silent, told = silent_failures(~is_failed & no_gaps & ~(n_tok > 0), None, ttft_s)
+    word[silent] = SILENT
+    return is_failed | silent, word, [*said, *told]
 
 
 def _totals(
@@ -111,7 +136,7 @@ def _totals(
 def _series(run: dict[str, Any], group: str, label: str) -> LatencySeries:
     table = _lists(run, label)
     completed = _total(run, "completed", label)
-    is_failed, word = _failures(run, table, completed)
+    is_failed, word, said = _failures(run, table, label)
     ok = ~is_failed
     ttft_s = table.numbers("ttfts", lowest=0.0, only=ok, blank_ok=True)
     stated_tok = table.counts("output_lens", only=ok)
@@ -126,7 +151,8 @@ def _series(run: dict[str, Any], group: str, label: str) -> LatencySeries:
     if ok.any():
         advice = "were the answers streamed?"
         require_figure(("ttfts",), bool((ttft_s[ok] > 0).any()), run, label, what="TTFT", advice=advice)
-        require_figure(("itls",), bool((later_s > 0).any()), run, label, what="gap", advice=advice)
+        has_gaps = bool((later_s > 0).any()) or is_one_token(ok, stated_tok)
+        require_figure(("itls",), has_gaps, run, label, what="gap", advice=advice)
     totals, contradictions = _totals(run, is_failed, completed, label)
     settings = {name: run[name] for name in _SETTINGS if type(run.get(name)) in {int, float, str}}
     return series_of_attempts(
@@ -144,7 +170,7 @@ def _series(run: dict[str, Any], group: str, label: str) -> LatencySeries:
         run_s=_positive(run.get("duration")),
         stated_ttft_s=_positive(run.get("median_ttft_ms"), 1e-3),
         counts=settings,
-        warnings=contradictions,
+        warnings=(*said, *contradictions),
     )
 
 

@@ -106,6 +106,12 @@ def whole_units(trace: RequestTrace, per_s: int) -> Ints:
     return np.rint(units).astype(np.int64)
 
 
+def new_ties(trace: RequestTrace, units: Ints, unit: str) -> tuple[str, ...]:
+    """Return the phrase that counts requests which arrive together only since their times were rounded."""
+    n = int(np.sum((np.diff(units) == 0) & (np.diff(trace.arrival_s) > 0)))
+    return (f"{n} arrivals tied with the one before, as less than 1 {unit} was between them",) if n else ()
+
+
 def owners(names: Words | None, n: int) -> list[str]:
     """Return a name for each request, empty where it has none; names that hold line ends lose them."""
     if names is None:

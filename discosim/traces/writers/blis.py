@@ -14,7 +14,7 @@ from pathlib import Path
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import RequestTrace
-from discosim.traces.writers.base import Files, Writer, csv_bytes, owners, whole_units
+from discosim.traces.writers.base import Files, Writer, csv_bytes, new_ties, owners, whole_units
 
 COLUMNS = [
     "request_id",
@@ -58,7 +58,7 @@ def write(trace: RequestTrace, path: Path) -> Files:
         If an arrival is beyond what microseconds count exactly.
     """
     try:
-        arrival_us = whole_units(trace, 1_000_000).tolist()
+        arrival_us = whole_units(trace, 1_000_000)
     except UserError as error:
         raise UserError(error.message, where=str(path)) from None
     n = len(trace)
@@ -66,14 +66,16 @@ def write(trace: RequestTrace, path: Path) -> Files:
     rounds: Counter[str] = Counter()
     rows = []
     for i, (client, session, at_us, prompt, output) in enumerate(
-        zip(clients, sessions, arrival_us, trace.prompt_tok.tolist(), trace.output_tok.tolist(), strict=True)
+        zip(clients, sessions, arrival_us.tolist(), trace.prompt_tok.tolist(), trace.output_tok.tolist(), strict=True)
     ):
         turn = rounds[session] if session else 0
         rounds[session] += 1
         owner = (i, client, "", "", session, turn, "", 0, "true")
         tokens = (prompt, output, 0, 0, 0, 0, 0, "", 0, 0)
         rows.append((*owner, *tokens, at_us, at_us, 0, 0, 0, "incomplete", "", ""))
-    return Files({path: csv_bytes(COLUMNS, rows), path.with_suffix(".yaml"): HEADER.encode()})
+    return Files(
+        {path: csv_bytes(COLUMNS, rows), path.with_suffix(".yaml"): HEADER.encode()}, new_ties(trace, arrival_us, "us")
+    )
 
 
 WRITER = Writer(

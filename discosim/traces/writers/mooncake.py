@@ -18,7 +18,7 @@ import numpy as np
 from discosim.traces.readers.base import HashIds, RequestTrace
 from discosim.traces.readers.hashes import first_surplus
 from discosim.traces.readers.mooncake import BLOCK_TOK
-from discosim.traces.writers.base import Files, Writer, whole_units
+from discosim.traces.writers.base import Files, Writer, new_ties, whole_units
 
 _IDS = 2**32
 
@@ -26,12 +26,11 @@ _IDS = 2**32
 def write(trace: RequestTrace, path: Path) -> Files:
     """Return the file."""
     ids, said = _ids_of(trace)
-    columns = zip(
-        whole_units(trace, 1000).tolist(), trace.prompt_tok.tolist(), trace.output_tok.tolist(), ids, strict=True
-    )
+    stamps = whole_units(trace, 1000)
+    columns = zip(stamps.tolist(), trace.prompt_tok.tolist(), trace.output_tok.tolist(), ids, strict=True)
     names = ("timestamp", "input_length", "output_length", "hash_ids")
     lines = [json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in columns]
-    return Files({path: "".join(lines).encode()}, said)
+    return Files({path: "".join(lines).encode()}, (*said, *new_ties(trace, stamps, "ms")))
 
 
 def _ids_of(trace: RequestTrace) -> tuple[list[list[int]], tuple[str, ...]]:

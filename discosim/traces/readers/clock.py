@@ -1,0 +1,56 @@
+"""The clock of a trace: its tick, by the finest digit that its stamps use."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from discosim.traces.readers.base import Floats, Ints
+
+_FINEST_S = 1e-6
+"""Ticks that are looked for in broken numbers; what is finer is the noise of a float. Source: our choice."""
+_MINUTE_S = 60
+_LEAST_MINUTES = 3
+"""Distinct stamps, all of them whole minutes, that make a clock of minutes. Source: our choice."""
+
+
+def finest_tick(stamps: Ints | Floats, per_s: int) -> float:
+    """Return the step of the finest digit in use, in units of the stamps; 0 where the digits do not end.
+
+    Parameters
+    ----------
+    stamps : array, shape (n,)
+        Whole numbers, or floats.
+    per_s : int
+        Units in one second.
+
+    Notes
+    -----
+    At most a second, or a minute where all of three or more distinct stamps are whole minutes. A clock that writes
+    zeros ticks no finer than its digits, whatever its format could hold: dates in whole seconds have a tick of 1 s.
+    """
+    if not stamps.size:
+        return 0.0
+    if np.any(stamps != np.floor(stamps)):
+        return _decimal_tick(np.asarray(stamps, dtype=np.float64), per_s)
+    whole = stamps.astype(np.int64) if stamps.dtype != np.int64 else stamps
+    minute = _MINUTE_S * per_s
+    if not np.any(whole % minute) and np.unique(whole).size >= _LEAST_MINUTES:
+        return float(minute)
+    tick = per_s
+    while tick > 1 and np.any(whole % tick):
+        tick //= 10
+    return float(tick)
+
+
+def _decimal_tick(stamps: Floats, per_s: int) -> float:
+    largest, power = float(np.max(np.abs(stamps))), 1
+    while 10.0**-power / per_s >= _FINEST_S * 0.5:
+        scale = 10.0**power
+        noise = largest * scale * 2.0**-51
+        if noise > 0.01:  # the float itself has no such digit
+            return 0.0
+        scaled = stamps * scale
+        if np.all(np.abs(scaled - np.rint(scaled)) <= max(noise, 1e-9)):
+            return 1.0 / scale
+        power += 1
+    return 0.0
