@@ -121,7 +121,7 @@ def _traces_list(_options: argparse.Namespace) -> None:
 
 
 def _traces_show(options: argparse.Namespace) -> None:
-    from discosim.traces.catalogue import describe
+    from discosim.traces.describe import describe
 
     say(describe(options.name))
 
