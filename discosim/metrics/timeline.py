@@ -45,12 +45,13 @@ def request_columns(timelines: Timelines, *, pacer: bool, gaps: PooledGaps | Non
     n = len(timelines)
     pool = PooledGaps() if gaps is None else gaps
     known = cost_columns(timelines)
-    columns: Columns = {
-        m.name: known[m.name] if m.name in known else np.full(n, np.nan) if m.dtype == "float64" else np.zeros(n, int)
-        for m in REQUEST_METRICS
-        if m.name not in {"policy", "replication"}
-    }
-    for name in ("qoe_andes", "qoe_andes_code", "qoe_visible"):
+    columns: Columns = {}
+    for m in REQUEST_METRICS:
+        if m.name in known:
+            columns[m.name] = known[m.name]
+        elif m.name not in {"policy", "replication"}:
+            columns[m.name] = np.full(n, np.nan) if m.dtype == "float64" else np.zeros(n, dtype=np.int64)
+    for name in ("qoe_andes", "qoe_andes_code"):
         columns[name][columns["status"] == "failed"] = 0.0
 
     is_shown = timelines.delivered_s.sizes() > 0
@@ -59,20 +60,24 @@ def request_columns(timelines: Timelines, *, pacer: bool, gaps: PooledGaps | Non
         chosen = np.flatnonzero(is_shown & (is_paced == has_own_pacer))
         for start in range(0, chosen.size, BATCH_ROWS):
             rows = chosen[start : start + BATCH_ROWS]
-            found = _timeline_columns(timelines, rows, pacer, pool, has_own_pacer=has_own_pacer)
+            found = latency_columns(timelines, rows, pacer, pool, has_own_pacer=has_own_pacer)
             if rows.size == n:
                 columns |= found
             else:
                 for name, values in found.items():
                     columns[name][rows] = values
-    sketched = np.flatnonzero(is_shown & (timelines.sketch_s.sizes() > 0))
-    if sketched.size:
-        _add_sketches(columns, timelines, sketched)
-    return columns
+    return columns | visible_columns(timelines, columns["ttft_s"], columns["qoe_andes"])
 
 
-def _add_sketches(columns: Columns, timelines: Timelines, rows: Ints) -> None:
-    """Let readers read a shown sketch first; its tokens count like those of the answer, as far as they are shown."""
+def visible_columns(timelines: Timelines, ttft_s: Floats, qoe: Floats) -> Columns:
+    """Return TTFT and QoE of what readers see: where a sketch is shown they read it first, else they are the answer's.
+
+    The tokens of a sketch count like those of the answer, as far as they are shown.
+    """
+    columns = {"ttft_visible_s": ttft_s.copy(), "qoe_visible": qoe.copy()}
+    rows = np.flatnonzero((timelines.delivered_s.sizes() > 0) & (timelines.sketch_s.sizes() > 0))
+    if not rows.size:
+        return columns
     arrival, rate, target = (timelines[name] for name in ("arrival_s", "reader_tok_per_s", "ttft_target_s"))
     answers = []
     for i in rows.tolist():
@@ -83,9 +88,10 @@ def _add_sketches(columns: Columns, timelines: Timelines, rows: Ints) -> None:
     reading = read(Ragged.of(answers), 1.0 / rate[rows], target[rows])
     columns["ttft_visible_s"][rows] = reading.first_s
     columns["qoe_visible"][rows] = qoe_andes(reading)
+    return columns
 
 
-def _timeline_columns(
+def latency_columns(
     timelines: Timelines, rows: Ints, pacer: bool, gaps: PooledGaps, *, has_own_pacer: bool = False
 ) -> Columns:
     """Compute the latency and QoE columns of answers of at least one token.
@@ -116,7 +122,6 @@ def _timeline_columns(
     else:
         shown_max_s, shown_p99_s = max_s, p99_s
         gaps.displayed.add(delivered_gaps, n_padding=n_rows)
-    qoe = qoe_andes(reading)
     return {
         "ttft_s": ttft,
         "ttft_generated_s": made.values[made.offsets[:-1][rows]] - arrival,
@@ -132,10 +137,8 @@ def _timeline_columns(
         "stall_s": reading.stall_s,
         "n_stalls": reading.n_stalls,
         "n_tok_late": reading.n_tok_late,
-        "qoe_andes": qoe,
+        "qoe_andes": qoe_andes(reading),
         "qoe_andes_code": qoe_andes_code(reading),
-        "ttft_visible_s": ttft.copy(),
-        "qoe_visible": qoe.copy(),
     }
 
 

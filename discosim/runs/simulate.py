@@ -106,7 +106,7 @@ def simulate(
     example_columns = choose_examples(examples, {name: parts[name, 0] for name in examples})
     return RunResult(
         scenario=scenario,
-        columns=_stacked(parts),
+        columns=stacked(parts),
         summary=SummaryTable.of(summaries, scenario.baseline or entrants[0].name),
         replication_columns=_by_replication(summaries),
         example_columns=example_columns,
@@ -151,7 +151,7 @@ def _entrants(scenario: Scenario, extra: Mapping[str, Policy] | Sequence[Policy]
     return entrants
 
 
-def _stacked(parts: Mapping[tuple[str, int], Columns]) -> Columns:
+def stacked(parts: Mapping[tuple[str, int], Columns]) -> Columns:
     """Join the worlds' columns, by policy name and replication, so that the order of policies changes no byte.
 
     The parts are emptied on the way.
