@@ -26,91 +26,13 @@ def add_traces(add: AddParser) -> None:
         "traces digest-latency service.csv --out service.json",
     )
     add_action = verb.add_subparsers(metavar="ACTION", required=True).add_parser
-    listing = add_verb(add_action, "list", "list the shipped digests", "traces list")
-    listing.set_defaults(call=_traces_list)
-    show = add_verb(add_action, "show", "show a digest: its card and its figures", "traces show azure-conv")
-    show.add_argument("name", metavar="NAME", help="name of a shipped digest (`discosim traces list`)")
-    show.set_defaults(call=_traces_show)
-    check = add_verb(
-        add_action,
-        "check",
-        "read a trace file and print what is in it",
-        "traces check mine.jsonl",
-        "traces check service.csv --format llmperf",
-        "traces check mine.csv --unit ms",
-        more="Read plain or packed: gzip, xz, bzip2, Zstandard, LZ4, a zip of one file.",
-    )
-    check.add_argument("file", metavar="FILE", type=Path, help="trace file")
-    check.add_argument("--format", metavar="NAME", default="auto", help="trace format (default: look at the file)")
-    check.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
-    check.set_defaults(call=_traces_check)
-    convert = add_verb(
-        add_action,
-        "convert",
-        "write a workload in the format of another simulator",
-        "traces convert mine.jsonl mine.csv --to vidur",
-        "traces convert pice w.csv --to blis --set workload.n_requests=50",
-    )
-    convert.add_argument("source", metavar="IN", help="a trace file, or a configuration whose workload is drawn")
-    convert.add_argument("out", metavar="OUT", type=Path, help="file to write, replaced if it exists")
-    convert.add_argument("--to", metavar="FORMAT", required=True, help="mooncake, vidur, splitwise, blis or native")
-    convert.add_argument(
-        "--format", metavar="NAME", default="auto", help="format of a trace file (default: look at the file)"
-    )
-    convert.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
-    set_help = "change the configuration; may be repeated (workload.n_requests=100)"
-    convert.add_argument("--set", metavar="a.b=c", action="append", default=[], dest="overrides", help=set_help)
-    convert.add_argument("--seed", metavar="N", type=int, help="replace the configuration's seed")
-    convert.set_defaults(call=_traces_convert)
-    digest = add_verb(
-        add_action,
-        "digest",
-        "compute digests from the raw files under DISCOSIM_TRACES",
-        "traces digest azure-conv --out mine",
-        "traces digest --all",
-        more="DISCOSIM_TRACES names the folder of the raw files: docs/traces.md.",
-    )
-    digest.add_argument("names", metavar="NAME", nargs="*", help="names of shipped digests")
-    digest.add_argument("--all", action="store_true", help="compute every digest")
-    digest.add_argument("--out", metavar="DIR", type=Path, default=Path("traces"), help="default: traces")
-    digest.set_defaults(call=_traces_digest)
-    own = add_verb(
-        add_action,
-        "digest-latency",
-        "digest latencies of your own service, for `server.digest_file`",
-        "traces digest-latency service.csv --out service.json",
-        "traces digest-latency probes.csv --group gpt-5.4 --out gpt.json",
-        more="What the file must look like: docs/how-to/bring-your-own-trace.md.",
-    )
-    own.add_argument("file", metavar="FILE", type=Path, help="per-request latencies: a load test's, or your own table")
-    own.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
-    own.add_argument("--format", metavar="NAME", default="auto", help="name of the reader (default: recognised)")
-    own.add_argument("--group", metavar="NAME", help="which service, where the file holds several")
-    own.add_argument("--title", metavar="TEXT", default="", help="what was measured, in a few words")
-    place = "client: TTFT holds the wide area (default); server: the load test ran beside the server"
-    own.add_argument("--measured-at", metavar="PLACE", default="client", help=place)
-    own.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
-    own.set_defaults(call=_traces_digest_latency)
-    fit = add_verb(
-        add_action,
-        "fit-engine",
-        "fit iteration times of your own server, for `server.kind: engine`",
-        "traces fit-engine times.csv --kv-tok 400000 --max-context-tok 8192 \\\n"
-        "    --kv-bytes-per-tok 131072 --out mine.json",
-    )
-    fit.add_argument("file", metavar="FILE", type=Path, help="CSV: phase, batch, tokens, time_s or time_ms")
-    fit.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
-    needed = (
-        ("--kv-tok", int, "KV tokens that fit into one replica"),
-        ("--kv-bytes-per-tok", float, "bytes of a token's KV cache"),
-        ("--max-context-tok", int, "context limit of the model"),
-    )
-    for option, number, text in needed:
-        fit.add_argument(option, metavar="N", type=number, required=True, help=text)
-    fit.add_argument("--n-gpus", metavar="N", type=int, default=1, help="GPUs of one replica (default: 1)")
-    for option in ("--model", "--hardware"):
-        fit.add_argument(option, metavar="NAME", default="unnamed", help=f"name of the {option[2:]}")
-    fit.set_defaults(call=_traces_fit_engine)
+    for add_one in (_add_list, _add_show, _add_check, _add_convert, _add_digest, _add_digest_latency, _add_fit_engine):
+        add_one(add_action)
+
+
+def _add_list(add: AddParser) -> None:
+    verb = add_verb(add, "list", "list the shipped digests", "traces list")
+    verb.set_defaults(call=_traces_list)
 
 
 def _traces_list(_options: argparse.Namespace) -> None:
@@ -120,10 +42,32 @@ def _traces_list(_options: argparse.Namespace) -> None:
         say(f"{entry.kind:<9} {entry.name:<38} {load_digest(entry.name, entry.kind).card.title}")
 
 
+def _add_show(add: AddParser) -> None:
+    verb = add_verb(add, "show", "show a digest: its card and its figures", "traces show azure-conv")
+    verb.add_argument("name", metavar="NAME", help="name of a shipped digest (`discosim traces list`)")
+    verb.set_defaults(call=_traces_show)
+
+
 def _traces_show(options: argparse.Namespace) -> None:
-    from discosim.traces.catalogue import describe
+    from discosim.traces.describe import describe
 
     say(describe(options.name))
+
+
+def _add_check(add: AddParser) -> None:
+    verb = add_verb(
+        add,
+        "check",
+        "read a trace file and print what is in it",
+        "traces check mine.jsonl",
+        "traces check service.csv --format llmperf",
+        "traces check mine.csv --unit ms",
+        more="Read plain or packed: gzip, xz, bzip2, Zstandard, LZ4, a zip of one file.",
+    )
+    verb.add_argument("file", metavar="FILE", type=Path, help="trace file")
+    verb.add_argument("--format", metavar="NAME", default="auto", help="trace format (default: look at the file)")
+    verb.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
+    verb.set_defaults(call=_traces_check)
 
 
 def _traces_check(options: argparse.Namespace) -> None:
@@ -132,11 +76,47 @@ def _traces_check(options: argparse.Namespace) -> None:
     say(check(options.file, options.format, options.unit))
 
 
+def _add_convert(add: AddParser) -> None:
+    verb = add_verb(
+        add,
+        "convert",
+        "write a workload in the format of another simulator",
+        "traces convert mine.jsonl mine.csv --to vidur",
+        "traces convert pice w.csv --to blis --set workload.n_requests=50",
+    )
+    verb.add_argument("source", metavar="IN", help="a trace file, or a configuration whose workload is drawn")
+    verb.add_argument("out", metavar="OUT", type=Path, help="file to write, replaced if it exists")
+    verb.add_argument("--to", metavar="FORMAT", required=True, help="mooncake, vidur, splitwise, blis or native")
+    verb.add_argument(
+        "--format", metavar="NAME", default="auto", help="format of a trace file (default: look at the file)"
+    )
+    verb.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
+    set_help = "change the configuration; may be repeated (workload.n_requests=100)"
+    verb.add_argument("--set", metavar="a.b=c", action="append", default=[], dest="overrides", help=set_help)
+    verb.add_argument("--seed", metavar="N", type=int, help="replace the configuration's seed")
+    verb.set_defaults(call=_traces_convert)
+
+
 def _traces_convert(options: argparse.Namespace) -> None:
     from discosim.runs.convert import convert
 
     changes = {"overrides": options.overrides, "seed": options.seed, "unit": options.unit}
     say(convert(options.source, options.out, options.to, format=options.format, **changes))
+
+
+def _add_digest(add: AddParser) -> None:
+    verb = add_verb(
+        add,
+        "digest",
+        "compute digests from the raw files under DISCOSIM_TRACES",
+        "traces digest azure-conv --out mine",
+        "traces digest --all",
+        more="DISCOSIM_TRACES names the folder of the raw files: docs/traces.md.",
+    )
+    verb.add_argument("names", metavar="NAME", nargs="*", help="names of shipped digests")
+    verb.add_argument("--all", action="store_true", help="compute every digest")
+    verb.add_argument("--out", metavar="DIR", type=Path, default=Path("traces"), help="default: traces")
+    verb.set_defaults(call=_traces_digest)
 
 
 def _traces_digest(options: argparse.Namespace) -> None:
@@ -152,6 +132,26 @@ def _traces_digest(options: argparse.Namespace) -> None:
 
     for path in build_all(Path(raw), options.out, options.names or None):
         say(str(path))
+
+
+def _add_digest_latency(add: AddParser) -> None:
+    verb = add_verb(
+        add,
+        "digest-latency",
+        "digest latencies of your own service, for `server.digest_file`",
+        "traces digest-latency service.csv --out service.json",
+        "traces digest-latency probes.csv --group gpt-5.4 --out gpt.json",
+        more="What the file must look like: docs/how-to/bring-your-own-trace.md.",
+    )
+    verb.add_argument("file", metavar="FILE", type=Path, help="per-request latencies: a load test's, or your own table")
+    verb.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
+    verb.add_argument("--format", metavar="NAME", default="auto", help="name of the reader (default: recognised)")
+    verb.add_argument("--group", metavar="NAME", help="which service, where the file holds several")
+    verb.add_argument("--title", metavar="TEXT", default="", help="what was measured, in a few words")
+    place = "client: TTFT holds the wide area (default); server: the load test ran beside the server"
+    verb.add_argument("--measured-at", metavar="PLACE", default="client", help=place)
+    verb.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
+    verb.set_defaults(call=_traces_digest_latency)
 
 
 def _traces_digest_latency(options: argparse.Namespace) -> None:
@@ -171,6 +171,29 @@ def _traces_digest_latency(options: argparse.Namespace) -> None:
     )
     write_own_digest(digest, options.out)
     say(f"{describe(digest)}\n\nwritten    {options.out}")
+
+
+def _add_fit_engine(add: AddParser) -> None:
+    verb = add_verb(
+        add,
+        "fit-engine",
+        "fit iteration times of your own server, for `server.kind: engine`",
+        "traces fit-engine times.csv --kv-tok 400000 --max-context-tok 8192 \\\n"
+        "    --kv-bytes-per-tok 131072 --out mine.json",
+    )
+    verb.add_argument("file", metavar="FILE", type=Path, help="CSV: phase, batch, tokens, time_s or time_ms")
+    verb.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
+    needed = (
+        ("--kv-tok", int, "KV tokens that fit into one replica"),
+        ("--kv-bytes-per-tok", float, "bytes of a token's KV cache"),
+        ("--max-context-tok", int, "context limit of the model"),
+    )
+    for option, number, text in needed:
+        verb.add_argument(option, metavar="N", type=number, required=True, help=text)
+    verb.add_argument("--n-gpus", metavar="N", type=int, default=1, help="GPUs of one replica (default: 1)")
+    for option in ("--model", "--hardware"):
+        verb.add_argument(option, metavar="NAME", default="unnamed", help=f"name of the {option[2:]}")
+    verb.set_defaults(call=_traces_fit_engine)
 
 
 def _traces_fit_engine(options: argparse.Namespace) -> None:

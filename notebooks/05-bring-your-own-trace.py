@@ -27,8 +27,8 @@ import pandas as pd
 from discosim import load_scenario, simulate
 from discosim.core.errors import UserError
 from discosim.report.style import PAGE_IN, Picture, house_style, look
-from discosim.traces.catalogue import describe
 from discosim.traces.check import check, lag1
+from discosim.traces.describe import describe
 from discosim.traces.digest_file import write_own_digest
 from discosim.traces.own_digest import digest_latency
 from discosim.traces.readers import read_latency

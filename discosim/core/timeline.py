@@ -26,10 +26,8 @@ class Ragged:
     @classmethod
     def of(cls, rows: Sequence[Floats]) -> Ragged:
         """Join rows (arrays of any length, also 0)."""
-        sizes = np.fromiter((row.size for row in rows), dtype=np.int64, count=len(rows))
-        offsets = np.concatenate(([0], np.cumsum(sizes)))
-        values = np.concatenate(rows) if len(rows) else np.empty(0)
-        return cls(values, offsets)
+        offsets = offsets_of(np.fromiter(map(len, rows), dtype=np.int64, count=len(rows)))
+        return cls(np.concatenate(rows) if offsets[-1] else np.empty(0), offsets)
 
     def __len__(self) -> int:
         return int(self.offsets.size - 1)
@@ -38,13 +36,48 @@ class Ragged:
         """Return timeline ``i`` as a view."""
         return self.values[self.offsets[i] : self.offsets[i + 1]]
 
+    def take(self, rows: Ints) -> Ragged:
+        """Return the rows of these numbers, in their order, as a batch of their own."""
+        sizes = self.sizes()
+        chosen = sizes[rows]
+        if not (rows[1:] > rows[:-1]).all():
+            at, offsets = rows_at(self.offsets, rows)
+            return Ragged(self.values[at], offsets)
+        if chosen.sum() == self.values.size:  # all that are not empty: nothing moves
+            return Ragged(self.values, offsets_of(chosen))
+        is_chosen = np.zeros(sizes.size, dtype=np.bool_)
+        is_chosen[rows] = True
+        return Ragged(self.values[np.repeat(is_chosen, sizes)], offsets_of(chosen))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Ragged]) -> Ragged:
+        """Put batches one after the other."""
+        sizes = np.concatenate([part.sizes() for part in parts])
+        return cls(np.concatenate([part.values for part in parts]), offsets_of(sizes))
+
     def sizes(self) -> Ints:
         """Return the length of each row."""
         return np.diff(self.offsets)
 
     def token_index(self) -> Ints:
         """Return the position of every value inside its own row, from 0."""
-        return np.arange(self.values.size) - np.repeat(self.offsets[:-1], self.sizes())
+        index = np.arange(self.values.size)
+        index -= np.repeat(self.offsets[:-1], self.sizes())
+        return index
+
+
+def offsets_of(sizes: Ints) -> Ints:
+    """Return where rows of these sizes begin when they lie end to end, and where the last one ends."""
+    offsets = np.zeros(sizes.size + 1, dtype=np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    return offsets
+
+
+def rows_at(offsets: Ints, rows: Ints) -> tuple[Ints, Ints]:
+    """Return where the values of chosen rows lie, in their order, and the offsets that these values then have."""
+    sizes = np.diff(offsets)[rows]
+    chosen = offsets_of(sizes)
+    return np.arange(chosen[-1]) + np.repeat(offsets[:-1][rows] - chosen[:-1], sizes), chosen
 
 
 def paced(delivered: Ragged, interval_s: Floats) -> Ragged:
@@ -62,7 +95,18 @@ def paced(delivered: Ragged, interval_s: Floats) -> Ragged:
     Source: consumption curve of Andes v2 (c_i = max(delivery_i, c_{i-1} + delta)), there used for QoE; here also
     what the screen does.
     """
-    lag = np.repeat(interval_s, delivered.sizes()) * delivered.token_index()
+    return held_back(delivered, schedule_lag(delivered, interval_s))
+
+
+def schedule_lag(timelines: Ragged, interval_s: Floats) -> Floats:
+    """Return how long after the first token of its row each token is read where no reader waits, shape (tokens,)."""
+    lag = np.repeat(interval_s, timelines.sizes())
+    lag *= timelines.token_index()
+    return lag
+
+
+def held_back(delivered: Ragged, lag: Floats) -> Ragged:
+    """Show tokens as :func:`paced` does, given the lag of each behind the first of its row."""
     shown = delivered.values - lag
     accumulate = np.maximum.accumulate
     for start, end in pairwise(delivered.offsets.tolist()):

@@ -2,55 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.core.request import RequestRecord
+from discosim.core.timeline import Ints
+from discosim.core.timelines import SCALARS, Segments, Timelines
 from discosim.metrics.request_definitions import REQUEST_METRICS
 
-_NUMBERS = {"int64": np.int64, "float64": np.float64, "bool": np.bool_}
-_COPIED = tuple(m for m in REQUEST_METRICS if m.name in RequestRecord.__slots__)
-"""Columns that stand in the record as they are."""
+PRODUCERS = ("device", "server", "edge")
+
+_COPIED = tuple(m.name for m in REQUEST_METRICS if m.name in SCALARS)
+"""Columns that stand in the timelines as they are."""
 
 
-def text_column(records: Sequence[RequestRecord], name: str) -> NDArray[np.object_]:
-    """Return a text field of all records as an object array."""
-    column = np.empty(len(records), dtype=object)
-    column[:] = list(map(attrgetter(name), records))
-    return column
-
-
-def cost_columns(records: Sequence[RequestRecord]) -> dict[str, NDArray[Any]]:
-    """Return identity, endpoint, meter and cost columns, shape (len(records),) each; O(records).
+def cost_columns(timelines: Timelines) -> dict[str, NDArray[Any]]:
+    """Return identity, endpoint, meter and cost columns, shape (len(timelines),) each; O(rows).
 
     ``n_tok_device``, ``n_tok_server`` and ``n_tok_edge`` count shown tokens by their producer, ``n_migrations`` the
     hand-overs between segments of one answer.
     """
-    n = len(records)
-    columns: dict[str, NDArray[Any]] = {}
-    for metric in _COPIED:
-        if metric.dtype == "string":
-            columns[metric.name] = text_column(records, metric.name)
-        else:
-            values = map(attrgetter(metric.name), records)
-            columns[metric.name] = np.fromiter(values, dtype=_NUMBERS[metric.dtype], count=n)
-    by_device, by_server, by_edge = [], [], []
-    for record in records:
-        shown = {"device": 0, "server": 0, "edge": 0}
-        for segment in record.segments:
-            shown[segment.endpoint] += segment.last_token - segment.first_token + 1
-        by_device.append(shown["device"])
-        by_server.append(shown["server"])
-        by_edge.append(shown["edge"])
-    columns["n_tok_device"] = np.array(by_device, dtype=np.int64)
-    columns["n_tok_server"] = np.array(by_server, dtype=np.int64)
-    columns["n_tok_edge"] = np.array(by_edge, dtype=np.int64)
-    columns["n_migrations"] = np.fromiter((max(len(r.segments) - 1, 0) for r in records), dtype=np.int64, count=n)
+    segments = timelines.segments
+    n_segments = np.diff(segments.offsets)
+    columns = {name: timelines[name] for name in _COPIED}
+    columns |= {f"n_tok_{endpoint}": _shown_by(endpoint, segments) for endpoint in PRODUCERS}
+    columns["n_migrations"] = np.maximum(n_segments - 1, 0)
     return columns
+
+
+def _shown_by(endpoint: str, segments: Segments) -> Ints:
+    """Return how many shown tokens of each row one endpoint produced."""
+    n_rows = segments.offsets.size - 1
+    if endpoint not in segments.endpoints:
+        return np.zeros(n_rows, dtype=np.int64)
+    mine = segments.code == segments.endpoints.index(endpoint)
+    n_tok = np.bincount(segments.row_of_each()[mine], weights=segments.n_tok()[mine], minlength=n_rows)
+    return n_tok.astype(np.int64)  # floats hold these sums exactly
 
 
 def budget_used(columns: Mapping[str, NDArray[Any]], endpoint: str) -> float:

@@ -35,8 +35,15 @@ class MetricDefinition:
         replication) or ``on_demand`` (in no file; `discosim.metrics.streaming` computes it).
     source : str
         Paper or convention that the definition follows, or "our choice".
+    computed_by : str
+        The one function whose result holds the number, as ``module.function`` or ``module.Class.method``.
     aliases : mapping of str to str
         Tool or paper -> its name for the same quantity.
+
+    Notes
+    -----
+    Definitions are Python and not a table in a data file: families of numbers are made by functions, phrases that
+    several share are written once, and the type checker reads every row. A table would be as long and need a reader.
     """
 
     name: str
@@ -44,6 +51,7 @@ class MetricDefinition:
     dtype: DType
     formula: str
     description: str
+    computed_by: str
     direction: Direction = "neutral"
     level: Level = "request"
     source: str = "our choice"

@@ -94,6 +94,7 @@ def _describe(metric: MetricDefinition) -> str:
     unit = f" [{metric.unit}]" if metric.unit else ""
     better = "" if metric.direction == "neutral" else f", {metric.direction} is better"
     parts = [("meaning", metric.description), ("formula", metric.formula), ("source", metric.source)]
+    parts.append(("computed", f"by {metric.computed_by}"))
     if metric.aliases:
         parts.append(("elsewhere", "; ".join(f"{tool}: {word}" for tool, word in metric.aliases.items())))
     parts += [("beware", trap) for trap in traps_of(metric.name)]

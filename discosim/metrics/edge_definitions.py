@@ -7,8 +7,12 @@ from functools import partial
 
 from discosim.metrics.declare import MetricDefinition
 
-_request = partial(MetricDefinition, level="request")
-_summary = partial(MetricDefinition, level="summary", dtype="float64")
+_request = partial(MetricDefinition, level="request", computed_by="discosim.metrics.cost.cost_columns")
+_visible = partial(MetricDefinition, level="request", computed_by="discosim.metrics.timeline.visible_columns")
+_summary = partial(
+    MetricDefinition, level="summary", dtype="float64", computed_by="discosim.metrics.numbers.sketch_numbers"
+)
+_inside = partial(_summary, computed_by="discosim.world.edge.tier.EdgeTier.figures")
 _NO_SKETCH = "Equal to the answer's own where no sketch is shown."
 _EDGE = "NaN where the scenario has no edge tier."
 _METER = "the scenario's edge prices and energies"
@@ -31,7 +35,7 @@ EDGE_REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         description="Pieces of the shown answer that were written side by side; 0 where it was written in one go.",
         source="PICE (arXiv 2501.09367), parallel expansion",
     ),
-    _request(
+    _visible(
         name="ttft_visible_s",
         unit="s",
         dtype="float64",
@@ -40,7 +44,7 @@ EDGE_REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         "NaN unless finished.",
         direction="lower",
     ),
-    _request(
+    _visible(
         name="qoe_visible",
         unit="1",
         dtype="float64",
@@ -167,26 +171,26 @@ EDGE_SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
         description="Edge energy per served request.",
         direction="lower",
     ),
-    _summary(
+    _inside(
         name="edge_busy_s",
         unit="s",
         formula="sum over boxes of busy time",
         description=f"Time in which edge boxes were at work. {_EDGE}",
         direction="lower",
     ),
-    _summary(
+    _inside(
         name="edge_busy_share",
         unit="1",
         formula="edge_busy_s/(boxes*length of the run)",
         description=f"Share of the run in which a box that was ever asked was at work. {_EDGE}",
     ),
-    _summary(
+    _inside(
         name="edge_batch_mean",
         unit="1",
         formula="sequences/rounds",
         description=f"Mean number of sequences in a round. {_EDGE}",
     ),
-    _summary(
+    _inside(
         name="edge_idle_slot_share",
         unit="1",
         formula="1 - slot time used/(slots*edge_busy_s)",
@@ -195,7 +199,7 @@ EDGE_SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
         direction="lower",
         source="what the execution optimizer of PICE (arXiv 2501.09367) is there to shrink, secondary source",
     ),
-    _summary(
+    _inside(
         name="edge_queue_peak",
         unit="1",
         formula="max(waiting sequences)",

@@ -7,8 +7,12 @@ from functools import partial
 
 from discosim.metrics.declare import MetricDefinition
 
-_request = partial(MetricDefinition, level="request", direction="lower")
-_summary = partial(MetricDefinition, level="summary", dtype="float64")
+_request = partial(
+    MetricDefinition, level="request", direction="lower", computed_by="discosim.metrics.cost.cost_columns"
+)
+_summary = partial(
+    MetricDefinition, level="summary", dtype="float64", computed_by="discosim.world.engine.engine.Engine.figures"
+)
 _INSIDE = "0 where the server is a black box."
 _ENGINE = "NaN where the server is a black box."
 
@@ -42,6 +46,7 @@ ENGINE_REQUEST_METRICS: tuple[MetricDefinition, ...] = (
 ENGINE_SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     _summary(
         name="n_preemptions_mean",
+        computed_by="discosim.metrics.numbers.endpoint_numbers",
         unit="1",
         formula="sum(n_preemptions)/n_served",
         description="Preemptions per served request (finished or failed).",

@@ -72,6 +72,12 @@ In no file: `discosim.metrics.streaming` and `discosim.metrics.capacity` compute
 with parameters of its own (deadlines D_p and D_d, weight alpha).
 """
 
+_HOMES = """\
+## Where each is computed
+
+One number has one home: the function whose result holds it.
+"""
+
 _CONTRAST = """\
 The same answer under different metrics: 100 tokens for a reader of 5 tok/s whose first token is due at 1 s (exact
 values; each is a test). Andes averages lateness over the tokens, smooth goodput takes the worst one, Etalon counts
@@ -91,6 +97,8 @@ def metrics_page() -> str:
         _table(SUMMARY_METRICS),
         _ON_DEMAND,
         _table(STREAMING_METRICS),
+        _HOMES,
+        _homes(),
         _CONTRAST,
         _contrast(),
         "## The same things in other tools\n",
@@ -116,6 +124,14 @@ def _table(metrics: Sequence[MetricDefinition]) -> str:
         for m in metrics
     ]
     return _markdown(("Name", "Unit", "Type", "Better", "Formula", "Meaning", "Source"), rows)
+
+
+def _homes() -> str:
+    """Return which function computes which numbers."""
+    names: dict[str, list[str]] = {}
+    for metric in (*REQUEST_METRICS, *TOKEN_METRICS, *SUMMARY_METRICS, *STREAMING_METRICS):
+        names.setdefault(metric.computed_by, []).append(f"`{metric.name}`")
+    return _markdown(("Function", "Numbers"), [(f"`{home}`", ", ".join(held)) for home, held in names.items()])
 
 
 def _contrast() -> str:

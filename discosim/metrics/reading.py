@@ -7,13 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.core.timeline import Ragged, paced
+from discosim.core.timeline import Ragged, held_back, schedule_lag
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 TOLERANCE_S = 1e-9
 """Lateness up to this is rounding, not waiting; sound while absolute times stay below 40 days."""
+
+
+PLAIN_S = 1e6
+"""Reading times up to this (11 days) are known to the tolerance without a look at each token."""
 
 
 @dataclass(frozen=True)
@@ -84,25 +88,31 @@ def read(delivered: Ragged, interval_s: Floats, ttft_target_s: Floats) -> Readin
     """
     n_tok, starts = delivered.sizes(), delivered.offsets[:-1]
     first = delivered.values[starts]
-    slot = np.repeat(interval_s, n_tok) * delivered.token_index()
-    slot += np.repeat(first + TOLERANCE_S, n_tok)
-    n_late = np.add.reduceat(delivered.values > slot, starts, dtype=np.int64)
+    last = first + (n_tok - 1) * interval_s
+
+    # Gaps of at most a reading time leave no token late, nor does rounding: it stays below 5 units in the last place
+    # of a slot, which is under the tolerance up to PLAIN_S. So only rows with a longer gap are looked at by token.
+    longest_s = np.maximum.reduceat(row_gaps(delivered), starts)
+    doubtful = np.flatnonzero(~((longest_s <= interval_s) & (last <= PLAIN_S)))
+    rows = delivered.take(doubtful)
+    lag = schedule_lag(rows, interval_s[doubtful])
+    n_late = np.zeros(n_tok.size, dtype=np.int64)
+    n_late[doubtful] = _n_late(rows, lag, first[doubtful])
 
     # A reader with no late token consumes on schedule, so every fact about the row has a closed form; only
     # the rows with a late token need the running maximum.
-    last = first + (n_tok - 1) * interval_s
     delay = np.maximum(first - ttft_target_s, 0.0) * n_tok.astype(np.float64)
     delay_lagged = delay.copy()
     stall, n_stalls = np.zeros(n_tok.size), np.zeros(n_tok.size, dtype=np.int64)
     waiting = np.flatnonzero(n_late)
-    rows = _rows_of(delivered, n_late > 0)
-    consumed = paced(rows, interval_s[waiting])
+    among = np.flatnonzero(n_late[doubtful])
+    lag = Ragged(lag, rows.offsets).take(among).values
+    rows = rows.take(among)
+    consumed = held_back(rows, lag)
     if waiting.size:
         last[waiting] = consumed.values[consumed.offsets[1:] - 1]
         stall[waiting], n_stalls[waiting] = _stalls(consumed, interval_s[waiting])
-        delay[waiting], delay_lagged[waiting] = _delays(
-            consumed, first[waiting], interval_s[waiting], ttft_target_s[waiting]
-        )
+        delay[waiting], delay_lagged[waiting] = _delays(consumed, lag, first[waiting], ttft_target_s[waiting])
     return Reading(
         n_tok,
         interval_s,
@@ -127,11 +137,11 @@ def row_gaps(timelines: Ragged) -> Floats:
     return gaps
 
 
-def _rows_of(timelines: Ragged, chosen: NDArray[np.bool_]) -> Ragged:
-    """Return the chosen rows as a batch of their own."""
-    sizes = timelines.sizes()
-    values = timelines.values[np.repeat(chosen, sizes)]
-    return Ragged(values, np.concatenate(([0], np.cumsum(sizes[chosen]))))
+def _n_late(rows: Ragged, lag_s: Floats, first_s: Floats) -> Ints:
+    """Return how many tokens of each row come after their slot."""
+    slot = np.repeat(first_s + TOLERANCE_S, rows.sizes())
+    slot += lag_s
+    return np.diff(np.searchsorted(np.flatnonzero(rows.values > slot), rows.offsets))
 
 
 def _stalls(consumed: Ragged, interval_s: Floats) -> tuple[Floats, Ints]:
@@ -144,23 +154,25 @@ def _stalls(consumed: Ragged, interval_s: Floats) -> tuple[Floats, Ints]:
     return np.add.reduceat(excess, starts), np.add.reduceat(pausing, starts, dtype=np.int64)
 
 
-def _delays(consumed: Ragged, first_s: Floats, interval_s: Floats, ttft_target_s: Floats) -> tuple[Floats, Floats]:
+def _delays(consumed: Ragged, lag_s: Floats, first_s: Floats, ttft_target_s: Floats) -> tuple[Floats, Floats]:
     """Return the area between each consumption curve and its ideal line, for Andes' text and for its code.
+
+    ``lag_s`` is what each token of an uninterrupted reading comes after the first.
 
     The code's curve is ``a_1 = A_1``, ``a_{i+1} = max(A_i, a_i + delta)``, which is
     ``a_{i+1} = max(c_i, A_1 + i delta)``: no second running maximum is needed.
     """
     sizes, starts = consumed.sizes(), consumed.offsets[:-1]
-    lag = np.repeat(interval_s, sizes) * consumed.token_index()
-    ideal = lag + np.repeat(ttft_target_s, sizes)
-    lag += np.repeat(first_s, sizes)
-    lagged = np.empty_like(lag)
-    lagged[1:] = consumed.values[:-1]
-    lagged[starts] = -np.inf
-    np.maximum(lagged, lag, out=lagged)
-    areas = []
-    for curve in (consumed.values, lagged):
-        behind = curve - ideal
-        np.maximum(behind, 0.0, out=behind)
-        areas.append(np.add.reduceat(behind, starts))
-    return areas[0], areas[1]
+    ideal = np.repeat(ttft_target_s, sizes)
+    ideal += lag_s
+    behind = consumed.values - ideal
+    np.maximum(behind, 0.0, out=behind)
+    area = np.add.reduceat(behind, starts)
+    lagged = np.repeat(first_s, sizes)
+    lagged += lag_s
+    at_first = lagged[starts]
+    np.maximum(lagged[1:], consumed.values[:-1], out=lagged[1:])
+    lagged[starts] = at_first
+    np.subtract(lagged, ideal, out=behind)
+    np.maximum(behind, 0.0, out=behind)
+    return area, np.add.reduceat(behind, starts)

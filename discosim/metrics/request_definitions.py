@@ -8,23 +8,32 @@ from discosim.metrics.declare import MetricDefinition
 from discosim.metrics.edge_definitions import EDGE_REQUEST_METRICS
 from discosim.metrics.engine_definitions import ENGINE_REQUEST_METRICS
 
-_request = partial(MetricDefinition, level="request")
+_request = partial(MetricDefinition, level="request", computed_by="discosim.metrics.cost.cost_columns")
 _text = partial(_request, unit="", dtype="string")
 _id = partial(_request, unit="", dtype="int64")
 _tok = partial(_request, unit="tok", dtype="int64")
-_s = partial(_request, unit="s", dtype="float64")
-_token = partial(MetricDefinition, level="token")
+_latency = partial(MetricDefinition, level="request", computed_by="discosim.metrics.timeline.latency_columns")
+_s = partial(_latency, unit="s", dtype="float64")
+_token = partial(MetricDefinition, level="token", computed_by="discosim.runs.collect.Collector.tokens")
+_STACKED = "discosim.runs.simulate.stacked"
 
 _ANDES = "Andes (arXiv 2404.16283)"
 _COMMON = "common to all serving benchmarks; the clock stops at the client"
 _METER = "the scenario's prices and the device profile's energy per token"
 
 REQUEST_METRICS: tuple[MetricDefinition, ...] = (
-    _text(name="policy", formula="-", description="Name of the policy in the scenario.", source="scenario"),
+    _text(
+        name="policy",
+        formula="-",
+        description="Name of the policy in the scenario.",
+        computed_by=_STACKED,
+        source="scenario",
+    ),
     _id(
         name="replication",
         formula="-",
         description="Index of the replication, from 0; equal indices share all luck between policies.",
+        computed_by=_STACKED,
         source="scenario",
     ),
     _id(
@@ -34,8 +43,10 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         source="workload",
     ),
     _id(name="user_id", formula="-", description="Owner of the request, from 0.", source="workload"),
-    _s(
+    _request(
         name="arrival_s",
+        unit="s",
+        dtype="float64",
         formula="-",
         description="Moment the user submits the request, since the start of the replication.",
         source="workload",
@@ -50,8 +61,10 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         description="Rate at which the reader consumes tokens.",
         source="scenario",
     ),
-    _s(
+    _request(
         name="ttft_target_s",
+        unit="s",
+        dtype="float64",
         formula="tau",
         description="TTFT that the reader expects; used by the QoE and by ttft_target_attainment.",
         source="scenario",
@@ -181,7 +194,7 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         source=f"consumption curve of {_ANDES} v2",
         aliases={"Eloquent": "stall (as a share of the session)"},
     ),
-    _request(
+    _latency(
         name="n_stalls",
         unit="1",
         dtype="int64",
@@ -190,8 +203,10 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         direction="lower",
         source=f"consumption curve of {_ANDES} v2; threshold our choice",
     ),
-    _tok(
+    _latency(
         name="n_tok_late",
+        unit="tok",
+        dtype="int64",
         formula="#{i: A_i > A_1 + (i - 1)/r + 1 ns}",
         description="Tokens that arrive after their slot in the uninterrupted reading schedule, which "
         "starts with the first token; one long pause makes many tokens late. 0 unless finished.",
@@ -199,7 +214,7 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         source="our reading of DiSCo's delayed tokens (arXiv 2502.11417; secondary source)",
         aliases={"DiSCo paper": "delay_num (recollection)"},
     ),
-    _request(
+    _latency(
         name="qoe_andes",
         unit="1",
         dtype="float64",
@@ -211,7 +226,7 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         "form; n = 1 is our choice",
         aliases={"Andes": "QoE"},
     ),
-    _request(
+    _latency(
         name="qoe_andes_code",
         unit="1",
         dtype="float64",

@@ -8,6 +8,7 @@ from discosim.metrics.declare import Direction, MetricDefinition
 from discosim.metrics.edge_definitions import EDGE_SUMMARY_METRICS
 from discosim.metrics.engine_definitions import ENGINE_SUMMARY_METRICS
 
+_HOME = "discosim.metrics.numbers."
 _summary = partial(MetricDefinition, level="summary", dtype="float64")
 _count = partial(MetricDefinition, level="summary", dtype="int64", unit="1")
 _share = partial(_summary, unit="1")
@@ -29,6 +30,7 @@ def _distribution(stem: str, over: str, aliases: dict[str, str]) -> tuple[Metric
     """Define mean and percentiles of one duration column."""
     column = f"{stem}_s"
     mean = _summary(
+        computed_by=_HOME + "distribution",
         name=f"{stem}_mean_s",
         unit="s",
         formula=f"mean({column})",
@@ -38,6 +40,7 @@ def _distribution(stem: str, over: str, aliases: dict[str, str]) -> tuple[Metric
     )
     rest = [
         _summary(
+            computed_by=_HOME + "distribution",
             name=percentile_name(stem, p),
             unit="s",
             formula=f"p{p:g}({column})",
@@ -55,6 +58,7 @@ def _amount(stem: str, unit: str, column: str, what: str) -> tuple[MetricDefinit
     """Define total and mean of one cost column."""
     suffix = unit.lower()
     total = _summary(
+        computed_by=_HOME + "endpoint_numbers",
         name=f"{stem}_total_{suffix}",
         unit=unit,
         formula=f"sum({column})",
@@ -62,6 +66,7 @@ def _amount(stem: str, unit: str, column: str, what: str) -> tuple[MetricDefinit
         direction="lower",
     )
     mean = _summary(
+        computed_by=_HOME + "endpoint_numbers",
         name=f"{stem}_mean_{suffix}",
         unit=unit,
         formula=f"sum({column})/n_served",
@@ -75,6 +80,7 @@ def _pooled(stem: str, where: str, symbol: str) -> tuple[MetricDefinition, ...]:
     """Define median and tail of the gaps of all requests together."""
     return tuple(
         _summary(
+            computed_by=_HOME + "pooled_numbers",
             name=percentile_name(f"{stem}_pooled", p),
             unit="s",
             formula=f"p{p:g} of all {symbol}_i - {symbol}_{{i-1}}",
@@ -89,6 +95,7 @@ def _pooled(stem: str, where: str, symbol: str) -> tuple[MetricDefinition, ...]:
 
 def _per_request(stem: str, symbol: str) -> MetricDefinition:
     return _summary(
+        computed_by=_HOME + "pooled_numbers",
         name=f"{stem}_request_p99_mean_s",
         unit="s",
         formula=f"mean({stem}_p99_s)",
@@ -99,6 +106,7 @@ def _per_request(stem: str, symbol: str) -> MetricDefinition:
 
 def _qoe_share(level: str, why: str) -> MetricDefinition:
     return _share(
+        computed_by=_HOME + "quality_numbers",
         name=f"qoe_andes_ge_{level.replace('.', '_')}_share",
         formula=f"#{{qoe_andes >= {level}}}/n_served",
         description=f"Share of {_SERVED} with a QoE of at least {level}.",
@@ -110,6 +118,7 @@ def _qoe_share(level: str, why: str) -> MetricDefinition:
 def _budget(endpoint: str) -> MetricDefinition:
     direction: Direction = "neutral"
     return _share(
+        computed_by=_HOME + "endpoint_numbers",
         name=f"budget_used_{endpoint}",
         formula=f"sum(prompt_tok where is_{endpoint}_dispatched)/sum(prompt_tok)",
         description=f"Share of the prompt tokens of {_SERVED} whose prefill was asked of the {endpoint} "
@@ -121,21 +130,29 @@ def _budget(endpoint: str) -> MetricDefinition:
 
 
 SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
-    _count(name="n_requests", formula="#{requests}", description="Requests that arrived."),
+    _count(
+        name="n_requests",
+        computed_by=_HOME + "request_counts",
+        formula="#{requests}",
+        description="Requests that arrived.",
+    ),
     _count(
         name="n_finished",
+        computed_by=_HOME + "request_counts",
         formula="#{status = finished}",
         description="Requests answered in full.",
         direction="higher",
     ),
     _count(
         name="n_failed",
+        computed_by=_HOME + "request_counts",
         formula="#{status = failed}",
         description="Requests that got no full answer.",
         direction="lower",
     ),
     _count(
         name="n_rejected",
+        computed_by=_HOME + "request_counts",
         formula="#{status = rejected}",
         description="Requests refused by a length limit; of the other numbers only n_requests counts them.",
     ),
@@ -148,6 +165,7 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     _per_request("tbt_displayed", "on the screen"),
     _summary(
         name="stall_mean_s",
+        computed_by=_HOME + "reading_numbers",
         unit="s",
         formula="mean(stall_s)",
         description=f"Mean time a reader waited after the first token, over {_FINISHED}.",
@@ -155,12 +173,14 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     ),
     _share(
         name="stall_request_share",
+        computed_by=_HOME + "reading_numbers",
         formula="#{n_stalls > 0}/n_finished",
         description=f"Share of {_FINISHED} with at least one pause.",
         direction="lower",
     ),
     _share(
         name="stall_time_share",
+        computed_by=_HOME + "reading_numbers",
         formula="sum(stall_s)/sum(stall_s + (n - 1)/r)",
         description="Share of all reading time, from each first to each last token, that was waiting.",
         direction="lower",
@@ -169,6 +189,7 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     ),
     _summary(
         name="n_stalls_mean",
+        computed_by=_HOME + "reading_numbers",
         unit="1",
         formula="mean(n_stalls)",
         description=f"Pauses per request, over {_FINISHED}.",
@@ -176,12 +197,14 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     ),
     _count(
         name="n_tok_late_total",
+        computed_by=_HOME + "reading_numbers",
         formula="sum(n_tok_late)",
         description="Late tokens of all requests.",
         direction="lower",
     ),
     _summary(
         name="n_tok_late_mean",
+        computed_by=_HOME + "reading_numbers",
         unit="tok",
         formula="sum(n_tok_late)/n_finished",
         description=f"Late tokens per request, over {_FINISHED}.",
@@ -189,6 +212,7 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     ),
     _summary(
         name="n_tok_late_per_migration",
+        computed_by=_HOME + "reading_numbers",
         unit="tok",
         formula="sum(n_tok_late where n_migrations > 0)/sum(n_migrations)",
         description="Late tokens of answers that migrated, per migration; NaN where none migrated.",
@@ -197,6 +221,7 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     ),
     _share(
         name="qoe_andes_mean",
+        computed_by=_HOME + "quality_numbers",
         formula="mean(qoe_andes)",
         description=f"Mean QoE over {_SERVED}; a failed request counts 0.",
         direction="higher",
@@ -205,6 +230,7 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     ),
     _share(
         name="qoe_andes_code_mean",
+        computed_by=_HOME + "quality_numbers",
         formula="mean(qoe_andes_code)",
         description=f"Mean over {_SERVED} of the QoE as the authors' code computes it.",
         direction="higher",
@@ -214,6 +240,7 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     _qoe_share("0.99", "perfect-QoE share of the Andes authors' analysis script"),
     _share(
         name="ttft_target_attainment",
+        computed_by=_HOME + "quality_numbers",
         formula="#{ttft_s <= ttft_target_s}/n_served",
         description=f"Share of {_SERVED} whose first token came within the reader's target; a failed one misses it.",
         direction="higher",
@@ -221,11 +248,13 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     ),
     _share(
         name="device_first_share",
+        computed_by=_HOME + "endpoint_numbers",
         formula="#{first_endpoint = device}/n_finished",
         description=f"Share of {_FINISHED} whose first token the device produced.",
     ),
     _share(
         name="n_tok_device_share",
+        computed_by=_HOME + "endpoint_numbers",
         formula="sum(n_tok_device)/sum(n_tok_device + n_tok_server + n_tok_edge)",
         description="Share of the shown tokens that the device produced.",
     ),
@@ -234,19 +263,27 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     *_amount("unified_cost", "USD", "unified_cost_usd", "Money plus energy at the exchange rate"),
     _count(
         name="n_tok_wasted_total",
+        computed_by=_HOME + "endpoint_numbers",
         formula="sum(n_tok_wasted)",
         description="Tokens generated and never shown.",
         direction="lower",
     ),
     _share(
         name="n_tok_wasted_share",
+        computed_by=_HOME + "endpoint_numbers",
         formula="sum(n_tok_wasted)/sum(server_output_tok + device_decode_tok + edge_decode_tok)",
         description="Share of the generated tokens that nobody saw.",
         direction="lower",
     ),
-    _count(name="n_migrations_total", formula="sum(n_migrations)", description="Hand-overs of all requests."),
+    _count(
+        name="n_migrations_total",
+        computed_by=_HOME + "endpoint_numbers",
+        formula="sum(n_migrations)",
+        description="Hand-overs of all requests.",
+    ),
     _summary(
         name="n_migrations_mean",
+        computed_by=_HOME + "endpoint_numbers",
         unit="1",
         formula="sum(n_migrations)/n_finished",
         description=f"Hand-overs per request, over {_FINISHED}.",
@@ -255,12 +292,14 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     _budget("server"),
     _summary(
         name="span_s",
+        computed_by=_HOME + "throughput_numbers",
         unit="s",
         formula="max(arrival_s + e2e_s) - min(arrival_s)",
         description="First arrival to last token at the client.",
     ),
     _summary(
         name="throughput_rps",
+        computed_by=_HOME + "throughput_numbers",
         unit="1/s",
         formula="n_finished/span_s",
         description="Finished requests per second; over an open workload below saturation it only mirrors the load.",
@@ -268,6 +307,7 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     ),
     _summary(
         name="throughput_tok_per_s",
+        computed_by=_HOME + "throughput_numbers",
         unit="tok/s",
         formula="sum(n_tok_device + n_tok_server + n_tok_edge)/span_s",
         description="Shown tokens per second.",
@@ -275,6 +315,7 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     ),
     _share(
         name="warmup_mser5_share",
+        computed_by=_HOME + "warmup_numbers",
         formula="n_deleted/n of MSER-5 over ttft_s",
         description=f"Share of {_FINISHED}, from the first on, that the MSER-5 rule would leave out as warm-up of "
         "TTFT. Nothing is left out of the other numbers; above 0.5 the run is too short to tell. NaN below 50.",

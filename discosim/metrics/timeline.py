@@ -1,17 +1,15 @@
-"""Latency columns of requests.parquet, computed from ragged batches of token timelines."""
+"""Latency columns of requests.parquet, computed from timelines that lie flat."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.core.request import RequestRecord
 from discosim.core.timeline import Ragged
+from discosim.core.timelines import Timelines
 from discosim.metrics.cost import cost_columns
 from discosim.metrics.histogram import GapHistogram, PooledGaps
 from discosim.metrics.qoe import qoe_andes, qoe_andes_code
@@ -24,12 +22,12 @@ BATCH_ROWS = 1000
 """Requests worked on at a time: enough to hide the cost of a numpy call, few enough to bound memory."""
 
 
-def request_columns(records: Sequence[RequestRecord], *, pacer: bool, gaps: PooledGaps | None = None) -> Columns:
+def request_columns(timelines: Timelines, *, pacer: bool, gaps: PooledGaps | None = None) -> Columns:
     """Compute every column of requests.parquet but ``policy`` and ``replication``.
 
     Parameters
     ----------
-    records : sequence of RequestRecord
+    timelines : Timelines
         Requests of one policy and one replication, any number, finished or not.
     pacer : bool
         Whether the client shows tokens at the reader's rate (else on arrival); decides the ``displayed``
@@ -39,70 +37,73 @@ def request_columns(records: Sequence[RequestRecord], *, pacer: bool, gaps: Pool
 
     Returns
     -------
-    dict of str to array, shape (len(records),)
+    dict of str to array, shape (len(timelines),)
         Columns in the order of ``REQUEST_METRICS``. Requests that did not finish have NaN durations and
         zero counts; their QoE is 0 where they failed (nothing useful came) and NaN where they were
         rejected (never served).
     """
-    n = len(records)
+    n = len(timelines)
     pool = PooledGaps() if gaps is None else gaps
-    wanted = [m for m in REQUEST_METRICS if m.name not in {"policy", "replication"}]
-    columns: Columns = {
-        m.name: np.full(n, np.nan) if m.dtype == "float64" else np.zeros(n, dtype=np.int64) for m in wanted
-    }
-    columns |= cost_columns(records)
-    for name in ("qoe_andes", "qoe_andes_code", "qoe_visible"):
+    known = cost_columns(timelines)
+    columns: Columns = {}
+    for m in REQUEST_METRICS:
+        if m.name in known:
+            columns[m.name] = known[m.name]
+        elif m.name not in {"policy", "replication"}:
+            columns[m.name] = np.full(n, np.nan) if m.dtype == "float64" else np.zeros(n, dtype=np.int64)
+    for name in ("qoe_andes", "qoe_andes_code"):
         columns[name][columns["status"] == "failed"] = 0.0
 
-    shown = np.flatnonzero(np.fromiter((r.delivered_s.size > 0 for r in records), dtype=np.bool_, count=n))
-    is_paced = np.fromiter((records[i].paced_s.size > 0 for i in shown.tolist()), dtype=np.bool_, count=shown.size)
-    for chosen, has_own_pacer in ((shown[~is_paced], False), (shown[is_paced], True)):
+    is_shown = timelines.delivered_s.sizes() > 0
+    is_paced = timelines.paced_s.sizes() > 0
+    for has_own_pacer in (False, True):
+        chosen = np.flatnonzero(is_shown & (is_paced == has_own_pacer))
         for start in range(0, chosen.size, BATCH_ROWS):
             rows = chosen[start : start + BATCH_ROWS]
-            held = [records[i] for i in rows.tolist()]
-            for name, values in _timeline_columns(held, pacer, pool, has_own_pacer=has_own_pacer).items():
-                columns[name][rows] = values
-    sketched = [i for i in shown.tolist() if records[i].sketch_s.size]
-    if sketched:
-        _add_sketches(columns, records, sketched)
+            found = latency_columns(timelines, rows, pacer, pool, has_own_pacer=has_own_pacer)
+            if rows.size == n:
+                columns |= found
+            else:
+                for name, values in found.items():
+                    columns[name][rows] = values
+    return columns | visible_columns(timelines, columns["ttft_s"], columns["qoe_andes"])
+
+
+def visible_columns(timelines: Timelines, ttft_s: Floats, qoe: Floats) -> Columns:
+    """Return TTFT and QoE of what readers see: where a sketch is shown they read it first, else they are the answer's.
+
+    The tokens of a sketch count like those of the answer, as far as they are shown.
+    """
+    columns = {"ttft_visible_s": ttft_s.copy(), "qoe_visible": qoe.copy()}
+    rows = np.flatnonzero((timelines.delivered_s.sizes() > 0) & (timelines.sketch_s.sizes() > 0))
+    if not rows.size:
+        return columns
+    arrival, rate, target = (timelines[name] for name in ("arrival_s", "reader_tok_per_s", "ttft_target_s"))
+    answers = []
+    for i in rows.tolist():
+        own_s = timelines.paced_s.row(i)
+        shown_s = own_s if own_s.size else timelines.delivered_s.row(i)
+        seen_s = np.maximum.accumulate(np.concatenate((timelines.sketch_s.row(i), shown_s)))
+        answers.append(seen_s - arrival[i])
+    reading = read(Ragged.of(answers), 1.0 / rate[rows], target[rows])
+    columns["ttft_visible_s"][rows] = reading.first_s
+    columns["qoe_visible"][rows] = qoe_andes(reading)
     return columns
 
 
-def _add_sketches(columns: Columns, records: Sequence[RequestRecord], rows: list[int]) -> None:
-    """Let readers read a shown sketch first; its tokens count like those of the answer, as far as they are shown."""
-    held = [records[i] for i in rows]
-    shown = [r.paced_s if r.paced_s.size else r.delivered_s for r in held]
-    visible = Ragged.of(
-        [
-            np.maximum.accumulate(np.concatenate((r.sketch_s, shown_s))) - r.arrival_s
-            for r, shown_s in zip(held, shown, strict=True)
-        ]
-    )
-    rate = np.array([r.reader_tok_per_s for r in held])
-    reading = read(visible, 1.0 / rate, np.array([r.ttft_target_s for r in held]))
-    columns["ttft_visible_s"][rows] = reading.first_s
-    columns["qoe_visible"][rows] = qoe_andes(reading)
-
-
-def _timeline_columns(
-    records: Sequence[RequestRecord], pacer: bool, gaps: PooledGaps, *, has_own_pacer: bool = False
+def latency_columns(
+    timelines: Timelines, rows: Ints, pacer: bool, gaps: PooledGaps, *, has_own_pacer: bool = False
 ) -> Columns:
     """Compute the latency and QoE columns of answers of at least one token.
 
     Where a policy's own pacer showed the tokens, readers read what it showed.
     """
-    n_rows = len(records)
-    arrival, rate, target = (
-        np.fromiter(map(attrgetter(name), records), dtype=np.float64, count=n_rows)
-        for name in ("arrival_s", "reader_tok_per_s", "ttft_target_s")
-    )
-    absolute = Ragged.of([r.delivered_s for r in records])
-    n_tok = absolute.sizes()
-    delivered = Ragged(absolute.values - np.repeat(arrival, n_tok), absolute.offsets)
-    displayed = delivered
-    if has_own_pacer:
-        paced_s = np.concatenate([r.paced_s for r in records])
-        displayed = Ragged(paced_s - np.repeat(arrival, n_tok), absolute.offsets)
+    n_rows = rows.size
+    arrival, rate, target = (timelines[name][rows] for name in ("arrival_s", "reader_tok_per_s", "ttft_target_s"))
+    made = timelines.generated_s
+    delivered = _since(arrival, timelines.delivered_s.take(rows))
+    displayed = _since(arrival, timelines.paced_s.take(rows)) if has_own_pacer else delivered
+    n_tok = delivered.sizes()
     reading = read(displayed, 1.0 / rate, target)
 
     ttft, e2e = delivered.values[delivered.offsets[:-1]], delivered.values[delivered.offsets[1:] - 1]
@@ -123,9 +124,9 @@ def _timeline_columns(
         gaps.displayed.add(delivered_gaps, n_padding=n_rows)
     return {
         "ttft_s": ttft,
-        "ttft_generated_s": np.fromiter((r.generated_s[0] for r in records), np.float64, n_rows) - arrival,
+        "ttft_generated_s": made.values[made.offsets[:-1][rows]] - arrival,
         "e2e_s": e2e,
-        "e2e_generated_s": np.fromiter((r.generated_s[-1] for r in records), np.float64, n_rows) - arrival,
+        "e2e_generated_s": made.values[made.offsets[1:][rows] - 1] - arrival,
         "e2e_displayed_s": e2e_displayed,
         "tpot_s": np.divide(e2e - ttft, n_tok - 1, out=np.full(n_rows, np.nan), where=n_tok > 1),
         "norm_latency_s": e2e / n_tok,
@@ -136,11 +137,15 @@ def _timeline_columns(
         "stall_s": reading.stall_s,
         "n_stalls": reading.n_stalls,
         "n_tok_late": reading.n_tok_late,
-        "qoe_andes": (qoe := qoe_andes(reading)),
+        "qoe_andes": qoe_andes(reading),
         "qoe_andes_code": qoe_andes_code(reading),
-        "ttft_visible_s": ttft,
-        "qoe_visible": qoe,
     }
+
+
+def _since(arrival_s: Floats, absolute: Ragged) -> Ragged:
+    """Let the clock of each row begin with its request."""
+    since = np.repeat(arrival_s, absolute.sizes())
+    return Ragged(np.subtract(absolute.values, since, out=since), absolute.offsets)
 
 
 def _paced_extremes(reading: Reading, pool: GapHistogram) -> tuple[Floats, Floats]:

@@ -1,16 +1,16 @@
-"""Every run checks itself: the numbered invariants of docs/invariants.md, on every record."""
+"""Every run checks itself: the numbered invariants of docs/invariants.md, on every request."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.errors import InvariantError
-from discosim.core.request import RequestRecord, Segment
-from discosim.core.timeline import Ragged
+from discosim.core.timeline import Ints
+from discosim.core.timelines import Segments, Timelines
 from discosim.world.meter import Meter
 
 Columns = Mapping[str, NDArray[Any]]
@@ -38,24 +38,24 @@ def check_complete(request_ids: NDArray[np.int64], n_requests: int, policy: str)
         )
 
 
-def check_records(records: Sequence[RequestRecord], policy: str) -> None:
-    """Check INV-2 and INV-3 on a batch of records: causal times, each token once and in order.
+def check_timelines(timelines: Timelines, policy: str) -> None:
+    """Check INV-2 and INV-3 on a batch of requests: causal times, each token once and in order.
 
     Raises
     ------
     InvariantError
         With the invariant, the policy, the request and what was found.
     """
-    shown = []
-    for record in records:
-        n_shown = record.delivered_s.size
-        wanted = record.output_tok if record.status == "finished" else 0
-        if n_shown != wanted or record.generated_s.size != wanted or not _covers(record.segments, wanted):
-            raise _breach(3, record.request_id, policy, f"{n_shown} of {wanted} tokens, segments {record.segments}")
-        if n_shown:
-            shown.append(record)
-    if shown:
-        _check_times(shown, policy)
+    n_shown = timelines.delivered_s.sizes()
+    wanted = np.where(timelines["status"] == "finished", timelines["output_tok"], 0)
+    good = (n_shown == wanted) & (timelines.generated_s.sizes() == wanted) & _covered(timelines.segments, wanted)
+    if not good.all():
+        row = int(np.argmin(good))
+        found = f"{n_shown[row]} of {wanted[row]} tokens, segments {timelines.segments.row(row)}"
+        raise _breach(3, int(timelines["request_id"][row]), policy, found)
+    shown = np.flatnonzero(n_shown)
+    if shown.size:
+        _check_times(timelines, shown, policy)
 
 
 def check_columns(columns: Columns, meter: Meter, policy: str) -> None:
@@ -77,22 +77,27 @@ def check_columns(columns: Columns, meter: Meter, policy: str) -> None:
     _raise_first(bad, columns, 5, policy, "a shown token was not generated, or a generated one is not accounted for")
 
 
-def _covers(segments: tuple[Segment, ...], n: int) -> bool:
-    """Tell whether the segments run from token 1 to token n without gap or overlap."""
-    done = 0
-    for segment in segments:
-        if segment.first_token != done + 1 or segment.last_token < segment.first_token:
-            return False
-        done = segment.last_token
-    return done == n
+def _covered(segments: Segments, wanted: Ints) -> NDArray[np.bool_]:
+    """Tell of each row whether its segments run from token 1 to the last one wanted without gap or overlap."""
+    is_first = np.zeros(segments.code.size + 1, dtype=np.bool_)  # one more than there are: a last row may be empty
+    is_first[segments.offsets] = True
+    before = np.zeros(segments.code.size, dtype=np.int64)
+    before[1:] = segments.last_token[:-1]
+    before[is_first[:-1]] = 0
+    bad = (segments.first_token != before + 1) | (segments.last_token < segments.first_token)
+    ends = segments.offsets[1:]
+    done = np.where(np.diff(segments.offsets) > 0, segments.last_token[ends - 1] if segments.code.size else 0, 0)
+    covered: NDArray[np.bool_] = done == wanted
+    if bad.any():
+        covered[segments.row_of_each()[bad]] = False
+    return covered
 
 
-def _check_times(records: Sequence[RequestRecord], policy: str) -> None:
+def _check_times(timelines: Timelines, shown: Ints, policy: str) -> None:
     """INV-2: times are finite, in order and causal, token by token."""
-    delivered = Ragged.of([record.delivered_s for record in records])
-    generated = np.concatenate([record.generated_s for record in records])
-    first = delivered.offsets[:-1]
-    arrival_s = np.fromiter((record.arrival_s for record in records), float, len(records))
+    delivered, generated = timelines.delivered_s, timelines.generated_s.values
+    first = delivered.offsets[:-1][shown]
+    arrival_s = timelines["arrival_s"][shown]
     slack_s = REL * (1.0 + float(arrival_s.max()))  # from times that no policy makes: a NaN must not spread
     # written so that NaN fails every comparison
     good = delivered.values >= generated - slack_s
@@ -106,7 +111,7 @@ def _check_times(records: Sequence[RequestRecord], policy: str) -> None:
     row = int(np.searchsorted(delivered.offsets, at, side="right")) - 1
     token = at - int(delivered.offsets[row]) + 1
     found = f"token {token} generated at {generated[at]} s, delivered at {delivered.values[at]} s"
-    raise _breach(2, records[row].request_id, policy, found)
+    raise _breach(2, int(timelines["request_id"][row]), policy, found)
 
 
 def _close(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:

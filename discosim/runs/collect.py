@@ -1,4 +1,4 @@
-"""From records to columns: metrics are computed in batches while the world runs, so memory stays small."""
+"""From timelines to columns: metrics are computed in batches while the world runs, so memory stays small."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.request import RequestRecord
-from discosim.core.timeline import Ragged, paced
+from discosim.core.timeline import paced
+from discosim.core.timelines import Timelines, TimelineWriter
 from discosim.metrics.histogram import PooledGaps
 from discosim.metrics.timeline import request_columns
-from discosim.runs.checks import check_columns, check_complete, check_records
+from discosim.runs.checks import check_columns, check_complete, check_timelines
 from discosim.world.meter import Meter
 
 Columns = dict[str, NDArray[Any]]
@@ -30,7 +31,9 @@ def join_columns(parts: list[Columns], order: NDArray[np.int64] | None = None) -
 
 @dataclass
 class Collector:
-    """Takes the records of one policy in one replication and turns them into columns.
+    """Takes what happened to the requests of one policy in one replication and turns it into columns.
+
+    The world hands over a record at a time; who holds timelines gives them to :meth:`take`.
 
     Parameters
     ----------
@@ -49,29 +52,41 @@ class Collector:
     pacer: bool
     keep_tokens_of: range
     gaps: PooledGaps = field(default_factory=PooledGaps)
-    _batch: list[RequestRecord] = field(default_factory=list)
+    _writer: TimelineWriter = field(default_factory=TimelineWriter)
     _parts: list[Columns] = field(default_factory=list)
-    _kept: list[RequestRecord] = field(default_factory=list)
+    _kept: list[Timelines] = field(default_factory=list)
 
     def __call__(self, record: RequestRecord) -> None:
         """Take one record."""
-        self._batch.append(record)
-        if len(self._batch) == BATCH:
-            self._flush()
+        if self._writer.add(record) == BATCH:
+            self.take(self._writer.take())
 
-    def _flush(self) -> None:
-        if not self._batch:
-            return
-        check_records(self._batch, self.policy)
-        columns = request_columns(self._batch, pacer=self.pacer, gaps=self.gaps)
+    def take(self, timelines: Timelines) -> None:
+        """Check requests, in the order in which they ended, and compute their columns batch by batch."""
+        for start in range(0, len(timelines), BATCH):
+            batch = (
+                timelines
+                if len(timelines) <= BATCH
+                else timelines.take(np.arange(start, min(start + BATCH, len(timelines))))
+            )
+            self._take_batch(batch)
+
+    def _take_batch(self, timelines: Timelines) -> None:
+        check_timelines(timelines, self.policy)
+        columns = request_columns(timelines, pacer=self.pacer, gaps=self.gaps)
         check_columns(columns, self.meter, self.policy)
         self._parts.append(columns)
-        self._kept.extend(r for r in self._batch if r.request_id in self.keep_tokens_of and r.delivered_s.size)
-        self._batch = []
+        if self.keep_tokens_of:
+            self._keep(timelines)
+
+    def _keep(self, timelines: Timelines) -> None:
+        ids, wanted = timelines["request_id"], self.keep_tokens_of
+        is_kept = (ids >= wanted.start) & (ids < wanted.stop) & (timelines.delivered_s.sizes() > 0)
+        self._kept.append(timelines.take(np.flatnonzero(is_kept)))
 
     def columns(self, n_requests: int) -> Columns:
         """Return all columns in request order, and check that no request is missing."""
-        self._flush()
+        self.take(self._writer.take())
         request_ids = np.concatenate([part["request_id"] for part in self._parts])
         check_complete(request_ids, n_requests, self.policy)
         order = np.argsort(request_ids, kind="stable")
@@ -83,22 +98,17 @@ class Collector:
         Columns: request_id, token_index (from 1), endpoint, generated_s, delivered_s, displayed_s; times are
         seconds since the start of the replication.
         """
-        records = sorted(self._kept, key=lambda r: r.request_id)
-        delivered = Ragged.of([r.delivered_s for r in records])
-        rates = np.array([r.reader_tok_per_s for r in records])
-        shown = paced(delivered, 1.0 / rates) if self.pacer and records else delivered
-        if any(record.paced_s.size for record in records):
-            own = [record.paced_s if record.paced_s.size else shown.row(i) for i, record in enumerate(records)]
-            shown = Ragged.of(own)
-        endpoints = [
-            np.repeat([s.endpoint for s in r.segments], [s.last_token - s.first_token + 1 for s in r.segments])
-            for r in records
-        ]
+        kept = Timelines.joined(self._kept)
+        kept = kept.take(np.argsort(kept["request_id"], kind="stable"))
+        delivered = kept.delivered_s
+        shown = paced(delivered, 1.0 / kept["reader_tok_per_s"]) if self.pacer else delivered
+        shown_s = shown.values.copy()
+        shown_s[np.repeat(kept.paced_s.sizes() > 0, delivered.sizes())] = kept.paced_s.values
         return {
-            "request_id": np.repeat(np.array([r.request_id for r in records], dtype=np.int64), delivered.sizes()),
+            "request_id": np.repeat(kept["request_id"], delivered.sizes()),
             "token_index": delivered.token_index() + 1,
-            "endpoint": np.concatenate(endpoints) if endpoints else np.empty(0, dtype="<U6"),
-            "generated_s": Ragged.of([r.generated_s for r in records]).values,
+            "endpoint": np.repeat(kept.segments.names(), kept.segments.n_tok()),
+            "generated_s": kept.generated_s.values,
             "delivered_s": delivered.values,
-            "displayed_s": shown.values,
+            "displayed_s": shown_s,
         }

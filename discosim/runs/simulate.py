@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,32 +13,26 @@ from discosim.config import build_policy
 from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario
-from discosim.metrics.summary import SummaryTable, summarise
+from discosim.metrics.summary import SummaryTable
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.policies.base import Policy
 from discosim.policies.budget import promise_of
 from discosim.policies.view import View
 from discosim.runs.build import Blueprint, build
-from discosim.runs.collect import Collector, Columns, join_columns
+from discosim.runs.collect import Columns, join_columns
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
 from discosim.runs.promises import broken_promise
 from discosim.runs.provenance import input_notes
+from discosim.runs.replicate import Entrant, replicate
 from discosim.runs.result import RunResult
 from discosim.runs.size import check_requests, check_rows
 from discosim.runs.steady import overload_note
 from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.luck import Luck
-from discosim.world.world import World
 
 TokenSink = Callable[[str, int, Columns], None]
 Tick = Callable[[], None]
 EVERYTHING = range(2**62)
-
-
-@dataclass(frozen=True)
-class _Entrant:
-    name: str
-    policy: Policy
 
 
 def simulate(
@@ -85,10 +77,10 @@ def simulate(
     parts: dict[tuple[str, int], Columns] = {}
     summaries: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}
     examples: dict[str, Columns] = {}
+    tallies: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
     workload_notes: dict[str, float | str] = {}
     warnings: tuple[str, ...] = ()
-    tallies: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
-    with _calm_collector():
+    with _calm_memory():
         for replication in range(scenario.replications):
             requests = blueprint.requests(replication)
             if replication == 0:
@@ -96,20 +88,16 @@ def simulate(
                 workload_notes = requests.notes
                 warnings = (*(f"workload: {doubt}" for doubt in requests.warnings), *blueprint.warnings)
             luck = Luck(RandomStreams(scenario.seed, replication), len(requests))
+            keep = EVERYTHING if token_sink else range(EXAMPLE_POOL if replication == 0 else 0)
             for entrant in entrants:
-                world = World(blueprint.model, requests, luck)
-                keep = EVERYTHING if token_sink else range(EXAMPLE_POOL if replication == 0 else 0)
-                collector = Collector(entrant.name, blueprint.model.meter, scenario.reader.pacer, keep)
-                policy = prepared(entrant.policy, blueprint.view, world)
-                world.run(policy, collector)
-                columns = collector.columns(len(requests))
-                tallies[entrant.name].update(policy.tally(columns))
-                parts[entrant.name, replication] = columns
-                summaries[entrant.name].append(_summary(columns, collector, world))
+                outcome = replicate(entrant, blueprint, requests, luck, keep)
+                parts[entrant.name, replication] = outcome.columns
+                summaries[entrant.name].append(outcome.summary)
+                tallies[entrant.name].update(outcome.tally)
                 if replication == 0:
-                    examples[entrant.name] = collector.tokens()
+                    examples[entrant.name] = outcome.tokens
                 if token_sink is not None:
-                    token_sink(entrant.name, replication, collector.tokens())
+                    token_sink(entrant.name, replication, outcome.tokens)
                 if tick is not None:
                     tick()
     for entrant in entrants:
@@ -118,7 +106,7 @@ def simulate(
     example_columns = choose_examples(examples, {name: parts[name, 0] for name in examples})
     return RunResult(
         scenario=scenario,
-        columns=_stacked(parts),
+        columns=stacked(parts),
         summary=SummaryTable.of(summaries, scenario.baseline or entrants[0].name),
         replication_columns=_by_replication(summaries),
         example_columns=example_columns,
@@ -126,12 +114,8 @@ def simulate(
     )
 
 
-def _summary(columns: Columns, collector: Collector, world: World) -> dict[str, float]:
-    return summarise(columns, collector.gaps, world.engine_figures(), world.edge_figures())
-
-
 def _doubts(
-    entrant: _Entrant, replications: Sequence[Columns], tally: Mapping[str, float], view: View
+    entrant: Entrant, replications: Sequence[Columns], tally: Mapping[str, float], view: View
 ) -> tuple[str, ...]:
     """Return what to doubt about the numbers of one policy."""
     promise = promise_of(entrant.policy, view)
@@ -150,7 +134,7 @@ def _check_policy(policy: object) -> None:
         raise UserError(f"expected a policy object (got {type(policy).__name__})", where="policies")
 
 
-def _entrants(scenario: Scenario, extra: Mapping[str, Policy] | Sequence[Policy] | Policy) -> list[_Entrant]:
+def _entrants(scenario: Scenario, extra: Mapping[str, Policy] | Sequence[Policy] | Policy) -> list[Entrant]:
     if isinstance(extra, Policy):
         extra = [extra]
     for policy in extra.values() if isinstance(extra, Mapping) else extra:
@@ -158,23 +142,16 @@ def _entrants(scenario: Scenario, extra: Mapping[str, Policy] | Sequence[Policy]
     named = extra if isinstance(extra, Mapping) else {policy.kind or type(policy).__name__: policy for policy in extra}
     if not isinstance(extra, Mapping) and len(named) < len(extra):
         raise UserError("two of the given policies have the same name; pass a mapping of names to policies")
-    entrants = [_Entrant(spec.name, build_policy(spec)) for spec in scenario.policies]
+    entrants = [Entrant(spec.name, build_policy(spec)) for spec in scenario.policies]
     taken = {entrant.name for entrant in entrants}
     for name, policy in named.items():
         if name in taken:
             raise UserError(f"the scenario has a policy '{name}' already; pass a mapping with another name")
-        entrants.append(_Entrant(name, policy))
+        entrants.append(Entrant(name, policy))
     return entrants
 
 
-def prepared(policy: Policy, view: View, world: World) -> Policy:
-    """Return a copy of the policy that has seen the past, and the future only if it declared that need."""
-    fresh = copy.deepcopy(policy)
-    fresh.prepare(replace(view, draws=world.draws) if "oracle" in policy.needs else view)
-    return fresh
-
-
-def _stacked(parts: Mapping[tuple[str, int], Columns]) -> Columns:
+def stacked(parts: Mapping[tuple[str, int], Columns]) -> Columns:
     """Join the worlds' columns, by policy name and replication, so that the order of policies changes no byte.
 
     The parts are emptied on the way.
@@ -199,13 +176,16 @@ def _by_replication(summaries: Mapping[str, Sequence[Mapping[str, float]]]) -> C
 
 
 @contextmanager
-def _calm_collector() -> Iterator[None]:
-    """Let the cyclic garbage collector look less often while worlds run.
+def _calm_memory() -> Iterator[None]:
+    """Let Python and its allocator look less often for memory to give back while worlds run.
 
-    A world makes many short-lived objects and no cycles; the default thresholds cost about a tenth of the run.
+    A world makes many short-lived objects and no cycles; the default thresholds of the cyclic garbage collector cost
+    about a tenth of the run. And glibc returns freed memory to the system above twice the largest array freed so far,
+    only to fetch it again page by page for the next batch of metrics: one large array, freed untouched, lifts that.
     """
     before = gc.get_threshold()
     gc.set_threshold(100_000, 50, 100)
+    np.empty(2**21)
     try:
         yield
     finally:

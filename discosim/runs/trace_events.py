@@ -12,7 +12,7 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario
 from discosim.runs.build import build
 from discosim.runs.event_log import EventLog
-from discosim.runs.simulate import prepared
+from discosim.runs.replicate import prepared
 from discosim.world.luck import Luck
 from discosim.world.world import World
 

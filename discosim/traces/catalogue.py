@@ -103,13 +103,6 @@ def digest_sha256(name: str) -> str:
     return hashlib.sha256(find_digest(name).path.read_bytes()).hexdigest()
 
 
-def describe(held: str | Digest) -> str:
-    """Return card and main figures of a digest as text; see `discosim.traces.describe`."""
-    from discosim.traces.describe import describe as in_words
-
-    return in_words(held)
-
-
 def list_configs() -> list[str]:
     """Return the names of the shipped configurations."""
     return sorted(path.stem for path in shipped_folder("configs").glob("*.yaml"))

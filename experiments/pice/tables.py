@@ -19,7 +19,7 @@ from discosim.config import build_policy
 from discosim.core.request import RequestRecord
 from discosim.core.rng import RandomStreams
 from discosim.runs.build import build
-from discosim.runs.simulate import prepared
+from discosim.runs.replicate import prepared
 from discosim.world.luck import Luck
 from discosim.world.world import World
 

@@ -12,9 +12,10 @@ from worlds import DEAR_SERVER, Played, model, play, requests
 
 from discosim.core.errors import InvariantError
 from discosim.core.request import RequestRecord, Segment
+from discosim.core.timelines import Timelines
 from discosim.metrics.timeline import request_columns
 from discosim.policies.disco import Disco
-from discosim.runs.checks import check_columns, check_complete, check_records
+from discosim.runs.checks import check_columns, check_complete, check_timelines
 from discosim.runs.collect import Collector
 
 VICTIM = 7
@@ -26,7 +27,7 @@ def played() -> Played:
 
 
 def columns_of(records: list[RequestRecord]) -> dict[str, Any]:
-    return request_columns(records, pacer=True)
+    return request_columns(Timelines.of(records), pacer=True)
 
 
 def moved(times: Any, at: int, to: float) -> Any:
@@ -57,10 +58,10 @@ RECORD_FAULTS: dict[str, tuple[int, Callable[[RequestRecord], dict[str, Any]]]] 
 def test_a_corrupted_record_is_found(played: Played, fault: str) -> None:
     number, change = RECORD_FAULTS[fault]
     records = list(played.records)
-    check_records(records, "disco")
+    check_timelines(Timelines.of(records), "disco")
     records[VICTIM] = replace(records[VICTIM], **change(records[VICTIM]))
     with pytest.raises(InvariantError, match=f"INV-{number}: request {VICTIM} under disco"):
-        check_records(records, "disco")
+        check_timelines(Timelines.of(records), "disco")
 
 
 COLUMN_FAULTS: dict[str, tuple[int, str, float]] = {

@@ -9,6 +9,7 @@ import pytest
 
 from discosim.core.errors import UserError
 from discosim.traces import catalogue
+from discosim.traces.describe import describe
 from discosim.traces.digest import STATUSES, DeviceDigest, LatencyDigest, RttDigest
 from discosim.traces.digest_file import dump_digest, parse_digest
 from discosim.traces.kinds import KINDS
@@ -110,7 +111,7 @@ def test_notice_names_every_copyleft_digest():
 
 
 def test_describe_prints_card_and_figures():
-    text = catalogue.describe("phone-4g")
+    text = describe("phone-4g")
     assert "GPL-3.0-only" in text
     assert "97 / 119 / 157" in text
 

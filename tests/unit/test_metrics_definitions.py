@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from discosim.core.errors import UserError
+from discosim.core.timelines import Timelines
 from discosim.metrics.contrast import TRAPS
 from discosim.metrics.definitions import (
     DEFINITIONS,
@@ -72,7 +73,7 @@ def test_the_promised_columns_are_declared():
 
 
 def test_computed_columns_are_the_declared_ones_in_order_and_type():
-    columns = request_columns([], pacer=True)
+    columns = request_columns(Timelines.of([]), pacer=True)
     declared = {m.name: m.dtype for m in REQUEST_METRICS if m.name not in ("policy", "replication")}
     kinds = {"f": "float64", "i": "int64", "b": "bool", "O": "string"}
     assert {name: kinds[values.dtype.kind] for name, values in columns.items()} == declared
@@ -80,7 +81,7 @@ def test_computed_columns_are_the_declared_ones_in_order_and_type():
 
 
 def test_computed_summaries_are_the_declared_ones_in_order():
-    numbers = summarise(request_columns([], pacer=True), PooledGaps())
+    numbers = summarise(request_columns(Timelines.of([]), pacer=True), PooledGaps())
     assert list(numbers) == [m.name for m in SUMMARY_METRICS]
     assert all(isinstance(x, float) for x in numbers.values())
     assert set(HEADLINE) <= set(numbers)
@@ -138,7 +139,7 @@ def test_the_page_is_the_generated_one():
 
 
 def test_summaries_of_no_requests_are_undefined_not_wrong():
-    numbers = summarise(request_columns([], pacer=True), PooledGaps())
+    numbers = summarise(request_columns(Timelines.of([]), pacer=True), PooledGaps())
     counted = {name for name, value in numbers.items() if not np.isnan(value)}
     assert counted == {name for name in numbers if name.startswith("n_") and name.count("_") == 1} | {
         name for name in numbers if "_total" in name

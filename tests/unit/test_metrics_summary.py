@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from discosim.core.request import RequestRecord, Segment
+from discosim.core.timelines import Timelines
 from discosim.metrics.histogram import PooledGaps
 from discosim.metrics.summary import SummaryTable, summarise
 from discosim.metrics.timeline import request_columns
@@ -81,7 +82,7 @@ def numbers() -> dict[str, float]:
         record(3, "rejected", 10_000, EMPTY),
     ]
     pool = PooledGaps()
-    return summarise(request_columns(records, pacer=True, gaps=pool), pool)
+    return summarise(request_columns(Timelines.of(records), pacer=True, gaps=pool), pool)
 
 
 EXPECTED = {
@@ -141,7 +142,7 @@ def test_mean_qoe_counts_a_failed_request_as_zero(numbers):
 def test_the_rare_percentile_needs_ten_thousand_requests():
     def p999(n: int) -> float:
         records = [record(i, "finished", 1, [10.0 * i + i / n]) for i in range(n)]
-        return summarise(request_columns(records, pacer=True), PooledGaps())["ttft_p99_9_s"]
+        return summarise(request_columns(Timelines.of(records), pacer=True), PooledGaps())["ttft_p99_9_s"]
 
     assert math.isnan(p999(9_999))
     assert p999(10_000) == pytest.approx(0.999, abs=1e-3)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from discosim.core.request import RequestRecord, Segment
 from discosim.core.timeline import Ragged
+from discosim.core.timelines import Timelines
 from discosim.metrics import timeline
 from discosim.metrics.histogram import PooledGaps
 from discosim.metrics.qoe import qoe_andes, qoe_andes_code, qoe_andes_continuous
@@ -80,7 +81,7 @@ def test_exact_vectors(name, arrival):
     assert qoe_andes(reading)[0] == pytest.approx(qoe, abs=5.1e-5)
     assert qoe_andes_continuous(reading)[0] == pytest.approx(continuous, abs=5.1e-5)
     assert qoe_andes_code(reading)[0] == pytest.approx(code, abs=5.1e-5)
-    columns = request_columns([record(times + arrival, arrival=arrival)], pacer=True)
+    columns = request_columns(Timelines.of([record(times + arrival, arrival=arrival)]), pacer=True)
     assert columns["qoe_andes"][0] == pytest.approx(qoe, abs=5.1e-5)
     assert columns["qoe_andes_code"][0] == pytest.approx(code, abs=5.1e-5)
     assert columns["stall_s"][0] == pytest.approx(stall_s, abs=1e-8)
@@ -174,7 +175,7 @@ def test_batches_equal_the_scalar_oracle(seed, n_rows, pacer, on_grid):
     rng = np.random.default_rng(seed)
     records = [random_record(rng, on_grid=on_grid) for _ in range(n_rows)]
     pool = PooledGaps()
-    columns = request_columns(records, pacer=pacer, gaps=pool)
+    columns = request_columns(Timelines.of(records), pacer=pacer, gaps=pool)
     for i, r in enumerate(records):
         for name, expected in oracle(r, pacer=pacer).items():
             assert columns[name][i] == pytest.approx(expected, rel=1e-9, abs=1e-8, nan_ok=True), (name, i)
@@ -190,7 +191,7 @@ def test_pooled_gaps_are_the_gaps_of_all_rows(seed):
     records = [random_record(rng, on_grid=False) for _ in range(20)]
     records.append(record([0.5, 0.6, 0.8]))  # so that there is always a gap
     pool = PooledGaps()
-    request_columns(records, pacer=True, gaps=pool)
+    request_columns(Timelines.of(records), pacer=True, gaps=pool)
     gaps = np.concatenate([np.diff(r.delivered_s - r.arrival_s) for r in records])
     gaps[gaps < 2.0**-20] = 0.0
     for p in (0, 50, 90, 99, 100):
@@ -200,9 +201,9 @@ def test_pooled_gaps_are_the_gaps_of_all_rows(seed):
 def test_batching_does_not_change_a_bit(monkeypatch):
     rng = np.random.default_rng(5)
     records = [random_record(rng, on_grid=False) for _ in range(50)]
-    whole = request_columns(records, pacer=True)
+    whole = request_columns(Timelines.of(records), pacer=True)
     monkeypatch.setattr(timeline, "BATCH_ROWS", 7)
-    parts = request_columns(records, pacer=True)
+    parts = request_columns(Timelines.of(records), pacer=True)
     for name, values in whole.items():
         np.testing.assert_array_equal(values, parts[name], err_msg=name)
 
@@ -221,7 +222,7 @@ def test_scaling_all_times_scales_durations_and_leaves_qoe():
         )
         for r in records
     ]
-    one, four = (request_columns(rs, pacer=True) for rs in (records, slower))
+    one, four = (request_columns(Timelines.of(rs), pacer=True) for rs in (records, slower))
     for name in (
         "ttft_s",
         "e2e_s",
@@ -241,7 +242,7 @@ def test_scaling_all_times_scales_durations_and_leaves_qoe():
 
 def test_the_pacer_changes_the_screen_and_not_the_reader():
     r = record([1.0, 1.05, 1.1, 4.0], rate=5.0)
-    paced_screen, raw_screen = (request_columns([r], pacer=p) for p in (True, False))
+    paced_screen, raw_screen = (request_columns(Timelines.of([r]), pacer=p) for p in (True, False))
     assert paced_screen["e2e_displayed_s"][0] == pytest.approx(4.0)
     assert paced_screen["tbt_displayed_max_s"][0] == pytest.approx(4.0 - 1.4)
     assert raw_screen["tbt_displayed_max_s"][0] == pytest.approx(2.9)
@@ -255,7 +256,7 @@ def test_a_policys_own_pacer_decides_what_there_is_to_read():
     arrives_s = 1.0 + 0.1 * np.arange(5)
     r = record(arrives_s, rate=5.0, target=1.0, paced_s=2.0 + 0.5 * np.arange(5))
     for pacer in (True, False):  # the scenario's has no say then
-        columns = {name: values[0] for name, values in request_columns([r], pacer=pacer).items()}
+        columns = {name: values[0] for name, values in request_columns(Timelines.of([r]), pacer=pacer).items()}
         assert columns["n_tok_late"] == columns["n_stalls"] == 4
         assert columns["stall_s"] == pytest.approx(4 * 0.3)
         # behind the ideal line 1.0, 1.2, ... by 1.0, 1.3, 1.6, 1.9, 2.2, of at most 3.0, 2.8, 2.6, 2.4, 2.2
@@ -267,7 +268,7 @@ def test_a_policys_own_pacer_decides_what_there_is_to_read():
         assert columns["e2e_s"] == pytest.approx(1.4)
         assert columns["tbt_max_s"] == pytest.approx(0.1)
     sketched = record(arrives_s, paced_s=2.0 + 0.5 * np.arange(5), sketch_s=np.array([0.5, 0.7]))
-    visible = {name: values[0] for name, values in request_columns([sketched], pacer=True).items()}
+    visible = {name: values[0] for name, values in request_columns(Timelines.of([sketched]), pacer=True).items()}
     assert visible["ttft_visible_s"] == 0.5
     # seven tokens, read at 0.5, 0.7, 2.0, 2.5, ...; the ideal line 1.0, 1.2, 1.4, ... 2.2
     behind = np.array([0, 0, 0.6, 0.9, 1.2, 1.5, 1.8])
@@ -275,7 +276,7 @@ def test_a_policys_own_pacer_decides_what_there_is_to_read():
 
 
 def test_one_token_answers_have_a_qoe_and_no_gaps():
-    columns = request_columns([record([0.5]), record([1.1]), record([11.0])], pacer=True)
+    columns = request_columns(Timelines.of([record([0.5]), record([1.1]), record([11.0])]), pacer=True)
     assert columns["qoe_andes"] == pytest.approx([1.0, 1 - 0.1 / 0.3, 1 - 10 / 10.2])
     assert columns["qoe_andes_code"] == pytest.approx([1.0, 1 - 0.1 / 0.2, 1 - 10 / 10.1])
     assert np.isnan(columns["tpot_s"]).all()
@@ -285,12 +286,12 @@ def test_one_token_answers_have_a_qoe_and_no_gaps():
 
 def test_an_early_short_answer_is_perfect_in_the_code_form_too():
     """Its area formula is negative there; nothing was late, so the score is 1."""
-    assert request_columns([record([0.1], target=9.0)], pacer=True)["qoe_andes_code"][0] == 1.0
+    assert request_columns(Timelines.of([record([0.1], target=9.0)]), pacer=True)["qoe_andes_code"][0] == 1.0
 
 
 def test_unfinished_requests_are_undefined_and_never_dropped():
     records = [record([], status="failed"), record([1.0, 1.1]), record([], status="rejected")]
-    columns = request_columns(records, pacer=True)
+    columns = request_columns(Timelines.of(records), pacer=True)
     assert columns["status"].tolist() == ["failed", "finished", "rejected"]
     assert np.isnan(columns["ttft_s"]).tolist() == [True, False, True]
     assert np.isnan(columns["stall_s"]).tolist() == [True, False, True]
@@ -300,14 +301,14 @@ def test_unfinished_requests_are_undefined_and_never_dropped():
 
 
 def test_no_requests_give_empty_columns():
-    columns = request_columns([], pacer=True)
+    columns = request_columns(Timelines.of([]), pacer=True)
     assert all(values.size == 0 for values in columns.values())
 
 
 def test_tokens_are_counted_by_producer():
     segments = (Segment("device", 1, 3), Segment("server", 4, 5), Segment("device", 6, 6))
     r = record([1, 2, 3, 4, 5, 6], segments=segments, first_endpoint="device")
-    columns = request_columns([r, record([], status="failed")], pacer=True)
+    columns = request_columns(Timelines.of([r, record([], status="failed")]), pacer=True)
     assert columns["n_tok_device"].tolist() == [4, 0]
     assert columns["n_tok_server"].tolist() == [2, 0]
     assert columns["n_migrations"].tolist() == [2, 0]

@@ -15,7 +15,8 @@ from discosim.cli import main
 from discosim.core.errors import UserError
 from discosim.core.scenario import Scenario
 from discosim.runs.identity import run_id
-from discosim.traces.catalogue import describe, load_digest
+from discosim.traces.catalogue import load_digest
+from discosim.traces.describe import describe
 from discosim.traces.digest_file import dump_digest, parse_digest, read_own_digest, write_own_digest
 from discosim.traces.own_digest import digest_latency
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from discosim.core.errors import UserError
-from discosim.traces.readers.base import PER_S, Bools, Floats, HashIds, Ints, Notes, RequestTrace
+from discosim.traces.readers.base import PER_S, Bools, Floats, HashIds, Ints, Notes, RequestTrace, Words
 from discosim.traces.readers.clock import finest_tick
 from discosim.traces.readers.doubts import clock_doubts, length_doubts, owner_doubts, require_plausible_clock
 from discosim.traces.readers.hashes import block_of, hash_doubts
@@ -83,9 +83,7 @@ def build_requests(
     prompt_tok, output_tok = (table.counts(name, highest=MOST_TOK) for name in (prompt, output))
     failed = np.zeros(len(table), dtype=np.bool_) if failed is None else failed
     zero = ~failed & ((prompt_tok == 0) | (output_tok == 0))
-    rows = np.flatnonzero(~failed & ~zero)
-    if rows.size == 0:
-        raise UserError("no row has both prompt and output tokens", where=table.label)
+    rows = _usable_rows(failed | zero, table.label)
     first, last = ticks[rows[0]], ticks[rows[-1]]
     if not per_s:
         require_plausible_clock(float(first), float(last), used, arrival, table.label, n=rows.size)
@@ -113,11 +111,7 @@ def build_requests(
         )
     if hash_ids is not None:
         doubts += hash_doubts(hash_ids, prompt_tok, hash_block_tok, block_tok, table, rows)
-    nameless = np.ones(rows.size, dtype=np.bool_)
-    for names in (users, sessions):
-        if names is not None:
-            nameless &= names == ""
-    asked = any(name and table.has(name) for name in (user, session))
+    has_names = any(name and table.has(name) for name in (user, session))
     return RequestTrace(
         arrival_s=arrival_s,
         prompt_tok=prompt_tok,
@@ -134,13 +128,30 @@ def build_requests(
             "rows": len(table),
             "dropped_failed": int(failed.sum()),
             "dropped_zero_tok": int(zero.sum()),
-            **({"unnamed": int(nameless.sum())} if asked else {}),
+            **({"unnamed": _n_nameless(rows.size, users, sessions)} if has_names else {}),
             "tick_s": tick / units_per_s,
             "tied": int(np.sum(np.diff(since) == 0)),
             "ties": "keep",
         },
         warnings=tuple(doubts),
     )
+
+
+def _usable_rows(is_dropped: Bools, where: str) -> Ints:
+    """Return the numbers of the rows that are kept; a UserError where there is none."""
+    rows = np.flatnonzero(~is_dropped)
+    if rows.size == 0:
+        raise UserError("no row has both prompt and output tokens", where=where)
+    return rows
+
+
+def _n_nameless(n: int, *columns: Words | None) -> int:
+    """Return how many of ``n`` rows have no name in any of the columns."""
+    nameless = np.ones(n, dtype=np.bool_)
+    for names in columns:
+        if names is not None:
+            nameless &= names == ""
+    return int(nameless.sum())
 
 
 def spread_ties(trace: RequestTrace, rng: np.random.Generator) -> RequestTrace:

@@ -1,0 +1,82 @@
+"""One replication of one policy: a world, what its requests came to, and the numbers that sum it up."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from discosim.core.request import RequestTable
+from discosim.metrics.summary import summarise
+from discosim.policies.base import Policy
+from discosim.policies.view import View
+from discosim.runs.build import Blueprint
+from discosim.runs.collect import Collector, Columns
+from discosim.world.luck import Luck
+from discosim.world.world import World
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A policy under the name that it has in a run."""
+
+    name: str
+    policy: Policy
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one replication of one policy came to.
+
+    Parameters
+    ----------
+    columns : dict of str to array
+        A row per request, as in requests.parquet.
+    summary : dict of str to float
+        The numbers of the replication.
+    tokens : dict of str to array
+        Token rows of the requests that were to be kept.
+    tally : mapping of str to float
+        What the policy counted.
+    """
+
+    columns: Columns
+    summary: dict[str, float]
+    tokens: Columns
+    tally: Mapping[str, float]
+
+
+def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, luck: Luck, keep: range) -> Outcome:
+    """Run one policy over the requests of one replication.
+
+    Parameters
+    ----------
+    entrant : Entrant
+        The policy; a copy of it serves, so that nothing it learns reaches the next replication.
+    blueprint : Blueprint
+        The scenario, built.
+    requests : RequestTable
+        Who arrives.
+    luck : Luck
+        The draws of the replication, shared by all policies.
+    keep : range
+        Request ids whose token rows are kept.
+    """
+    world = World(blueprint.model, requests, luck)
+    collector = Collector(entrant.name, blueprint.model.meter, blueprint.scenario.reader.pacer, keep)
+    policy = prepared(entrant.policy, blueprint.view, world)
+    world.run(policy, collector)
+    columns = collector.columns(len(requests))
+    return Outcome(
+        columns=columns,
+        summary=summarise(columns, collector.gaps, world.engine_figures(), world.edge_figures()),
+        tokens=collector.tokens(),
+        tally=policy.tally(columns),
+    )
+
+
+def prepared(policy: Policy, view: View, world: World) -> Policy:
+    """Return a copy of the policy that has seen the past, and the future only if it declared that need."""
+    fresh = copy.deepcopy(policy)
+    fresh.prepare(replace(view, draws=world.draws) if "oracle" in policy.needs else view)
+    return fresh
