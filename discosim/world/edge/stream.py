@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+import simpy
 from simpy.events import Event, Timeout
 
+from discosim.world.link import Link
 from discosim.world.rounding import ROUNDING
 from discosim.world.stream import Floats, Stream, ramp
 
-if TYPE_CHECKING:
-    from discosim.world.edge.box import Pool
+
+class Boxes(Protocol):
+    """What a sequence needs of the boxes that serve it."""
+
+    env: simpy.Environment
+    link: Link
+
+    def add(self, stream: EdgeStream) -> None:
+        """Take a sequence in."""
+        ...
+
+    def drop(self, stream: EdgeStream) -> None:
+        """Cancel a sequence, on its way, waiting or running."""
+        ...
 
 
 class EdgeStream(Stream):
@@ -50,7 +64,7 @@ class EdgeStream(Stream):
 
     def __init__(
         self,
-        pool: Pool,
+        pool: Boxes,
         user_id: int,
         prompt_tok: int,
         first_token: int,

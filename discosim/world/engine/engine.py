@@ -12,7 +12,7 @@ from typing import Literal
 import simpy
 
 from discosim.world.engine.floor import ReplicaModel
-from discosim.world.engine.job import Job, State
+from discosim.world.engine.job import Job, Place, State
 from discosim.world.engine.kv_link import KvLink
 from discosim.world.engine.replica import Observer, Replica
 from discosim.world.engine.schedulers.base import Scheduler
@@ -152,11 +152,11 @@ class Engine:
         if self.kv_link is not None and self.kv_link.drop(job):
             self._receive_kv(job.place, job)
 
-    def _send_kv(self, source: Replica, job: Job) -> None:
+    def _send_kv(self, source: Place, job: Job) -> None:
         assert self.kv_link is not None
         self.kv_link.send(job, partial(self._receive_kv, source))
 
-    def _receive_kv(self, source: Replica, job: Job) -> None:
+    def _receive_kv(self, source: Place, job: Job) -> None:
         source.release(job.blocks)
         job.blocks = 0
         if job.is_cancelled:
