@@ -30,10 +30,22 @@ class PartsStream(Stream):
     it could be read.
     """
 
-    __slots__ = ("_leaves", "_n_first", "_n_open", "_n_running", "_over_s", "_parts", "_picks", "endpoint")
+    __slots__ = (
+        "_leaves",
+        "_n_first",
+        "_n_open",
+        "_n_running",
+        "_over_s",
+        "_parts",
+        "_picks",
+        "endpoint",
+        "is_refusal",
+    )
 
     endpoint: str
+    is_refusal: bool
     is_growing = True
+    is_in_parts = True
 
     def __init__(self, parts: Sequence[Sequence[Stream]], picks: Sequence[int]) -> None:
         leaves = [stream for candidates in parts for stream in candidates]
@@ -49,7 +61,9 @@ class PartsStream(Stream):
         self._over_s = math.inf
         self._n_running = sum(not stream.is_closed for stream in leaves)  # streams whose bill is not final
         self.is_closed = self._n_running == 0
-        self.failure = next((stream.failure for stream in leaves if stream.failure), "")
+        refused = next((stream for stream in leaves if stream.failure), None)
+        self.failure = "" if refused is None else refused.failure
+        self.is_refusal = refused is not None and refused.is_refusal
         for i, stream in enumerate(leaves):
             stream.listen(self)
             if not self.failure:

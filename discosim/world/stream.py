@@ -75,7 +75,7 @@ class Stream:
     Attributes
     ----------
     endpoint : str
-        ``device`` or ``server``.
+        Name of the endpoint it comes from.
     first_token, n_tok : int
         Index (from 1) of the first token it makes, and how many it would make undisturbed.
     prompt_tok : int
@@ -119,6 +119,8 @@ class Stream:
 
     endpoint = ""
     is_growing = False  # whether its timeline becomes known only while the endpoint works
+    is_in_parts = False  # whether it is made of parts that are written side by side
+    is_refusal = False  # whether it failed because a limit of its endpoint can never take what was asked
     helpers: tuple[Stream, ...] = ()  # streams of the same request that work for it: not cancelled while it is shown
 
     _at_end: list[Moment]

@@ -51,6 +51,7 @@ class EdgeStream(Stream):
         "_stop_s",
         "_user_id",
         "context",
+        "endpoint",
         "is_queued",
         "list_key",
         "pays_prefill",
@@ -59,12 +60,13 @@ class EdgeStream(Stream):
         "token_s",
     )
 
-    endpoint = "edge"
+    endpoint: str
     is_growing = True
 
     def __init__(
         self,
         pool: Boxes,
+        endpoint: str,
         user_id: int,
         prompt_tok: int,
         first_token: int,
@@ -73,6 +75,7 @@ class EdgeStream(Stream):
         list_key: int,
     ) -> None:
         super().__init__(pool.env, prompt_tok, first_token, n_tok)
+        self.endpoint = endpoint
         self.pool = pool
         self.context = context
         self.list_key = list_key

@@ -228,7 +228,7 @@ class ReplicaView(Protocol):
         ...
 
     def preempt(self, job: Job) -> None:
-        """Put a resident job out: to SWAPPED where it decodes and `can_swap`, else WAITING, to the front of the queue."""
+        """Put a resident job out: SWAPPED where it decodes and `can_swap`, else WAITING, at the front of the queue."""
         ...
 
     def resume(self, job: Job) -> None:
