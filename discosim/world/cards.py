@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 from discosim.core.request import RequestTable
 
@@ -35,27 +37,17 @@ class Card:
     prefix_hashes: tuple[int, ...] = ()
 
 
-class Cards:
-    """The cards of a request table, from lists, which are quicker to read one by one than arrays."""
-
-    def __init__(self, table: RequestTable) -> None:
-        self.arrival_s: list[float] = table.arrival_s.tolist()
-        self.rejected: list[bool] = table.rejected.tolist()
-        self.user_id: list[int] = table.user_id.tolist()
-        self._prompt_tok: list[int] = table.prompt_tok.tolist()
-        self._output_tok: list[int] = table.output_tok.tolist()
-        self._reader_tok_per_s: list[float] = table.reader_tok_per_s.tolist()
-        self._ttft_target_s: list[float] = table.ttft_target_s.tolist()
-        self._prefix_hashes = table.prefix_hashes
-
-    def __getitem__(self, request_id: int) -> Card:
-        return Card(
-            request_id,
-            self.user_id[request_id],
-            self.arrival_s[request_id],
-            self._prompt_tok[request_id],
-            self._output_tok[request_id],
-            self._reader_tok_per_s[request_id],
-            self._ttft_target_s[request_id],
-            () if self._prefix_hashes is None else self._prefix_hashes[request_id],
-        )
+def cards_of(table: RequestTable) -> Iterator[Card]:
+    """Yield the cards of a request table, in order of arrival."""
+    n = len(table)
+    return map(
+        Card,
+        range(n),
+        table.user_id.tolist(),
+        table.arrival_s.tolist(),
+        table.prompt_tok.tolist(),
+        table.output_tok.tolist(),
+        table.reader_tok_per_s.tolist(),
+        table.ttft_target_s.tolist(),
+        repeat((), n) if table.prefix_hashes is None else table.prefix_hashes,
+    )

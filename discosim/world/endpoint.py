@@ -133,12 +133,8 @@ class Endpoint(Protocol):
         """Begin, or queue, what is asked; a stream that is refused says so by failing."""
         ...
 
-    def usd(self, user_id: int, prompt_tok: float, output_tok: float) -> float:
-        """Return the price of work done for a user, in USD."""
-        ...
-
-    def energy_j(self, user_id: int, prompt_tok: float, output_tok: float) -> float:
-        """Return the energy of work done for a user that somebody who uses the system pays for, in J."""
+    def costs(self, user_id: int, prompt_tok: float, output_tok: float) -> tuple[float, float]:
+        """Return the price of work done for a user, in USD, and the energy beside it that counts, in J."""
         ...
 
     def load(self, user_id: int) -> Any:
@@ -165,15 +161,6 @@ class EndpointModel(Protocol):
         ...
 
 
-def endpoint_of(endpoints: Mapping[str, Endpoint], name: str, who: str) -> Endpoint:
-    """Return the endpoint of this name; ``who`` needs it.
-
-    Raises
-    ------
-    InvariantError
-        If there is none.
-    """
-    endpoint = endpoints.get(name)
-    if endpoint is None:
-        raise InvariantError(f"{who}: no endpoint '{name}'; {close_match(name, tuple(endpoints))}")
-    return endpoint
+def unknown(name: str, endpoints: Mapping[str, Endpoint], request_id: int) -> InvariantError:
+    """Return the error of a request that names an endpoint which its world has not."""
+    return InvariantError(f"request {request_id}: no endpoint '{name}'; {close_match(name, tuple(endpoints))}")

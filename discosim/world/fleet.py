@@ -44,16 +44,15 @@ class Fleet:
 
     def start(self, ask: Ask) -> DeviceStream:
         """Take a stream on, or queue it; it fails at once where its prompt does not fit the context."""
-        return self.device_of(ask.card.user_id).start(ask.prompt_tok, ask.first_token, ask.n_tok)
+        device = self.device_of(ask.card.user_id)
+        stream = DeviceStream(device, ask.prompt_tok, ask.first_token, ask.n_tok)
+        device.take(stream)
+        return stream
 
-    def usd(self, user_id: int, prompt_tok: float, output_tok: float) -> float:  # noqa: ARG002 - as every endpoint
-        """Return the price of work: none, the device is the user's."""
-        return 0.0
-
-    def energy_j(self, user_id: int, prompt_tok: float, output_tok: float) -> float:
-        """Return the energy of work on a user's device, in J."""
-        profile = self.profile_of(user_id)
-        return prompt_tok * profile.prefill_j_per_tok + output_tok * profile.decode_j_per_tok
+    def costs(self, user_id: int, prompt_tok: float, output_tok: float) -> tuple[float, float]:
+        """Return the energy of work on a user's device, in J; it has no price in USD."""
+        profile = self._kinds[self._kind_of[user_id]][0]
+        return 0.0, prompt_tok * profile.prefill_j_per_tok + output_tok * profile.decode_j_per_tok
 
     def load(self, user_id: int) -> None:
         """Return nothing: what a client sees of its device is `Device.is_busy`."""

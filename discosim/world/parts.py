@@ -9,6 +9,7 @@ import numpy as np
 from simpy.events import Event
 
 from discosim.world.moment import Act, when
+from discosim.world.spent import Spent
 from discosim.world.stream import NOTHING, Floats, Known, Stream
 
 
@@ -187,17 +188,15 @@ class PartsStream(Stream):
 
     def bill(self) -> tuple[float, int]:
         """Return prompt tokens processed and tokens made, of all streams together."""
-        bills = [stream.bill() for stream in self._leaves]
-        return sum(bill[0] for bill in bills), sum(bill[1] for bill in bills)
+        spent = self.spent()
+        return spent.prompt_tok, spent.output_tok
 
-    def usage(self) -> tuple[int, float, float]:
-        """Return preemptions, GPU-seconds and KV-token-seconds, of all streams together."""
-        used = [stream.usage() for stream in self._leaves]
-        return sum(u[0] for u in used), sum(u[1] for u in used), sum(u[2] for u in used)
-
-    def box_s(self) -> float:
-        """Return the time of edge boxes, in s."""
-        return sum(stream.box_s() for stream in self._leaves)
+    def spent(self) -> Spent:
+        """Return what all streams together took."""
+        spent = Spent()
+        for stream in self._leaves:
+            spent.add(stream.spent())
+        return spent
 
 
 def _shown(candidates: Sequence[Known]) -> Floats:

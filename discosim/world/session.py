@@ -10,25 +10,26 @@ built on `ask`, `take` and `writing`; so another package can bring an endpoint, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal
 
 from simpy.events import Event, Timeout
 
 from discosim.core.errors import InvariantError, close_match
-from discosim.core.request import RequestRecord, Segment
+from discosim.core.request import RequestRecord
 from discosim.world.cards import Card
+from discosim.world.closing import record
 from discosim.world.device import DeviceProfile
-from discosim.world.endpoint import Ask, Endpoint, endpoint_of
-from discosim.world.ledger import record
+from discosim.world.endpoint import Ask, Endpoint, unknown
+from discosim.world.ledger import bill
 from discosim.world.link import Payload
 from discosim.world.load import EdgeLoad, ServerLoad
 from discosim.world.parts import PartsStream
 from discosim.world.quality import Pick, Written
 from discosim.world.rounding import REL, ROUNDING
 from discosim.world.setting import Setting
-from discosim.world.shown import timeline
-from discosim.world.stream import NOTHING, FirstToken, Floats, Stream
+from discosim.world.shown import NEVER_SHOWN, Timeline, timeline
+from discosim.world.stream import FirstToken, Floats, Stream
 from discosim.world.watch import buffer_reaches
 from discosim.world.writing import Pace, Writing
 
@@ -48,9 +49,9 @@ class Session:
         What the reader expects.
     profile : DeviceProfile
         The user's device (its published figures, not its momentary state).
-    card, setting, writing : Card, Setting, Writing
-        The request with the true length of its answer, the parts of the world, and what verbs note about the answer.
-        They are for verbs: a policy that reads them sees what no client could.
+    card, setting, streams, writing : Card, Setting, list of Stream, Writing
+        The request with the true length of its answer, the parts of the world, all streams so far, and what verbs note
+        about the answer. They are for verbs: a policy that reads them sees what no client could.
     """
 
     __slots__ = (
@@ -59,7 +60,6 @@ class Session:
         "_kept",
         "_n_asked",
         "_speaker",
-        "_streams",
         "arrival_s",
         "card",
         "profile",
@@ -67,6 +67,7 @@ class Session:
         "reader_tok_per_s",
         "request_id",
         "setting",
+        "streams",
         "ttft_target_s",
         "user_id",
         "writing",
@@ -83,7 +84,7 @@ class Session:
         self.reader_tok_per_s = card.reader_tok_per_s
         self.ttft_target_s = card.ttft_target_s
         self.profile: DeviceProfile = setting.fleet.profile_of(card.user_id)
-        self._streams: list[Stream] = []
+        self.streams: list[Stream] = []
         self._n_asked: dict[str, int] = {}  # how often each endpoint was asked
         self._speaker: Stream | None = None
         self._before: list[tuple[Stream, int]] = []  # streams handed over from, and their last shown token
@@ -170,10 +171,8 @@ class Session:
             raise InvariantError(f"request {self.request_id}: nothing is left after token {after_token}")
         if at_most_tok is not None:
             n_tok = min(n_tok, at_most_tok)
-        stream = self.ask(
-            endpoint, self.prompt_tok + after_token, after_token + 1, n_tok, payload, prefill_factor=prefill_factor
-        )
-        self._streams.append(stream)
+        stream = self.ask(endpoint, self.prompt_tok + after_token, after_token + 1, n_tok, payload, prefill_factor)
+        self.streams.append(stream)
         return stream
 
     def sketch(self, n_tok: float, *, shown: bool = False) -> Stream:
@@ -247,8 +246,8 @@ class Session:
         first_token: int,
         n_tok: int,
         payload: Payload = "text",
-        *,
         prefill_factor: float = 1.0,
+        *,
         sibling: int = 0,
         list_key: int = 0,
     ) -> Stream:
@@ -256,30 +255,33 @@ class Session:
 
         What is asked for is paid for only once the verb has handed it, or what it has made of it, to `take`.
         """
-        attempt = self._n_asked.get(endpoint, 0)
-        self._n_asked[endpoint] = attempt + 1
+        asked = self._n_asked
+        asked[endpoint] = attempt = asked.get(endpoint, -1) + 1
         return self._endpoint(endpoint).start(
             Ask(self.card, prompt_tok, first_token, n_tok, attempt, payload, prefill_factor, sibling, list_key)
         )
 
     def take(self, stream: Stream) -> Stream:
         """Remember a stream that a verb has made, stop it when the request fails, and pay for it; return it."""
-        self._streams.append(stream)
+        self.streams.append(stream)
         return stream
 
     def _endpoint(self, name: str) -> Endpoint:
-        return endpoint_of(self.setting.endpoints, name, f"request {self.request_id}")
+        endpoint = self.setting.endpoints.get(name)
+        if endpoint is None:
+            raise unknown(name, self.setting.endpoints, self.request_id)
+        return endpoint
 
     # --- deciding what is shown -------------------------------------------------------------------------------
 
     def keep(self, winner: Stream, *, losers: Loser = "cancel") -> None:
         """Show ``winner``; the other streams are cancelled, finish their prefill, or run on (and are paid for)."""
         self._speaker = winner
-        self._kept = len(self._streams)
+        self._kept = len(self.streams)
         if losers == "run_on":
             return
         helpers = winner.helpers
-        for stream in self._streams:
+        for stream in self.streams:
             if stream is not winner and stream not in helpers:
                 stream.stop(finish_prefill=losers == "finish_prefill")
 
@@ -297,7 +299,7 @@ class Session:
     def fail(self) -> None:
         """Give the request up; streams still open are cancelled."""
         self._has_failed = True
-        for stream in self._streams:
+        for stream in self.streams:
             stream.stop()
 
     # --- waiting ----------------------------------------------------------------------------------------------
@@ -356,34 +358,23 @@ class Session:
 
     # --- closing ----------------------------------------------------------------------------------------------
 
-    def unclosed(self) -> Iterator[Stream]:
-        """Yield the streams whose bill is not final when it is their turn."""
-        return (stream for stream in self._streams if not stream.is_closed)
-
     def settle(self) -> RequestRecord:
         """Close the books: what was shown, what was processed, what it costs."""
         if self._has_failed:
-            is_rejected = all(stream.is_refusal for stream in self._streams)
-            return self._record("rejected" if is_rejected else "failed", (), NOTHING, NOTHING)
+            is_rejected = all(stream.is_refusal for stream in self.streams)
+            return self._record("rejected" if is_rejected else "failed", NEVER_SHOWN)
         if self._speaker is None:
             raise InvariantError(f"request {self.request_id}: the policy ended without an answer and without failing")
-        return self._record("finished", *timeline(self.card, self._before, self._speaker))
+        return self._record("finished", timeline(self.card, self._before, self._speaker))
 
     def reject(self) -> RequestRecord:
         """Return the record of a request that a length limit keeps out."""
-        return self._record("rejected", (), NOTHING, NOTHING)
+        return self._record("rejected", NEVER_SHOWN)
 
-    def _record(
-        self, status: str, segments: tuple[Segment, ...], generated_s: Floats, delivered_s: Floats
-    ) -> RequestRecord:
-        return record(
-            self.setting,
-            self.card,
-            self.writing,
-            self._streams,
-            status,
-            (segments, generated_s, delivered_s),
-            n_dispatch=self._kept or len(self._streams),
-            is_in_parts=self._speaker is not None and self._speaker.is_in_parts,
-            n_before=self._before[0][1] if self._before else delivered_s.size,
-        )
+    def _record(self, status: str, shown: Timeline) -> RequestRecord:
+        before, speaker = self._before, self._speaker
+        setting, streams, card = self.setting, self.streams, self.card
+        paid = bill(streams, setting.endpoints, card, self._kept or len(streams))
+        n_before = before[0][1] if before else card.output_tok
+        is_in_parts = speaker is not None and speaker.is_in_parts
+        return record(card, status, shown, paid, self.writing, setting, n_before, is_in_parts=is_in_parts)

@@ -10,10 +10,12 @@ from discosim.core.errors import InvariantError
 from discosim.core.request import Segment
 from discosim.world.cards import Card
 from discosim.world.rounding import raised
-from discosim.world.stream import Floats, Stream
+from discosim.world.stream import NOTHING, Floats, Stream
 
 Timeline = tuple[tuple[Segment, ...], Floats, Floats]
 """Who showed which tokens; when each was generated, and when it reached the client."""
+
+NEVER_SHOWN: Timeline = ((), NOTHING, NOTHING)
 
 
 def timeline(card: Card, before: Sequence[tuple[Stream, int]], last: Stream) -> Timeline:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from simpy.events import Event, Timeout
 
 from discosim.world.moment import Act, Moment
+from discosim.world.spent import Spent
 
 Floats = NDArray[np.float64]
 NOTHING: Floats = np.empty(0)
@@ -314,13 +315,9 @@ class Stream:
         """Return prompt tokens processed and tokens generated, given every stop so far."""
         raise NotImplementedError
 
-    def usage(self) -> tuple[int, float, float]:
-        """Return preemptions, GPU-seconds and KV-token-seconds, as far as an endpoint lets itself be looked into."""
-        return 0, 0.0, 0.0
-
-    def box_s(self) -> float:
-        """Return the time of edge boxes that it took, in s."""
-        return 0.0
+    def spent(self) -> Spent:
+        """Return all that it took, beside the tokens of `bill` what an endpoint shows of its inside."""
+        return Spent(*self.bill())
 
 
 class FirstToken(Moment):

@@ -15,7 +15,7 @@ from simpy.events import Event, Timeout
 from discosim.core.errors import InvariantError, UserError
 from discosim.core.request import RequestRecord, RequestTable
 from discosim.world.answers import AnswerModel, Answers
-from discosim.world.cards import Cards
+from discosim.world.cards import cards_of
 from discosim.world.device import DeviceProfile
 from discosim.world.endpoint import Endpoint, EndpointModel, Observer, Site
 from discosim.world.fleet import Fleet
@@ -121,7 +121,6 @@ class World:
         self.requests = requests
         self.luck = luck
         self.env = simpy.Environment()
-        self.cards = Cards(requests)
         n_users = 1 + int(requests.user_id.max(initial=0))
         self.link = luck.shared("link", lambda streams: Link(model.link, n_users, streams))
         site = Site(self.env, self.link, luck, n_users, model.meter, observer)
@@ -169,7 +168,7 @@ class World:
             rejected=table.rejected,
             arrival_s=table.arrival_s,
             user_id=table.user_id,
-            profiles=tuple(self.profile_of(user) for user in self.cards.user_id),
+            profiles=tuple(self.profile_of(user) for user in table.user_id.tolist()),
         )
 
     def engine_figures(self) -> dict[str, float] | None:
@@ -186,14 +185,14 @@ class World:
         self.env.run()
 
     def _arrivals(self, policy: Serves, sink: Callable[[RequestRecord], None]) -> Generator[Event, Any, None]:
-        env, cards, setting = self.env, self.cards, self.setting
-        rejected = cards.rejected
-        for i, at_s in enumerate(cards.arrival_s):
+        env, setting = self.env, self.setting
+        for card, is_rejected in zip(cards_of(self.requests), self.requests.rejected.tolist(), strict=True):
+            at_s = card.arrival_s
             if at_s > env.now:
                 yield Timeout(env, at_s - env.now)
             self.n_arrived += 1
-            session = Session(setting, cards[i])
-            if rejected[i]:
+            session = Session(setting, card)
+            if is_rejected:
                 sink(session.reject())
             else:
                 Serving(_serve(policy, session, sink))
@@ -205,6 +204,7 @@ def _serve(policy: Serves, session: Session, sink: Callable[[RequestRecord], Non
     if served is None:
         raise InvariantError("serve of a policy must be a generator, which yields what it waits for")
     yield from served
-    for stream in session.unclosed():
-        yield stream.closed()
+    for stream in session.streams:
+        if not stream.is_closed:
+            yield stream.closed()
     sink(session.settle())

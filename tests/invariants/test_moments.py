@@ -153,7 +153,7 @@ def hasty_speculation(session: Any) -> Stream:
     device.take(drafter)
     made_tok = np.array([1, 4, 4, 3])
     stream = VerifiedStream(HastyStream(device.env, 4), drafter, made_tok, 4, session.setting.link, session.user_id)
-    session._streams += [drafter, stream]
+    session.streams += [drafter, stream]
     return stream
 
 

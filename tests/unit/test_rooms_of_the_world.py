@@ -21,7 +21,7 @@ KINDS = {"api_server", "engine", "edge", "fleet"}
 
 ABOVE = {"session", "setting", "ledger", "world", "verbs"}
 
-FOR_VERBS = {"card", "setting", "writing"}
+FOR_VERBS = {"card", "setting", "streams", "writing"}
 """What a session holds for verbs; a policy that reads it sees what no client could."""
 
 

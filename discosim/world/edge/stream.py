@@ -10,6 +10,7 @@ from simpy.events import Event, Timeout
 
 from discosim.world.link import Link
 from discosim.world.rounding import ROUNDING
+from discosim.world.spent import Spent
 from discosim.world.stream import Floats, Stream, ramp
 
 
@@ -181,12 +182,9 @@ class EdgeStream(Stream):
             return prefilled * (self._stop_s - self._begin_s) / (self._prefill_end_s - self._begin_s), 0
         return prefilled, int(self.generated_s.searchsorted(self._stop_s, side="right"))
 
-    def usage(self) -> tuple[int, float, float]:
-        """Return preemptions, GPU-seconds and KV-token-seconds at the server: none."""
-        return 0, 0.0, 0.0
-
-    def box_s(self) -> float:
-        """Return its share of the box's time: its stay over the size of its batch, in s."""
-        if not self.has_begun:
-            return 0.0
-        return max(0.0, min(self._end_s, self._stop_s) - self._begin_s) / self._batch
+    def spent(self) -> Spent:
+        """Return tokens, and its share of the box's time: its stay over the size of its batch, in s."""
+        spent = super().spent()
+        if self.has_begun:
+            spent.box_s = max(0.0, min(self._end_s, self._stop_s) - self._begin_s) / self._batch
+        return spent

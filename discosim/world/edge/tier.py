@@ -92,13 +92,11 @@ class EdgeTier:
         pool = self.pool_of(user_id)
         return EdgeLoad(pool.wait_s(), pool.lists.n, len(pool.boxes), self.model.slots)
 
-    def usd(self, user_id: int, prompt_tok: float, output_tok: float) -> float:  # noqa: ARG002 - one price for all
-        """Return the price of work, in USD."""
-        return prompt_tok * self.model.prompt_usd_per_tok + output_tok * self.model.output_usd_per_tok
-
-    def energy_j(self, user_id: int, prompt_tok: float, output_tok: float) -> float:  # noqa: ARG002 - all boxes alike
-        """Return the energy of work, in J."""
-        return prompt_tok * self.model.prefill_j_per_tok + output_tok * self.model.decode_j_per_tok
+    def costs(self, user_id: int, prompt_tok: float, output_tok: float) -> tuple[float, float]:  # noqa: ARG002 - one price for all
+        """Return price and energy of work, in USD and J."""
+        model = self.model
+        usd = prompt_tok * model.prompt_usd_per_tok + output_tok * model.output_usd_per_tok
+        return usd, prompt_tok * model.prefill_j_per_tok + output_tok * model.decode_j_per_tok
 
     def foreseen_ttft_s(self, table: RequestTable) -> None:
         """Return nothing: what a request meets depends on what all others do."""

@@ -247,13 +247,9 @@ class EngineServer:
             stream.submit()
         return stream
 
-    def usd(self, user_id: int, prompt_tok: float, output_tok: float) -> float:  # noqa: ARG002 - one price for all
-        """Return the price of work, in USD."""
-        return self._meter.server_usd(prompt_tok, output_tok)
-
-    def energy_j(self, user_id: int, prompt_tok: float, output_tok: float) -> float:  # noqa: ARG002 - it is in the price
-        """Return the energy that the user pays for: none beside the price."""
-        return 0.0
+    def costs(self, user_id: int, prompt_tok: float, output_tok: float) -> tuple[float, float]:  # noqa: ARG002 - one price for all
+        """Return the price of work, in USD; its energy is in the price."""
+        return self._meter.server_usd(prompt_tok, output_tok), 0.0
 
     def load(self, user_id: int) -> ServerLoad:  # noqa: ARG002 - one queue for all
         """Return how busy the replicas that decode are."""

@@ -12,6 +12,7 @@ from simpy.events import Event, Timeout
 from discosim.world.engine.job import Floats, Job, State
 from discosim.world.link import Link
 from discosim.world.moment import Act
+from discosim.world.spent import Spent
 from discosim.world.stream import NOTHING, Known, Stream
 from discosim.world.watch import look_after
 
@@ -205,9 +206,11 @@ class EngineStream(Stream):
             return float(self.prompt_tok), self.generated_s.size
         return float(self.prompt_tok - min(job.prefill_left_tok, self.prompt_tok)), 0
 
-    def usage(self) -> tuple[int, float, float]:
-        """Return preemptions, GPU-seconds and KV-token-seconds."""
-        return self.job.n_preemptions, self.job.gpu_s, self.job.kv_tok_s
+    def spent(self) -> Spent:
+        """Return tokens, preemptions, GPU-seconds and KV-token-seconds."""
+        spent, job = super().spent(), self.job
+        spent.n_preemptions, spent.gpu_s, spent.kv_tok_s = job.n_preemptions, job.gpu_s, job.kv_tok_s
+        return spent
 
 
 def _joined(job: Job, since_join: Floats | None) -> Floats:

@@ -26,6 +26,7 @@ from discosim.world.link import Link
 from discosim.world.moment import Act, when
 from discosim.world.rounding import ROUNDING
 from discosim.world.session import Session
+from discosim.world.spent import Spent
 from discosim.world.stream import NOTHING, Floats, Known, Stream
 from discosim.world.verbs.absorbing import AbsorbingStream
 
@@ -284,6 +285,8 @@ class VerifiedStream(Stream):
         prompt_tok, n_rounds = self._verifier.bill()
         return prompt_tok, int(self._made_tok[:n_rounds].sum())
 
-    def usage(self) -> tuple[int, float, float]:
-        """Return preemptions, GPU-seconds and KV-token-seconds of the server."""
-        return self._verifier.usage()
+    def spent(self) -> Spent:
+        """Return what the server took, with the tokens that it verified."""
+        spent = self._verifier.spent()
+        spent.output_tok = self.bill()[1]
+        return spent

@@ -1,0 +1,95 @@
+"""The record of a request, from its card, what was shown, the bill and what verbs noted."""
+
+from __future__ import annotations
+
+import math
+
+from discosim.core.request import RequestRecord
+from discosim.world.cards import Card
+from discosim.world.ledger import NO_WORK, Bill
+from discosim.world.setting import Setting
+from discosim.world.shown import Timeline
+from discosim.world.stream import NOTHING
+from discosim.world.writing import Writing
+
+
+def record(
+    card: Card,
+    status: str,
+    shown: Timeline,
+    bill: Bill,
+    writing: Writing,
+    setting: Setting,
+    n_before: int,
+    *,
+    is_in_parts: bool,
+) -> RequestRecord:
+    """Return what happened to one request.
+
+    Parameters
+    ----------
+    card : Card
+        The request.
+    status : str
+        ``finished``, ``failed`` or ``rejected``.
+    shown : Timeline
+        Who showed which tokens, and when; empty unless finished.
+    bill : Bill
+        What was processed, and what it costs.
+    writing : Writing
+        What verbs noted.
+    setting : Setting
+        The world.
+    n_before : int
+        Tokens shown before the first hand-over, or all.
+    is_in_parts : bool
+        Whether what is shown was written in parts.
+    """
+    segments, generated_s, delivered_s = shown
+    server, device, edge = bill.get("server", NO_WORK), bill.get("device", NO_WORK), bill.get("edge", NO_WORK)
+    usd = server.usd + edge.usd + device.usd
+    energy_j = device.energy_j + edge.energy_j + server.energy_j
+    n_made = server.output_tok + device.output_tok + edge.output_tok
+    sketch_tok = 0 if writing.sketch is None else writing.sketch.bill()[1]
+    paced_s = sketch_s = NOTHING
+    if delivered_s.size:
+        paced_s = writing.paced_s(card.request_id, delivered_s, n_before)
+        sketch_s = writing.seen_sketch_s(card.arrival_s)
+    quality = math.nan if status == "rejected" else writing.quality(setting.quality, segments, is_in_parts=is_in_parts)
+    return RequestRecord(
+        request_id=card.request_id,
+        user_id=card.user_id,
+        arrival_s=card.arrival_s,
+        prompt_tok=card.prompt_tok,
+        output_tok=card.output_tok,
+        reader_tok_per_s=card.reader_tok_per_s,
+        ttft_target_s=card.ttft_target_s,
+        status=status,
+        first_endpoint=segments[0].endpoint if segments else "",
+        segments=segments,
+        generated_s=generated_s,
+        delivered_s=delivered_s,
+        paced_s=paced_s,
+        is_device_dispatched=device.is_dispatched,
+        is_server_dispatched=server.is_dispatched,
+        n_tok_wasted=n_made - sketch_tok - delivered_s.size,
+        server_prompt_tok=int(server.prompt_tok),
+        server_output_tok=server.output_tok,
+        device_prefill_tok=device.prompt_tok,
+        device_decode_tok=device.output_tok,
+        server_cost_usd=server.usd,
+        device_energy_j=device.energy_j,
+        unified_cost_usd=setting.meter.unified_usd(usd, energy_j),
+        n_preemptions=server.n_preemptions,
+        gpu_s=server.gpu_s,
+        kv_tok_s=server.kv_tok_s,
+        sketch_tok=sketch_tok,
+        sketch_s=sketch_s,
+        n_parts=writing.n_parts if is_in_parts else 0,
+        edge_prefill_tok=edge.prompt_tok,
+        edge_decode_tok=edge.output_tok,
+        edge_box_s=edge.box_s,
+        edge_energy_j=edge.energy_j,
+        edge_cost_usd=edge.usd,
+        quality_assumed=quality,
+    )
