@@ -222,7 +222,8 @@ class ApiServer:
         is prefill.
         """
         model, link, now = self.model, self.link, self.env.now
-        request_id, user_id, prompt_tok = ask.card.request_id, ask.card.user_id, ask.prompt_tok
+        card, prompt_tok = ask.card, ask.prompt_tok
+        request_id, user_id = card.request_id, card.user_id
         ttft_s, tpot_s, fails = self._attempt(ask.attempt)
         accepted_s = now + link.up_s(now, user_id) + link.bulk_s(prompt_tok * BYTES_PER_TOK[ask.payload])
         above = prompt_tok - model.ttft_reference_prompt_tok

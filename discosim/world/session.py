@@ -171,7 +171,11 @@ class Session:
             raise InvariantError(f"request {self.request_id}: nothing is left after token {after_token}")
         if at_most_tok is not None:
             n_tok = min(n_tok, at_most_tok)
-        stream = self.ask(endpoint, self.prompt_tok + after_token, after_token + 1, n_tok, payload, prefill_factor)
+        held = self.setting.endpoints.get(endpoint) or self._endpoint(endpoint)
+        asked = self._n_asked
+        asked[endpoint] = attempt = asked.get(endpoint, -1) + 1
+        prompt_tok = self.prompt_tok + after_token
+        stream = held.start(Ask(self.card, prompt_tok, after_token + 1, n_tok, attempt, payload, prefill_factor))
         self.streams.append(stream)
         return stream
 
