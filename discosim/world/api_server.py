@@ -224,7 +224,8 @@ class ApiServer:
         model, link, now = self.model, self.link, self.env.now
         card, prompt_tok = ask.card, ask.prompt_tok
         request_id, user_id = card.request_id, card.user_id
-        ttft_s, tpot_s, fails = self._attempt(ask.attempt)
+        attempts = self._attempts
+        ttft_s, tpot_s, fails = attempts[ask.attempt] if ask.attempt < len(attempts) else self._attempt(ask.attempt)
         accepted_s = now + link.up_s(now, user_id) + link.bulk_s(prompt_tok * BYTES_PER_TOK[ask.payload])
         above = prompt_tok - model.ttft_reference_prompt_tok
         extra_s = ask.prefill_factor * model.ttft_s_per_prompt_tok * above if above > 0 else 0.0

@@ -12,13 +12,15 @@ from discosim.world.shown import Timeline
 from discosim.world.stream import NOTHING
 from discosim.world.writing import Writing
 
+PLAIN = Writing()
+
 
 def record(
     card: Card,
     status: str,
     shown: Timeline,
     bill: Bill,
-    writing: Writing,
+    noted: Writing | None,
     setting: Setting,
     n_before: int,
     *,
@@ -36,8 +38,8 @@ def record(
         Who showed which tokens, and when; empty unless finished.
     bill : Bill
         What was processed, and what it costs.
-    writing : Writing
-        What verbs noted.
+    noted : Writing or None
+        What verbs noted; None for nothing.
     setting : Setting
         The world.
     n_before : int
@@ -50,12 +52,15 @@ def record(
     usd = server.usd + edge.usd + device.usd
     energy_j = device.energy_j + edge.energy_j + server.energy_j
     n_made = server.output_tok + device.output_tok + edge.output_tok
+    writing = noted or PLAIN
     sketch_tok = 0 if writing.sketch is None else writing.sketch.bill()[1]
     paced_s = sketch_s = NOTHING
-    if delivered_s.size:
+    if noted is not None and delivered_s.size:
         paced_s = writing.paced_s(card.request_id, delivered_s, n_before)
         sketch_s = writing.seen_sketch_s(card.arrival_s)
-    quality = math.nan if status == "rejected" else writing.quality(setting.quality, segments, is_in_parts=is_in_parts)
+    quality = math.nan
+    if setting.quality is not None and status != "rejected":
+        quality = writing.quality(setting.quality, segments, is_in_parts=is_in_parts)
     # by position, in the order of its fields: forty keywords would cost every request two microseconds
     return RequestRecord(
         card.request_id,

@@ -60,6 +60,7 @@ class Session:
         "_kept",
         "_n_asked",
         "_speaker",
+        "_writing",
         "arrival_s",
         "card",
         "profile",
@@ -70,13 +71,11 @@ class Session:
         "streams",
         "ttft_target_s",
         "user_id",
-        "writing",
     )
 
     def __init__(self, setting: Setting, card: Card) -> None:
         self.setting = setting
         self.card = card
-        self.writing = Writing()
         self.request_id = card.request_id
         self.user_id = card.user_id
         self.arrival_s = card.arrival_s
@@ -87,6 +86,7 @@ class Session:
         self.streams: list[Stream] = []
         self._n_asked: dict[str, int] = {}  # how often each endpoint was asked
         self._speaker: Stream | None = None
+        self._writing: Writing | None = None  # most answers never need one
         self._before: list[tuple[Stream, int]] = []  # streams handed over from, and their last shown token
         self._kept = 0  # streams opened before the answer was decided
         self._has_failed = False
@@ -360,6 +360,15 @@ class Session:
         """
         return buffer_reaches(self.speaker, self.reader_tok_per_s, need_tok)
 
+    # --- for verbs --------------------------------------------------------------------------------------------
+
+    @property
+    def writing(self) -> Writing:
+        """What verbs note about how the answer is written."""
+        if self._writing is None:
+            self._writing = Writing()
+        return self._writing
+
     # --- closing ----------------------------------------------------------------------------------------------
 
     def settle(self) -> RequestRecord:
@@ -381,4 +390,4 @@ class Session:
         paid = bill(streams, setting.endpoints, card, self._kept or len(streams))
         n_before = before[0][1] if before else card.output_tok
         is_in_parts = speaker is not None and speaker.is_in_parts
-        return record(card, status, shown, paid, self.writing, setting, n_before, is_in_parts=is_in_parts)
+        return record(card, status, shown, paid, self._writing, setting, n_before, is_in_parts=is_in_parts)

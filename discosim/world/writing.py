@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -73,10 +72,8 @@ class Writing:
             raise InvariantError(f"request {request_id}: a pacer shows tokens out of order")
         return np.maximum.accumulate(np.maximum(shown_s, delivered_s))  # exactly: what is left is rounding
 
-    def quality(self, model: QualityModel | None, segments: tuple[Segment, ...], *, is_in_parts: bool) -> float:
-        """Return the assumed quality of what was shown: 0 of nothing, NaN where the scenario assumes nothing."""
-        if model is None:
-            return math.nan
+    def quality(self, model: QualityModel, segments: tuple[Segment, ...], *, is_in_parts: bool) -> float:
+        """Return the assumed quality of what was shown, 0 of nothing."""
         if not segments:
             return 0.0
         written = self.written if is_in_parts else IN_ONE_GO
