@@ -111,6 +111,9 @@ class SteppingReplica:
     def swap_s(self, n_blocks):
         return n_blocks * self.model.swap_s_per_block
 
+    def can_swap(self, n_blocks):
+        return self.model.preemption == "swap" and n_blocks <= self.host_free_blocks
+
     def fits(self, job):
         if self.n_resident >= self.max_batch:
             return False
@@ -137,10 +140,11 @@ class SteppingReplica:
     def preempt(self, job):
         job.n_preemptions += 1
         was_decoding = job in self.decoding
+        goes_to_host = was_decoding and self.can_swap(job.blocks)
         self.prefilling.pop(job, None)
         self.decoding.pop(job, None)
         self.memory.free_blocks += job.blocks
-        if was_decoding and self.model.preemption == "swap" and job.blocks <= self.host_free_blocks:
+        if goes_to_host:
             job.state = State.SWAPPED
             self.swapped[job] = None
             job.host_blocks = job.blocks

@@ -21,7 +21,7 @@ from discosim.runs.build import HISTORY_REPLICATION
 from discosim.runs.collect import Collector
 from discosim.world.api_server import ApiServer, ApiServerModel, mean_of
 from discosim.world.device import DeviceProfile
-from discosim.world.edge.model import EdgeModel
+from discosim.world.edge.tier import EdgeModel
 from discosim.world.link import Link, LinkModel
 from discosim.world.luck import Luck
 from discosim.world.meter import Meter

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from discosim.core.spec import spec
 from discosim.policies.base import Policy
+from discosim.world.verbs.adopting import adopt
 
 if TYPE_CHECKING:
     from discosim.world.session import Session
@@ -71,7 +72,7 @@ class KVShipping(Policy):
         if not session.profile.holds(session.prompt_tok + received):
             yield over
             return
-        device = session.adopt(received)
+        device = adopt(session, received)
         session.hand_over(device)
         yield session.first_token_of(device)
         yield session.finished()

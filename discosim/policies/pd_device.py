@@ -26,10 +26,10 @@ from discosim.policies.pacers.base import Outlook
 from discosim.policies.pacers.laws import PACERS
 from discosim.policies.pricing import Asked, Windows
 from discosim.policies.refinement import RefinedQuality
+from discosim.world.verbs.absorbing import AbsorbingStream, absorb, assume_device_quality, go_on
 
 if TYPE_CHECKING:
     from discosim.policies.view import View
-    from discosim.world.absorbing import AbsorbingStream
     from discosim.world.device import DeviceProfile
     from discosim.world.session import Session
     from discosim.world.stream import Stream
@@ -273,12 +273,12 @@ class PDDevice(Policy):
             return
         if is_busy:  # nobody knows when its turn comes
             plan = replace(plan, cloud_tok=None)
-        device = session.absorb(session.prompt_tok) if self._starts_at_once(plan.kept_share) else None
+        device = absorb(session, session.prompt_tok) if self._starts_at_once(plan.kept_share) else None
         extra = self.attention_cost if plan.kept_share < 1.0 else 0.0
         cloud = session.start("server", at_most_tok=plan.cloud_tok, prefill_factor=1.0 + extra)
         while (yield session.first_token_of(cloud, within_s=self._patience_s(session, device))) is None:
             is_ready = device is not None
-            device = device or session.absorb(session.prompt_tok)
+            device = device or absorb(session, session.prompt_tok)
             has_room = session.profile.holds(session.prompt_tok + (plan.cloud_tok or 0))
             if cloud.has_failed or is_ready or not has_room:
                 yield from self._without_cloud(session, device)
@@ -295,7 +295,7 @@ class PDDevice(Policy):
         if session.is_whole(cloud):
             device.stop()
             return
-        session.go_on(device, received, session.received_s(cloud, received))
+        go_on(session, device, received, session.received_s(cloud, received))
         session.hand_over(device)
         yield session.first_token_of(device)
         yield session.finished()
@@ -338,7 +338,7 @@ class PDDevice(Policy):
         if device.failure:
             session.fail()
             return
-        session.go_on(device, 0, session.now_s)
+        go_on(session, device, 0, session.now_s)
         yield session.first_token_of(device)
         session.keep(device)
         yield session.finished()
@@ -356,8 +356,8 @@ class PDDevice(Policy):
             yield session.finished()
             return None
         quality = RefinedQuality(self.quality_knee_short, self.quality_knee_long, floor=self.quality_floor)
-        session.assume_device_quality(quality.quality(plan.kept_share, session.prompt_tok))
-        return session.absorb(math.ceil(plan.kept_share * session.prompt_tok))
+        assume_device_quality(session, quality.quality(plan.kept_share, session.prompt_tok))
+        return absorb(session, math.ceil(plan.kept_share * session.prompt_tok))
 
     def _listen(self, session: Session, plan: Plan, cloud: Stream, device: AbsorbingStream) -> Generator[Any, Any, int]:
         """Wait for the cloud's tokens; return how many arrived.

@@ -13,7 +13,7 @@ from discosim.core.spec import spec
 from discosim.policies.base import Policy
 from discosim.policies.view import ASSUMED, View
 from discosim.world.answers import AnswerModel
-from discosim.world.edge.model import EdgeModel
+from discosim.world.edge.tier import EdgeModel
 from discosim.world.quality import Pick, QualityModel, Written
 from discosim.world.world import ONE_KIND
 

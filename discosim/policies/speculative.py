@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from discosim.core.spec import spec
 from discosim.policies.base import Policy
+from discosim.world.verbs.speculating import speculate
 
 if TYPE_CHECKING:
     from discosim.world.session import Session
@@ -43,7 +44,7 @@ class Speculative(Policy):
         if session.is_device_busy or not session.profile.holds(session.prompt_tok):
             answer = session.start("server")
         else:
-            answer = session.speculate(self.n_draft, self.acceptance)
+            answer = speculate(session, self.n_draft, self.acceptance)
         if (yield session.first_token_of(answer)) is None:
             device = session.start("device")
             if (yield session.first_token_of(device)) is None:

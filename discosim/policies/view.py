@@ -13,7 +13,7 @@ from discosim.core.errors import UserError
 from discosim.policies.past_ttfts import PastTtfts
 from discosim.world.answers import AnswerModel
 from discosim.world.device import DeviceProfile
-from discosim.world.edge.model import EdgeModel
+from discosim.world.edge.tier import EdgeModel
 from discosim.world.meter import Meter
 from discosim.world.quality import QualityModel
 from discosim.world.world import ONE_KIND, Draws

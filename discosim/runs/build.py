@@ -324,7 +324,7 @@ def _view(scenario: Scenario, model: WorldModel) -> tuple[View, tuple[str, ...]]
         fleet=model.fleet,
         meter=model.meter,
         uplink_bit_per_s=model.link.uplink_bit_per_s,
-        edge=model.edge,
+        edge=None if scenario.edge is None else edge_model(scenario.edge),
         answers=model.answers,
         quality=model.quality or ASSUMED,
     )

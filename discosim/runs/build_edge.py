@@ -8,7 +8,7 @@ from discosim.core.scenario import LABELS, Answers, EdgeLink, EdgeTier, LanLink,
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest
 from discosim.world.answers import AnswerModel
-from discosim.world.edge.model import EdgeModel
+from discosim.world.edge.tier import EdgeModel
 from discosim.world.link import LinkModel
 from discosim.world.quality import QualityModel
 

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
+from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
-from discosim.world.link import BYTES_PER_TOK, Link, Payload
+from discosim.world.endpoint import Ask, Role, Site
+from discosim.world.link import BYTES_PER_TOK, Link
 from discosim.world.luck import Luck
+from discosim.world.meter import FREE, Meter
 from discosim.world.rounding import ROUNDING
 from discosim.world.stream import Stream, ramp
 
@@ -91,13 +94,17 @@ class ApiServerModel:
         above = np.maximum(0, prompt_tok - self.ttft_reference_prompt_tok)
         return self.ttft_s_per_prompt_tok * above
 
+    def open(self, name: str, site: Site) -> ApiServer:
+        """Return the service in a world."""
+        return ApiServer(site.env, self, site.link, site.luck, name=name, meter=site.meter)
+
 
 class ServerStream(Stream):
     """A stream from the service; its timeline is known when it is asked for, and computed when somebody looks."""
 
-    __slots__ = ("_accepted_s", "_request_id", "_server", "_start_s", "_stop_s", "_tpot_s", "_user_id")
+    __slots__ = ("_accepted_s", "_request_id", "_server", "_start_s", "_stop_s", "_tpot_s", "_user_id", "endpoint")
 
-    endpoint = "server"
+    endpoint: str
 
     def __init__(
         self,
@@ -112,6 +119,7 @@ class ServerStream(Stream):
         tpot_s: float,
     ) -> None:
         super().__init__(server.env, prompt_tok, first_token, n_tok)
+        self.endpoint = server.name
         self._server = server
         self._request_id = request_id
         self._user_id = user_id
@@ -161,11 +169,25 @@ class ServerStream(Stream):
 class ApiServer:
     """Starts replayed streams; draw ``i`` of every attempt belongs to request ``i``."""
 
-    def __init__(self, env: simpy.Environment, model: ApiServerModel, link: Link, luck: Luck) -> None:
+    role: Role = "server"
+    max_candidates = 1
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        model: ApiServerModel,
+        link: Link,
+        luck: Luck,
+        *,
+        name: str = "server",
+        meter: Meter = FREE,
+    ) -> None:
+        self.name = name
         self.env = env
         self.model = model
         self.link = link
         self._luck = luck
+        self._meter = meter
         self._attempts: list[tuple[list[float], list[float], list[float] | None]] = []
         self._tape = luck.shared("server.jitter", self._jitter_tape)
 
@@ -193,30 +215,25 @@ class ApiServer:
             )
         return self._attempts[attempt]
 
-    def start(
-        self,
-        request_id: int,
-        user_id: int,
-        attempt: int,
-        prompt_tok: int,
-        first_token: int,
-        n_tok: int,
-        payload: Payload = "text",
-        prefill_factor: float = 1.0,
-    ) -> ServerStream:
-        """Send a request up; ``attempt`` counts the requests made to the service for this answer, from 0.
+    def start(self, ask: Ask) -> ServerStream:
+        """Send a request up; every attempt of an answer has draws of its own.
 
         A ``prefill_factor`` stretches the part of the TTFT that grows with the prompt: of the rest nobody knows what
         is prefill.
         """
         model, link, now = self.model, self.link, self.env.now
-        ttft_s, tpot_s, fails = self._attempt(attempt)
-        accepted_s = now + link.up_s(now, user_id) + link.bulk_s(prompt_tok * BYTES_PER_TOK[payload])
+        card, prompt_tok = ask.card, ask.prompt_tok
+        request_id, user_id = card.request_id, card.user_id
+        attempts = self._attempts
+        ttft_s, tpot_s, fails = attempts[ask.attempt] if ask.attempt < len(attempts) else self._attempt(ask.attempt)
+        accepted_s = now + link.up_s(now, user_id) + link.bulk_s(prompt_tok * BYTES_PER_TOK[ask.payload])
         above = prompt_tok - model.ttft_reference_prompt_tok
-        extra_s = prefill_factor * model.ttft_s_per_prompt_tok * above if above > 0 else 0.0
+        extra_s = ask.prefill_factor * model.ttft_s_per_prompt_tok * above if above > 0 else 0.0
         start_s = accepted_s + ttft_s[request_id] + extra_s
         tpot = tpot_s[request_id]
-        stream = ServerStream(self, prompt_tok, first_token, n_tok, request_id, user_id, accepted_s, start_s, tpot)
+        stream = ServerStream(
+            self, prompt_tok, ask.first_token, ask.n_tok, request_id, user_id, accepted_s, start_s, tpot
+        )
         if (model.outages and self._refuses(accepted_s)) or (
             fails is not None and fails[request_id] < model.failure_share
         ):
@@ -242,6 +259,20 @@ class ApiServer:
             times = tape[first : first + n_tok]
         since_first: Floats = times - tape[first]
         return since_first
+
+    def costs(self, user_id: int, prompt_tok: float, output_tok: float) -> tuple[float, float]:  # noqa: ARG002 - one price for all
+        """Return the price of work, in USD; its energy is in the price."""
+        return self._meter.server_usd(prompt_tok, output_tok), 0.0
+
+    def load(self, user_id: int) -> None:
+        """Return nothing: nobody can look inside."""
+
+    def figures(self, span_s: float) -> None:
+        """Return nothing: nobody can look inside."""
+
+    def foreseen_ttft_s(self, table: RequestTable) -> Floats:
+        """Return the TTFT of every request, were it sent on arrival; ``inf`` where the service would refuse it."""
+        return self.true_ttft_s(table.arrival_s, table.user_id, table.prompt_tok, table.output_tok)
 
     def true_ttft_s(self, sent_s: Floats, user_id: Ints, prompt_tok: Ints, output_tok: Ints) -> Floats:
         """Return the client's TTFT of every request's first attempt, were it sent at ``sent_s``; inf where refused.

@@ -1,11 +1,8 @@
-"""How busy a server is now, as far as it lets itself be looked into."""
+"""How busy an endpoint is now, as far as it lets itself be looked into."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from discosim.world.api_server import ApiServer
-from discosim.world.engine.server import EngineServer
 
 
 @dataclass(frozen=True)
@@ -31,23 +28,21 @@ class ServerLoad:
     prefill_s_per_tok: float
 
 
-REFERENCE_TOK = 512
+@dataclass(frozen=True)
+class EdgeLoad:
+    """How busy the boxes are that would serve a user.
 
+    Parameters
+    ----------
+    wait_s : float
+        Estimated wait of a sequence that came now, in s.
+    n_waiting : int
+        Sequences that wait.
+    n_boxes, slots : int
+        Boxes, and slots of each.
+    """
 
-def server_load(server: ApiServer | EngineServer) -> ServerLoad | None:
-    """Return how busy a server is; None where nobody can look inside."""
-    if isinstance(server, ApiServer):
-        return None
-    replicas = server.engine.replicas
-    token_s = 0.0
-    for replica in replicas:
-        fixed_s, slope_s = replica.cost.decode_line(max(1, len(replica.decoding)))
-        token_s += fixed_s + slope_s * replica.context_tok
-    prefill_s = replicas[0].cost.prefill_s(REFERENCE_TOK, float(REFERENCE_TOK) ** 2)
-    return ServerLoad(
-        n_resident=sum(replica.n_resident for replica in replicas),
-        n_waiting=sum(len(replica.waiting) for replica in replicas),
-        max_batch=sum(replica.max_batch for replica in replicas),
-        token_s=token_s / len(replicas),
-        prefill_s_per_tok=prefill_s / REFERENCE_TOK,
-    )
+    wait_s: float
+    n_waiting: int
+    n_boxes: int
+    slots: int

@@ -32,3 +32,6 @@ class Meter:
     def unified_usd(self, server_usd: float, device_j: float) -> float:
         """Return the unified cost in USD."""
         return server_usd + self.exchange_rate_usd_per_j * device_j
+
+
+FREE = Meter(0.0, 0.0, 0.0)

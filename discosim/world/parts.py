@@ -9,6 +9,7 @@ import numpy as np
 from simpy.events import Event
 
 from discosim.world.moment import Act, when
+from discosim.world.spent import Spent
 from discosim.world.stream import NOTHING, Floats, Known, Stream
 
 
@@ -30,10 +31,22 @@ class PartsStream(Stream):
     it could be read.
     """
 
-    __slots__ = ("_leaves", "_n_first", "_n_open", "_n_running", "_over_s", "_parts", "_picks", "endpoint")
+    __slots__ = (
+        "_leaves",
+        "_n_first",
+        "_n_open",
+        "_n_running",
+        "_over_s",
+        "_parts",
+        "_picks",
+        "endpoint",
+        "is_refusal",
+    )
 
     endpoint: str
+    is_refusal: bool
     is_growing = True
+    is_in_parts = True
 
     def __init__(self, parts: Sequence[Sequence[Stream]], picks: Sequence[int]) -> None:
         leaves = [stream for candidates in parts for stream in candidates]
@@ -49,7 +62,9 @@ class PartsStream(Stream):
         self._over_s = math.inf
         self._n_running = sum(not stream.is_closed for stream in leaves)  # streams whose bill is not final
         self.is_closed = self._n_running == 0
-        self.failure = next((stream.failure for stream in leaves if stream.failure), "")
+        refused = next((stream for stream in leaves if stream.failure), None)
+        self.failure = "" if refused is None else refused.failure
+        self.is_refusal = refused is not None and refused.is_refusal
         for i, stream in enumerate(leaves):
             stream.listen(self)
             if not self.failure:
@@ -173,17 +188,15 @@ class PartsStream(Stream):
 
     def bill(self) -> tuple[float, int]:
         """Return prompt tokens processed and tokens made, of all streams together."""
-        bills = [stream.bill() for stream in self._leaves]
-        return sum(bill[0] for bill in bills), sum(bill[1] for bill in bills)
+        spent = self.spent()
+        return spent.prompt_tok, spent.output_tok
 
-    def usage(self) -> tuple[int, float, float]:
-        """Return preemptions, GPU-seconds and KV-token-seconds, of all streams together."""
-        used = [stream.usage() for stream in self._leaves]
-        return sum(u[0] for u in used), sum(u[1] for u in used), sum(u[2] for u in used)
-
-    def box_s(self) -> float:
-        """Return the time of edge boxes, in s."""
-        return sum(stream.box_s() for stream in self._leaves)
+    def spent(self) -> Spent:
+        """Return what all streams together took."""
+        spent = Spent()
+        for stream in self._leaves:
+            spent.add(stream.spent())
+        return spent
 
 
 def _shown(candidates: Sequence[Known]) -> Floats:

@@ -2,82 +2,92 @@
 
 The verbs keep the promises of the simulator, whatever the policy does: each token is shown once and in order, every
 token processed is paid for, and nothing is produced after a cancel has had time to arrive.
+
+What every policy uses is a method here. A verb of one paper is a function beside the stream that it makes (`verbs`),
+built on `ask`, `take` and `writing`; so another package can bring an endpoint, a verb and a policy.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from simpy.events import Event, Timeout
 
 from discosim.core.errors import InvariantError, close_match
-from discosim.core.request import RequestRecord, Segment
+from discosim.core.request import RequestRecord
+from discosim.world.cards import Card
+from discosim.world.closing import record
 from discosim.world.device import DeviceProfile
-from discosim.world.engine.server import is_refusal
+from discosim.world.endpoint import Ask, Endpoint, unknown
+from discosim.world.ledger import bill
 from discosim.world.link import Payload
-from discosim.world.rounding import REL, raised
-from discosim.world.stream import FirstToken, Stream
-from discosim.world.take_over import TakingOver
+from discosim.world.load import EdgeLoad, ServerLoad
+from discosim.world.parts import PartsStream
+from discosim.world.quality import Pick, Written
+from discosim.world.rounding import REL, ROUNDING
+from discosim.world.setting import Setting
+from discosim.world.shown import NEVER_SHOWN, Timeline, timeline
+from discosim.world.stream import FirstToken, Floats, Stream
 from discosim.world.watch import buffer_reaches
+from discosim.world.writing import Pace, Writing
 
-if TYPE_CHECKING:
-    from discosim.world.world import World
-
-Floats = NDArray[np.float64]
 Loser = Literal["cancel", "finish_prefill", "run_on"]
-NOTHING = np.empty(0)
-ENDPOINTS = ("device", "server", "edge")
 
 
-class Session(TakingOver):
+class Session:
     """One request being served.
 
     Attributes
     ----------
     request_id, user_id, prompt_tok : int
         Identity and prompt length.
+    arrival_s : float
+        When it arrived.
     reader_tok_per_s, ttft_target_s : float
         What the reader expects.
     profile : DeviceProfile
         The user's device (its published figures, not its momentary state).
+    card, setting, streams, writing : Card, Setting, list of Stream, Writing
+        The request with the true length of its answer, the parts of the world, all streams so far, and what verbs note
+        about the answer. They are for verbs: a policy that reads them sees what no client could.
     """
 
     __slots__ = (
+        "_before",
         "_has_failed",
         "_kept",
-        "_output_tok",
-        "_shown",
+        "_n_asked",
         "_speaker",
-        "_streams",
-        "_world",
+        "_writing",
         "arrival_s",
+        "card",
         "profile",
         "prompt_tok",
         "reader_tok_per_s",
         "request_id",
+        "setting",
+        "streams",
         "ttft_target_s",
         "user_id",
     )
 
-    def __init__(self, world: World, request_id: int) -> None:
-        super().__init__()
-        columns = world.columns
-        self._world = world
-        self.request_id = request_id
-        self.user_id = columns.user_id[request_id]
-        self.arrival_s = columns.arrival_s[request_id]
-        self.prompt_tok = columns.prompt_tok[request_id]
-        self._output_tok = columns.output_tok[request_id]
-        self.reader_tok_per_s = columns.reader_tok_per_s[request_id]
-        self.ttft_target_s = columns.ttft_target_s[request_id]
-        self.profile: DeviceProfile = world.profile_of(self.user_id)
-        self._streams: list[Stream] = []
+    def __init__(self, setting: Setting, card: Card) -> None:
+        self.setting = setting
+        self.card = card
+        self.request_id = card.request_id
+        self.user_id = card.user_id
+        self.arrival_s = card.arrival_s
+        self.prompt_tok = card.prompt_tok
+        self.reader_tok_per_s = card.reader_tok_per_s
+        self.ttft_target_s = card.ttft_target_s
+        self.profile: DeviceProfile = setting.fleet.profile_of(card.user_id)
+        self.streams: list[Stream] = []
+        self._n_asked: dict[str, int] = {}  # how often each endpoint was asked
         self._speaker: Stream | None = None
-        self._shown: list[tuple[Stream, int]] = []  # streams handed over from, and their last shown token
+        self._writing: Writing | None = None  # most answers never need one
+        self._before: list[tuple[Stream, int]] = []  # streams handed over from, and their last shown token
         self._kept = 0  # streams opened before the answer was decided
         self._has_failed = False
 
@@ -86,12 +96,24 @@ class Session(TakingOver):
     @property
     def now_s(self) -> float:
         """Simulation time in s."""
-        return self._world.env.now
+        return self.setting.env.now
 
     @property
     def is_device_busy(self) -> bool:
         """Whether the user's device works on, or has queued, anything now; the client can see that."""
-        return self._world.device_of(self.user_id).is_busy
+        return self.setting.fleet.device_of(self.user_id).is_busy
+
+    @property
+    def server_load(self) -> ServerLoad | None:
+        """How busy a white-box server is now; None where the server is a black box."""
+        load: ServerLoad | None = self._endpoint("server").load(self.user_id)
+        return load
+
+    @property
+    def edge_load(self) -> EdgeLoad:
+        """How busy the user's edge boxes are now."""
+        load: EdgeLoad = self._endpoint("edge").load(self.user_id)
+        return load
 
     @property
     def speaker(self) -> Stream:
@@ -100,7 +122,34 @@ class Session(TakingOver):
             raise InvariantError(f"request {self.request_id}: nothing was kept yet")
         return self._speaker
 
-    # --- acting -----------------------------------------------------------------------------------------------
+    def coin(self, role: str = "dispatch") -> float:
+        """Return this request's own uniform draw on [0, 1) for ``role``; the same under every policy."""
+        return self.setting.luck.uniform_list(f"policy.{role}")[self.request_id]
+
+    def seems_suitable(self, error: float = 0.0) -> bool:
+        """Tell whether the answer seems to fall into parts; wrong in a share ``error`` of the cases."""
+        return self.setting.answers.seems_suitable(self.request_id, error)
+
+    def predicted_tok(self, error: float = 0.0) -> float:
+        """Return a guess of the answer's length; the standard deviation of its log is ``error``."""
+        return self.setting.answers.predicted_tok(self.request_id, self.card.output_tok, error)
+
+    def received_tok(self, stream: Stream) -> int:
+        """Return how many tokens of a stream have reached the client by now."""
+        return int(stream.arrival_s.searchsorted(self.now_s * ROUNDING, side="right"))
+
+    def received_s(self, stream: Stream, n_tok: int) -> float:
+        """Return when the first ``n_tok`` >= 1 tokens of a stream had reached the client; they must have."""
+        if n_tok > self.received_tok(stream):
+            raise InvariantError(f"request {self.request_id}: token {n_tok} has not arrived yet")
+        return float(stream.arrival_s[n_tok - 1])
+
+    def is_whole(self, stream: Stream) -> bool:
+        """Tell whether a stream's last token has arrived and ends the answer."""
+        last = stream.first_token + stream.n_tok - 1
+        return last == self.card.output_tok and self.received_tok(stream) == stream.n_tok
+
+    # --- asking endpoints -------------------------------------------------------------------------------------
 
     def start(
         self,
@@ -117,36 +166,147 @@ class Session(TakingOver):
         goes up to the server is text, or token IDs where both sides share a vocabulary. A ``prefill_factor`` >= 1 makes
         the server's prefill that much longer, for work beside it.
         """
-        prompt_tok = self.prompt_tok + after_token
-        n_tok = self._output_tok - after_token
+        n_tok = self.card.output_tok - after_token
         if n_tok < 1:
             raise InvariantError(f"request {self.request_id}: nothing is left after token {after_token}")
         if at_most_tok is not None:
             n_tok = min(n_tok, at_most_tok)
-        stream: Stream
-        if endpoint == "device":
-            stream = self._world.device_of(self.user_id).start(prompt_tok, after_token + 1, n_tok)
-        elif endpoint == "server":
-            attempt = self._attempts
-            self._attempts = attempt + 1
-            stream = self._world.server.start(
-                self.request_id,
-                self.user_id,
-                attempt,
-                prompt_tok,
-                after_token + 1,
-                n_tok,
-                payload,
-                prefill_factor,
-            )
-        elif endpoint == "edge":
-            stream = self._edge().start(self.request_id, self.user_id, prompt_tok, after_token + 1, n_tok)
-        else:
-            raise InvariantError(
-                f"request {self.request_id}: no endpoint '{endpoint}'; {close_match(endpoint, ENDPOINTS)}"
-            )
-        self._streams.append(stream)
+        held = self.setting.endpoints.get(endpoint) or self._endpoint(endpoint)
+        asked = self._n_asked
+        asked[endpoint] = attempt = asked.get(endpoint, -1) + 1
+        prompt_tok = self.prompt_tok + after_token
+        stream = held.start(Ask(self.card, prompt_tok, after_token + 1, n_tok, attempt, payload, prefill_factor))
+        self.streams.append(stream)
         return stream
+
+    def sketch(self, n_tok: float, *, shown: bool = False) -> Stream:
+        """Ask the server for a sketch of about ``n_tok`` tokens: at least one, and none longer than the answer.
+
+        Its tokens are no part of the answer; where ``shown``, the reader sees them before it.
+        """
+        writing = self.writing
+        if writing.sketch is not None:
+            raise InvariantError(f"request {self.request_id}: a second sketch")
+        size = min(max(1, round(n_tok)), self.card.output_tok)
+        writing.sketch = stream = self.take(self.ask("server", self.prompt_tok, 1, size))
+        writing.is_sketch_shown = shown
+        return stream
+
+    def expand(
+        self,
+        endpoint: str,
+        n_parts: int,
+        *,
+        width: int = 1,
+        pick: Pick = "random",
+        error: float = 0.0,
+        list_key: Callable[[float], int] | None = None,
+    ) -> Stream:
+        """Ask an endpoint (edge or server) for the answer in parts, written side by side from the sketch.
+
+        Parameters
+        ----------
+        endpoint : str
+            ``edge`` or ``server``.
+        n_parts : int
+            Parts, >= 1; an answer of fewer tokens gets fewer.
+        width : int
+            Candidates of each part, >= 1; the server writes one.
+        pick : str
+            How one of them is picked; what it is worth is the quality model's business.
+        error : float
+            Standard deviation of the log error of the guessed lengths.
+        list_key : callable, optional
+            Gives the job list of a part by its guessed length; one list for all where left out.
+        """
+        able = tuple(name for name, held in self.setting.endpoints.items() if held.max_candidates)
+        if endpoint not in able and endpoint in self.setting.endpoints:
+            raise InvariantError(
+                f"request {self.request_id}: '{endpoint}' writes no answers in parts; {close_match(endpoint, able)}"
+            )
+        n_candidates = min(width, self._endpoint(endpoint).max_candidates)
+        answers, writing, output_tok = self.setting.answers, self.writing, self.card.output_tok
+        lengths, guesses = answers.parts_tok(self.request_id, output_tok, n_parts, error)
+        context_tok = self.prompt_tok + writing.sketch_tok
+        parts: list[list[Stream]] = []
+        first = 1
+        for length, guess in zip(lengths.tolist(), guesses, strict=True):
+            key = 0 if list_key is None else list_key(guess)
+            parts.append(
+                [self.ask(endpoint, context_tok, first, length, sibling=c, list_key=key) for c in range(n_candidates)]
+            )
+            first += length
+        luck = self.coin("pick")
+        answer = PartsStream(parts, [int(luck * len(candidates)) for candidates in parts])
+        writing.n_parts = len(parts)
+        rho, is_suitable = writing.sketch_tok / output_tok, answers.is_suitable(self.request_id)
+        writing.written = Written(rho, width, pick, is_suitable=is_suitable)
+        return self.take(answer)
+
+    def ask(
+        self,
+        endpoint: str,
+        prompt_tok: int,
+        first_token: int,
+        n_tok: int,
+        payload: Payload = "text",
+        prefill_factor: float = 1.0,
+        *,
+        sibling: int = 0,
+        list_key: int = 0,
+    ) -> Stream:
+        """Ask an endpoint for tokens, for a verb that makes its own stream of them; see `Ask` for the hints.
+
+        What is asked for is paid for only once the verb has handed it, or what it has made of it, to `take`.
+        """
+        asked = self._n_asked
+        asked[endpoint] = attempt = asked.get(endpoint, -1) + 1
+        return self._endpoint(endpoint).start(
+            Ask(self.card, prompt_tok, first_token, n_tok, attempt, payload, prefill_factor, sibling, list_key)
+        )
+
+    def take(self, stream: Stream) -> Stream:
+        """Remember a stream that a verb has made, stop it when the request fails, and pay for it; return it."""
+        self.streams.append(stream)
+        return stream
+
+    def _endpoint(self, name: str) -> Endpoint:
+        endpoint = self.setting.endpoints.get(name)
+        if endpoint is None:
+            raise unknown(name, self.setting.endpoints, self.request_id)
+        return endpoint
+
+    # --- deciding what is shown -------------------------------------------------------------------------------
+
+    def keep(self, winner: Stream, *, losers: Loser = "cancel") -> None:
+        """Show ``winner``; the other streams are cancelled, finish their prefill, or run on (and are paid for)."""
+        self._speaker = winner
+        self._kept = len(self.streams)
+        if losers == "run_on":
+            return
+        helpers = winner.helpers
+        for stream in self.streams:
+            if stream is not winner and stream not in helpers:
+                stream.stop(finish_prefill=losers == "finish_prefill")
+
+    def hand_over(self, target: Stream, *, losers: Loser = "cancel") -> None:
+        """Show ``target`` from its first token on and stop the stream that spoke until now."""
+        source = self.speaker
+        self._before.append((source, target.first_token - 1))
+        self._speaker = target
+        source.stop(finish_prefill=losers == "finish_prefill")
+
+    def pace(self, display: Pace) -> None:
+        """Let the client show the tokens when ``display`` says; without it they are shown as the scenario says."""
+        self.writing.display = display
+
+    def fail(self) -> None:
+        """Give the request up; streams still open are cancelled."""
+        self._has_failed = True
+        for stream in self.streams:
+            stream.stop()
+
+    # --- waiting ----------------------------------------------------------------------------------------------
 
     def wait(self, seconds: float) -> Event:
         """Return an event that fires after ``seconds`` >= 0; never where they are inf.
@@ -157,9 +317,9 @@ class Session(TakingOver):
             If they are NaN, or negative by more than rounding.
         """
         if 0.0 <= seconds < math.inf:
-            return Timeout(self._world.env, seconds)
+            return Timeout(self.setting.env, seconds)
         self._check_wait(seconds)
-        return Event(self._world.env) if seconds > 0.0 else Timeout(self._world.env, 0.0)
+        return Event(self.setting.env) if seconds > 0.0 else Timeout(self.setting.env, 0.0)
 
     def _check_wait(self, seconds: float) -> None:
         if not seconds >= -REL * self.now_s:
@@ -174,33 +334,7 @@ class Session(TakingOver):
         if within_s is not None and not within_s >= 0.0:
             self._check_wait(within_s)
             within_s = 0.0
-        return FirstToken(self._world.env, streams, within_s)
-
-    def keep(self, winner: Stream, *, losers: Loser = "cancel") -> None:
-        """Show ``winner``; the other streams are cancelled, finish their prefill, or run on (and are paid for)."""
-        self._speaker = winner
-        self._kept = len(self._streams)
-        if losers == "run_on":
-            return
-        helpers = winner.helpers
-        for stream in self._streams:
-            if stream is not winner and stream not in helpers:
-                stream.stop(finish_prefill=losers == "finish_prefill")
-
-    def hand_over(self, target: Stream, *, losers: Loser = "cancel") -> None:
-        """Show ``target`` from its first token on and stop the stream that spoke until now."""
-        source = self.speaker
-        self._shown.append((source, target.first_token - 1))
-        self._speaker = target
-        source.stop(finish_prefill=losers == "finish_prefill")
-
-    def fail(self) -> None:
-        """Give the request up; streams still open are cancelled."""
-        self._has_failed = True
-        for stream in self._streams:
-            stream.stop()
-
-    # --- waiting for moments of the timeline ------------------------------------------------------------------
+        return FirstToken(self.setting.env, streams, within_s)
 
     def finished(self) -> Event:
         """Return an event that fires when the last token of what is shown has reached the client, or none can come."""
@@ -226,123 +360,34 @@ class Session(TakingOver):
         """
         return buffer_reaches(self.speaker, self.reader_tok_per_s, need_tok)
 
-    def growing_streams(self) -> list[Stream]:
-        """Return the streams whose bill is final only when they are closed."""
-        return [stream for stream in self._streams if stream.is_growing]
+    # --- for verbs --------------------------------------------------------------------------------------------
+
+    @property
+    def writing(self) -> Writing:
+        """What verbs note about how the answer is written."""
+        if self._writing is None:
+            self._writing = Writing()
+        return self._writing
 
     # --- closing ----------------------------------------------------------------------------------------------
 
     def settle(self) -> RequestRecord:
         """Close the books: what was shown, what was processed, what it costs."""
-        status = "finished"
         if self._has_failed:
-            status = "rejected" if all(is_refusal(stream) for stream in self._streams) else "failed"
-        if status == "finished" and self._speaker is None:
+            is_rejected = all(stream.is_refusal for stream in self.streams)
+            return self._record("rejected" if is_rejected else "failed", NEVER_SHOWN)
+        if self._speaker is None:
             raise InvariantError(f"request {self.request_id}: the policy ended without an answer and without failing")
-        segments, generated_s, delivered_s = self._timeline() if status == "finished" else ((), NOTHING, NOTHING)
-        return self._record(status, segments, generated_s, delivered_s)
+        return self._record("finished", timeline(self.card, self._before, self._speaker))
 
     def reject(self) -> RequestRecord:
         """Return the record of a request that a length limit keeps out."""
-        return self._record("rejected", (), NOTHING, NOTHING)
+        return self._record("rejected", NEVER_SHOWN)
 
-    def _timeline(self) -> tuple[tuple[Segment, ...], Floats, Floats]:
-        last = self.speaker
-        if not self._shown:
-            if last.n_tok != self._output_tok:
-                raise InvariantError(f"request {self.request_id}: {last.n_tok} of {self._output_tok} tokens shown")
-            generated_s, delivered_s = last.generated_s, last.arrival_s
-            if generated_s[0] < self.arrival_s or last.is_growing:
-                generated_s = raised(generated_s, self.arrival_s, in_order=not last.is_growing)
-                delivered_s = raised(delivered_s, self.arrival_s)
-            return (Segment(last.endpoint, 1, self._output_tok),), generated_s, delivered_s
-        segments: list[Segment] = []
-        generated: list[Floats] = []
-        delivered: list[Floats] = []
-        before_s = self.arrival_s  # what a segment cannot come before
-        for stream, end in [*self._shown, (last, self._output_tok)]:
-            n = end - stream.first_token + 1
-            if n > 0:
-                if segments and segments[-1].endpoint == stream.endpoint:  # back from a target that refused
-                    segments[-1] = Segment(stream.endpoint, segments[-1].first_token, end)
-                else:
-                    segments.append(Segment(stream.endpoint, stream.first_token, end))
-                generated.append(raised(stream.generated_s[:n], self.arrival_s, in_order=not stream.is_growing))
-                delivered.append(shown_s := raised(stream.arrival_s[:n], before_s))
-                before_s = shown_s[-1]
-        return tuple(segments), np.concatenate(generated), np.concatenate(delivered)
-
-    def _record(
-        self, status: str, segments: tuple[Segment, ...], generated_s: Floats, delivered_s: Floats
-    ) -> RequestRecord:
-        server_prompt = device_prefill = 0.0
-        server_output = device_decode = 0
-        is_device = is_server = False
-        edge_prefill = edge_box_s = 0.0
-        edge_decode = sketch_tok = 0
-        n_dispatch = self._kept or len(self._streams)
-        usage = (0, 0.0, 0.0)  # preemptions, GPU-seconds, KV-token-seconds
-        for i, stream in enumerate(self._streams):
-            prefilled, generated = stream.bill()
-            if stream.is_growing:
-                more = stream.usage()
-                usage = (usage[0] + more[0], usage[1] + more[1], usage[2] + more[2])
-                edge_box_s += stream.box_s()
-            if stream is self._sketch:
-                sketch_tok = generated
-            is_dispatch = i < n_dispatch and not stream.failure
-            if stream.endpoint == "device":
-                device_prefill += prefilled
-                device_decode += generated
-                is_device |= is_dispatch
-            elif stream.endpoint == "edge":
-                edge_prefill += prefilled
-                edge_decode += generated
-            else:
-                server_prompt += prefilled
-                server_output += generated
-                is_server |= is_dispatch
-        meter, profile = self._world.meter, self.profile
-        usd = meter.server_usd(server_prompt, server_output)
-        energy_j = device_prefill * profile.prefill_j_per_tok + device_decode * profile.decode_j_per_tok
-        edge_usd = edge_j = 0.0
-        if edge_prefill or edge_decode:
-            edge = self._edge().model
-            edge_usd, edge_j = edge.usd(edge_prefill, edge_decode), edge.energy_j(edge_prefill, edge_decode)
-        return RequestRecord(
-            request_id=self.request_id,
-            user_id=self.user_id,
-            arrival_s=self.arrival_s,
-            prompt_tok=self.prompt_tok,
-            output_tok=self._output_tok,
-            reader_tok_per_s=self.reader_tok_per_s,
-            ttft_target_s=self.ttft_target_s,
-            status=status,
-            first_endpoint=segments[0].endpoint if segments else "",
-            segments=segments,
-            generated_s=generated_s,
-            delivered_s=delivered_s,
-            paced_s=self._paced(delivered_s),
-            is_device_dispatched=is_device,
-            is_server_dispatched=is_server,
-            n_tok_wasted=server_output + device_decode + edge_decode - sketch_tok - delivered_s.size,
-            server_prompt_tok=int(server_prompt),
-            server_output_tok=server_output,
-            device_prefill_tok=device_prefill,
-            device_decode_tok=device_decode,
-            server_cost_usd=usd,
-            device_energy_j=energy_j,
-            unified_cost_usd=meter.unified_usd(usd + edge_usd, energy_j + edge_j),
-            n_preemptions=usage[0],
-            gpu_s=usage[1],
-            kv_tok_s=usage[2],
-            sketch_tok=sketch_tok,
-            sketch_s=self._seen_sketch_s(delivered_s),
-            n_parts=self._n_parts if self._is_in_parts else 0,
-            edge_prefill_tok=edge_prefill,
-            edge_decode_tok=edge_decode,
-            edge_box_s=edge_box_s,
-            edge_energy_j=edge_j,
-            edge_cost_usd=edge_usd,
-            quality_assumed=self._quality(status, segments),
-        )
+    def _record(self, status: str, shown: Timeline) -> RequestRecord:
+        before, speaker = self._before, self._speaker
+        setting, streams, card = self.setting, self.streams, self.card
+        paid = bill(streams, setting.endpoints, card, self._kept or len(streams))
+        n_before = before[0][1] if before else card.output_tok
+        is_in_parts = speaker is not None and speaker.is_in_parts
+        return record(card, status, shown, paid, self._writing, setting, n_before, is_in_parts=is_in_parts)

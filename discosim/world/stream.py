@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from simpy.events import Event, Timeout
 
 from discosim.world.moment import Act, Moment
+from discosim.world.spent import Spent
 
 Floats = NDArray[np.float64]
 NOTHING: Floats = np.empty(0)
@@ -75,7 +76,7 @@ class Stream:
     Attributes
     ----------
     endpoint : str
-        ``device`` or ``server``.
+        Name of the endpoint it comes from.
     first_token, n_tok : int
         Index (from 1) of the first token it makes, and how many it would make undisturbed.
     prompt_tok : int
@@ -119,6 +120,8 @@ class Stream:
 
     endpoint = ""
     is_growing = False  # whether its timeline becomes known only while the endpoint works
+    is_in_parts = False  # whether it is made of parts that are written side by side
+    is_refusal = False  # whether it failed because a limit of its endpoint can never take what was asked
     helpers: tuple[Stream, ...] = ()  # streams of the same request that work for it: not cancelled while it is shown
 
     _at_end: list[Moment]
@@ -312,13 +315,9 @@ class Stream:
         """Return prompt tokens processed and tokens generated, given every stop so far."""
         raise NotImplementedError
 
-    def usage(self) -> tuple[int, float, float]:
-        """Return preemptions, GPU-seconds and KV-token-seconds, as far as an endpoint lets itself be looked into."""
-        return 0, 0.0, 0.0
-
-    def box_s(self) -> float:
-        """Return the time of edge boxes that it took, in s."""
-        return 0.0
+    def spent(self) -> Spent:
+        """Return all that it took, beside the tokens of `bill` what an endpoint shows of its inside."""
+        return Spent(*self.bill())
 
 
 class FirstToken(Moment):

@@ -30,7 +30,7 @@ from discosim.policies.pice import Pice
 from discosim.policies.skeleton_of_thought import SkeletonOfThought
 from discosim.runs.simulate import simulate
 from discosim.world.answers import AnswerModel
-from discosim.world.edge.model import EdgeModel
+from discosim.world.edge.tier import EdgeModel
 from discosim.world.engine.costs.distserve import DistServeCost
 from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.floor import ReplicaModel

@@ -34,7 +34,7 @@ from discosim.policies import Policy, known_policies
 from discosim.world.answers import AnswerModel
 from discosim.world.api_server import ApiServerModel, RawSeries
 from discosim.world.device import DeviceProfile
-from discosim.world.edge.model import EdgeModel
+from discosim.world.edge.tier import EdgeModel
 from discosim.world.link import LinkModel
 from discosim.world.meter import Meter
 from discosim.world.quality import QualityModel

@@ -27,8 +27,9 @@ from discosim.world.engine.schedulers.fcfs_chunked import FcfsChunked
 from discosim.world.link import LinkModel
 from discosim.world.moment import when
 from discosim.world.parts import PartsStream
-from discosim.world.speculating import DraftingStream, VerifiedStream
 from discosim.world.stream import Stream
+from discosim.world.verbs.absorbing import absorb, go_on
+from discosim.world.verbs.speculating import DraftingStream, VerifiedStream, speculate
 from discosim.world.world import WorldModel
 
 PROMPT_TOK, N_TOK = 30, 12
@@ -102,8 +103,8 @@ def own(make: Callable[[Any], Stream]) -> Begin:
     """Let the session take note of a stream that it did not make."""
 
     def begin(session: Any) -> Stream:
-        stream = make(session._world.env)
-        session._streams.append(stream)
+        stream = make(session.setting.env)
+        session.take(stream)
         return stream
 
     return begin
@@ -128,31 +129,31 @@ def in_parts(endpoint: str, width: int = 1) -> Begin:
 
 
 def speculation(session: Any) -> Stream:
-    return session.speculate(4, 0.6)
+    return speculate(session, 4, 0.6)
 
 
 def absorbing(session: Any) -> Stream:
-    stream = session.absorb(PROMPT_TOK)
-    session.go_on(stream, 0, session.now_s)
+    stream = absorb(session, PROMPT_TOK)
+    go_on(session, stream, 0, session.now_s)
     return stream
 
 
 def hasty_parts(session: Any) -> Stream:
-    env = session._world.env
+    env = session.setting.env
     stream = PartsStream(
         [[HastyStream(env, 5)], [HastyStream(env, 4), HastyStream(env, 4)], [OwnStream(env, 3)]], [0, 1, 0]
     )
-    session._streams.append(stream)
+    session.take(stream)
     return stream
 
 
 def hasty_speculation(session: Any) -> Stream:
-    device = session._world.device_of(session.user_id)
+    device = session.setting.fleet.device_of(session.user_id)
     drafter = DraftingStream(device, PROMPT_TOK)
     device.take(drafter)
     made_tok = np.array([1, 4, 4, 3])
-    stream = VerifiedStream(HastyStream(device.env, 4), drafter, made_tok, 4, session._world.link, session.user_id)
-    session._streams += [drafter, stream]
+    stream = VerifiedStream(HastyStream(device.env, 4), drafter, made_tok, 4, session.setting.link, session.user_id)
+    session.streams += [drafter, stream]
     return stream
 
 
@@ -284,7 +285,7 @@ def by_yield(session: Any, event: Event) -> Generator[Any, Any, Any]:
 
 
 def by_callback(session: Any, event: Event) -> Generator[Any, Any, Any]:
-    told = session._world.env.event()
+    told = session.setting.env.event()
     when(event, lambda happened: told.succeed(happened.value))
     return (yield told)
 
@@ -563,7 +564,7 @@ def test_drafts_are_paid_until_the_stop():
     api = service(ttft=constant(0.5), tpot=constant(0.0))
 
     def gives_up(session):
-        answer = session.speculate(4, 0.0)
+        answer = speculate(session, 4, 0.0)
         yield session.wait(0.5 + 4 / 15 + 2.5 / 15)
         answer.stop()
         session.fail()

@@ -16,7 +16,7 @@ from discosim.policies.fixed_rho import FixedRho
 from discosim.policies.server_only import ServerOnly
 from discosim.policies.sketching import cut_into_rounds, expansion_s
 from discosim.world.answers import AnswerModel, split
-from discosim.world.edge.model import EdgeModel
+from discosim.world.edge.tier import EdgeModel
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.floor import ReplicaModel

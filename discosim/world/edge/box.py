@@ -13,10 +13,10 @@ import simpy
 from simpy.events import Event, Timeout
 
 from discosim.world.edge.lists import JobLists
-from discosim.world.edge.model import EdgeModel
+from discosim.world.edge.model import BoxModel
 from discosim.world.edge.stream import EdgeStream
-from discosim.world.engine.plan import Turn
 from discosim.world.link import Link
+from discosim.world.turn import Turn
 
 
 class Box:
@@ -63,7 +63,7 @@ class Pool:
         Rounds so far; most sequences that waited.
     """
 
-    def __init__(self, env: simpy.Environment, model: EdgeModel, link: Link, n_boxes: int) -> None:
+    def __init__(self, env: simpy.Environment, model: BoxModel, link: Link, n_boxes: int) -> None:
         self.env = env
         self.model = model
         self.link = link

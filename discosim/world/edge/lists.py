@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from discosim.world.edge.model import EdgeModel
+from discosim.world.edge.model import BoxModel
 from discosim.world.edge.stream import EdgeStream
 
 
 class JobLists:
     """Waiting sequences by list key, first in first out inside a list."""
 
-    def __init__(self, model: EdgeModel) -> None:
+    def __init__(self, model: BoxModel) -> None:
         self.model = model
         self._lists: dict[int, deque[EdgeStream]] = {}
         self.n = 0

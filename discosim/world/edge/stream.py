@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+import simpy
 from simpy.events import Event, Timeout
 
+from discosim.world.link import Link
 from discosim.world.rounding import ROUNDING
+from discosim.world.spent import Spent
 from discosim.world.stream import Floats, Stream, ramp
 
-if TYPE_CHECKING:
-    from discosim.world.edge.box import Pool
+
+class Boxes(Protocol):
+    """What a sequence needs of the boxes that serve it."""
+
+    env: simpy.Environment
+    link: Link
+
+    def add(self, stream: EdgeStream) -> None:
+        """Take a sequence in."""
+        ...
+
+    def drop(self, stream: EdgeStream) -> None:
+        """Cancel a sequence, on its way, waiting or running."""
+        ...
 
 
 class EdgeStream(Stream):
@@ -37,6 +52,7 @@ class EdgeStream(Stream):
         "_stop_s",
         "_user_id",
         "context",
+        "endpoint",
         "is_queued",
         "list_key",
         "pays_prefill",
@@ -45,12 +61,13 @@ class EdgeStream(Stream):
         "token_s",
     )
 
-    endpoint = "edge"
+    endpoint: str
     is_growing = True
 
     def __init__(
         self,
-        pool: Pool,
+        pool: Boxes,
+        endpoint: str,
         user_id: int,
         prompt_tok: int,
         first_token: int,
@@ -59,6 +76,7 @@ class EdgeStream(Stream):
         list_key: int,
     ) -> None:
         super().__init__(pool.env, prompt_tok, first_token, n_tok)
+        self.endpoint = endpoint
         self.pool = pool
         self.context = context
         self.list_key = list_key
@@ -164,12 +182,9 @@ class EdgeStream(Stream):
             return prefilled * (self._stop_s - self._begin_s) / (self._prefill_end_s - self._begin_s), 0
         return prefilled, int(self.generated_s.searchsorted(self._stop_s, side="right"))
 
-    def usage(self) -> tuple[int, float, float]:
-        """Return preemptions, GPU-seconds and KV-token-seconds at the server: none."""
-        return 0, 0.0, 0.0
-
-    def box_s(self) -> float:
-        """Return its share of the box's time: its stay over the size of its batch, in s."""
-        if not self.has_begun:
-            return 0.0
-        return max(0.0, min(self._end_s, self._stop_s) - self._begin_s) / self._batch
+    def spent(self) -> Spent:
+        """Return tokens, and its share of the box's time: its stay over the size of its batch, in s."""
+        spent = super().spent()
+        if self.has_begun:
+            spent.box_s = max(0.0, min(self._end_s, self._stop_s) - self._begin_s) / self._batch
+        return spent

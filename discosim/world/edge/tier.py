@@ -4,43 +4,73 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import simpy
 from simpy.events import Timeout
 
+from discosim.core.request import RequestTable
 from discosim.world.edge.box import Pool
-from discosim.world.edge.model import EdgeModel
+from discosim.world.edge.model import BoxModel
 from discosim.world.edge.stream import EdgeStream
-from discosim.world.link import BYTES_PER_TOK, Link
+from discosim.world.endpoint import MANY, Ask, Role, Site
+from discosim.world.link import BYTES_PER_TOK, Link, LinkModel
+from discosim.world.load import EdgeLoad
 from discosim.world.luck import Luck
 
+NO_DELAY = LinkModel()
+Sharing = Literal["pooled", "own"]
 OVER_MEMORY = "prompt and answer need more memory than an edge box has"
 
 
 @dataclass(frozen=True)
-class EdgeLoad:
-    """How busy the boxes are that would serve a user.
+class EdgeModel(BoxModel):
+    """Parameters of an edge tier; see `BoxModel` for those of each of its boxes.
 
     Parameters
     ----------
-    wait_s : float
-        Estimated wait of a sequence that came now, in s.
-    n_waiting : int
-        Sequences that wait.
-    n_boxes, slots : int
-        Boxes, and slots of each.
+    n_boxes : int
+        Boxes of the pool, >= 1; of no meaning where every user has a box of their own.
+    sharing : str
+        ``pooled``: all boxes serve everybody. ``own``: each user has one box, for example the own device.
+    link : LinkModel or None
+        The way between client and box; None where it is the last hop to the server.
+    prefill_j_per_tok, decode_j_per_tok : float
+        Energy per token, in J, >= 0.
+    prompt_usd_per_tok, output_usd_per_tok : float
+        Prices, >= 0.
     """
 
-    wait_s: float
-    n_waiting: int
-    n_boxes: int
-    slots: int
+    n_boxes: int = 1
+    sharing: Sharing = "pooled"
+    link: LinkModel | None = NO_DELAY
+    prefill_j_per_tok: float = 0.0
+    decode_j_per_tok: float = 0.0
+    prompt_usd_per_tok: float = 0.0
+    output_usd_per_tok: float = 0.0
+
+    def open(self, name: str, site: Site) -> EdgeTier:
+        """Return the tier in a world."""
+        return EdgeTier(site.env, self, site.link, site.n_users, site.luck, name=name)
 
 
 class EdgeTier:
     """Starts sequences at the edge."""
 
-    def __init__(self, env: simpy.Environment, model: EdgeModel, last_hop: Link, n_users: int, luck: Luck) -> None:
+    role: Role = "edge"
+    max_candidates = MANY
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        model: EdgeModel,
+        last_hop: Link,
+        n_users: int,
+        luck: Luck,
+        *,
+        name: str = "edge",
+    ) -> None:
+        self.name = name
         self.env = env
         self.model = model
         link = model.link
@@ -62,23 +92,24 @@ class EdgeTier:
         pool = self.pool_of(user_id)
         return EdgeLoad(pool.wait_s(), pool.lists.n, len(pool.boxes), self.model.slots)
 
-    def start(
-        self,
-        request_id: int,
-        user_id: int,
-        prompt_tok: int,
-        first_token: int,
-        n_tok: int,
-        *,
-        candidate: int = 0,
-        list_key: int = 0,
-    ) -> EdgeStream:
+    def costs(self, user_id: int, prompt_tok: float, output_tok: float) -> tuple[float, float]:  # noqa: ARG002 - one price for all
+        """Return price and energy of work, in USD and J."""
+        model = self.model
+        usd = prompt_tok * model.prompt_usd_per_tok + output_tok * model.output_usd_per_tok
+        return usd, prompt_tok * model.prefill_j_per_tok + output_tok * model.decode_j_per_tok
+
+    def foreseen_ttft_s(self, table: RequestTable) -> None:
+        """Return nothing: what a request meets depends on what all others do."""
+
+    def start(self, ask: Ask) -> EdgeStream:
         """Send a sequence to the edge; it fails where its prompt and tokens are more than a box can hold.
 
         The prompt travels once for all sequences of a request that are sent together: they arrive together.
         """
+        user_id, prompt_tok, n_tok = ask.card.user_id, ask.prompt_tok, ask.n_tok
         pool = self.pool_of(user_id)
-        stream = EdgeStream(pool, user_id, prompt_tok, first_token, n_tok, (request_id, candidate), list_key)
+        context = (ask.card.request_id, ask.sibling)
+        stream = EdgeStream(pool, self.name, user_id, prompt_tok, ask.first_token, n_tok, context, ask.list_key)
         now_s, link = self.env.now, self.link
         up_s = link.up_s(now_s, user_id) + link.bulk_s(prompt_tok * BYTES_PER_TOK["text"])
         if prompt_tok + n_tok > self.model.memory_tok:

@@ -1,4 +1,4 @@
-"""The whole engine: replicas behind a router, in one pool or in two."""
+"""The whole engine: replicas behind a router, in one pool or in two; and the engine as an endpoint."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from itertools import cycle
 from typing import Literal
 
 import simpy
+from simpy.events import Timeout
 
+from discosim.core.request import RequestTable
+from discosim.world.endpoint import Ask, Role, Site
 from discosim.world.engine.floor import ReplicaModel
-from discosim.world.engine.job import Job, State
+from discosim.world.engine.job import Job, Place, State
 from discosim.world.engine.kv_link import KvLink
 from discosim.world.engine.replica import Observer, Replica
 from discosim.world.engine.schedulers.base import Scheduler
+from discosim.world.engine.stream import EngineStream
+from discosim.world.link import BYTES_PER_TOK, Link
+from discosim.world.load import ServerLoad
+from discosim.world.meter import FREE, Meter
 
 Routing = Literal["round_robin", "least_loaded", "shortest_queue"]
 MakeScheduler = Callable[[], Scheduler]
@@ -96,10 +103,13 @@ class EngineModel:
                 return OVER_MEMORY
         return ""
 
+    def open(self, name: str, site: Site) -> EngineServer:
+        """Return the engine in a world."""
+        return EngineServer(site.env, self, site.link, site.observer, name=name, meter=site.meter)
+
 
 OVER_CONTEXT = "prompt and answer are longer than the server's context limit"
 OVER_MEMORY = "prompt and answer need more KV memory than a replica has"
-REFUSALS = frozenset({OVER_CONTEXT, OVER_MEMORY})
 
 
 class Engine:
@@ -152,11 +162,11 @@ class Engine:
         if self.kv_link is not None and self.kv_link.drop(job):
             self._receive_kv(job.place, job)
 
-    def _send_kv(self, source: Replica, job: Job) -> None:
+    def _send_kv(self, source: Place, job: Job) -> None:
         assert self.kv_link is not None
         self.kv_link.send(job, partial(self._receive_kv, source))
 
-    def _receive_kv(self, source: Replica, job: Job) -> None:
+    def _receive_kv(self, source: Place, job: Job) -> None:
         source.release(job.blocks)
         job.blocks = 0
         if job.is_cancelled:
@@ -183,6 +193,103 @@ class Engine:
             "engine_kv_peak_share": max(r.memory.peak_blocks / r.memory.total_blocks for r in replicas),
             "engine_n_iterations": sum(r.iteration for r in replicas),
         }
+
+
+class EngineServer:
+    """The engine as an endpoint: starts streams, and counts what no request is charged for."""
+
+    role: Role = "server"
+    max_candidates = 1
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        model: EngineModel,
+        link: Link,
+        observer: Observer | None = None,
+        *,
+        name: str = "server",
+        meter: Meter = FREE,
+    ) -> None:
+        self.name = name
+        self.env = env
+        self.model = model
+        self.link = link
+        self.engine = Engine(env, model, observer)
+        self.fastest_iteration_s = model.fastest_iteration_s
+        self._meter = meter
+
+    def start(self, ask: Ask) -> EngineStream:
+        """Send a request up; its prefill takes ``prefill_factor`` times as long as others'."""
+        env, link, card, prompt_tok, n_tok = self.env, self.link, ask.card, ask.prompt_tok, ask.n_tok
+        now_s, user_id = env.now, card.user_id
+        up_s = link.up_s(now_s, user_id) + link.bulk_s(prompt_tok * BYTES_PER_TOK[ask.payload])
+        job = Job(
+            self.engine.number(),
+            NOBODY,
+            prompt_tok,
+            n_tok,
+            now_s + up_s,
+            card.reader_tok_per_s,
+            card.ttft_target_s,
+            card.prefix_hashes,
+        )
+        job.prefill_factor = ask.prefill_factor
+        stream = EngineStream(self, user_id, job, ask.first_token)
+        too_long = prompt_tok + n_tok > self.model.safe_tok
+        if too_long and (reason := self.model.why_refused(prompt_tok, n_tok)):
+            self.engine.n_refused += 1
+            stream.is_closed = stream.is_refusal = True
+            stream.promise_failure(now_s + up_s + link.down_s(now_s + up_s, user_id), reason)
+        elif up_s > 0.0:
+            Timeout(env, up_s).callbacks.append(stream.submit)
+        else:
+            stream.submit()
+        return stream
+
+    def costs(self, user_id: int, prompt_tok: float, output_tok: float) -> tuple[float, float]:  # noqa: ARG002 - one price for all
+        """Return the price of work, in USD; its energy is in the price."""
+        return self._meter.server_usd(prompt_tok, output_tok), 0.0
+
+    def load(self, user_id: int) -> ServerLoad:  # noqa: ARG002 - one queue for all
+        """Return how busy the replicas that decode are."""
+        replicas = self.engine.replicas
+        token_s = 0.0
+        for replica in replicas:
+            fixed_s, slope_s = replica.cost.decode_line(max(1, len(replica.decoding)))
+            token_s += fixed_s + slope_s * replica.context_tok
+        prefill_s = replicas[0].cost.prefill_s(REFERENCE_TOK, float(REFERENCE_TOK) ** 2)
+        return ServerLoad(
+            n_resident=sum(replica.n_resident for replica in replicas),
+            n_waiting=sum(len(replica.waiting) for replica in replicas),
+            max_batch=sum(replica.max_batch for replica in replicas),
+            token_s=token_s / len(replicas),
+            prefill_s_per_tok=prefill_s / REFERENCE_TOK,
+        )
+
+    def figures(self, span_s: float) -> dict[str, float]:  # noqa: ARG002 - the engine's own time is what counts
+        """Return what the engine did as a whole: its summary metrics, by name."""
+        return self.engine.figures()
+
+    def foreseen_ttft_s(self, table: RequestTable) -> None:
+        """Return nothing: what a request meets depends on what all others do."""
+
+
+REFERENCE_TOK = 512
+
+
+class _Nobody:
+    def on_first(self, at_s: float) -> None:
+        """Hear nothing."""
+
+    def on_join(self) -> None:
+        """Hear nothing."""
+
+    def on_end(self, at_s: float) -> None:
+        """Hear nothing."""
+
+
+NOBODY = _Nobody()
 
 
 def router(rule: Routing, replicas: list[Replica]) -> Callable[[], Replica]:

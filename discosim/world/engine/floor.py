@@ -126,6 +126,10 @@ class Floor:
         """Return the time to move blocks between GPU and host, one way."""
         return n_blocks * self.model.swap_s_per_block
 
+    def can_swap(self, n_blocks: int) -> bool:
+        """Tell whether a job that decodes and holds so many blocks would go to host memory, were it preempted now."""
+        return self.model.preemption == "swap" and n_blocks <= self.host_free_blocks
+
     def fits(self, job: Job) -> bool:
         """Tell whether a waiting job can be admitted, or a swapped one resumed.
 
@@ -168,7 +172,7 @@ class Floor:
         job.n_preemptions += 1
         if job.state is State.DECODING:
             blocks = self._leave(job)
-            can_swap = self.model.preemption == "swap" and blocks <= self.host_free_blocks
+            can_swap = self.can_swap(blocks)
         else:
             blocks, can_swap = self._leave_prefill(job), False
         self.memory.give(blocks)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from discosim.world.engine.replica import Replica
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +21,26 @@ class State(IntEnum):
     DECODING = 2  # makes one token in every iteration that decodes
     SWAPPED = 3  # its KV lies in host memory
     GONE = 4  # finished, cancelled, or on its way to another pool
+
+
+class Place(Protocol):
+    """Who has a job: what the others in the engine need of a replica."""
+
+    def submit(self, job: Job) -> None:
+        """Queue a job."""
+        ...
+
+    def cancel(self, job: Job) -> None:
+        """Drop a job at the next boundary."""
+        ...
+
+    def release(self, n_blocks: int) -> None:
+        """Free the blocks of a prefilled job whose KV has left."""
+        ...
+
+    def known_times(self, job: Job, t_s: float) -> tuple[Floats | None, float | None]:
+        """Return the job's token times since it joined, and the end of the running iteration, as of ``t_s``."""
+        ...
 
 
 class Owner(Protocol):
@@ -92,7 +109,7 @@ class Job:
     gpu_mark_s: float = 0.0
     kv_mark: float = 0.0
     row: int = -1
-    place: Replica | None = None  # the replica that has it
+    place: Place | None = None  # the replica that has it
 
     def __init__(
         self,

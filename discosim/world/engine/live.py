@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from discosim.world.engine.job import Floats, Job, State
+from discosim.world.engine.memory import KvMemory
 from discosim.world.engine.schedulers.base import Ints, LiveArrays
-
-if TYPE_CHECKING:
-    from discosim.world.engine.floor import Floor
+from discosim.world.engine.steps import StepLog
 
 T = TypeVar("T", bound=np.generic)
 
@@ -21,13 +20,27 @@ INTS = ("state", "prompt_tok", "base_tok", "join_step", "n_seen", "held", "n_pre
 MAX_CELLS = 1 << 20
 
 
+class Counters(Protocol):
+    """What the table reads of its replica."""
+
+    @property
+    def steps(self) -> StepLog:
+        """The ends of the iterations that decoded."""
+        ...
+
+    @property
+    def memory(self) -> KvMemory:
+        """Its KV memory."""
+        ...
+
+
 class LiveTable:
     """Rows in order of submission; rows of jobs that are gone are squeezed out now and then.
 
     The reader's clock of a job is brought up to date when somebody asks, for all jobs at once.
     """
 
-    def __init__(self, replica: Floor) -> None:
+    def __init__(self, replica: Counters) -> None:
         self._replica = replica
         self._jobs: list[Job | None] = []
         self._n_gone = 0

@@ -1,28 +1,9 @@
-"""A run of iterations with the same batch, in closed form, and the event at its end."""
+"""A run of iterations with the same batch, in closed form."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-
-import simpy
-from simpy.events import Event
-
-LATE = simpy.events.EventPriority(2)
-"""Boundaries come after everything else that happens at the same moment, so that they see it."""
-
-
-class Turn(Event):
-    """The end of a run of iterations, or the wake of an idle replica."""
-
-    def __init__(self, env: simpy.Environment, act: Callable[[Event], None], delay_s: float) -> None:
-        # as SimPy's own Timeout does: this is on every request's path
-        self.env = env
-        self.callbacks = [act]
-        self._value = None
-        self._ok = True
-        env.schedule(self, LATE, delay_s)
 
 
 @dataclass(slots=True)

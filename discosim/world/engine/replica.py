@@ -19,9 +19,10 @@ from discosim.core.errors import InvariantError
 from discosim.world.engine.costs.base import Piece
 from discosim.world.engine.floor import Floor, ReplicaModel
 from discosim.world.engine.job import Floats, Job, State
-from discosim.world.engine.plan import Plan, Turn
+from discosim.world.engine.plan import Plan
 from discosim.world.engine.schedulers.base import Orders, Scheduler
 from discosim.world.engine.steps import MAX_LEAP
+from discosim.world.turn import Turn
 
 
 class Observer(Protocol):

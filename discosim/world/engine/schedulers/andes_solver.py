@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.world.engine.job import State
+from discosim.world.engine.job import Job, State
 from discosim.world.engine.schedulers.andes_dp import exact
-from discosim.world.engine.schedulers.base import NEVER, LiveArrays
+from discosim.world.engine.schedulers.base import NEVER, LiveArrays, ReplicaView
 from discosim.world.engine.schedulers.future_qoe import FutureQoe
 from discosim.world.engine.schedulers.objectives import Objective, gain
 from discosim.world.engine.schedulers.packing import greedy, most_that_fit, ranked
-
-if TYPE_CHECKING:
-    from discosim.world.engine.job import Job
-    from discosim.world.engine.replica import Replica
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -32,7 +28,7 @@ DP_UNITS = 512
 class Look:
     """A replica at one boundary, as the solver sees it; it goes stale with the first move."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: ReplicaView) -> None:
         self.replica = replica
         self.live: LiveArrays = replica.live()
         self.now_s = replica.now_s

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from discosim.core.spec import spec
+from discosim.world.engine.job import Job
 from discosim.world.engine.schedulers.andes_solver import Choice, Look, Solver, choose
-from discosim.world.engine.schedulers.base import Orders, Scheduler
+from discosim.world.engine.schedulers.base import Orders, ReplicaView, Scheduler
 from discosim.world.engine.schedulers.fcfs import preempt_newest
 from discosim.world.engine.schedulers.moves import MAX_PREFILL_TOK, enter, outside, prefill_first, victims_for
 from discosim.world.engine.schedulers.objectives import Objective
-
-if TYPE_CHECKING:
-    from discosim.world.engine.job import Job
-    from discosim.world.engine.replica import Replica
 
 
 @dataclass(kw_only=True)
@@ -55,7 +52,7 @@ class AndesV1(Scheduler):
     _n_seen: int = field(init=False, repr=False, default=0)
     _newest: int = field(init=False, repr=False, default=-1)
 
-    def schedule(self, replica: Replica) -> Orders:
+    def schedule(self, replica: ReplicaView) -> Orders:
         """Serve everybody while there is room, else solve."""
         look = Look(replica)
         if not look.jobs:
@@ -100,7 +97,7 @@ class AndesV1(Scheduler):
         surplus = min(replica.n_resident - choice.size, len(victims), self._may_preempt())
         self._preempt(replica, victims, max(0, surplus))
 
-    def _preempt(self, replica: Replica, victims: list[Job], n: int) -> None:
+    def _preempt(self, replica: ReplicaView, victims: list[Job], n: int) -> None:
         for job in victims[:n]:
             replica.preempt(job)
         del victims[:n]
@@ -113,7 +110,7 @@ def unchosen_residents(look: Look, choice: Choice) -> list[Job]:
     return [look.jobs[i] for i in choice.order[::-1].tolist() if look.is_resident[i] and i not in is_chosen]
 
 
-def admit_what_fits(replica: Replica, size: int) -> None:
+def admit_what_fits(replica: ReplicaView, size: int) -> None:
     """Admit whatever fits, in queue order, up to a batch of ``size``."""
     for job in outside(replica):
         if replica.n_resident >= size:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from discosim.core.spec import spec
+from discosim.world.engine.job import Job
 from discosim.world.engine.schedulers.andes_solver import Choice, Look, Solver, choose
 from discosim.world.engine.schedulers.andes_v1 import admit_what_fits, orders_after, unchosen_residents
-from discosim.world.engine.schedulers.base import LiveArrays, Orders, Scheduler
+from discosim.world.engine.schedulers.base import LiveArrays, Orders, ReplicaView, Scheduler
 from discosim.world.engine.schedulers.future_qoe import FutureQoe
 from discosim.world.engine.schedulers.moves import MAX_PREFILL_TOK, blocks_held, enter, victims_for
 from discosim.world.engine.schedulers.objectives import Objective
-
-if TYPE_CHECKING:
-    from discosim.world.engine.job import Job
-    from discosim.world.engine.replica import Replica
 
 
 @dataclass(kw_only=True)
@@ -52,7 +49,7 @@ class AndesV2(Scheduler):
 
     _size: int = field(init=False, repr=False, default=1 << 30)
 
-    def schedule(self, replica: Replica) -> Orders:
+    def schedule(self, replica: ReplicaView) -> Orders:
         """Serve everybody while there is room, else solve and refine."""
         look = Look(replica)
         if not look.jobs:
@@ -99,10 +96,11 @@ class AndesV2(Scheduler):
         return float((future.served(choice.token_s) - future.waiting()).sum())
 
 
-def overhead_s(replica: Replica, job: Job) -> float:
+def overhead_s(replica: ReplicaView, job: Job) -> float:
     """Return how long the batch stands still because a resident job is preempted and brought back, in s."""
-    if replica.model.preemption == "swap" and blocks_held(replica, job) <= replica.host_free_blocks:
-        return 2.0 * replica.swap_s(blocks_held(replica, job))
+    blocks = blocks_held(replica, job)
+    if replica.can_swap(blocks):
+        return 2.0 * replica.swap_s(blocks)
     tok = job.prompt_tok + replica.generated_of(job)
     return replica.cost.prefill_s(tok, float(tok) ** 2)
 

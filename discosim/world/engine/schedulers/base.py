@@ -1,30 +1,8 @@
 """What a scheduler sees and what it decides.
 
 The engine asks the scheduler of a replica at iteration boundaries: `schedule(replica)`. The scheduler looks at the
-replica, moves jobs with the replica's four verbs, and returns `Orders` for the iteration that begins now.
-
-What it sees (`Replica`, read only)
-    now_s, iteration               time of the boundary in s; iterations begun so far on this replica
-    waiting                        OrderedDict job -> None in queue order (arrival; recomputed jobs stand in front)
-    prefilling, decoding, swapped  dicts job -> None in order of admission, resp. of swapping out
-    n_resident                     len(prefilling) + len(decoding): jobs that hold KV memory
-    memory                         free_blocks, total_blocks, watermark_blocks, block_tok, blocks_of(tok)
-    host_free_blocks               room in host memory for swapped jobs
-    max_batch                      most jobs that may be resident
-    cost                           the cost model: prefill_s, mixed_s, decode_line(n) -> (fixed_s, s_per_context_tok)
-    context_tok                    KV tokens of the decode batch in its next iteration
-    generated_of(job)              answer tokens of one job so far
-    decode_shortfall()             blocks missing for one more decode iteration of the whole batch (<= 0: it fits)
-    swap_s(n_blocks)               time to move blocks between GPU and host, one way
-    live()                         all live jobs as arrays, see `LiveArrays`; O(live jobs), vectorised;
-                                   for schedulers that declare `needs_live = True`
-
-What it may do
-    admit(job)      WAITING -> PREFILLING (or DECODING where its KV has arrived already); takes its blocks
-    fits(job)       whether admit(job) or resume(job) is possible now (batch, blocks above the watermark)
-    preempt(job)    PREFILLING or DECODING -> WAITING (recompute, to the front of the queue) or SWAPPED, as the
-                    replica is set up; a swap that finds host memory full becomes a recomputation
-    resume(job)     SWAPPED -> DECODING; swap traffic stalls the iteration that begins now
+replica, moves jobs with the replica's four verbs, and returns `Orders` for the iteration that begins now. `ReplicaView`
+is all that it may see and do; the type checker holds the schedulers of this package to it.
 
 What it must not do: read `job.answer_tok`, leave `decode_shortfall() > 0` while ordering a decode, or keep state that
 depends on being asked at every iteration: see `Orders.ask_after`. What depends on a period reads
@@ -34,16 +12,15 @@ depends on being asked at every iteration: see `Orders.ask_after`. What depends 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Reversible, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from discosim.world.engine.job import Job
-    from discosim.world.engine.replica import Replica
+from discosim.world.engine.costs.base import CostModel
+from discosim.world.engine.job import Job
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -127,6 +104,138 @@ class LiveArrays:
     n_preemptions: Ints
 
 
+class Jobs(Collection[Job], Reversible[Job], Protocol):
+    """Jobs in an order, to be looked at; only the verbs of the replica move them."""
+
+
+class Memory(Protocol):
+    """The KV memory of a replica, in blocks."""
+
+    @property
+    def total_blocks(self) -> int:
+        """All blocks."""
+        ...
+
+    @property
+    def free_blocks(self) -> int:
+        """Blocks that nobody holds."""
+        ...
+
+    @property
+    def watermark_blocks(self) -> int:
+        """Blocks that admission leaves free."""
+        ...
+
+    @property
+    def block_tok(self) -> int:
+        """Tokens of a block."""
+        ...
+
+    def blocks_of(self, tok: int) -> int:
+        """Return the blocks that so many tokens take."""
+        ...
+
+
+class ReplicaView(Protocol):
+    """A replica as its scheduler may see it and move its jobs."""
+
+    @property
+    def now_s(self) -> float:
+        """Time of the boundary, in s."""
+        ...
+
+    @property
+    def iteration(self) -> int:
+        """Iterations begun so far on this replica."""
+        ...
+
+    @property
+    def waiting(self) -> Jobs:
+        """The queue in its order: arrival; recomputed jobs stand in front."""
+        ...
+
+    @property
+    def prefilling(self) -> Jobs:
+        """Jobs whose prompt is being processed, in order of admission."""
+        ...
+
+    @property
+    def decoding(self) -> Jobs:
+        """The decode batch, in order of admission."""
+        ...
+
+    @property
+    def swapped(self) -> Jobs:
+        """Jobs in host memory, in order of swapping out."""
+        ...
+
+    @property
+    def n_resident(self) -> int:
+        """Jobs that hold KV memory: those prefilling and those decoding."""
+        ...
+
+    @property
+    def max_batch(self) -> int:
+        """Most jobs that may be resident."""
+        ...
+
+    @property
+    def memory(self) -> Memory:
+        """The KV memory."""
+        ...
+
+    @property
+    def host_free_blocks(self) -> int:
+        """Room in host memory for swapped jobs, in blocks."""
+        ...
+
+    @property
+    def cost(self) -> CostModel:
+        """How long iterations take: `prefill_s`, `mixed_s`, `decode_line`."""
+        ...
+
+    @property
+    def context_tok(self) -> int:
+        """KV tokens of the decode batch in its next iteration."""
+        ...
+
+    def generated_of(self, job: Job) -> int:
+        """Return the answer tokens of one job so far."""
+        ...
+
+    def decode_shortfall(self) -> int:
+        """Return the blocks missing for one more decode iteration of the whole batch; <= 0 where it fits."""
+        ...
+
+    def swap_s(self, n_blocks: int) -> float:
+        """Return the time to move blocks between GPU and host, one way, in s."""
+        ...
+
+    def can_swap(self, n_blocks: int) -> bool:
+        """Tell whether a job that decodes and holds so many blocks would go to host memory, were it preempted now."""
+        ...
+
+    def live(self) -> LiveArrays:
+        """Return all live jobs as arrays; O(live jobs), for schedulers that declare ``needs_live = True``."""
+        ...
+
+    def fits(self, job: Job) -> bool:
+        """Tell whether ``admit`` or ``resume`` is possible now: batch, blocks above the watermark."""
+        ...
+
+    def admit(self, job: Job) -> None:
+        """Take a job in, WAITING -> PREFILLING, or DECODING where its KV has arrived already; it takes its blocks."""
+        ...
+
+    def preempt(self, job: Job) -> None:
+        """Put a resident job out: SWAPPED where it decodes and `can_swap`, else WAITING, at the front of the queue."""
+        ...
+
+    def resume(self, job: Job) -> None:
+        """Bring a job back, SWAPPED -> DECODING; swap traffic stalls the iteration that begins now."""
+        ...
+
+
 class Scheduler(ABC):
     """Decides at iteration boundaries what one replica does next; every replica has its own.
 
@@ -137,7 +246,7 @@ class Scheduler(ABC):
     source : str
         Paper and section, or system, that it follows, and what it leaves out.
     needs_live : bool
-        Whether it calls `Replica.live`; the replica then keeps the arrays up to date.
+        Whether it calls `ReplicaView.live`; the replica then keeps the arrays up to date.
     """
 
     kind: ClassVar[str] = ""
@@ -145,5 +254,5 @@ class Scheduler(ABC):
     needs_live: ClassVar[bool] = False
 
     @abstractmethod
-    def schedule(self, replica: Replica) -> Orders:
+    def schedule(self, replica: ReplicaView) -> Orders:
         """Move jobs with the replica's verbs and return the orders for the iteration that begins now."""

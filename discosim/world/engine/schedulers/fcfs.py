@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from discosim.core.spec import spec
-from discosim.world.engine.schedulers.base import Orders, Scheduler
-
-if TYPE_CHECKING:
-    from discosim.world.engine.job import Job
-    from discosim.world.engine.replica import Replica
-
+from discosim.world.engine.job import Job
+from discosim.world.engine.schedulers.base import Orders, ReplicaView, Scheduler
 
 DECODE = Orders()
 BLOCKED = Orders(ask_on_arrival=False)
@@ -34,7 +30,7 @@ class Fcfs(Scheduler):
         4096, doc="Prompt tokens of one prefill iteration; a longer prompt has one to itself.", unit="tok", ge=1
     )
 
-    def schedule(self, replica: Replica) -> Orders:
+    def schedule(self, replica: ReplicaView) -> Orders:
         """Prefill what fits; else decode."""
         waiting = replica.waiting
         if waiting and not replica.swapped:
@@ -49,7 +45,7 @@ class Fcfs(Scheduler):
         # a queue that is blocked stays blocked until the batch changes: memory only shrinks meanwhile
         return BLOCKED if waiting or replica.swapped else DECODE
 
-    def _admit(self, replica: Replica) -> list[tuple[Job, int]]:
+    def _admit(self, replica: ReplicaView) -> list[tuple[Job, int]]:
         prefill: list[tuple[Job, int]] = []
         budget = self.max_prefill_tok
         while replica.waiting:
@@ -63,7 +59,7 @@ class Fcfs(Scheduler):
         return prefill
 
 
-def preempt_newest(replica: Replica) -> bool:
+def preempt_newest(replica: ReplicaView) -> bool:
     """Preempt the newest decoding requests until the next decode fits; return whether any was."""
     has_preempted = False
     while replica.decode_shortfall() > 0:
@@ -72,7 +68,7 @@ def preempt_newest(replica: Replica) -> bool:
     return has_preempted
 
 
-def resume_oldest(replica: Replica) -> bool:
+def resume_oldest(replica: ReplicaView) -> bool:
     """Bring swapped requests back in the order in which they left, while they fit; return whether any came."""
     has_resumed = False
     while replica.swapped and replica.fits(job := next(iter(replica.swapped))):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from discosim.core.spec import spec
-from discosim.world.engine.schedulers.base import NEVER, Orders, Scheduler
+from discosim.world.engine.job import Job
+from discosim.world.engine.schedulers.base import NEVER, Orders, ReplicaView, Scheduler
 from discosim.world.engine.schedulers.fcfs import preempt_newest, resume_oldest
-
-if TYPE_CHECKING:
-    from discosim.world.engine.job import Job
-    from discosim.world.engine.replica import Replica
 
 
 @dataclass
@@ -25,7 +22,7 @@ class FcfsChunked(Scheduler):
         512, doc="Tokens of one iteration: one per decoding request, the rest for prefill.", unit="tok", ge=1
     )
 
-    def schedule(self, replica: Replica) -> Orders:
+    def schedule(self, replica: ReplicaView) -> Orders:
         """Place the decodes, then prompts in order of arrival."""
         has_preempted = preempt_newest(replica)
         has_moved = has_preempted or resume_oldest(replica)

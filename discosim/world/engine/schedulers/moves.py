@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from discosim.world.engine.job import State
-from discosim.world.engine.schedulers.base import NEVER, Orders
-
-if TYPE_CHECKING:
-    from discosim.world.engine.job import Job
-    from discosim.world.engine.replica import Replica
+from discosim.world.engine.job import Job, State
+from discosim.world.engine.schedulers.base import NEVER, Orders, ReplicaView
 
 MAX_PREFILL_TOK = 4096
 """Prompt tokens of one prefill iteration, as of the first-come-first-served scheduler."""
 
 
-def enter(replica: Replica, job: Job) -> None:
+def enter(replica: ReplicaView, job: Job) -> None:
     """Admit a waiting job, or resume a swapped one."""
     if job.state is State.SWAPPED:
         replica.resume(job)
@@ -24,13 +19,13 @@ def enter(replica: Replica, job: Job) -> None:
         replica.admit(job)
 
 
-def outside(replica: Replica) -> Iterator[Job]:
+def outside(replica: ReplicaView) -> Iterator[Job]:
     """Return the jobs without KV on the GPU: the swapped ones, who were in before, and then the queue."""
     yield from list(replica.swapped)
     yield from list(replica.waiting)
 
 
-def victims_for(replica: Replica, job: Job, victims: Sequence[Job]) -> int | None:
+def victims_for(replica: ReplicaView, job: Job, victims: Sequence[Job]) -> int | None:
     """Return how many victims, from the first on, must go so that a job fits; None where all are not enough."""
     memory = replica.memory
     missing = memory.blocks_of(job.context_tok) - (memory.free_blocks - memory.watermark_blocks)
@@ -45,14 +40,14 @@ def victims_for(replica: Replica, job: Job, victims: Sequence[Job]) -> int | Non
     return n
 
 
-def blocks_held(replica: Replica, job: Job) -> int:
+def blocks_held(replica: ReplicaView, job: Job) -> int:
     """Return the blocks a resident job would free."""
     if job.state is State.PREFILLING:
         return job.blocks
     return replica.memory.blocks_of(job.prompt_tok + replica.generated_of(job) - 1)
 
 
-def prefill_first(replica: Replica, max_prefill_tok: int, ask_after: int = NEVER) -> Orders:
+def prefill_first(replica: ReplicaView, max_prefill_tok: int, ask_after: int = NEVER) -> Orders:
     """Return orders that prefill whole prompts while there are any, at least one, and else decode.
 
     Source: vLLM without chunked prefill, which both papers on Andes build on: an iteration that prefills does not

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.spec import spec
 from discosim.world.engine.job import State
-from discosim.world.engine.schedulers.base import LiveArrays, Orders, Scheduler
+from discosim.world.engine.schedulers.base import LiveArrays, Orders, ReplicaView, Scheduler
 from discosim.world.engine.schedulers.fcfs import preempt_newest
 from discosim.world.engine.schedulers.future_qoe import slack_s
 from discosim.world.engine.schedulers.moves import MAX_PREFILL_TOK, enter, prefill_first
 from discosim.world.engine.schedulers.packing import greedy, ranked
-
-if TYPE_CHECKING:
-    from discosim.world.engine.replica import Replica
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +43,7 @@ class Periodic(Scheduler):
         """Return by what the packing divides the worth of each request, shape (n,)."""
         return np.ones(len(live.jobs))
 
-    def schedule(self, replica: Replica) -> Orders:
+    def schedule(self, replica: ReplicaView) -> Orders:
         """Preempt at every tenth iteration of a full replica, admit at all of them."""
         if not (replica.waiting or replica.swapped):
             return self._orders(replica)
@@ -60,7 +56,7 @@ class Periodic(Scheduler):
         self._admit(replica, live, value)
         return self._orders(replica)
 
-    def _preempt(self, replica: Replica, live: LiveArrays, value: Floats) -> None:
+    def _preempt(self, replica: ReplicaView, live: LiveArrays, value: Floats) -> None:
         """Let the packing decide between the weakest running jobs and those outside; the others stay."""
         running = live.state == State.DECODING
         candidates = (live.state == State.WAITING) | (live.state == State.SWAPPED)
@@ -88,7 +84,7 @@ class Periodic(Scheduler):
         return max(0, int(slack // mean_overhead_s)) if mean_overhead_s > 0.0 else len(live.jobs)
 
     @staticmethod
-    def _admit(replica: Replica, live: LiveArrays, value: Floats) -> None:
+    def _admit(replica: ReplicaView, live: LiveArrays, value: Floats) -> None:
         """Admit by worth until one does not fit, as vLLM does; who was put out just now is not among them."""
         order = np.argsort(-value, kind="stable")
         state = live.state[order]
@@ -98,7 +94,7 @@ class Periodic(Scheduler):
                 break
             enter(replica, job)
 
-    def _orders(self, replica: Replica) -> Orders:
+    def _orders(self, replica: ReplicaView) -> Orders:
         orders = prefill_first(replica, self.max_prefill_tok)
         if orders.decode:
             has_preempted = preempt_newest(replica)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from discosim.core.spec import spec
-from discosim.world.engine.schedulers.base import NEVER, Orders, Scheduler
+from discosim.world.engine.job import Job
+from discosim.world.engine.schedulers.base import NEVER, Orders, ReplicaView, Scheduler
 from discosim.world.engine.schedulers.moves import MAX_PREFILL_TOK, enter, outside, prefill_first, victims_for
-
-if TYPE_CHECKING:
-    from discosim.world.engine.job import Job
-    from discosim.world.engine.replica import Replica
 
 
 @dataclass(kw_only=True)
@@ -39,7 +36,7 @@ class RoundRobin(Scheduler):
     """Iteration at which each resident job's turn began, in order of it."""
     _n_places: int = field(init=False, repr=False, default=0)
 
-    def schedule(self, replica: Replica) -> Orders:
+    def schedule(self, replica: ReplicaView) -> Orders:
         """Let those in whose turn has come."""
         if replica.n_resident != len(self._since):
             self._since = {
@@ -61,7 +58,7 @@ class RoundRobin(Scheduler):
                 self._place.clear()
         return orders
 
-    def _rotate(self, replica: Replica) -> None:
+    def _rotate(self, replica: ReplicaView) -> None:
         self._line_up(replica)
         line = sorted(outside(replica), key=lambda job: self._place[job.job_id])
         over = [job for job, begun in self._since.items() if replica.iteration - begun >= self.quantum]
@@ -76,7 +73,7 @@ class RoundRobin(Scheduler):
             self._place.pop(job.job_id, None)
             self._since[job] = replica.iteration
 
-    def _line_up(self, replica: Replica) -> None:
+    def _line_up(self, replica: ReplicaView) -> None:
         """Give those who have arrived since the last call their places; they stand at the end of the queue."""
         arrived: list[Job] = []
         for job in reversed(replica.waiting):
@@ -90,7 +87,7 @@ class RoundRobin(Scheduler):
         self._place[job.job_id] = self._n_places
         self._n_places += 1
 
-    def _preempt(self, replica: Replica, job: Job) -> None:
+    def _preempt(self, replica: ReplicaView, job: Job) -> None:
         replica.preempt(job)
         del self._since[job]
         self._take_place(job)

@@ -11,15 +11,31 @@ public): H = max(s + P_d(rho L) + K / r_d, A_K + e), with e the time of one abso
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from discosim.core.errors import InvariantError
-from discosim.world.device import DeviceStream, Floats
+from discosim.world.device import Device, DeviceStream, Floats
+from discosim.world.session import Session
 
-if TYPE_CHECKING:
-    from discosim.world.device import Device
+
+def absorb(session: Session, prompt_tok: int) -> AbsorbingStream:
+    """Let the device prefill ``prompt_tok`` >= 1 tokens, and whatever it receives meanwhile, without answering."""
+    device = session.setting.fleet.device_of(session.user_id)
+    stream = AbsorbingStream(device, prompt_tok)
+    device.take(stream)
+    session.take(stream)
+    return stream
+
+
+def go_on(session: Session, stream: AbsorbingStream, after_token: int, received_s: float) -> None:
+    """Let the device answer after token ``after_token`` (0 for all of it), which arrived at ``received_s``."""
+    stream.go_on(after_token, session.card.output_tok - after_token, received_s)
+
+
+def assume_device_quality(session: Session, factor: float) -> None:
+    """Note that what the device writes is assumed to be worth ``factor`` of what it would be worth otherwise."""
+    session.writing.device_factor = factor
 
 
 class AbsorbingStream(DeviceStream):

@@ -1,36 +1,61 @@
-"""The engine as an endpoint: streams that grow while it works."""
+"""A stream from an engine: what is certain of it grows while the engine works."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import simpy
 from simpy.events import Event, Timeout
 
-from discosim.world.engine.engine import REFUSALS, Engine, EngineModel
 from discosim.world.engine.job import Floats, Job, State
-from discosim.world.engine.replica import Observer
-from discosim.world.link import BYTES_PER_TOK, Link, Payload
+from discosim.world.link import Link
 from discosim.world.moment import Act
+from discosim.world.spent import Spent
 from discosim.world.stream import NOTHING, Known, Stream
 from discosim.world.watch import look_after
 
-if TYPE_CHECKING:
-    from discosim.world.world import Columns
+
+class Works(Protocol):
+    """The part of an engine that its streams need."""
+
+    def submit(self, job: Job) -> None:
+        """Take a job."""
+        ...
+
+    def cancel(self, job: Job) -> None:
+        """Cancel a job, wherever it is."""
+        ...
+
+
+class Service(Protocol):
+    """What a stream needs of the endpoint that began it."""
+
+    name: str
+    env: simpy.Environment
+    link: Link
+    fastest_iteration_s: float
+
+    @property
+    def engine(self) -> Works:
+        """The engine."""
+        ...
 
 
 class EngineStream(Stream):
     """A stream from the engine: what is certain of it grows with the engine's iterations."""
 
-    __slots__ = ("_is_dropped", "_server", "_user_id", "job")
+    __slots__ = ("_is_dropped", "_server", "_user_id", "endpoint", "is_refusal", "job")
 
-    endpoint = "server"
+    endpoint: str
+    is_refusal: bool
     is_growing = True
 
-    def __init__(self, server: EngineServer, user_id: int, job: Job, first_token: int) -> None:
+    def __init__(self, server: Service, user_id: int, job: Job, first_token: int) -> None:
         super().__init__(server.env, job.prompt_tok, first_token, job.answer_tok)
+        self.endpoint = server.name
+        self.is_refusal = False
         self._server = server
         self._user_id = user_id
         self.job = job
@@ -51,7 +76,7 @@ class EngineStream(Stream):
         """
         if self.is_closed:
             return Known(self.generated_s, self.arrival_s)
-        job, now_s, fastest_s = self.job, self.env.now, self._server.model.fastest_iteration_s
+        job, now_s, fastest_s = self.job, self.env.now, self._server.fastest_iteration_s
         times, running_end_s = (None, None) if job.place is None else job.place.known_times(job, now_s)
         next_s = math.inf
         if job.state is State.DECODING:
@@ -181,84 +206,11 @@ class EngineStream(Stream):
             return float(self.prompt_tok), self.generated_s.size
         return float(self.prompt_tok - min(job.prefill_left_tok, self.prompt_tok)), 0
 
-    def usage(self) -> tuple[int, float, float]:
-        """Return preemptions, GPU-seconds and KV-token-seconds."""
-        return self.job.n_preemptions, self.job.gpu_s, self.job.kv_tok_s
-
-
-class EngineServer:
-    """Starts streams at the engine."""
-
-    def __init__(
-        self,
-        env: simpy.Environment,
-        model: EngineModel,
-        link: Link,
-        columns: Columns,
-        observer: Observer | None = None,
-    ) -> None:
-        self.env = env
-        self.model = model
-        self.link = link
-        self.engine = Engine(env, model, observer)
-        self._columns = columns
-
-    def start(
-        self,
-        request_id: int,
-        user_id: int,
-        attempt: int,  # noqa: ARG002 - an engine needs no draws
-        prompt_tok: int,
-        first_token: int,
-        n_tok: int,
-        payload: Payload = "text",
-        prefill_factor: float = 1.0,
-    ) -> EngineStream:
-        """Send a request up; its prefill takes ``prefill_factor`` times as long as others'."""
-        env, link, columns = self.env, self.link, self._columns
-        now_s = env.now
-        up_s = link.up_s(now_s, user_id) + link.bulk_s(prompt_tok * BYTES_PER_TOK[payload])
-        job = Job(
-            self.engine.number(),
-            NOBODY,
-            prompt_tok,
-            n_tok,
-            now_s + up_s,
-            columns.reader_tok_per_s[request_id],
-            columns.ttft_target_s[request_id],
-            () if columns.prefix_hashes is None else columns.prefix_hashes[request_id],
-        )
-        job.prefill_factor = prefill_factor
-        stream = EngineStream(self, user_id, job, first_token)
-        too_long = prompt_tok + n_tok > self.model.safe_tok
-        if too_long and (reason := self.model.why_refused(prompt_tok, n_tok)):
-            self.engine.n_refused += 1
-            stream.is_closed = True
-            stream.promise_failure(now_s + up_s + link.down_s(now_s + up_s, user_id), reason)
-        elif up_s > 0.0:
-            Timeout(env, up_s).callbacks.append(stream.submit)
-        else:
-            stream.submit()
-        return stream
-
-
-class _Nobody:
-    def on_first(self, at_s: float) -> None:
-        """Hear nothing."""
-
-    def on_join(self) -> None:
-        """Hear nothing."""
-
-    def on_end(self, at_s: float) -> None:
-        """Hear nothing."""
-
-
-NOBODY = _Nobody()
-
-
-def is_refusal(stream: Stream) -> bool:
-    """Tell whether a stream failed because the server's limits can never take it."""
-    return stream.failure in REFUSALS
+    def spent(self) -> Spent:
+        """Return tokens, preemptions, GPU-seconds and KV-token-seconds."""
+        spent, job = super().spent(), self.job
+        spent.n_preemptions, spent.gpu_s, spent.kv_tok_s = job.n_preemptions, job.gpu_s, job.kv_tok_s
+        return spent
 
 
 def _joined(job: Job, since_join: Floats | None) -> Floats:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from discosim.world.device import Device, DeviceStream
+from discosim.world.session import Session
 
-from discosim.world.device import DeviceStream
 
-if TYPE_CHECKING:
-    from discosim.world.device import Device
+def adopt(session: Session, after_token: int) -> AdoptingStream:
+    """Let the device decode after token ``after_token`` on a KV cache that it has received in full."""
+    device = session.setting.fleet.device_of(session.user_id)
+    stream = AdoptingStream(device, after_token + 1, session.card.output_tok - after_token)
+    device.take(stream)
+    session.take(stream)
+    return stream
 
 
 class AdoptingStream(DeviceStream):

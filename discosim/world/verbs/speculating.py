@@ -16,22 +16,37 @@ its GPU time is right, its slots are held too shortly (our simplification, in fa
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
-from simpy.events import Timeout
+from numpy.typing import NDArray
+from simpy.events import Event, Timeout
 
-from discosim.world.absorbing import AbsorbingStream
+from discosim.world.device import Device
+from discosim.world.link import Link
 from discosim.world.moment import Act, when
 from discosim.world.rounding import ROUNDING
+from discosim.world.session import Session
+from discosim.world.spent import Spent
 from discosim.world.stream import NOTHING, Floats, Known, Stream
+from discosim.world.verbs.absorbing import AbsorbingStream
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from simpy.events import Event
 
-    from discosim.world.device import Device
-    from discosim.world.link import Link
+def speculate(session: Session, draft_tok: int, acceptance: float) -> VerifiedStream:
+    """Let the device draft ``draft_tok`` >= 1 tokens at a time and the server verify them.
+
+    Each draft is accepted with probability ``acceptance``.
+    """
+    setting, user_id, prompt_tok = session.setting, session.user_id, session.prompt_tok
+    device = setting.fleet.device_of(user_id)
+    drafter = DraftingStream(device, prompt_tok)
+    device.take(drafter)
+    rng = setting.luck.streams.generator("policy.accepted", session.request_id)
+    made_tok = rounds_tok(session.card.output_tok, draft_tok, acceptance, rng)
+    verifier = session.ask("server", prompt_tok, 1, made_tok.size)
+    answer = VerifiedStream(verifier, drafter, made_tok, draft_tok, setting.link, user_id)
+    session.take(drafter)
+    session.take(answer)
+    return answer
 
 
 def rounds_tok(n_tok: int, draft_tok: int, acceptance: float, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -94,10 +109,13 @@ class VerifiedStream(Stream):
         "_stop_s",
         "_user_id",
         "_verifier",
+        "endpoint",
         "helpers",
+        "is_refusal",
     )
 
-    endpoint = "server"
+    endpoint: str
+    is_refusal: bool
     is_growing = True
 
     def __init__(
@@ -110,6 +128,8 @@ class VerifiedStream(Stream):
         user_id: int,
     ) -> None:
         super().__init__(verifier.env, verifier.prompt_tok, verifier.first_token, int(made_tok.sum()))
+        self.endpoint = verifier.endpoint
+        self.is_refusal = verifier.is_refusal
         self._verifier = verifier
         self._drafter = drafter
         self._made_tok = made_tok
@@ -265,6 +285,8 @@ class VerifiedStream(Stream):
         prompt_tok, n_rounds = self._verifier.bill()
         return prompt_tok, int(self._made_tok[:n_rounds].sum())
 
-    def usage(self) -> tuple[int, float, float]:
-        """Return preemptions, GPU-seconds and KV-token-seconds of the server."""
-        return self._verifier.usage()
+    def spent(self) -> Spent:
+        """Return what the server took, with the tokens that it verified."""
+        spent = self._verifier.spent()
+        spent.output_tok = self.bill()[1]
+        return spent

@@ -1,0 +1,82 @@
+"""The users' devices as an endpoint: each user's own, made when somebody first asks it for something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from discosim.core.request import RequestTable
+from discosim.world.device import Device, DeviceProfile, DeviceStream
+from discosim.world.endpoint import Ask, Role
+from discosim.world.luck import Luck
+
+Floats = NDArray[np.float64]
+Kinds = Sequence[tuple[DeviceProfile, float]]
+"""Kinds of devices and their shares of the users; shares need not sum to one."""
+
+
+class Fleet:
+    """Starts streams at the users' devices."""
+
+    name = "device"
+    role: Role = "device"
+    max_candidates = 0
+
+    def __init__(self, env: simpy.Environment, kinds: Kinds, n_users: int, luck: Luck) -> None:
+        self._env = env
+        self._kinds = kinds
+        self._kind_of = fleet_index(kinds, n_users, luck)
+        self._devices: dict[int, Device] = {}
+
+    def profile_of(self, user_id: int) -> DeviceProfile:
+        """Return the device profile of a user."""
+        return self._kinds[self._kind_of[user_id]][0]
+
+    def device_of(self, user_id: int) -> Device:
+        """Return the device of a user."""
+        device = self._devices.get(user_id)
+        if device is None:
+            device = self._devices[user_id] = Device(self._env, self.profile_of(user_id))
+        return device
+
+    def start(self, ask: Ask) -> DeviceStream:
+        """Take a stream on, or queue it; it fails at once where its prompt does not fit the context."""
+        device = self.device_of(ask.card.user_id)
+        stream = DeviceStream(device, ask.prompt_tok, ask.first_token, ask.n_tok)
+        device.take(stream)
+        return stream
+
+    def costs(self, user_id: int, prompt_tok: float, output_tok: float) -> tuple[float, float]:
+        """Return the energy of work on a user's device, in J; it has no price in USD."""
+        profile = self._kinds[self._kind_of[user_id]][0]
+        return 0.0, prompt_tok * profile.prefill_j_per_tok + output_tok * profile.decode_j_per_tok
+
+    def load(self, user_id: int) -> None:
+        """Return nothing: what a client sees of its device is `Device.is_busy`."""
+
+    def figures(self, span_s: float) -> None:
+        """Return nothing: nobody counts what all devices do together."""
+
+    def foreseen_ttft_s(self, table: RequestTable) -> Floats:
+        """Return the TTFT of every request on an idle device; ``inf`` where its prompt does not fit the context."""
+        ttft_s = np.empty(len(table))
+        kind_of = np.asarray(self._kind_of)[table.user_id]
+        for kind, (profile, _) in enumerate(self._kinds):
+            mine = kind_of == kind
+            ttft_s[mine] = profile.prefill_array_s(table.prompt_tok[mine])
+            if profile.max_context_tok is not None:
+                ttft_s[mine & (table.prompt_tok > profile.max_context_tok)] = np.inf
+        return ttft_s
+
+
+def fleet_index(fleet: Kinds, n_users: int, luck: Luck) -> list[int]:
+    """Give every user a device kind, drawn by the shares from the stream ``fleet``."""
+    if len(fleet) == 1:
+        return [0] * n_users
+    shares = np.array([share for _, share in fleet])
+    edges = np.cumsum(shares / shares.sum())[:-1]
+    draws = luck.streams.generator("fleet").random(n_users)
+    return [int(k) for k in np.searchsorted(edges, draws, side="right")]
