@@ -70,25 +70,6 @@ def imports_by_name(path: Path) -> Iterator[tuple[str, int]]:
 
 # --- circles --------------------------------------------------------------------------------------------------
 
-TEMPORARY_CIRCLES_OF_THE_WORLD = {
-    "world.edge.box",
-    "world.edge.lists",
-    "world.edge.stream",
-    "world.engine.floor",
-    "world.engine.job",
-    "world.engine.live",
-    "world.engine.replica",
-    "world.engine.schedulers.base",
-    "world.engine.server",
-    "world.engine.steps",
-    "world.load",
-    "world.parted_session",
-    "world.session",
-    "world.take_over",
-    "world.world",
-}
-"""TEMPORARY: files of the world that still import one another in circles; to be deleted with its one use below."""
-
 
 def imported_modules(path: Path, modules: set[str]) -> set[str]:
     """Return the modules of the package that a file imports, also in functions and for the type checker only."""
@@ -122,8 +103,7 @@ def test_no_circle_of_imports_exists() -> None:
     names = {name: path for name, path in names.items() if room_of(path)}
     imports = {name: imported_modules(path, set(names)) - {name} for name, path in names.items()}
     found = [{name.removeprefix("discosim.") for name in group} for group in circles(imports)]
-    wrong = [sorted(group) for group in found if not group <= TEMPORARY_CIRCLES_OF_THE_WORLD]
-    assert wrong == []
+    assert [sorted(group) for group in found] == []
 
 
 def test_a_circle_would_be_found() -> None:
