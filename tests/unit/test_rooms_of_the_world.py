@@ -63,8 +63,8 @@ def test_no_file_of_the_world_can_be_reached_from_itself() -> None:
 def test_a_circle_would_be_seen(tmp_path: Path) -> None:
     one, other = list(FILES)[:2]
     files = {one: tmp_path / "one.py", other: tmp_path / "other.py"}
-    files[one].write_text(f"if TYPE_CHECKING:\n    import {other}\n", encoding="utf-8")
-    files[other].write_text(f"def late():\n    from {one} import something\n", encoding="utf-8")
+    files[one].write_text(f"if TYPE_CHECKING: import {other}", encoding="utf-8")
+    files[other].write_text(f"def late(): from {one} import something", encoding="utf-8")
     with pytest.raises(CycleError):
         list(TopologicalSorter(graph_of(files)).static_order())
 
