@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pytest
 import simpy
 from hypothesis import HealthCheck, settings
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +29,11 @@ from discosim.world.meter import Meter
 from discosim.world.world import World, WorldModel
 
 Floats = NDArray[np.float64]
+
+
+def long(value: Any) -> Any:
+    """Return a value of a parameter that the long tests alone try."""
+    return pytest.param(value, marks=pytest.mark.long)
 
 
 def examples(n: int) -> settings:

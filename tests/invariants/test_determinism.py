@@ -21,6 +21,7 @@ from worlds import (
     constant_link,
     edge_box,
     law,
+    long,
     model,
     past,
     play,
@@ -106,7 +107,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "1", "random"])
+@pytest.mark.parametrize("hash_seed", [long("0"), "1", long("random")])
 def test_another_process_and_hash_seed_write_the_same_bytes(here: Path, tmp_path: Path, hash_seed: str) -> None:
     folder = tmp_path / "there"
     command = [sys.executable, "-c", RUN, json.dumps(SCENARIO), str(folder)]

@@ -47,6 +47,7 @@ def test_committed_tables_pass_their_own_check(experiment) -> None:
     assert check(experiment, "quick", committed(experiment)) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.name)
 def test_figures_have_titles_and_units(experiment) -> None:
     """Every axis that carries data has a unit in brackets, or names, on it; every figure has a title."""

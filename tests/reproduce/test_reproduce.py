@@ -224,6 +224,7 @@ def hashes(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.long
 def test_figures_have_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     root = write_paper(tmp_path / "papers")
     assert figures(root) == 0

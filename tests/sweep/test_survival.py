@@ -62,6 +62,7 @@ def _words(pid: int) -> str:
         return ""
 
 
+@pytest.mark.long
 def test_a_killed_driver_leaves_no_trace(undisturbed: Path, tmp_path: Path) -> None:
     disturb(tmp_path, undisturbed, "driver", 4.0)
 

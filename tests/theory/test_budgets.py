@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import Floats, Played, model, past, play, profile, requests, server
+from worlds import Floats, Played, long, model, past, play, profile, requests, server
 
 from discosim.config import load_scenario
 from discosim.core.empirical import CorrelatedSeries
@@ -103,7 +103,7 @@ def policy_of(keeper: str, budget: float) -> tuple[Policy, str]:
     return policy_class(kind)(budget=budget, **options, **extra), options["constraint"]
 
 
-@pytest.mark.parametrize("budget", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("budget", [0.1, long(0.5), 0.9])
 @pytest.mark.parametrize("workload", [*WORKLOADS, FEW_LENGTHS])
 @pytest.mark.parametrize("keeper", KEEPERS)
 def test_budgets_are_kept(keeper: str, workload: str, budget: float) -> None:
@@ -133,7 +133,7 @@ def at_boundary(weight_tok: Floats, budget: float) -> float:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("workload", ["azure-conv", "azure-code", "sharegpt"])
+@pytest.mark.parametrize("workload", ["azure-conv", long("azure-code"), long("sharegpt")])
 @pytest.mark.parametrize(
     ("keeper", "budget"),
     [
@@ -194,8 +194,8 @@ def test_up_to_alpha_every_length_waits_as_long(budget: float) -> None:
 
 @pytest.mark.parametrize("law", ["free of length", "grows with length", "falls with length", "few values"])
 @pytest.mark.parametrize("workload", ["sharegpt", FEW_LENGTHS])
-@pytest.mark.parametrize("alpha", [0.0, 0.05, 0.2, 1.0])
-@pytest.mark.parametrize("budget", [0.0, 0.1, 0.5, 0.7, 1.0])
+@pytest.mark.parametrize("alpha", [long(0.0), 0.05, long(0.2), 1.0])
+@pytest.mark.parametrize("budget", [long(0.0), 0.1, long(0.5), 0.7, long(1.0)])
 def test_the_expected_use_of_the_device_is_the_budget(budget: float, alpha: float, workload: str, law: str) -> None:
     trial = past_is_future(workload, 2000)
     ttft_s, lengths = trial.view.server_ttft_s, trial.view.prompt_tok
@@ -242,7 +242,7 @@ DEPENDENCES = {
 }
 
 
-@pytest.mark.parametrize("budget", [0.05, 0.5])
+@pytest.mark.parametrize("budget", [0.05, long(0.5)])
 @pytest.mark.parametrize("depends_on", DEPENDENCES)
 def test_a_run_keeps_its_budgets_whatever_the_ttft_depends_on(depends_on: str, budget: float) -> None:
     # through scenario, pilot and notes: 1 per mille of false alarms for each of the four policies

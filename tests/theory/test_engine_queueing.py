@@ -10,7 +10,7 @@ from engines import FLAT, LINES, cases, run_leaping
 from hypothesis import given
 from scipy.stats import t as student_t
 from stepping_engine import Ask
-from worlds import examples
+from worlds import examples, long
 
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.floor import ReplicaModel
@@ -40,7 +40,7 @@ def waits_s(model: ReplicaModel, scheduler, asks: list[Ask], warm_up: int) -> fl
     return float(np.mean([job.first_token_s - job.arrival_s for job in jobs[warm_up:]]))
 
 
-@pytest.mark.parametrize("load", [0.3, 0.8])
+@pytest.mark.parametrize("load", [long(0.3), 0.8])
 def test_one_slot_of_constant_service_is_an_m_d_1_queue(load):
     service_s = 0.05
     model = ReplicaModel(ConstantCost(service_s, 0.01), kv_blocks=1000, max_batch=1)
@@ -50,7 +50,7 @@ def test_one_slot_of_constant_service_is_an_m_d_1_queue(load):
     assert half_width(found) < 0.12 * expected
 
 
-@pytest.mark.parametrize("load", [0.4, 0.75])
+@pytest.mark.parametrize("load", [long(0.4), 0.75])
 def test_prefill_alone_follows_the_formula_of_distserve(load):
     # mean TTFT = D + R D^2 / (2 (1 - R D)) for prompts of one length, one prompt an iteration
     prompt_tok = 512

@@ -54,7 +54,15 @@ def gains(policy: Policy, parts: WorldModel) -> np.ndarray:
     return np.array([rate_rps(policy, parts, seed) / rate_rps(ServerOnly(), parts, seed) for seed in range(N_RUNS)])
 
 
-@pytest.mark.parametrize(("phi", "rho"), [(0.27, 0.1), (0.46, 0.3), (0.8, 0.5), (1.0, 0.25)])
+@pytest.mark.parametrize(
+    ("phi", "rho"),
+    [
+        (0.27, 0.1),
+        pytest.param(0.46, 0.3, marks=pytest.mark.long),
+        pytest.param(0.8, 0.5, marks=pytest.mark.long),
+        (1.0, 0.25),
+    ],
+)
 def test_below_the_edges_limit_the_gain_is_that_of_the_cloud_tokens_saved(phi: float, rho: float) -> None:
     found = gains(FixedRho(rho=rho, length_error=0.0), world(edge_box(n_boxes=40, memory_tok=10**6), phi))
     # the first token of an answer comes with its prefill, so what a slot is held for is one token less

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import t as student_t
-from worlds import SKEWED_S, Floats, law, model, play, profile, requests, server
+from worlds import SKEWED_S, Floats, law, long, model, play, profile, requests, server
 
 from discosim.core.empirical import QuantileTable
 from discosim.core.request import RequestTable
@@ -48,7 +48,7 @@ def waits_s(table: RequestTable, device: DeviceProfile) -> Floats:
     return played.ttft_s - device.prefill_array_s(table.prompt_tok)
 
 
-@pytest.mark.parametrize("load", [0.3, 0.7])
+@pytest.mark.parametrize("load", [long(0.3), 0.7])
 def test_the_device_is_an_m_g_1_queue(load: float) -> None:
     device = profile(prefill_intercept_s=0.1)
     each = service_s(device, PROMPTS_TOK[:, None], OUTPUTS_TOK[None, :])

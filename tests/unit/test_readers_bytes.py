@@ -70,6 +70,7 @@ def test_padding_of_xz_is_no_garbage(write) -> None:
         read_bytes(write(packed + b"\0" * 5, "t.csv.xz"))
 
 
+@pytest.mark.long
 def test_large_packed_files_are_read_in_pieces(write) -> None:
     rng = np.random.default_rng(5)
     raw = NATIVE + b"".join(b"%d,%d,%d\n" % (2 + i, *rng.integers(1, 10**6, 2)) for i in range(200_000))
