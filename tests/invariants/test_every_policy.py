@@ -160,7 +160,7 @@ worlds: st.SearchStrategy[WorldModel] = st.builds(
 )
 
 
-@examples(40)
+@examples(20)
 @given(st.data(), worlds, st.sampled_from([0.05, 2.0, 30.0]), st.sampled_from([1, 3, 1000]), st.integers(0, 2**20))
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_check_holds_in_every_world(

@@ -122,6 +122,7 @@ def _with_a_hung_point(folder: Path, executor: str, retries: int) -> SweepResult
     return run_sweep(load_plan(path), folder / "out", executor=executor, terms=Terms(retries=retries, limit_s=2.5))
 
 
+@pytest.mark.long
 def test_a_hung_run_is_ended_says_where_it_hung_and_costs_only_itself(tmp_path: Path) -> None:
     result = _with_a_hung_point(tmp_path, "local:1", retries=1)
     assert (len(result.state.finished), len(result.state.failed)) == (1, 1)

@@ -84,6 +84,7 @@ def test_twenty_random_kills_leave_no_trace(undisturbed: Path, tmp_path: Path) -
     assert len(set(survived[::2])) > 1, f"all drivers died at the same stage: {survived}"
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> None:
     path = write(tmp_path, SWEEP, ("n: 3}", "n: 8}"))  # long enough not to end before the signal on a busy machine
     process = start("sweep", path, "--out", "out", "--executor", "local:1", cwd=tmp_path)

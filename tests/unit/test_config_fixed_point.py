@@ -81,8 +81,8 @@ def _kinds(plain: Any) -> Iterator[str]:
 
 
 def test_scenarios_are_fixed_points(scenarios: gen.Scenarios, tmp_path: Path) -> None:
-    n_sound, _ = check_examples(scenarios, tmp_path, 30)
-    assert n_sound >= 25, "most of what is drawn must be worth the drawing"
+    n_sound, _ = check_examples(scenarios, tmp_path, 20)
+    assert n_sound >= 16, "most of what is drawn must be worth the drawing"
 
 
 @pytest.mark.parametrize("name", list_configs())
