@@ -30,6 +30,8 @@ def finest_tick(stamps: Ints | Floats, per_s: int) -> float:
     """
     if not stamps.size:
         return 0.0
+    if stamps.dtype.kind == "f" and np.abs(stamps).max() >= 2.0**53:  # floats have no digits of units there
+        return 0.0
     if np.any(stamps != np.floor(stamps)):
         return _decimal_tick(np.asarray(stamps, dtype=np.float64), per_s)
     whole = stamps.astype(np.int64) if stamps.dtype != np.int64 else stamps

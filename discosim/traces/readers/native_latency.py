@@ -48,6 +48,10 @@ def _is_ours(names: Iterable[str]) -> bool:
     return _column("ttft", held) is not None and (_column("tpot", held) is not None or whole)
 
 
+_SHOWN = 40
+"""Characters of a name, and names, that a message shows."""
+
+
 def _names(head: bytes, path: Path) -> list[str]:
     """Return the columns: of a Parquet file's schema, a CSV's header, or the known keys that JSON begins with."""
     if head.lstrip()[:1] in _JSON:
@@ -65,7 +69,8 @@ def _table(path: Path) -> Table:
     head = read_head(path)
     names = _names(head, path)
     if not _is_ours(names):
-        listed = ", ".join(names) or "none of these"
+        # a quote that nobody closes makes a name of many lines
+        listed = ", ".join(" ".join(name.split())[:_SHOWN] for name in names[:_SHOWN]) or "none of these"
         raise UserError(
             f"needs ttft_s with tpot_s, or with e2e_s and output_tok (also in ms, us or ns); its columns are: {listed}",
             where=str(path),
