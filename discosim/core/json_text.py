@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from discosim.core.errors import UserError
@@ -24,10 +23,9 @@ def read_json(
 ) -> Any:
     """Return the value of a JSON text, or say in one line why it has none.
 
-    Use it wherever a file of somebody's is read: one call for a whole file (`read_json_file` opens it too), one call a
-    line for JSON lines, with the row in ``where``. A reader that decodes a million lines in one ``json.loads`` of its
-    own, and comes here only for the line to blame, must give it ``object_pairs_hook=refuse_repeated``: a repeated key
-    is no error to Python.
+    Use it wherever a file of somebody's is read: one call for a whole file, one call a line for JSON lines, with the
+    row in ``where``. A reader that decodes a million lines in one ``json.loads`` of its own, and comes here only for
+    the line to blame, must give it ``object_pairs_hook=refuse_repeated``: a repeated key is no error to Python.
 
     Parameters
     ----------
@@ -80,21 +78,6 @@ def read_json(
     if _SURROGATE.search(text) and not _is_unicode(value):
         raise UserError("holds half of a surrogate pair (\\ud800 to \\udfff), which is no text", where=where)
     return value
-
-
-def read_json_file(path: Path, *, is_finite: bool = True, most_depth: int | None = MOST_DEPTH) -> Any:
-    """Return the value of a JSON file; as `read_json`, and a file that cannot be read is refused by name.
-
-    Raises
-    ------
-    UserError
-        As `read_json`, or for what the system says.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror or error})", where=str(path)) from error
-    return read_json(raw, where=str(path), is_finite=is_finite, most_depth=most_depth)
 
 
 def refuse_repeated(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from discosim.world.device import DeviceProfile
 
@@ -62,9 +62,3 @@ class Phone:
         first_s = begin_s + elapsed_s(first_work_s)
         end_s = begin_s + elapsed_s(first_work_s + (output_tok - 1) / profile.decode_tok_per_s)
         return first_s, Phone(begin_s, end_s, heat_s, idle_since_s, loaded_s)
-
-    def stopped(self, at_s: float, before: Phone) -> Phone:
-        """Return the phone after the last answer was stopped at ``at_s``; ``before`` is what it was without it."""
-        if at_s <= self.begun_s:
-            return before
-        return replace(self, end_s=min(self.end_s, at_s))

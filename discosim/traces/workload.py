@@ -172,11 +172,6 @@ class Past:
         return replace(table, prefix_hashes=past.prefix_hashes, hash_block_tok=trace.hash_block_tok)
 
 
-def length_history(workload: Workload, n: int, streams: RandomStreams, base_dir: Path = Path()) -> tuple[Ints, Ints]:
-    """Return past lengths that a policy may learn from, shape (n,) each; see `Past.lengths`."""
-    return Past.of(workload, streams, base_dir).lengths(n)
-
-
 def _generated(workload: GeneratedWorkload, reader: Reader, streams: RandomStreams, base_dir: Path) -> RequestTable:
     n = workload.n_requests
     arrived = draw_arrivals(workload.arrivals, n, streams)

@@ -15,7 +15,7 @@ import simpy
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from discosim.core.empirical import CorrelatedSeries, QuantileTable
+from discosim.core.empirical import CorrelatedSeries
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
@@ -303,11 +303,6 @@ class ApiServer:
             steps = self._tape[first + last] - self._tape[first]
         waits_s: Floats = steps * self._luck.series("server.tpot.0", self.model.tpot)
         return waits_s
-
-
-def constant_law(value_s: float) -> CorrelatedSeries:
-    """Return the law of a constant, for noiseless worlds."""
-    return CorrelatedSeries(QuantileTable.constant(value_s))
 
 
 def mean_of(law: Law) -> float:

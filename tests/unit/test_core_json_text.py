@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from worlds import examples
 
 from discosim.core.errors import UserError
-from discosim.core.json_text import MOST_DEPTH, read_json, read_json_file
+from discosim.core.json_text import MOST_DEPTH, read_json
 
 VALUES = st.recursive(
     st.none()
@@ -91,14 +90,3 @@ def test_bytes_that_are_no_text_are_refused_with_the_line() -> None:
         read_json(b'{"a":\n"\xff"}', where="f")
     with pytest.raises(UserError, match="is not UTF-8 text"):
         read_json('{"a": 1}'.encode("utf-16"), where="f")
-
-
-def test_a_file_is_named_when_it_cannot_be_read(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    with pytest.raises(UserError, match=r"a\.json: cannot be read \(No such file or directory\)"):
-        read_json_file(path)
-    path.write_text('{"a": 1, "a": 2}', encoding="utf-8")
-    with pytest.raises(UserError, match=r'a\.json: gives the key "a" twice'):
-        read_json_file(path)
-    path.write_text('{"a": [NaN]}', encoding="utf-8")
-    assert math.isnan(read_json_file(path, is_finite=False)["a"][0])

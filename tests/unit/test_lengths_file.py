@@ -15,7 +15,7 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import FileLengths, GeneratedWorkload, PoissonArrivals, Reader
 from discosim.runs.identity import run_id
 from discosim.traces.lengths import draw_lengths
-from discosim.traces.workload import length_history, make_requests
+from discosim.traces.workload import Past, make_requests
 
 ROWS = [(100 + 7 * i, 500 - 3 * i) for i in range(40)]
 TABLE = "num_prefill_tokens,num_decode_tokens\n" + "".join(f"{p},{o}\n" for p, o in ROWS)
@@ -67,7 +67,7 @@ def test_a_trace_gives_its_lengths_without_its_arrivals(write, lengths: FileLeng
 
 
 def test_the_past_comes_from_the_same_rows(lengths: FileLengths) -> None:
-    prompt, output = length_history(workload(lengths, 5), 200, RandomStreams(1))
+    prompt, output = Past.of(workload(lengths, 5), RandomStreams(1)).lengths(200)
     assert set(zip(prompt.tolist(), output.tolist(), strict=True)) <= set(ROWS)
 
 

@@ -23,7 +23,7 @@ from discosim.core.scenario import (
     ReplayedWorkload,
 )
 from discosim.traces.reader_rates import LISTENING, READING, rates_of_users
-from discosim.traces.workload import length_history, make_requests
+from discosim.traces.workload import Past, make_requests
 
 COLUMNS = (
     "arrival_s",
@@ -175,7 +175,7 @@ def test_a_trace_that_is_too_short_or_missing_is_a_user_error(trace):
 
 def test_history_of_a_replay_resamples_the_trace(trace):
     workload = ReplayedWorkload(file="trace.jsonl")
-    prompt, output = length_history(workload, 500, RandomStreams(1), trace)
+    prompt, output = Past.of(workload, RandomStreams(1), trace).lengths(500)
     assert set(prompt) <= set(range(10, 50))
     np.testing.assert_array_equal(prompt - 10, output - 1)
 

@@ -17,7 +17,7 @@ from discosim.core.scenario import (
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import ClientDigest, WorkloadDigest
 from discosim.traces.lengths import draw_lengths
-from discosim.traces.workload import length_history
+from discosim.traces.workload import Past
 
 LAWS = [
     ConstantLengths(prompt_tok=5, output_tok=7),
@@ -94,14 +94,14 @@ def workload(**limits) -> GeneratedWorkload:
 
 
 def test_history_keeps_the_limits():
-    dropped = length_history(workload(max_prompt_tok=1000), 4000, RandomStreams(1))
+    dropped = Past.of(workload(max_prompt_tok=1000), RandomStreams(1)).lengths(4000)
     assert dropped[0].size == dropped[1].size == 4000
     assert dropped[0].max() <= 1000
     assert np.mean(dropped[0] == 1000) < 0.01
-    clipped = length_history(workload(max_prompt_tok=1000, over_limit="clip"), 4000, RandomStreams(1))
+    clipped = Past.of(workload(max_prompt_tok=1000, over_limit="clip"), RandomStreams(1)).lengths(4000)
     assert np.mean(clipped[0] == 1000) > 0.4
 
 
 def test_history_that_nothing_fits_is_a_user_error():
     with pytest.raises(UserError, match="reject nearly every request"):
-        length_history(workload(max_prompt_tok=1), 100, RandomStreams(1))
+        Past.of(workload(max_prompt_tok=1), RandomStreams(1)).lengths(100)
