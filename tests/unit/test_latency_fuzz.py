@@ -166,6 +166,15 @@ def test_a_few_mutations_of_every_format(tmp_path: Path, form: str) -> None:
     fuzz(form, tmp_path, MODEST)
 
 
+@pytest.mark.parametrize("quote", ['"', '""x"'])
+def test_a_name_of_many_lines_is_shown_in_one(quote: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(f"ttft_s,tpot_s{quote}5,0.02\n0.3,0.03\n,\n")
+    with pytest.raises(UserError) as refused:
+        reader_named("native_latency").read(path)
+    assert len(str(refused.value).splitlines()) == 1
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("form", SAMPLES)
 def test_many_mutations_of_every_format(tmp_path: Path, form: str) -> None:
