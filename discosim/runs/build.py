@@ -30,8 +30,9 @@ from discosim.runs.build_engine import engine_model, require_fitting_blocks, run
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest, LatencyDigest, RttDigest
 from discosim.traces.digest_file import read_own_digest
+from discosim.traces.history import Past
 from discosim.traces.readers import read_latency
-from discosim.traces.workload import Past, make_requests
+from discosim.traces.workload import make_requests
 from discosim.world.api_server import ApiServer, ApiServerModel, RawSeries, mean_of
 from discosim.world.device import DeviceProfile
 from discosim.world.engine.engine import EngineModel

@@ -24,7 +24,7 @@ from discosim.policies.server_only import ServerOnly
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest_file import read_own_digest
 from discosim.traces.engine_digest import EngineDigest
-from discosim.traces.workload import Past
+from discosim.traces.history import Past
 from discosim.world.engine.costs.base import CostModel, fastest_s
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.costs.distserve import DistServeCost, Line

@@ -1,4 +1,4 @@
-"""The past of a replayed trace: a first part that is held out, or blocks drawn anew from the trace's own law."""
+"""Rows of a trace that are its past: a first part that is held out, or blocks drawn anew from the trace's own law."""
 
 from __future__ import annotations
 

@@ -14,8 +14,9 @@ from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import FileLengths, GeneratedWorkload, PoissonArrivals, Reader
 from discosim.runs.identity import run_id
+from discosim.traces.history import Past
 from discosim.traces.lengths import draw_lengths
-from discosim.traces.workload import Past, make_requests
+from discosim.traces.workload import make_requests
 
 ROWS = [(100 + 7 * i, 500 - 3 * i) for i in range(40)]
 TABLE = "num_prefill_tokens,num_decode_tokens\n" + "".join(f"{p},{o}\n" for p, o in ROWS)

@@ -16,9 +16,10 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Reader, ReplayedWorkload
 from discosim.runs import simulate
 from discosim.runs.build import HISTORY_REPLICATION, build
+from discosim.traces.history import Past
 from discosim.traces.past import block_length, block_rows, drawn_rows
 from discosim.traces.readers import HashIds, RequestTrace
-from discosim.traces.workload import Past, make_requests
+from discosim.traces.workload import make_requests
 
 N = 90
 PAST = RandomStreams(1, HISTORY_REPLICATION)

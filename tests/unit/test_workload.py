@@ -22,8 +22,9 @@ from discosim.core.scenario import (
     Reader,
     ReplayedWorkload,
 )
+from discosim.traces.history import Past
 from discosim.traces.reader_rates import LISTENING, READING, rates_of_users
-from discosim.traces.workload import Past, make_requests
+from discosim.traces.workload import make_requests
 
 COLUMNS = (
     "arrival_s",

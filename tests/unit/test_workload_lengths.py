@@ -16,8 +16,8 @@ from discosim.core.scenario import (
 )
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import ClientDigest, WorkloadDigest
+from discosim.traces.history import Past
 from discosim.traces.lengths import draw_lengths
-from discosim.traces.workload import Past
 
 LAWS = [
     ConstantLengths(prompt_tok=5, output_tok=7),
