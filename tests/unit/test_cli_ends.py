@@ -69,17 +69,19 @@ def test_ctrl_c_at_two_hundred_random_moments_leaves_nothing_or_a_whole_run(tmp_
 
 @pytest.mark.long
 def test_what_a_killed_run_leaves_goes_with_the_next_one(tmp_path: Path) -> None:
-    command = [*DISCOSIM, "run", "quickstart", "--out", "here/out", "--set"]
-    run = subprocess.Popen([*command, "workload.n_requests=1000000"], cwd=tmp_path, stderr=subprocess.DEVNULL)
-    limit = time.monotonic() + 60
-    while not any(tmp_path.glob("here/.out.*")) and time.monotonic() < limit:
-        time.sleep(0.01)
-    (left,) = tmp_path.glob("here/.out.*")
-    again = [*command, "workload.n_requests=20", "--set", "replications=1"]
-    subprocess.run(again, cwd=tmp_path, check=True, capture_output=True)
-    assert left.is_dir(), "it is alive"
-    run.kill()
-    run.wait()
+    command = [*DISCOSIM, "run", "quickstart", "--out", "here/out", "--set", "replications=1", "--set"]
+    again = [*command, "workload.n_requests=20"]
+    run = subprocess.Popen([*command, "workload.n_requests=500000"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        limit = time.monotonic() + 60
+        while not any(tmp_path.glob("here/.out.*")) and time.monotonic() < limit and run.poll() is None:
+            time.sleep(0.01)
+        (left,) = tmp_path.glob("here/.out.*")
+        subprocess.run(again, cwd=tmp_path, check=True, capture_output=True)
+        assert left.is_dir(), "it is alive"
+    finally:
+        run.kill()
+        run.wait()
     subprocess.run(again, cwd=tmp_path, check=True, capture_output=True)
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["out"]
 
