@@ -36,6 +36,19 @@ def long(value: Any) -> Any:
     return pytest.param(value, marks=pytest.mark.long)
 
 
+def exhaustive(value: Any) -> Any:
+    """Return a value of a parameter that not even the long tests try: more cases of the same kind."""
+    return pytest.param(value, marks=pytest.mark.exhaustive)
+
+
+def one_in(n: int, cases: Sequence[tuple[str, str]]) -> list[Any]:
+    """Return pairs as parameters of a long test; all but one in n are exhaustive. Neighbours take turns."""
+    return [
+        pytest.param(*case, id=": ".join(case), marks=[pytest.mark.exhaustive] if i % n else [])
+        for i, case in enumerate(cases)
+    ]
+
+
 def examples(n: int) -> settings:
     """Return Hypothesis settings: n examples, the same ones in every run, however slow the machine."""
     return settings(max_examples=n, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

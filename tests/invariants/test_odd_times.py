@@ -16,6 +16,7 @@ from worlds import (
     constant,
     constant_link,
     edge_box,
+    exhaustive,
     law,
     model,
     past,
@@ -315,7 +316,8 @@ def test_no_rounding_shows_as_an_effect_before_its_cause(kind):
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("n", [100, exhaustive(400)])
 @pytest.mark.parametrize("kind", POLICIES)
-def test_no_rounding_shows_as_an_effect_before_its_cause_in_many_worlds(kind):
-    for seed in range(1000, 1400):
+def test_no_rounding_shows_as_an_effect_before_its_cause_in_many_worlds(kind, n):
+    for seed in range(1000, 1000 + n):
         one_world(seed, kind)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from sweep_samples import SWEEP, children_of, command, contents, start, sweep, write
+from worlds import exhaustive
 
 EXECUTOR = ("--executor", "local:2")
 
@@ -68,8 +69,9 @@ def test_a_killed_driver_leaves_no_trace(undisturbed: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.long
-def test_twenty_random_kills_leave_no_trace(undisturbed: Path, tmp_path: Path) -> None:
-    """Ten times the driver, ten times a worker; the moments cover the whole life of a sweep."""
+@pytest.mark.parametrize("n", [6, exhaustive(20)])
+def test_random_kills_leave_no_trace(undisturbed: Path, tmp_path: Path, n: int) -> None:
+    """In turns the driver and a worker; the moments cover the whole life of a sweep."""
     began = time.monotonic()
     (tmp_path / "first").mkdir()
     write(tmp_path / "first")
@@ -77,7 +79,7 @@ def test_twenty_random_kills_leave_no_trace(undisturbed: Path, tmp_path: Path) -
     whole_s = time.monotonic() - began
     luck = random.Random(20)
     survived = []
-    for i in range(20):
+    for i in range(n):
         folder = tmp_path / str(i)
         folder.mkdir()
         survived.append(disturb(folder, undisturbed, ("driver", "worker")[i % 2], luck.uniform(0.1, 0.95) * whole_s))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import Floats, Played, long, model, past, play, profile, requests, server
+from worlds import Floats, Played, exhaustive, long, model, past, play, profile, requests, server
 
 from discosim.config import load_scenario
 from discosim.core.empirical import CorrelatedSeries
@@ -133,7 +133,7 @@ def at_boundary(weight_tok: Floats, budget: float) -> float:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("workload", ["azure-conv", long("azure-code"), long("sharegpt")])
+@pytest.mark.parametrize("workload", ["azure-conv", exhaustive("azure-code"), exhaustive("sharegpt")])
 @pytest.mark.parametrize(
     ("keeper", "budget"),
     [
