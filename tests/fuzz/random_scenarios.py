@@ -142,6 +142,11 @@ def random_scenario(rng: Rng, traces: Path) -> Plain:
     if needs_edge and data.get("edge") is None:
         data["edge"] = _section(scenario.EdgeTier, rng)
     data["baseline"] = one_of(None, *(policy.get("name") or policy["kind"] for policy in data["policies"]))(rng)
+    if rng.random() < 0.2:
+        data["services"] = {name: _server(rng) for name in ("fast", "cheap")[: int(rng.integers(1, 3))]}
+        for policy in data["policies"]:
+            if "service" in options_of(known[policy["kind"]]):
+                policy["service"] = one_of("server", *data["services"])(rng)
     return data
 
 
@@ -218,7 +223,8 @@ def _options(kind: str, rng: Rng) -> Plain:
 
 def _section(section: type, rng: Rng, without: tuple[str, ...] = ()) -> Plain:
     keys = {name: key for name, key in keys_of(section).items() if name not in without}
-    skipped = {"workload", "devices", "server", "policies", "baseline"} if section is scenario.Scenario else set()
+    apart = {"workload", "devices", "server", "services", "policies", "baseline"}
+    skipped = apart if section is scenario.Scenario else set()
     kind = kind_of(section)
     values = _values(section.__name__, {n: k for n, k in keys.items() if n not in {"kind", *skipped}}, rng)
     return {"kind": kind, **values} if kind else values
