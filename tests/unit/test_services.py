@@ -317,3 +317,9 @@ def test_the_picture_shows_services_in_the_servers_lane() -> None:
     solid = [bar for bar in bars if not bar.get_hatch()]
     assert len(solid) == 2
     assert {to_hex(bar.get_facecolor()).upper() for bar in solid} == {ENDPOINT_COLOURS["server"]}
+
+
+def test_the_page_explains_every_column_of_the_file() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "several-services.md").read_text(encoding="utf-8")
+    for name, (unit, meaning) in ENDPOINT_FIELDS.items():
+        assert f"| `{name}` | {unit} | {meaning} |" in page, name
