@@ -247,14 +247,18 @@ def test_a_refused_request_is_tried_again_at_the_service_named_for_it() -> None:
 
 
 def test_the_order_in_which_services_are_written_changes_nothing() -> None:
-    one, other = {"fast": replayed(DEAR), "own": engine()}, {"own": engine(), "fast": replayed(DEAR)}
+    held = {"fast": replayed(DEAR), "own": engine(), "another": replayed()}
     policies = [{"kind": "server_only", "service": "fast"}, {"kind": "race", "service": "own"}]
-    a, b = (load_scenario(data(services, policies)) for services in (one, other))
+    hop = {"kind": "digest", "digest": "lte-driving", "overlap": "remove_floor"}  # of which the notes speak
+    a, b = (load_scenario(data(dict(pairs), policies, link=hop)) for pairs in (held.items(), reversed(held.items())))
     assert run_id(a) == run_id(b)
     first, second = simulate(a), simulate(b)
     pd.testing.assert_frame_equal(first.requests, second.requests)
     pd.testing.assert_frame_equal(first.by_endpoint, second.by_endpoint)
     assert first.notes == second.notes
+    assert len([note for note in first.notes if "last hop lte-driving: its p1" in note]) == 2
+    keys = first.by_endpoint[["policy", "replication", "request_id", "endpoint"]]
+    pd.testing.assert_frame_equal(keys, keys.sort_values(list(keys)))
 
 
 def test_a_service_that_nobody_asks_moves_no_number() -> None:
