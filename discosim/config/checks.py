@@ -8,6 +8,7 @@ from typing import Any
 from discosim.config.keypath import KeyPath, shown
 from discosim.core import scenario as s
 from discosim.core.errors import close_match
+from discosim.core.plugins import in_words
 
 Values = Mapping[str, Any]
 ROLES = ("device", "server", "edge")
@@ -131,7 +132,12 @@ def _services(values: Values) -> Findings:
         elif not (name.isascii() and name.isidentifier()):
             yield ("services", name), f"must be called by letters, digits and _, no digit first (got {shown(name)})"
     for i, spec in enumerate(values.get("policies", ())):
-        for name in build_policy(spec).asks_for():
+        try:
+            asked = list(build_policy(spec).asks_for())
+        except Exception as error:  # noqa: BLE001 - a package of somebody else may do anything here
+            yield ("policies", i), f"policy '{spec.kind}' does not say whom it asks for ({in_words(error)})"
+            continue
+        for name in asked:
             if reason := why_nobody(name, values["services"], has_edge=values["edge"] is not None):
                 option = next(([key] for key, value in spec.options.items() if value == name), [])
                 yield ("policies", i, *option), reason

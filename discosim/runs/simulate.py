@@ -54,7 +54,7 @@ def simulate(
         Policy objects that run beside those of the scenario, for example one defined in a notebook cell; a mapping
         names them, else the name is the policy's kind or class name.
     scheduler : class or callable, optional
-        Makes a scheduler for each replica of an engine, in place of the scenario's.
+        Makes a scheduler for each replica of the engine called `server`, in place of the scenario's.
     tick : callable, optional
         Called after each of the ``n_policies * replications`` worlds.
     token_sink : callable, optional

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from discosim.config import as_plain, dump_scenario, load_scenario
 from discosim.core.errors import UserError
 from discosim.metrics.endpoints import ENDPOINT_FIELDS
-from discosim.policies import Policy
+from discosim.policies import Policy, known_policies
 from discosim.policies.race import Race
 from discosim.policies.server_only import ServerOnly
 from discosim.report.figures.timeline import LANES, draw_timeline, timeline_table
@@ -157,6 +157,24 @@ def test_a_service_is_called_by_a_plain_word(name: str) -> None:
 def test_a_policy_that_asks_for_a_service_that_is_not_there_is_refused(policy: Plain, place: str, name: str) -> None:
     said = refusal(data({"fast": engine()}, [policy]))
     assert f"{place}: there is no endpoint '{name}' in this scenario; did you mean 'fast'? Known: device, fast" in said
+
+
+@dataclass(kw_only=True)
+class Mute(Policy):
+    """A policy of somebody else, whose option bears the name of a method."""
+
+    kind: ClassVar[str] = "mute"
+    asks_for: str = "fast"  # type: ignore[assignment]  # as people write it
+
+
+def test_an_option_by_the_name_of_the_method_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {**known_policies(), "mute": Mute}
+    monkeypatch.setattr("discosim.policies.known_policies", lambda: known)
+    monkeypatch.setattr("discosim.policies.registry.known_policies", lambda: known)
+    said = refusal(data({"fast": engine()}, [{"kind": "mute"}]))
+    assert said.endswith(
+        "policies[0]: policy 'mute' does not say whom it asks for (TypeError: 'str' object is not callable)"
+    )
 
 
 def test_policies_that_are_objects_are_looked_at_as_well() -> None:
@@ -321,9 +339,3 @@ def test_the_picture_shows_services_in_the_servers_lane() -> None:
     solid = [bar for bar in bars if not bar.get_hatch()]
     assert len(solid) == 2
     assert {to_hex(bar.get_facecolor()).upper() for bar in solid} == {ENDPOINT_COLOURS["server"]}
-
-
-def test_the_page_explains_every_column_of_the_file() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "how-to" / "several-services.md").read_text(encoding="utf-8")
-    for name, (unit, meaning) in ENDPOINT_FIELDS.items():
-        assert f"| `{name}` | {unit} | {meaning} |" in page, name
