@@ -167,6 +167,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampl
     ]
 )
 NAMES = TEXT.filter(lambda text: bool(text) and not why_no_file_name(text) and len(text.encode()) < 100)
+SERVICES = st.sampled_from(["fast", "Cheap_2", "_", "null", "ttft", "jitter"])
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
     lambda inner: (
@@ -249,7 +250,8 @@ class Scenarios:
     def _completed(self, raw: dict[str, Any], data: st.DataObject) -> dict[str, Any]:
         """Give a scenario its policies, and the numbers that must fit each other."""
         names = data.draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
-        policies = [self._policy(name, data, has_edge=raw.get("edge") is not None) for name in names]
+        has_edge, services = raw.get("edge") is not None, list(raw.get("services", {}))
+        policies = [self._policy(name, data, services, has_edge=has_edge) for name in names]
         baseline = data.draw(st.none() | st.sampled_from(names))
         n_users = data.draw(st.integers(len(raw["devices"]), 1000))
         workload = {**raw["workload"], "n_users": n_users}
@@ -283,6 +285,9 @@ class Scenarios:
             return st.sampled_from(digests(section))
         if key.type is s.SchedulerSpec:
             return st.builds(self._scheduler, st.data())
+        if (section, key.name) == (s.Scenario, "services"):
+            servers = st.one_of([self.section(held, is_choice=True) for held in sections_of(s.Server)])
+            return st.dictionaries(SERVICES, servers, max_size=2)
         return values(key.type, key.limits, self.section)
 
     def _mended(self, section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
@@ -304,13 +309,15 @@ class Scenarios:
             raw["tok_per_s"] = abs(raw["tok_per_s"]) + 1
         return raw
 
-    def _policy(self, name: str, data: st.DataObject, *, has_edge: bool) -> dict[str, Any]:
+    def _policy(self, name: str, data: st.DataObject, services: list[str], *, has_edge: bool) -> dict[str, Any]:
         """Return a policy with some of its options; where these do not go together, with none."""
         from discosim import policies
 
         known = {kind: held for kind, held in policies.known_policies().items() if has_edge or not held.needs_edge}
         kind = data.draw(st.sampled_from(sorted(known)))
         options = data.draw(self.section(known[kind]))
+        for option in {"service", "retry_service"} & options.keys():
+            options[option] = data.draw(st.sampled_from(["server", *services]))
         head = {"kind": kind, "name": name}
         try:
             build_policy(s.PolicySpec(kind=kind, name=name, options=options))

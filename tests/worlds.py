@@ -217,7 +217,7 @@ def play(policy: Policy, parts: WorldModel, table: RequestTable, *, seed: int = 
     view = view or past(parts, seed=seed)
     fresh = copy.deepcopy(policy)
     fresh.prepare(replace(view, draws=world.draws) if "oracle" in policy.needs else view)
-    collector = Collector(policy.kind or "test", parts.meter, True, range(0))
+    collector = Collector(policy.kind or "test", parts.meter, True, range(0), parts.meters)
     records: list[RequestRecord] = []
 
     def sink(record: RequestRecord) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from discosim.config.keypath import KeyPath
+from discosim.config.keypath import KeyPath, shown
 from discosim.core import scenario as s
 from discosim.core.errors import close_match
+from discosim.core.plugins import in_words
 
 Values = Mapping[str, Any]
+ROLES = ("device", "server", "edge")
 Findings = Iterator[tuple[KeyPath, str]]
 
 FILES: dict[type, tuple[str, ...]] = {
@@ -38,6 +40,7 @@ def check_section(section: type, values: Values, raw: Values) -> Findings:
     if section is s.Scenario:
         yield from _policy_names(values, raw)
         yield from _edge(values)
+        yield from _services(values)
 
 
 def _burst(values: Values) -> Findings:
@@ -113,6 +116,37 @@ def _edge(values: Values) -> Findings:
     for i, policy in enumerate(values.get("policies", ())):
         if known[policy.kind].needs_edge:
             yield ("policies", i), f"policy '{policy.kind}' needs an edge tier; add an `edge:` section"
+
+
+def _services(values: Values) -> Findings:
+    from discosim.config.policy_specs import build_policy
+
+    if "services" not in values or "edge" not in values:
+        return
+    for name in values["services"]:
+        if name in ROLES:
+            yield (
+                ("services", name),
+                f"must not be called {', '.join(ROLES[:-1])} or {ROLES[-1]}, which stand for others",
+            )
+        elif not (name.isascii() and name.isidentifier()):
+            yield ("services", name), f"must be called by letters, digits and _, no digit first (got {shown(name)})"
+    for i, spec in enumerate(values.get("policies", ())):
+        try:
+            asked = list(build_policy(spec).asks_for())
+        except Exception as error:  # noqa: BLE001 - a package of somebody else may do anything here
+            yield ("policies", i), f"policy '{spec.kind}' does not say whom it asks for ({in_words(error)})"
+            continue
+        for name in asked:
+            if reason := why_nobody(name, values["services"], has_edge=values["edge"] is not None):
+                option = next(([key] for key, value in spec.options.items() if value == name), [])
+                yield ("policies", i, *option), reason
+
+
+def why_nobody(name: str, services: Iterable[str], *, has_edge: bool) -> str:
+    """Return why a policy cannot ask for an endpoint of this name, or '' where it can."""
+    known = [role for role in ROLES if role != "edge" or has_edge] + list(services)
+    return "" if name in known else f"there is no endpoint '{name}' in this scenario; {close_match(name, known)}"
 
 
 def why_no_file_name(name: str) -> str:

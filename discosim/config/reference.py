@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from discosim.config.dump import as_plain, one_line
+from discosim.config.dump import as_plain, dump_yaml, one_line
 from discosim.config.leaf import expectation
 from discosim.config.policy_specs import POLICY_KEYS, options_of, scheduler_options, usable
-from discosim.config.shape import Key, item_type, keys_of, kind_of, members_of, sections_of, without_none
+from discosim.config.shape import Key, item_type, keys_of, kind_of, mapping_value, members_of, sections_of, without_none
 from discosim.core import scenario as s
 from discosim.core.bounds import in_words
 
@@ -105,7 +105,22 @@ def _key(section: type, key: Key) -> list[str]:
         block = [f"{key.name}:", *_indented(_as_item(_section(sections[0])))]
         lines = [f"# {key.description} A list{' of at least one' * (not key.has_default)}."]
         return [*lines, f"{key.name}: []", *_commented([block])] if key.has_default else [*lines, *block]
-    return _leaf(section, key)
+    named = mapping_value(inner)
+    return _names(key, sections_of(named)) if named is not None and sections_of(named) else _leaf(section, key)
+
+
+def _names(key: Key, sections: tuple[type, ...]) -> list[str]:
+    """Return a key whose value holds sections under names of the user's own, with an example of one."""
+    entry = dump_yaml({"fast": _shortest(sections[0])}).splitlines()
+    lines = [f"# {key.description} For example:", f"{key.name}: {{}}"]
+    return [*lines, *_commented([[f"{key.name}:", *_indented(entry)]])]
+
+
+def _shortest(section: type) -> dict[str, Any]:
+    """Return a section with an example for every key that it needs; what else it may hold is shown elsewhere."""
+    keys = keys_of(section).values()
+    needed = [key for key in keys if key.name == "kind" or not key.has_default or (section, key.name) in EXAMPLES]
+    return {key.name: _shown(section, key) for key in needed}
 
 
 def _leaf(section: type, key: Key) -> list[str]:

@@ -72,6 +72,29 @@ class Segment:
     endpoint: str
     first_token: int
     last_token: int
+    role: str = ""  # device | server | edge; "" where the endpoint's name says it
+
+    @property
+    def counts_as(self) -> str:
+        """In whose columns its tokens count: device, server or edge."""
+        return self.role or self.endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one endpoint did for a request, shown or not, in a world where several names share a role."""
+
+    endpoint: str
+    role: str  # device | server | edge
+    is_dispatched: bool  # some of it was asked for before the answer was decided, and not refused
+    n_streams: int  # how many streams it was asked for; an answer in parts is one
+    prompt_tok: float  # fractional where a device's prefill was cut short
+    output_tok: int
+    cost_usd: float
+    energy_j: float
+    n_preemptions: int
+    gpu_s: float
+    kv_tok_s: float
 
 
 @dataclass(slots=True)
@@ -117,3 +140,4 @@ class RequestRecord:
     edge_energy_j: float = 0.0
     edge_cost_usd: float = 0.0
     quality_assumed: float = math.nan  # by the scenario's assumptions; nobody measured it
+    work: tuple[Work, ...] = ()  # by endpoint, in the order asked; empty where each role has one name

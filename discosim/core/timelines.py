@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.core.request import RequestRecord, Segment
+from discosim.core.request import RequestRecord, Segment, Work
 from discosim.core.timeline import Floats, Ints, Ragged, offsets_of, rows_at
+from discosim.core.works import Works
 
 _DTYPES = {"int": "int64", "float": "float64", "bool": "bool", "str": "object"}
 
@@ -38,8 +39,8 @@ class Segments:
 
     Parameters
     ----------
-    endpoints : tuple of str
-        Names, each once.
+    endpoints, roles : tuple of str
+        Names, each once, and the role of each; '' where the name says it.
     code : array of int
         Per run, the place of its endpoint in ``endpoints``.
     first_token, last_token : array of int
@@ -49,6 +50,7 @@ class Segments:
     """
 
     endpoints: tuple[str, ...]
+    roles: tuple[str, ...]
     code: Ints
     first_token: Ints
     last_token: Ints
@@ -63,6 +65,7 @@ class Segments:
         n = len(held)
         return cls(
             endpoints=tuple(codes),
+            roles=tuple(held[named.index(name)].role for name in codes),
             code=np.fromiter(map(codes.__getitem__, named), np.int64, n),
             first_token=np.fromiter([segment.first_token for segment in held], np.int64, n),
             last_token=np.fromiter([segment.last_token for segment in held], np.int64, n),
@@ -72,10 +75,12 @@ class Segments:
     @classmethod
     def joined(cls, parts: Sequence[Segments]) -> Segments:
         """Put batches one after the other."""
-        names = tuple(dict.fromkeys(chain.from_iterable(part.endpoints for part in parts)))
+        roles = {name: role for part in parts for name, role in zip(part.endpoints, part.roles, strict=True)}
+        names = tuple(roles)
         places = [np.array([names.index(name) for name in part.endpoints], dtype=np.int64) for part in parts]
         return cls(
             endpoints=names,
+            roles=tuple(roles.values()),
             code=np.concatenate([place[part.code] for place, part in zip(places, parts, strict=True)]),
             first_token=np.concatenate([part.first_token for part in parts]),
             last_token=np.concatenate([part.last_token for part in parts]),
@@ -85,7 +90,7 @@ class Segments:
     def take(self, rows: Ints) -> Segments:
         """Return the rows of these numbers, in their order."""
         at, offsets = rows_at(self.offsets, rows)
-        return Segments(self.endpoints, self.code[at], self.first_token[at], self.last_token[at], offsets)
+        return Segments(self.endpoints, self.roles, self.code[at], self.first_token[at], self.last_token[at], offsets)
 
     def names(self) -> NDArray[np.str_]:
         """Return the endpoint of each run."""
@@ -95,6 +100,11 @@ class Segments:
         """Return the tokens of each run."""
         return self.last_token - self.first_token + 1
 
+    def is_role(self, role: str) -> NDArray[np.bool_]:
+        """Tell of each run whether its tokens count as those of a role (device, server or edge)."""
+        is_mine = [(held or name) == role for name, held in zip(self.endpoints, self.roles, strict=True)]
+        return np.array(is_mine, dtype=np.bool_)[self.code]
+
     def row_of_each(self) -> Ints:
         """Return the row to which each run belongs."""
         return np.repeat(np.arange(self.offsets.size - 1), np.diff(self.offsets))
@@ -102,7 +112,12 @@ class Segments:
     def row(self, i: int) -> tuple[Segment, ...]:
         """Return the runs of row ``i``."""
         return tuple(
-            Segment(self.endpoints[self.code[k]], int(self.first_token[k]), int(self.last_token[k]))
+            Segment(
+                self.endpoints[self.code[k]],
+                int(self.first_token[k]),
+                int(self.last_token[k]),
+                self.roles[self.code[k]],
+            )
             for k in range(self.offsets[i], self.offsets[i + 1])
         )
 
@@ -123,6 +138,8 @@ class Timelines:
         When a policy's own pacer showed each token; empty rows where it has none.
     sketch_s : Ragged
         When each token of a shown sketch reached the client.
+    work : Works
+        What each endpoint did; empty rows where each role has one name.
     """
 
     scalars: dict[str, NDArray[Any]]
@@ -131,6 +148,7 @@ class Timelines:
     delivered_s: Ragged
     paced_s: Ragged
     sketch_s: Ragged
+    work: Works
 
     @classmethod
     def of(cls, records: Iterable[RequestRecord]) -> Timelines:
@@ -156,6 +174,7 @@ class Timelines:
             delivered_s=self.delivered_s.take(rows),
             paced_s=self.paced_s.take(rows),
             sketch_s=self.sketch_s.take(rows),
+            work=self.work.take(rows),
         )
 
     @classmethod
@@ -170,6 +189,7 @@ class Timelines:
             delivered_s=Ragged.joined([part.delivered_s for part in parts]),
             paced_s=Ragged.joined([part.paced_s for part in parts]),
             sketch_s=Ragged.joined([part.sketch_s for part in parts]),
+            work=Works.joined([part.work for part in parts]),
         )
 
     def row(self, i: int) -> RequestRecord:
@@ -184,6 +204,7 @@ class Timelines:
             delivered_s=self.delivered_s.row(i),
             paced_s=self.paced_s.row(i),
             sketch_s=self.sketch_s.row(i),
+            work=self.work.row(i),
         )
 
 
@@ -204,6 +225,7 @@ class TimelineWriter:
         self._delivered_s: list[Floats] = []
         self._paced_s: list[Floats] = []
         self._sketch_s: list[Floats] = []
+        self._work: list[tuple[Work, ...]] = []
 
     def add(self, record: RequestRecord) -> int:
         """Take one row; return how many are held."""
@@ -215,6 +237,7 @@ class TimelineWriter:
         self._delivered_s.append(record.delivered_s)
         self._paced_s.append(record.paced_s)
         self._sketch_s.append(record.sketch_s)
+        self._work.append(record.work)
         return len(self._rows)
 
     def take(self) -> Timelines:
@@ -230,6 +253,7 @@ class TimelineWriter:
             delivered_s=Ragged.of(self._delivered_s),
             paced_s=Ragged.of(self._paced_s),
             sketch_s=Ragged.of(self._sketch_s),
+            work=Works.of(self._work),
         )
         self._begin()
         return taken

@@ -12,7 +12,7 @@ from discosim.core.timeline import Ints
 from discosim.core.timelines import SCALARS, Segments, Timelines
 from discosim.metrics.request_definitions import REQUEST_METRICS
 
-PRODUCERS = ("device", "server", "edge")
+ROLES = ("device", "server", "edge")
 
 _COPIED = tuple(m.name for m in REQUEST_METRICS if m.name in SCALARS)
 """Columns that stand in the timelines as they are."""
@@ -21,23 +21,23 @@ _COPIED = tuple(m.name for m in REQUEST_METRICS if m.name in SCALARS)
 def cost_columns(timelines: Timelines) -> dict[str, NDArray[Any]]:
     """Return identity, endpoint, meter and cost columns, shape (len(timelines),) each; O(rows).
 
-    ``n_tok_device``, ``n_tok_server`` and ``n_tok_edge`` count shown tokens by their producer, ``n_migrations`` the
-    hand-overs between segments of one answer.
+    ``n_tok_device``, ``n_tok_server`` and ``n_tok_edge`` count shown tokens by the role of their producer,
+    ``n_migrations`` the hand-overs between segments of one answer.
     """
     segments = timelines.segments
     n_segments = np.diff(segments.offsets)
     columns = {name: timelines[name] for name in _COPIED}
-    columns |= {f"n_tok_{endpoint}": _shown_by(endpoint, segments) for endpoint in PRODUCERS}
+    columns |= {f"n_tok_{role}": _shown_by(role, segments) for role in ROLES}
     columns["n_migrations"] = np.maximum(n_segments - 1, 0)
     return columns
 
 
-def _shown_by(endpoint: str, segments: Segments) -> Ints:
-    """Return how many shown tokens of each row one endpoint produced."""
+def _shown_by(role: str, segments: Segments) -> Ints:
+    """Return how many shown tokens of each row the endpoints of a role produced."""
     n_rows = segments.offsets.size - 1
-    if endpoint not in segments.endpoints:
+    mine = segments.is_role(role)
+    if not mine.any():
         return np.zeros(n_rows, dtype=np.int64)
-    mine = segments.code == segments.endpoints.index(endpoint)
     n_tok = np.bincount(segments.row_of_each()[mine], weights=segments.n_tok()[mine], minlength=n_rows)
     return n_tok.astype(np.int64)  # floats hold these sums exactly
 

@@ -12,6 +12,7 @@ from discosim.metrics.definitions import (
     TOKEN_METRICS,
     MetricDefinition,
 )
+from discosim.metrics.endpoints import ENDPOINT_FIELDS
 
 _HEAD = """\
 # Metrics
@@ -65,6 +66,13 @@ Times are seconds since the arrival of the request, tokens count from i = 1 to n
 """
 
 
+_ENDPOINTS = """\
+## endpoints.parquet
+
+A row for each request and each endpoint that was asked for it, only where a scenario has `services`: columns of the
+server in requests.parquet are sums over the rows of that role.
+"""
+
 _ON_DEMAND = """\
 ## On demand
 
@@ -85,6 +93,11 @@ missed slots, and the stall ratio ignores the wait for the first token.
 """
 
 
+def _endpoints() -> str:
+    rows = [f"| `{name}` | {unit} | {about} |" for name, (unit, about) in ENDPOINT_FIELDS.items()]
+    return "\n".join(["| Column | Unit | Meaning |", "|---|---|---|", *rows]) + "\n"
+
+
 def metrics_page() -> str:
     """Return docs/metrics.md as text."""
     sections = [
@@ -93,6 +106,8 @@ def metrics_page() -> str:
         _table(REQUEST_METRICS),
         "## tokens.parquet\n\nThe columns `policy`, `replication` and `request_id` as above, and:\n",
         _table(TOKEN_METRICS),
+        _ENDPOINTS,
+        _endpoints(),
         "## Summary, per policy and replication\n",
         _table(SUMMARY_METRICS),
         _ON_DEMAND,

@@ -40,6 +40,14 @@ class Policy:
     needs: ClassVar[frozenset[str]] = frozenset()
     needs_edge: ClassVar[bool] = False
 
+    def asks_for(self) -> Sequence[str]:
+        """Return the endpoints that it asks for by names which not every scenario has, as far as its options say.
+
+        A scenario that lacks one is refused before anything runs; a name that only `serve` knows, at the first request
+        that asks for it.
+        """
+        return ()
+
     def prepare(self, view: View) -> None:
         """Learn from history before the first request; ``view`` holds estimates, never the future."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from discosim.core.spec import spec
 from discosim.policies.base import Policy
+from discosim.policies.services import SERVER, check_service
 from discosim.world.session import Loser
 
 if TYPE_CHECKING:
@@ -23,10 +24,20 @@ class Race(Policy):
     departures: ClassVar[str] = "None known."
 
     losers: Loser = spec("cancel", doc="Fate of the endpoint that loses: cancel, finish_prefill or run_on.")
+    service: str = spec(
+        SERVER, doc="Which service races the device: `server`, or a name in `services`.", min_length=1, since="0.2"
+    )
+
+    def __post_init__(self) -> None:
+        check_service(self.service)
+
+    def asks_for(self) -> Sequence[str]:
+        """Return the service."""
+        return [self.service]
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Race one request."""
-        device, server = session.start("device"), session.start("server")
+        device, server = session.start("device"), session.start(self.service)
         winner = yield session.first_token_of(device, server)
         if winner is None:
             session.fail()

@@ -26,6 +26,8 @@ LINE_STYLES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5
 MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X")
 
 ENDPOINT_COLOURS = {"device": "#E69F00", "server": "#0072B2", "edge": "#009E73"}
+"""By role, which `role_of` tells of an endpoint's name."""
+
 LATE_COLOUR = "#D55E00"
 MUTED, PALE = "#777777", "#DDDDDD"
 
@@ -78,6 +80,11 @@ class Picture(Figure):
         with house_style():
             self.savefig(buffer, format="png")
         return buffer.getvalue()
+
+
+def role_of(endpoint: str) -> str:
+    """Return the role of an endpoint: device and edge have one name each, and all others are services."""
+    return endpoint if endpoint in ENDPOINT_COLOURS else "server"
 
 
 @contextmanager

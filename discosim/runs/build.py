@@ -10,37 +10,25 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.errors import UserError
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
-from discosim.core.scenario import (
-    ConstantLink,
-    Device,
-    DigestLink,
-    EngineServer,
-    Link,
-    NoLink,
-    ReplayedServer,
-    Scenario,
-)
+from discosim.core.scenario import Device, EngineServer, Scenario, Server
 from discosim.policies.view import ASSUMED, View
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
-from discosim.runs.build_engine import engine_model, require_fitting_blocks, run_pilot
+from discosim.runs.build_engine import require_fitting_blocks, run_pilot
+from discosim.runs.build_link import link_model
+from discosim.runs.build_server import meter_of, named, server_parts, services
 from discosim.traces.catalogue import load_digest
-from discosim.traces.digest import DeviceDigest, LatencyDigest, RttDigest
-from discosim.traces.digest_file import read_own_digest
+from discosim.traces.digest import DeviceDigest
 from discosim.traces.history import Past
-from discosim.traces.readers import read_latency
 from discosim.traces.workload import make_requests
 from discosim.world.api_server import ApiServer, ApiServerModel, RawSeries, mean_of
 from discosim.world.device import DeviceProfile
-from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.link import Link as LinkTape
 from discosim.world.link import LinkModel
 from discosim.world.luck import Luck
-from discosim.world.meter import Meter
 from discosim.world.world import WorldModel
 
 Floats = NDArray[np.float64]
@@ -53,9 +41,6 @@ HISTORY_REPLICATION = 2**31
 """The replication whose luck is the past; no run ever reaches it."""
 
 HISTORY_SPAN_S = 1e6
-USD_PER_MTOK = 1e-6
-DEFAULT_TICK_S = 0.2
-FLOOR_LEVEL = 0.01
 
 
 @dataclass(frozen=True)
@@ -86,11 +71,16 @@ class Blueprint:
         """Return the requests of one replication."""
         streams = RandomStreams(self.scenario.seed, replication)
         requests = make_requests(self.scenario.workload, self.scenario.reader, streams, Path())
-        server = self.scenario.server
+        self._check_blocks(requests, self.scenario.server)
+        for name, service in self.scenario.services.items():
+            with named(name):
+                self._check_blocks(requests, service)
+        return requests
+
+    def _check_blocks(self, requests: RequestTable, server: Server) -> None:
         if isinstance(server, EngineServer) and server.prefix_cache_tok:
             workload = self.scenario.workload
             require_fitting_blocks(requests, server, workload.max_prompt_tok if workload.over_limit == "clip" else None)
-        return requests
 
 
 def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) -> Blueprint:
@@ -110,32 +100,24 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
         engine for the scheduler.
     """
     own = () if scheduler is None else (_checked_scheduler(scenario, scheduler),)
-    prices = scenario.server.prices
-    meter = Meter(
-        prompt_usd_per_tok=prices.prompt_usd_per_mtok * USD_PER_MTOK,
-        output_usd_per_tok=prices.output_usd_per_mtok * USD_PER_MTOK,
-        exchange_rate_usd_per_j=scenario.cost.exchange_rate_usd_per_j,
-    )
     fleet = tuple((_profile(device, i), device.share) for i, device in enumerate(scenario.devices))
-    server: ApiServerModel | EngineModel
-    contains: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    if isinstance(scenario.server, EngineServer):
-        server = engine_model(scenario.server, scheduler)
-    else:
-        server, contains, warnings = _server(scenario.server)
-    link, link_notes = _link(scenario.link, contains)
+    parts = server_parts(scenario.server, scheduler)
+    link, link_notes = link_model(scenario.link, parts.contains)
+    others, service_notes, doubts = services(scenario)
     model = WorldModel(
         fleet=fleet,
-        server=server,
+        server=parts.model,
         link=link,
-        meter=meter,
+        meter=meter_of(scenario.server.prices, scenario.cost.exchange_rate_usd_per_j),
         edge=None if scenario.edge is None else edge_model(scenario.edge),
         answers=answer_model(scenario.answers),
         quality=None if scenario.quality is None else quality_model(scenario.quality),
+        services=others,
     )
-    view, past_notes = _view(scenario, model)
-    return Blueprint(scenario, model, view, (*link_notes, *own, *past_notes), warnings)
+    view, past_notes = _view(scenario, replace(model, services={}))
+    return Blueprint(
+        scenario, model, view, (*link_notes, *service_notes, *own, *past_notes), (*parts.warnings, *doubts)
+    )
 
 
 def _checked_scheduler(scenario: Scenario, scheduler: Callable[[], Scheduler]) -> str:
@@ -181,109 +163,6 @@ def _profile(device: Device, index: int) -> DeviceProfile:
 
 def _or(override: float | None, measured: float) -> float:
     return measured if override is None else override
-
-
-def _server(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...], tuple[str, ...]]:
-    """Return the service, what its TTFT already contains, and what to doubt about its file."""
-    warnings: tuple[str, ...] = ()
-    ttft: CorrelatedSeries | RawSeries
-    tpot: CorrelatedSeries | RawSeries
-    if spec.digest is not None or spec.digest_file is not None:
-        digest = _latency_digest(spec)
-        ttft, tpot = digest.ttft, digest.tpot
-        failure_share, contains = digest.failure_share, digest.card.contains
-        if spec.digest_file is not None:  # the cards of shipped digests are in the docs
-            warnings = tuple(f"server: {doubt}" for doubt in digest.card.quirks)
-    else:
-        assert spec.series is not None
-        series = read_latency(spec.series, spec.series_format, spec.series_group, spec.series_unit)
-        for name, times in (("TTFT", series.seen_ttft_s), ("time per token", series.seen_tpot_s)):
-            if not times.size:
-                raise UserError(f"holds no request with a {name}", where=spec.series)
-        # each is replayed in its own order, as the starting rows of the two are drawn apart
-        ttft, tpot = RawSeries(tuple(series.seen_ttft_s)), RawSeries(tuple(series.seen_tpot_s))
-        failure_share, contains = series.failure_share, ("inference", "queueing", "wide_area")
-        warnings = tuple(f"server: {doubt}" for doubt in series.warnings)
-    if spec.failures == "off":
-        failure_share = 0.0
-    elif spec.failure_share is not None:
-        failure_share = spec.failure_share
-    model = ApiServerModel(
-        ttft=ttft,
-        tpot=tpot,
-        ttft_s_per_prompt_tok=spec.ttft_s_per_prompt_tok,
-        ttft_reference_prompt_tok=spec.ttft_reference_prompt_tok,
-        jitter_p99_over_p50=spec.tbt_jitter_p99_over_p50,
-        failure_share=failure_share,
-        failure_after_s=spec.failure_after_s,
-        outages=spec.outages,
-        prompt_usd_per_tok=spec.prices.prompt_usd_per_mtok * USD_PER_MTOK,
-        output_usd_per_tok=spec.prices.output_usd_per_mtok * USD_PER_MTOK,
-    )
-    return model, contains, warnings
-
-
-def _latency_digest(spec: ReplayedServer) -> LatencyDigest:
-    if spec.digest_file is not None:
-        held = read_own_digest(spec.digest_file, "latency")
-        assert isinstance(held, LatencyDigest)
-        return held
-    assert spec.digest is not None
-    digest = load_digest(spec.digest, "latency")
-    assert isinstance(digest, LatencyDigest)
-    return digest
-
-
-def _link(spec: Link, server_contains: tuple[str, ...]) -> tuple[LinkModel, tuple[str, ...]]:
-    """Return the last hop and what was taken out of it."""
-    if isinstance(spec, NoLink):
-        return LinkModel(), ()
-    uplink = None if spec.uplink_mbit_per_s is None else spec.uplink_mbit_per_s * 1e6
-    if isinstance(spec, ConstantLink):
-        rtt = CorrelatedSeries(QuantileTable.constant(spec.rtt_s))
-        return LinkModel(
-            rtt,
-            up_share=spec.up_share,
-            tokens_per_packet=spec.tokens_per_packet,
-            uplink_bit_per_s=uplink,
-            outages=spec.outages,
-        ), ()
-    assert isinstance(spec, DigestLink)
-    digest = load_digest(spec.digest, "rtt")
-    assert isinstance(digest, RttDigest)
-    out_s, notes = _overlap_s(spec, digest, server_contains)
-    values = tuple(max(0.0, v - out_s) for v in digest.rtt.table.values)
-    return LinkModel(
-        rtt=CorrelatedSeries(QuantileTable(digest.rtt.table.levels, values), digest.rtt.latent_rho),
-        tick_s=digest.spacing_s or DEFAULT_TICK_S,
-        up_share=spec.up_share,
-        loss_share=digest.loss_share if spec.loss else 0.0,
-        retransmit_s=spec.retransmit_s,
-        tokens_per_packet=spec.tokens_per_packet,
-        uplink_bit_per_s=uplink,
-        outages=spec.outages,
-    ), notes
-
-
-def _overlap_s(spec: DigestLink, digest: RttDigest, server_contains: tuple[str, ...]) -> tuple[float, tuple[str, ...]]:
-    """Return how much of each round trip is counted elsewhere already, in s.
-
-    Source: our choice. A round trip to a distant host contains the wide-area path, and so does a TTFT measured
-    from a data centre; the round trip's 1st percentile stands for that fixed path and is taken out once.
-    """
-    both = "wide_area" in digest.card.contains and "wide_area" in server_contains
-    if spec.overlap == "remove_floor" and both:
-        floor_s = float(digest.rtt.table.ppf(FLOOR_LEVEL))
-        note = (
-            f"last hop {spec.digest}: its p1 of {floor_s * 1e3:.0f} ms was taken out of every round trip, because "
-            "the wide-area path is contained in the measured TTFT already (link.overlap: remove_floor)"
-        )
-        return floor_s, (note,)
-    if digest.server_time_s > 0.0:
-        return digest.server_time_s, (
-            f"last hop {spec.digest}: {digest.server_time_s * 1e3:.0f} ms of server time (inferred) taken out",
-        )
-    return 0.0, ()
 
 
 def _past_ttfts(

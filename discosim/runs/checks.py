@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from discosim.core.errors import InvariantError
 from discosim.core.timeline import Ints
 from discosim.core.timelines import Segments, Timelines
+from discosim.metrics.endpoints import shown_by_name
 from discosim.world.meter import Meter
 
 Columns = Mapping[str, NDArray[Any]]
@@ -27,6 +28,21 @@ PARTS = (
     "edge_energy_j",
     "edge_cost_usd",
 )
+BY_NAME = (
+    ("server", "prompt_tok", "server_prompt_tok"),
+    ("server", "output_tok", "server_output_tok"),
+    ("server", "cost_usd", "server_cost_usd"),
+    ("server", "gpu_s", "gpu_s"),
+    ("server", "kv_tok_s", "kv_tok_s"),
+    ("device", "prompt_tok", "device_prefill_tok"),
+    ("device", "output_tok", "device_decode_tok"),
+    ("device", "energy_j", "device_energy_j"),
+    ("edge", "prompt_tok", "edge_prefill_tok"),
+    ("edge", "output_tok", "edge_decode_tok"),
+    ("edge", "energy_j", "edge_energy_j"),
+    ("edge", "cost_usd", "edge_cost_usd"),
+)
+"""Role, number by name, and the column of requests that the numbers of the role add up to."""
 
 
 def check_complete(request_ids: NDArray[np.int64], n_requests: int, policy: str) -> None:
@@ -58,10 +74,12 @@ def check_timelines(timelines: Timelines, policy: str) -> None:
         _check_times(timelines, shown, policy)
 
 
-def check_columns(columns: Columns, meter: Meter, policy: str) -> None:
-    """Check INV-4 and INV-5: cost is the sum of its parts, and every shown token was generated and paid for."""
-    usd = meter.server_usd(1.0, 0.0) * columns["server_prompt_tok"]
-    usd = usd + meter.server_usd(0.0, 1.0) * columns["server_output_tok"]
+def check_columns(columns: Columns, meter: Meter, policy: str, server_usd: NDArray[np.float64] | None = None) -> None:
+    """Check INV-4 and INV-5: cost is the sum of its parts, and every shown token was generated and paid for.
+
+    ``server_usd`` is what each request costs at all services, as `check_endpoints` says; by ``meter`` where left out.
+    """
+    usd = _usd(meter, columns["server_prompt_tok"], columns["server_output_tok"]) if server_usd is None else server_usd
     energy_j = columns["device_energy_j"] + columns["edge_energy_j"]
     unified = columns["server_cost_usd"] + columns["edge_cost_usd"] + meter.exchange_rate_usd_per_j * energy_j
     bad = ~_close(columns["server_cost_usd"], usd) | ~_close(columns["unified_cost_usd"], unified)
@@ -75,6 +93,51 @@ def check_columns(columns: Columns, meter: Meter, policy: str) -> None:
     bad |= columns["n_tok_edge"] > columns["edge_decode_tok"]
     bad |= columns["n_tok_wasted"] != generated - shown - columns["sketch_tok"]
     _raise_first(bad, columns, 5, policy, "a shown token was not generated, or a generated one is not accounted for")
+
+
+def check_endpoints(
+    columns: Columns, timelines: Timelines, meters: Mapping[str, Meter], policy: str
+) -> NDArray[np.float64]:
+    """Check INV-4 and INV-5 endpoint by endpoint; return what each request costs at all services, in USD.
+
+    Parameters
+    ----------
+    columns : mapping of str to array
+        Columns of the requests.
+    timelines : Timelines
+        What they are made of.
+    meters : mapping of str to Meter
+        Prices of every service.
+    policy : str
+        For messages.
+
+    Raises
+    ------
+    InvariantError
+        If numbers by name do not add up to those of their role, or a name has shown more than it made.
+    """
+    work, n_rows = timelines.work, len(timelines)
+    row, amounts, role = work.row_of_each(), work.amounts, work.role_of_each()
+    bad = np.zeros(n_rows, dtype=np.bool_)
+    for held, amount, column in BY_NAME:
+        total = np.bincount(row, weights=np.where(role == held, amounts[amount], 0.0), minlength=n_rows)
+        bad |= ~_close(total, columns[column])
+    usd = np.zeros(n_rows)
+    for code, name in enumerate(work.endpoints):
+        if work.roles[code] == "server":
+            mine = work.code == code
+            owed = _usd(meters[name], amounts["prompt_tok"][mine], amounts["output_tok"][mine])
+            bad[row[mine][~_close(amounts["cost_usd"][mine], owed)]] = True
+            np.add.at(usd, row[mine], owed)
+    _raise_first(bad, columns, 4, policy, "numbers by endpoint do not add up to those of their role")
+    bad[row[shown_by_name(timelines) > amounts["output_tok"]]] = True
+    _raise_first(bad, columns, 5, policy, "an endpoint has shown a token that it did not generate")
+    return usd
+
+
+def _usd(meter: Meter, prompt_tok: NDArray[Any], output_tok: NDArray[Any]) -> NDArray[np.float64]:
+    usd: NDArray[np.float64] = meter.server_usd(1.0, 0.0) * prompt_tok + meter.server_usd(0.0, 1.0) * output_tok
+    return usd
 
 
 def _covered(segments: Segments, wanted: Ints) -> NDArray[np.bool_]:

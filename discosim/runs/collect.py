@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from discosim.core.request import RequestRecord
 from discosim.core.timeline import paced
 from discosim.core.timelines import Timelines, TimelineWriter
+from discosim.metrics.endpoints import endpoint_columns
 from discosim.metrics.histogram import PooledGaps
 from discosim.metrics.timeline import request_columns
-from discosim.runs.checks import check_columns, check_complete, check_timelines
+from discosim.runs.checks import check_columns, check_complete, check_endpoints, check_timelines
 from discosim.world.meter import Meter
 
 Columns = dict[str, NDArray[Any]]
@@ -45,16 +47,20 @@ class Collector:
         Whether the client paces tokens.
     keep_tokens_of : range
         Request ids whose token rows are kept; all of them with ``--tokens``, else the first few.
+    meters : mapping of str to Meter
+        Prices of every service, where there are several; what each endpoint did is checked and kept then.
     """
 
     policy: str
     meter: Meter
     pacer: bool
     keep_tokens_of: range
+    meters: Mapping[str, Meter] = field(default_factory=dict)
     gaps: PooledGaps = field(default_factory=PooledGaps)
     _writer: TimelineWriter = field(default_factory=TimelineWriter)
     _parts: list[Columns] = field(default_factory=list)
     _kept: list[Timelines] = field(default_factory=list)
+    _by_endpoint: list[Columns] = field(default_factory=list)
 
     def __call__(self, record: RequestRecord) -> None:
         """Take one record."""
@@ -74,7 +80,11 @@ class Collector:
     def _take_batch(self, timelines: Timelines) -> None:
         check_timelines(timelines, self.policy)
         columns = request_columns(timelines, pacer=self.pacer, gaps=self.gaps)
-        check_columns(columns, self.meter, self.policy)
+        server_usd = None
+        if self.meters:
+            server_usd = check_endpoints(columns, timelines, self.meters, self.policy)
+            self._by_endpoint.append(endpoint_columns(timelines))
+        check_columns(columns, self.meter, self.policy, server_usd)
         self._parts.append(columns)
         if self.keep_tokens_of:
             self._keep(timelines)
@@ -91,6 +101,17 @@ class Collector:
         check_complete(request_ids, n_requests, self.policy)
         order = np.argsort(request_ids, kind="stable")
         return join_columns(self._parts, order)
+
+    def endpoints(self) -> Columns:
+        """Return what each endpoint did, by request and name; no columns where there is one service.
+
+        Ask for :meth:`columns` first, which takes the last rows.
+        """
+        if not self.meters:
+            return {}
+        joined = join_columns(self._by_endpoint)
+        order = np.lexsort((joined["endpoint"].astype(str), joined["request_id"]))
+        return {name: column[order] for name, column in joined.items()}
 
     def tokens(self) -> Columns:
         """Return the token rows kept, in request order.

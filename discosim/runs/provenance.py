@@ -69,9 +69,10 @@ class ForeignPart:
 def foreign_parts(scenario: Scenario) -> list[ForeignPart]:
     """Return the policies and schedulers of other packages that a scenario names, each once."""
     found = [_foreign(POLICY_CODE, spec.kind, policy_class(spec.kind), policy_plugins()) for spec in scenario.policies]
-    if isinstance(scenario.server, EngineServer):
-        kind = scenario.server.scheduler.kind
-        found.append(_foreign(SCHEDULER_CODE, kind, scheduler_class(kind), scheduler_plugins()))
+    for server in (scenario.server, *scenario.services.values()):
+        if isinstance(server, EngineServer):
+            kind = server.scheduler.kind
+            found.append(_foreign(SCHEDULER_CODE, kind, scheduler_class(kind), scheduler_plugins()))
     return list(dict.fromkeys(part for part in found if part is not None))
 
 
@@ -102,10 +103,17 @@ def inputs_of(scenario: Scenario) -> list[tuple[str, str, str]]:
     found.extend(("device", device.profile, "device") for device in scenario.devices)
     if scenario.edge is not None:
         found.append(("edge", scenario.edge.profile, "device"))
-    found.extend(("server", *named) for named in _server_inputs(scenario.server))
+    for role, server in _services(scenario).items():
+        found.extend((role, *named) for named in _server_inputs(server))
     if isinstance(scenario.link, DigestLink):
         found.append(("last hop", scenario.link.digest, "rtt"))
     return list(dict.fromkeys(found))
+
+
+def _services(scenario: Scenario) -> dict[str, Server]:
+    """Return every service by the role that its inputs have."""
+    others = {f"service {name}": server for name, server in sorted(scenario.services.items())}
+    return {"server": scenario.server, **others}
 
 
 def _server_inputs(server: Server) -> list[tuple[str, str]]:
@@ -154,11 +162,13 @@ def input_notes(
         for role, name, kind in inputs_of(scenario)
         for chosen in _replaced(scenario, role, name)
     ]
-    prices = scenario.server.prices
-    notes.append(
-        f"server price {prices.prompt_usd_per_mtok:g} / {prices.output_usd_per_mtok:g} USD per million prompt / output "
-        f"tokens: {prices.source or 'source not given'}"
-    )
+    for role, server in _services(scenario).items():
+        prices = server.prices
+        notes.append(
+            f"{role} price {prices.prompt_usd_per_mtok:g} / {prices.output_usd_per_mtok:g} USD per million prompt / "
+            f"output tokens: {prices.source or 'source not given'}"
+        )
+    notes.extend(_service_notes(scenario))
     notes.append(f"exchange rate {scenario.cost.exchange_rate_usd_per_j:g} USD per J: chosen in the scenario")
     if scenario.edge is not None:
         edge = scenario.edge.prices
@@ -172,6 +182,20 @@ def input_notes(
     notes.extend(model_notes)
     notes.extend(f"workload: {key} = {value}" for key, value in workload_notes.items())
     return (*(f"{WARNING}{doubt}" for doubt in warnings), *notes)
+
+
+def _service_notes(scenario: Scenario) -> list[str]:
+    """Return what a reader might take columns and policies to say of all services."""
+    if not scenario.services:
+        return []
+    notes = [
+        "services: columns of the server add up all services; endpoints.parquet has them by name",
+        "services: what policies learn from the past, and what the oracle knows, is of `server` alone",
+    ]
+    engines = [name for name, server in sorted(scenario.services.items()) if isinstance(server, EngineServer)]
+    if engines:
+        notes.append(f"services: metrics engine_* are of `server` alone, not of {', '.join(engines)}")
+    return notes
 
 
 def _replaced(scenario: Scenario, role: str, name: str) -> list[tuple[str, ...]]:

@@ -38,12 +38,15 @@ class Outcome:
         Token rows of the requests that were to be kept.
     tally : mapping of str to float
         What the policy counted.
+    endpoints : dict of str to array
+        A row per request and endpoint, as in endpoints.parquet; empty where there is one service.
     """
 
     columns: Columns
     summary: dict[str, float]
     tokens: Columns
     tally: Mapping[str, float]
+    endpoints: Columns
 
 
 def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, luck: Luck, keep: range) -> Outcome:
@@ -63,7 +66,9 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         Request ids whose token rows are kept.
     """
     world = World(blueprint.model, requests, luck)
-    collector = Collector(entrant.name, blueprint.model.meter, blueprint.scenario.reader.pacer, keep)
+    collector = Collector(
+        entrant.name, blueprint.model.meter, blueprint.scenario.reader.pacer, keep, blueprint.model.meters
+    )
     policy = prepared(entrant.policy, blueprint.view, world)
     world.run(policy, collector)
     columns = collector.columns(len(requests))
@@ -72,6 +77,7 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         summary=summarise(columns, collector.gaps, world.engine_figures(), world.edge_figures()),
         tokens=collector.tokens(),
         tally=policy.tally(columns),
+        endpoints=collector.endpoints(),
     )
 
 

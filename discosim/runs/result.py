@@ -32,6 +32,8 @@ class RunResult:
         The columns of replications.parquet: every summary number of each policy and replication.
     example_columns : dict of str to array
         Token rows of a few requests of the first replication.
+    endpoint_columns : dict of str to array
+        The columns of endpoints.parquet, sorted likewise and by endpoint; empty where the scenario has no `services`.
     notes : tuple of str
         How the inputs are known and what was done to them.
     folder : Path or None
@@ -45,6 +47,7 @@ class RunResult:
     example_columns: Columns = field(repr=False)
     notes: tuple[str, ...] = field(repr=False)
     folder: Path | None = None
+    endpoint_columns: Columns = field(default_factory=dict, repr=False)
 
     @cached_property
     def requests(self) -> pd.DataFrame:
@@ -66,6 +69,13 @@ class RunResult:
         import pandas as pd
 
         return pd.DataFrame(self.example_columns)
+
+    @cached_property
+    def by_endpoint(self) -> pd.DataFrame:
+        """One row per policy, replication, request and endpoint asked; no row where the scenario has no `services`."""
+        import pandas as pd
+
+        return pd.DataFrame(self.endpoint_columns)
 
     def __str__(self) -> str:
         """Return the table that the command line prints."""

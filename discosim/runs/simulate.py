@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from discosim.config import build_policy
+from discosim.config.checks import why_nobody
 from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario
@@ -53,7 +54,7 @@ def simulate(
         Policy objects that run beside those of the scenario, for example one defined in a notebook cell; a mapping
         names them, else the name is the policy's kind or class name.
     scheduler : class or callable, optional
-        Makes a scheduler for each replica of an engine, in place of the scenario's.
+        Makes a scheduler for each replica of the engine called `server`, in place of the scenario's.
     tick : callable, optional
         Called after each of the ``n_policies * replications`` worlds.
     token_sink : callable, optional
@@ -76,6 +77,7 @@ def simulate(
     blueprint = build(scenario, scheduler)
     parts: dict[tuple[str, int], Columns] = {}
     summaries: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}
+    by_endpoint: dict[tuple[str, int], Columns] = {}
     examples: dict[str, Columns] = {}
     tallies: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
     workload_notes: dict[str, float | str] = {}
@@ -92,6 +94,7 @@ def simulate(
             for entrant in entrants:
                 outcome = replicate(entrant, blueprint, requests, luck, keep)
                 parts[entrant.name, replication] = outcome.columns
+                by_endpoint[entrant.name, replication] = outcome.endpoints
                 summaries[entrant.name].append(outcome.summary)
                 tallies[entrant.name].update(outcome.tally)
                 if replication == 0:
@@ -110,6 +113,7 @@ def simulate(
         summary=SummaryTable.of(summaries, scenario.baseline or entrants[0].name),
         replication_columns=_by_replication(summaries),
         example_columns=example_columns,
+        endpoint_columns=stacked(by_endpoint) if scenario.services else {},
         notes=input_notes(scenario, blueprint.notes, workload_notes, warnings),
     )
 
@@ -147,6 +151,9 @@ def _entrants(scenario: Scenario, extra: Mapping[str, Policy] | Sequence[Policy]
     for name, policy in named.items():
         if name in taken:
             raise UserError(f"the scenario has a policy '{name}' already; pass a mapping with another name")
+        for endpoint in policy.asks_for():
+            if reason := why_nobody(endpoint, scenario.services, has_edge=scenario.edge is not None):
+                raise UserError(reason, where=f"policy {name}")
         entrants.append(Entrant(name, policy))
     return entrants
 

@@ -18,6 +18,9 @@ REQUEST_BYTES = 1_000
 ROW_BYTES = 500
 """Of a request under one policy in one replication, kept until the run is written (measured: 54 columns)."""
 
+ENDPOINT_BYTES = 250
+"""Beside such a row where there are services: of the two endpoints that most policies ask, some 120 each (counted)."""
+
 TOKEN_BYTES = 150
 """Of a token of a request that is not yet turned into columns (measured)."""
 
@@ -36,7 +39,7 @@ def check_rows(scenario: Scenario, n_policies: int) -> None:
     n = scenario.workload.n_requests
     if n is not None:
         rows = f"{n:,} requests under {n_policies} policies in {scenario.replications:,} replications"
-        _refuse_beyond(n * (REQUEST_BYTES + ROW_BYTES * n_policies * scenario.replications), rows)
+        _refuse_beyond(n * _request_bytes(scenario, n_policies), rows)
 
 
 def check_requests(requests: RequestTable, scenario: Scenario, n_policies: int) -> None:
@@ -57,8 +60,13 @@ def check_requests(requests: RequestTable, scenario: Scenario, n_policies: int) 
     n = len(requests)
     tok = np.where(requests.rejected, 0, requests.output_tok)
     longest = float(np.sort(tok)[-BATCH:].sum())  # a batch is turned into columns at a time
-    need = n * (REQUEST_BYTES + ROW_BYTES * n_policies * scenario.replications) + longest * TOKEN_BYTES
+    need = n * _request_bytes(scenario, n_policies) + longest * TOKEN_BYTES
     _refuse_beyond(need, f"{n:,} requests of up to {int(tok.max(initial=0)):,} output tokens")
+
+
+def _request_bytes(scenario: Scenario, n_policies: int) -> int:
+    row_bytes = ROW_BYTES + ENDPOINT_BYTES * bool(scenario.services)
+    return REQUEST_BYTES + row_bytes * n_policies * scenario.replications
 
 
 def _refuse_beyond(need_bytes: float, what: str) -> None:

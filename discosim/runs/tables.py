@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from discosim.metrics.definitions import definition
+from discosim.metrics.endpoints import ENDPOINT_FIELDS
 from discosim.runs.collect import Columns
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ def replication_table(columns: Columns) -> pa.Table:
 def token_table(columns: Columns) -> pa.Table:
     """Return token rows as an Arrow table."""
     described = {name: {"unit": TOKEN_FIELDS[name][0], "description": TOKEN_FIELDS[name][1]} for name in columns}
+    return _table(columns, described)
+
+
+def endpoint_table(columns: Columns) -> pa.Table:
+    """Return endpoints.parquet as an Arrow table: what each endpoint did for each request."""
+    described = {name: {"unit": ENDPOINT_FIELDS[name][0], "description": ENDPOINT_FIELDS[name][1]} for name in columns}
     return _table(columns, described)
 
 

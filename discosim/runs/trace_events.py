@@ -51,7 +51,8 @@ def write_trace_events(scenario: Scenario, path: Path, policy: str | None = None
     log.requests(records)
     log.write(path)
     left_out = f" ({log.n_left_out} iterations left out: the file would be too long)" if log.n_left_out else ""
-    return f"timeline   {path}{left_out}; open it at https://ui.perfetto.dev"
+    alone = " (iterations of `server` alone)" if scenario.services else ""
+    return f"timeline   {path}{left_out}{alone}; open it at https://ui.perfetto.dev"
 
 
 def check_trace_events(scenario: Scenario, path: Path | None, policy: str | None = None) -> None:

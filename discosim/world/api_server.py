@@ -30,6 +30,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Z99 = float(ndtri(0.99))
 JITTER_TAPE = 1 << 16
+FIRST = "server"
+"""The service that every world has; draws of others bear their names."""
 
 
 @dataclass(frozen=True)
@@ -183,13 +185,14 @@ class ApiServer:
         meter: Meter = FREE,
     ) -> None:
         self.name = name
+        self._draws = name if name == FIRST else f"{FIRST}.{name}"  # a service more moves no draw of the first
         self.env = env
         self.model = model
         self.link = link
         self._luck = luck
         self._meter = meter
         self._attempts: list[tuple[list[float], list[float], list[float] | None]] = []
-        self._tape = luck.shared("server.jitter", self._jitter_tape)
+        self._tape = luck.shared(f"{self._draws}.jitter", self._jitter_tape)
 
     def _jitter_tape(self, streams: RandomStreams) -> Floats | None:
         """Draw token times in units of the TPOT; every answer reads them from its own starting point."""
@@ -197,7 +200,7 @@ class ApiServer:
         if ratio == 1.0:
             return None
         sigma = math.log(ratio) / Z99
-        rng = streams.generator("server.jitter")
+        rng = streams.generator(f"{self._draws}.jitter")
         # mean 1, so that the drawn TPOT stays the mean gap
         gaps = np.exp(sigma * rng.standard_normal(2 * JITTER_TAPE) - sigma**2 / 2)
         return np.concatenate(([0.0], np.cumsum(gaps)))
@@ -205,11 +208,11 @@ class ApiServer:
     def _attempt(self, attempt: int) -> tuple[list[float], list[float], list[float] | None]:
         while len(self._attempts) <= attempt:
             k = len(self._attempts)
-            fails = self._luck.uniform_list(f"server.failure.{k}") if self.model.failure_share > 0 else None
+            fails = self._luck.uniform_list(f"{self._draws}.failure.{k}") if self.model.failure_share > 0 else None
             self._attempts.append(
                 (
-                    self._luck.series_list(f"server.ttft.{k}", self.model.ttft),
-                    self._luck.series_list(f"server.tpot.{k}", self.model.tpot),
+                    self._luck.series_list(f"{self._draws}.ttft.{k}", self.model.ttft),
+                    self._luck.series_list(f"{self._draws}.tpot.{k}", self.model.tpot),
                     fails,
                 )
             )
@@ -251,7 +254,7 @@ class ApiServer:
         tape = self._tape
         if tape is None:
             return ramp(n_tok)
-        first = int(self._luck.uniform_list("server.jitter.start")[request_id] * JITTER_TAPE)
+        first = int(self._luck.uniform_list(f"{self._draws}.jitter.start")[request_id] * JITTER_TAPE)
         if n_tok > JITTER_TAPE:  # longer than the tape: read it cyclically
             at = first + np.arange(n_tok)
             times = tape[at % JITTER_TAPE] + at // JITTER_TAPE * tape[JITTER_TAPE]
@@ -283,11 +286,13 @@ class ApiServer:
         lengths_tok, which = np.unique(prompt_tok, return_inverse=True)
         upload_s = np.array([link.bulk_s(n * BYTES_PER_TOK["text"]) for n in lengths_tok.tolist()])[which]
         accepted_s = sent_s + link.up_array_s(sent_s, user_id) + upload_s
-        start_s: Floats = accepted_s + self._luck.series("server.ttft.0", model.ttft) + model.extra_ttft_s(prompt_tok)
+        start_s: Floats = (
+            accepted_s + self._luck.series(f"{self._draws}.ttft.0", model.ttft) + model.extra_ttft_s(prompt_tok)
+        )
         leaves_s = start_s + self._packet_s(output_tok)
         total: Floats = leaves_s + link.down_array_s(leaves_s, user_id) - sent_s
         if model.failure_share > 0:
-            total[self._luck.uniform("server.failure.0") < model.failure_share] = np.inf
+            total[self._luck.uniform(f"{self._draws}.failure.0") < model.failure_share] = np.inf
         for outage in model.outages:
             total[(accepted_s >= outage.start_s) & (accepted_s < outage.end_s)] = np.inf
         return total
@@ -299,9 +304,9 @@ class ApiServer:
             return np.zeros(last.size)
         steps = last.astype(float)
         if self._tape is not None:
-            first = (self._luck.uniform("server.jitter.start") * JITTER_TAPE).astype(np.int64)
+            first = (self._luck.uniform(f"{self._draws}.jitter.start") * JITTER_TAPE).astype(np.int64)
             steps = self._tape[first + last] - self._tape[first]
-        waits_s: Floats = steps * self._luck.series("server.tpot.0", self.model.tpot)
+        waits_s: Floats = steps * self._luck.series(f"{self._draws}.tpot.0", self.model.tpot)
         return waits_s
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from discosim.core.request import RequestRecord
+from discosim.core.request import RequestRecord, Work
 from discosim.world.cards import Card
 from discosim.world.ledger import NO_WORK, Bill
 from discosim.world.setting import Setting
@@ -25,6 +25,7 @@ def record(
     n_before: int,
     *,
     is_in_parts: bool,
+    work: tuple[Work, ...] = (),
 ) -> RequestRecord:
     """Return what happened to one request.
 
@@ -46,6 +47,8 @@ def record(
         Tokens shown before the first hand-over, or all.
     is_in_parts : bool
         Whether what is shown was written in parts.
+    work : tuple of Work
+        The bill by endpoint, where it is itemised.
     """
     segments, generated_s, delivered_s = shown
     server, device, edge = bill.get("server", NO_WORK), bill.get("device", NO_WORK), bill.get("edge", NO_WORK)
@@ -71,7 +74,7 @@ def record(
         card.reader_tok_per_s,
         card.ttft_target_s,
         status,
-        segments[0].endpoint if segments else "",
+        segments[0].counts_as if segments else "",
         segments,
         generated_s,
         delivered_s,
@@ -98,4 +101,5 @@ def record(
         edge.energy_j,
         edge.usd,
         quality,
+        work,
     )

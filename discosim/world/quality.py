@@ -90,7 +90,7 @@ class QualityModel:
         device = device_factor * self.device
         by = {"server": max(0.0, self.cloud - loss), "device": device, "edge": self.at_edge(written)}
         total = sum(s.last_token - s.first_token + 1 for s in segments)
-        return sum(by[s.endpoint] * (s.last_token - s.first_token + 1) for s in segments) / total
+        return sum(by[s.counts_as] * (s.last_token - s.first_token + 1) for s in segments) / total
 
 
 @cache

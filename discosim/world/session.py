@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from simpy.events import Event, Timeout
 
@@ -21,7 +21,7 @@ from discosim.world.cards import Card
 from discosim.world.closing import record
 from discosim.world.device import DeviceProfile
 from discosim.world.endpoint import Ask, Endpoint, unknown
-from discosim.world.ledger import bill
+from discosim.world.ledger import itemised
 from discosim.world.link import Payload
 from discosim.world.load import EdgeLoad, ServerLoad
 from discosim.world.parts import PartsStream
@@ -106,14 +106,18 @@ class Session:
     @property
     def server_load(self) -> ServerLoad | None:
         """How busy a white-box server is now; None where the server is a black box."""
-        load: ServerLoad | None = self._endpoint("server").load(self.user_id)
+        load: ServerLoad | None = self.load_of("server")
         return load
 
     @property
     def edge_load(self) -> EdgeLoad:
         """How busy the user's edge boxes are now."""
-        load: EdgeLoad = self._endpoint("edge").load(self.user_id)
+        load: EdgeLoad = self.load_of("edge")
         return load
+
+    def load_of(self, endpoint: str) -> Any:
+        """Return how busy an endpoint is now, as `server_load` or `edge_load`; None where nobody can look inside."""
+        return self._endpoint(endpoint).load(self.user_id)
 
     @property
     def speaker(self) -> Stream:
@@ -378,7 +382,7 @@ class Session:
             return self._record("rejected" if is_rejected else "failed", NEVER_SHOWN)
         if self._speaker is None:
             raise InvariantError(f"request {self.request_id}: the policy ended without an answer and without failing")
-        return self._record("finished", timeline(self.card, self._before, self._speaker))
+        return self._record("finished", timeline(self.card, self._before, self._speaker, self.setting.roles))
 
     def reject(self) -> RequestRecord:
         """Return the record of a request that a length limit keeps out."""
@@ -387,7 +391,8 @@ class Session:
     def _record(self, status: str, shown: Timeline) -> RequestRecord:
         before, speaker = self._before, self._speaker
         setting, streams, card = self.setting, self.streams, self.card
-        paid = bill(streams, setting.endpoints, card, self._kept or len(streams))
+        n_dispatch = self._kept or len(streams)
+        paid, work = itemised(streams, setting.endpoints, card, n_dispatch, by_name=bool(setting.roles))
         n_before = before[0][1] if before else card.output_tok
         is_in_parts = speaker is not None and speaker.is_in_parts
-        return record(card, status, shown, paid, self._writing, setting, n_before, is_in_parts=is_in_parts)
+        return record(card, status, shown, paid, self._writing, setting, n_before, is_in_parts=is_in_parts, work=work)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import simpy
 
 from discosim.world.answers import Answers
-from discosim.world.endpoint import Endpoint
+from discosim.world.endpoint import Endpoint, Role
 from discosim.world.fleet import Fleet
 from discosim.world.link import Link
 from discosim.world.luck import Luck
@@ -38,6 +38,8 @@ class Setting:
         The users' devices.
     endpoints : mapping of str to Endpoint
         Who can be asked, by name, in the order of the scenario; the fleet is one of them.
+    roles : mapping of str to str
+        Of endpoints that are not named by their role, the role; where there are any, bills are itemised by name.
     """
 
     env: simpy.Environment
@@ -48,3 +50,4 @@ class Setting:
     quality: QualityModel | None
     fleet: Fleet
     endpoints: Mapping[str, Endpoint]
+    roles: Mapping[str, Role]

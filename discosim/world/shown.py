@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,9 +16,12 @@ Timeline = tuple[tuple[Segment, ...], Floats, Floats]
 """Who showed which tokens; when each was generated, and when it reached the client."""
 
 NEVER_SHOWN: Timeline = ((), NOTHING, NOTHING)
+NO_ROLES: Mapping[str, str] = {}
 
 
-def timeline(card: Card, before: Sequence[tuple[Stream, int]], last: Stream) -> Timeline:
+def timeline(
+    card: Card, before: Sequence[tuple[Stream, int]], last: Stream, roles: Mapping[str, str] = NO_ROLES
+) -> Timeline:
     """Return what was shown of an answer, token by token.
 
     Parameters
@@ -29,6 +32,8 @@ def timeline(card: Card, before: Sequence[tuple[Stream, int]], last: Stream) -> 
         Streams that were handed over from, and the last token shown of each.
     last : Stream
         The stream that showed the rest.
+    roles : mapping of str to str
+        Of endpoints that are not named by their role, the role.
 
     Raises
     ------
@@ -42,7 +47,7 @@ def timeline(card: Card, before: Sequence[tuple[Stream, int]], last: Stream) -> 
         if generated_s[0] < card.arrival_s or last.is_growing:
             generated_s = raised(generated_s, card.arrival_s, in_order=not last.is_growing)
             delivered_s = raised(delivered_s, card.arrival_s)
-        return (Segment(last.endpoint, 1, card.output_tok),), generated_s, delivered_s
+        return (Segment(last.endpoint, 1, card.output_tok, roles.get(last.endpoint, "")),), generated_s, delivered_s
     segments: list[Segment] = []
     generated: list[Floats] = []
     delivered: list[Floats] = []
@@ -51,9 +56,10 @@ def timeline(card: Card, before: Sequence[tuple[Stream, int]], last: Stream) -> 
         n = end - stream.first_token + 1
         if n > 0:
             if segments and segments[-1].endpoint == stream.endpoint:  # back from a target that refused
-                segments[-1] = Segment(stream.endpoint, segments[-1].first_token, end)
+                first_token = segments.pop().first_token
             else:
-                segments.append(Segment(stream.endpoint, stream.first_token, end))
+                first_token = stream.first_token
+            segments.append(Segment(stream.endpoint, first_token, end, roles.get(stream.endpoint, "")))
             generated.append(raised(stream.generated_s[:n], card.arrival_s, in_order=not stream.is_growing))
             delivered.append(shown_s := raised(stream.arrival_s[:n], before_s))
             before_s = shown_s[-1]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -40,6 +40,25 @@ class Serves(Protocol):
 
 
 @dataclass(frozen=True)
+class Service:
+    """A service beside the one called ``server``.
+
+    Parameters
+    ----------
+    model : EndpointModel
+        The service, seen from outside or from inside.
+    meter : Meter
+        Its prices.
+    link : LinkModel
+        The last hop as it counts for this service, whose TTFT may contain part of the way already.
+    """
+
+    model: EndpointModel
+    meter: Meter
+    link: LinkModel
+
+
+@dataclass(frozen=True)
 class WorldModel:
     """The parts of a world that do not change from replication to replication.
 
@@ -59,6 +78,8 @@ class WorldModel:
         The inner form of answers.
     quality : QualityModel or None
         How good answers are assumed to be; None where the scenario assumes nothing.
+    services : mapping of str to Service
+        Further services, by the names under which policies ask for them.
     """
 
     fleet: tuple[tuple[DeviceProfile, float], ...]
@@ -68,6 +89,14 @@ class WorldModel:
     edge: EndpointModel | None = None
     answers: AnswerModel = ONE_KIND
     quality: QualityModel | None = None
+    services: Mapping[str, Service] = field(default_factory=dict)
+
+    @property
+    def meters(self) -> dict[str, Meter]:
+        """Prices of every service by name, where there is more than one."""
+        if not self.services:
+            return {}
+        return {"server": self.meter, **{name: service.meter for name, service in self.services.items()}}
 
 
 @dataclass(frozen=True)
@@ -122,13 +151,13 @@ class World:
         self.luck = luck
         self.env = simpy.Environment()
         n_users = 1 + int(requests.user_id.max(initial=0))
-        self.link = luck.shared("link", lambda streams: Link(model.link, n_users, streams))
+        self.link = self._link(model.link, n_users, "link")
         site = Site(self.env, self.link, luck, n_users, model.meter, observer)
         self.fleet = Fleet(self.env, model.fleet, n_users, luck)
         self.server = model.server.open("server", site)
         self.edge = None if model.edge is None else model.edge.open("edge", site)
         self.answers = Answers(model.answers, luck)
-        opened: list[Endpoint] = [self.fleet, self.server]
+        opened: list[Endpoint] = [self.fleet, self.server, *self._services(site)]
         if self.edge is not None:
             opened.append(self.edge)
         self.setting = Setting(
@@ -140,8 +169,23 @@ class World:
             quality=model.quality,
             fleet=self.fleet,
             endpoints={endpoint.name: endpoint for endpoint in opened},
+            roles={endpoint.name: endpoint.role for endpoint in opened if endpoint.name != endpoint.role},
         )
         self.n_arrived = 0
+
+    def _services(self, site: Site) -> list[Endpoint]:
+        """Open the further services; nobody writes down what they do."""
+        opened = []
+        for name, service in self.model.services.items():
+            link = (
+                self.link if service.link == self.model.link else self._link(service.link, site.n_users, f"link.{name}")
+            )
+            opened.append(service.model.open(name, replace(site, link=link, meter=service.meter, observer=None)))
+        return opened
+
+    def _link(self, model: LinkModel, n_users: int, name: str) -> Link:
+        """Return a last hop; all are drawn from the same streams, so that at one moment they are equally good."""
+        return self.luck.shared(name, lambda streams: Link(model, n_users, streams))
 
     def profile_of(self, user_id: int) -> DeviceProfile:
         """Return the device profile of a user."""

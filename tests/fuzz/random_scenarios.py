@@ -114,6 +114,8 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("EdgeTier", "memory_tok"): one_of(300, 16384),
     ("Cost", "exchange_rate_usd_per_j"): one_of(0, 1e-7, 1e-5),
     ("ServerOnly", "n_retries"): whole(0, 2),
+    ("*", "service"): one_of("server"),
+    ("*", "retry_service"): one_of(None),
     ("KVShipping", "kv_bytes_per_tok"): log_uniform(1e4, 1e6),
     ("PDDevice", "cloud_tok"): one_of(None, 1, 20),
     ("PDDevice", "slot_limit_s"): one_of(None, 0.5),
@@ -142,6 +144,13 @@ def random_scenario(rng: Rng, traces: Path) -> Plain:
     if needs_edge and data.get("edge") is None:
         data["edge"] = _section(scenario.EdgeTier, rng)
     data["baseline"] = one_of(None, *(policy.get("name") or policy["kind"] for policy in data["policies"]))(rng)
+    if rng.random() < 0.3:
+        data["services"] = {name: _server(rng) for name in ("fast", "cheap")[: int(rng.integers(1, 3))]}
+        for policy in data["policies"]:
+            if "service" in options_of(known[policy["kind"]]):
+                policy["service"] = one_of("server", *data["services"])(rng)
+            if policy.get("n_retries"):
+                policy["retry_service"] = one_of(None, *data["services"])(rng)
     return data
 
 
@@ -218,7 +227,8 @@ def _options(kind: str, rng: Rng) -> Plain:
 
 def _section(section: type, rng: Rng, without: tuple[str, ...] = ()) -> Plain:
     keys = {name: key for name, key in keys_of(section).items() if name not in without}
-    skipped = {"workload", "devices", "server", "policies", "baseline"} if section is scenario.Scenario else set()
+    apart = {"workload", "devices", "server", "services", "policies", "baseline"}
+    skipped = apart if section is scenario.Scenario else set()
     kind = kind_of(section)
     values = _values(section.__name__, {n: k for n, k in keys.items() if n not in {"kind", *skipped}}, rng)
     return {"kind": kind, **values} if kind else values

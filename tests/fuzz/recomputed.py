@@ -85,11 +85,16 @@ def consumption(arrival: Sequence[float], rate: float) -> list[float]:
 
 
 def counted_columns(endpoints: Sequence[str]) -> dict[str, int]:
-    """Return what is counted over the shown tokens, by who made each."""
+    """Return what is counted over the shown tokens, by the role of who made each."""
     return {
-        **{f"n_tok_{name}": sum(e == name for e in endpoints) for name in ("device", "server", "edge")},
+        **{f"n_tok_{role}": sum(role_of(e) == role for e in endpoints) for role in ("device", "server", "edge")},
         "n_migrations": sum(a != b for a, b in pairwise(endpoints)),
     }
+
+
+def role_of(endpoint: str) -> str:
+    """Return the role of an endpoint: what is neither a device nor the edge is a service."""
+    return endpoint if endpoint in {"device", "edge"} else "server"
 
 
 def _p99(values: Sequence[float]) -> float:

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 from random_scenarios import Plain, random_scenario
-from recomputed import consumption, counted_columns, latency_columns, reading_columns
+from recomputed import consumption, counted_columns, latency_columns, reading_columns, role_of
 from worlds import exhaustive
 
 from discosim.config import as_plain, dump_scenario, load_scenario
 from discosim.config.yaml_loader import read_text
 from discosim.core.errors import UserError
-from discosim.core.scenario import Scenario
+from discosim.core.scenario import Prices, Scenario
 from discosim.runs import build as build_module
 from discosim.runs.identity import run_id
 from discosim.runs.result import RunResult
@@ -98,7 +98,7 @@ def check_fixed_point(scenario: Scenario) -> None:
 def check_columns(result: RunResult, tokens: dict[tuple[str, int], dict[str, Any]]) -> None:
     """Columns equal what plain loops make of the tokens; bills equal what was processed."""
     table = result.requests
-    prices = result.scenario.server.prices
+    bills = server_bills(result)
     for (policy, replication), columns in tokens.items():
         of_request: dict[int, dict[str, list[Any]]] = {}
         for i, request_id in enumerate(columns["request_id"].tolist()):
@@ -107,17 +107,33 @@ def check_columns(result: RunResult, tokens: dict[tuple[str, int], dict[str, Any
                 held[name].append(columns[name][i].item())
         rows = table[(table["policy"] == policy) & (table["replication"] == replication)]
         for row in rows.to_dict("records"):
-            usd = (
-                row["server_prompt_tok"] * prices.prompt_usd_per_mtok
-                + row["server_output_tok"] * prices.output_usd_per_mtok
-            ) / 1e6
-            assert row["server_cost_usd"] == pytest.approx(usd, rel=1e-9, abs=1e-15)
+            work = bills(row)
+            usd = sum(
+                prompt * held.prompt_usd_per_mtok + output * held.output_usd_per_mtok for held, prompt, output in work
+            )
+            assert row["server_cost_usd"] == pytest.approx(usd / 1e6, rel=1e-9, abs=1e-15)
+            assert row["server_prompt_tok"] == sum(prompt for _, prompt, _ in work)
+            assert row["server_output_tok"] == sum(output for _, _, output in work)
             if row["status"] != "finished":
                 assert row["request_id"] not in of_request
                 assert math.isnan(row["ttft_s"])
                 continue
             held = of_request[row["request_id"]]
             _check_row(row, held, result.scenario)
+
+
+def server_bills(result: RunResult) -> Callable[[dict[str, Any]], list[tuple[Prices, float, int]]]:
+    """Return what gives prices, prompt tokens and output tokens of each service that a request was asked of."""
+    scenario = result.scenario
+    if not scenario.services:
+        return lambda row: [(scenario.server.prices, row["server_prompt_tok"], row["server_output_tok"])]
+    services = {"server": scenario.server, **scenario.services}
+    found: dict[tuple[str, int, int], list[tuple[Prices, float, int]]] = {}
+    for row in result.by_endpoint.to_dict("records"):
+        key = (row["policy"], row["replication"], row["request_id"])
+        if row["role"] == "server":
+            found.setdefault(key, []).append((services[row["endpoint"]].prices, row["prompt_tok"], row["output_tok"]))
+    return lambda row: found.get((row["policy"], row["replication"], row["request_id"]), [])
 
 
 def _check_row(row: dict[str, Any], held: dict[str, list[Any]], scenario: Scenario) -> None:
@@ -129,7 +145,7 @@ def _check_row(row: dict[str, Any], held: dict[str, list[Any]], scenario: Scenar
     scale_s = 1.0 + row["arrival_s"]
     for name, value in expected.items():
         assert row[name] == pytest.approx(value, rel=1e-9, abs=2e-9 * scale_s, nan_ok=True), (name, row)
-    assert row["first_endpoint"] == held["endpoint"][0]
+    assert row["first_endpoint"] == role_of(held["endpoint"][0])
     shown = row["n_tok_device"] + row["n_tok_server"] + row["n_tok_edge"]
     assert shown == row["output_tok"] == len(held["endpoint"])
     made = row["server_output_tok"] + row["device_decode_tok"] + row["edge_decode_tok"]
@@ -251,7 +267,7 @@ for i, data in scenarios(int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])):
 
 @pytest.mark.parametrize("last", [6, pytest.param(150, marks=pytest.mark.long)])
 def test_other_processes_and_hash_seeds_give_the_same_bytes(last: int, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HASHES, json.dumps([str(Path(__file__).parent)]), "0", str(last), str(tmp_path)]
+    command = [sys.executable, "-c", HASHES, json.dumps([str(Path(__file__).parent), str(Path(__file__).parents[1])]), "0", str(last), str(tmp_path)]
     texts = {
         subprocess.run(
             command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Ten small scenarios in which every policy, endpoint, scheduler and law has work to do, and hashes of what comes out.
+"""Small scenarios in which every policy, endpoint, scheduler and law has work to do, and hashes of what comes out.
 
 They are a ruler, no golden truth: whoever moves code lays it on before and after. To renew the hashes after results
 were meant to change, which is said in the change log as **results change**::
@@ -121,6 +121,27 @@ WORLDS: tuple[Plain, ...] = (
         reader={"tok_per_s": "reading", "pacer": False},
         link={"kind": "constant", "rtt_s": 0.08, "outages": [{"start_s": 20, "end_s": 25}]},
     ),
+    _world(
+        "services by name",
+        [
+            *RACERS[:2],
+            {"kind": "server_only", "name": "own", "service": "own"},
+            {"kind": "server_only", "name": "retry", "service": "quick", "n_retries": 2, "retry_service": "own"},
+            {"kind": "race", "service": "quick"},
+        ],
+        services={
+            "quick": {
+                "kind": "replay",
+                "digest": "llmperf-together-llama2-70b",
+                "tbt_jitter_p99_over_p50": 3,
+                "failures": "measured",
+                "failure_share": 0.3,
+                "prices": {"prompt_usd_per_mtok": 3, "output_usd_per_mtok": 9},
+            },
+            "own": _engine("opt-13b-a100-tp1", {"kind": "fcfs"}),
+        },
+        link={"kind": "digest", "digest": "lte-driving"},
+    ),
     _world("taking over from a replayed service", TAKERS, link={"kind": "constant", "rtt_s": 0.05}),
     _world(
         "sketches at a replayed service",
@@ -202,12 +223,15 @@ def _prefixes() -> list[Plain]:
 def hashes_of(result: RunResult) -> dict[str, str]:
     """Return a hash of each table of a result, by content: names, types and every bit of every value."""
     summary = json.dumps(result.summary.to_json_dict(), sort_keys=True).encode()
-    return {
+    hashes = {
         "requests": _of_columns(result.columns),
         "replications": _of_columns(result.replication_columns),
         "example_tokens": _of_columns(result.example_columns),
         "summary": hashlib.sha256(summary).hexdigest()[:16],
     }
+    if result.endpoint_columns:
+        hashes["endpoints"] = _of_columns(result.endpoint_columns)
+    return hashes
 
 
 def _of_columns(columns: dict[str, Any]) -> str:

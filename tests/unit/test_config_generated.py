@@ -19,6 +19,11 @@ from discosim.config.yaml_loader import read_text
 from discosim.core import scenario as s
 from discosim.core.errors import UserError
 
+SERVICE = {
+    "kind": "replay",
+    "digest": "service",
+    "prices": {"prompt_usd_per_mtok": 1, "output_usd_per_mtok": 2},
+}
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 
@@ -67,6 +72,12 @@ def test_schema_and_validation_agree_on_the_sample(monkeypatch: pytest.MonkeyPat
         (("devices",), [], False),
         (("devices", 0, "throttle"), None, True),
         (("devices", 0, "throttle"), {"onset_s": 1}, False),
+        (("services",), {}, True),
+        (("services",), {"fast": SERVICE, "own": SERVICE}, True),
+        (("services",), {"fast": {**SERVICE, "prize": 1}}, False),
+        (("services",), {"fast": {"kind": "replay", "digest": "service"}}, False),
+        (("services",), {"fast": None}, False),
+        (("services",), [SERVICE], False),
         (("policies", 1, "budget"), 0.7, True),
         (("policies", 1, "budget"), 7, False),
         (("policies", 1, "waits_s"), [1, 2.5], True),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from worlds import Played, assert_same_records, edge_box, model, play, requests
 
-from discosim.core.request import RequestRecord, Segment
+from discosim.core.request import RequestRecord, Segment, Work
 from discosim.core.timeline import Ragged
 from discosim.core.timelines import SCALARS, Timelines, TimelineWriter
 from discosim.policies.disco import Disco
@@ -28,11 +28,21 @@ def records() -> list[RequestRecord]:
     records[3] = replace(records[3], status="failed", segments=(), generated_s=np.empty(0), delivered_s=np.empty(0))
     records[5] = replace(records[5], paced_s=records[5].delivered_s + 1.5, sketch_s=np.array([0.25, 0.5]), n_parts=2)
     records[7] = replace(records[7], quality_assumed=0.75, gpu_s=0.1, server_prompt_tok=2**53 + 1)
+    fast = Work("fast", "server", True, 2, 12.5, 2**53 + 1, 0.25, 0.0, 3, 0.5, 7.0)
+    home = Work("device", "device", False, 1, 0.5, 3, 0.0, 1.5, 0, 0.0, 0.0)
+    records[9] = replace(records[9], work=(fast, home))
+    records[10] = replace(records[10], work=(home,))
+    ends = [(60, "fast", "server")] if len(records[12].segments) == 1 else [(20, "fast", "server"), (60, "device", "")]
+    starts = [1, *(end + 1 for end, _, _ in ends)]
+    records[12] = replace(
+        records[12],
+        segments=tuple(Segment(name, at, end, role) for at, (end, name, role) in zip(starts, ends, strict=False)),
+    )
     return records
 
 
 def test_every_field_of_a_record_has_its_place() -> None:
-    ragged = {"segments", "generated_s", "delivered_s", "paced_s", "sketch_s"}
+    ragged = {"work", "segments", "generated_s", "delivered_s", "paced_s", "sketch_s"}
     assert {f.name for f in fields(RequestRecord)} == set(SCALARS) | ragged
 
 
@@ -92,7 +102,7 @@ def test_taking_ragged_rows_keeps_rows_apart() -> None:
 
 def test_a_block_gives_what_its_records_give_one_by_one(records: list[RequestRecord]) -> None:
     """Whoever fills the timelines, the columns and the token rows are the same bits; also over several batches."""
-    whole = [r for i, r in enumerate(records) if i not in (3, 7)]  # the bills of these two were not changed with them
+    whole = [r for i, r in enumerate(records) if i not in (3, 7, 12)]  # their bills were not changed with them
     many = [replace(whole[i % len(whole)], request_id=i) for i in range(2 * BATCH + 60)]
     one, block = (Collector("disco", model().meter, True, range(5, 250)) for _ in range(2))
     for record in many[::-1]:

@@ -36,6 +36,12 @@ class Scenario:
     workload: Workload = spec(doc="Who asks what, when.", discriminator="kind")
     devices: tuple[Device, ...] = spec(doc="The fleet.", min_length=1)
     server: Server = spec(doc="The service.", discriminator="kind")
+    services: Mapping[str, Server] = spec(
+        dict,
+        doc="Further services by the names under which policies ask for them, each with the keys of `server`.",
+        discriminator="kind",
+        since="0.2",
+    )
     link: Link = spec(NoLink, doc="The last hop between client and server.", discriminator="kind")
     edge: EdgeTier | None = spec(None, doc="Edge boxes between device and server; null for none.")
     answers: Answers = spec(

@@ -23,6 +23,7 @@ from discosim.report.style import (
     Picture,
     house_style,
     message_figure,
+    role_of,
 )
 from discosim.report.tables import need_columns, policy_names
 
@@ -239,7 +240,8 @@ def _draw_lanes(axes: Axes, rows: pd.DataFrame, lanes: Mapping[str, int]) -> Non
         for part in _segments(rows):
             endpoint = str(part["endpoint"].iloc[0])
             start, end = part["generated_s"].iloc[0], part["generated_s"].max()  # parts are written side by side
-            colour, lane = ENDPOINT_COLOURS[endpoint], lanes[endpoint]
+            role = role_of(endpoint)
+            colour, lane = ENDPOINT_COLOURS[role], lanes[role]
             axes.barh(
                 lane,
                 start - asked_s,
@@ -253,7 +255,7 @@ def _draw_lanes(axes: Axes, rows: pd.DataFrame, lanes: Mapping[str, int]) -> Non
             axes.barh(lane, end - start, left=start, height=0.55, color=colour, linewidth=0)
             # the next endpoint is asked for the rest once this token is at the client
             asked_s = part["delivered_s"].iloc[-1]
-            spoke.add(endpoint)
+            spoke.add(role)
     for endpoint, lane in LANES.items():
         if rows[f"is_{endpoint}_dispatched"].iloc[0] and endpoint not in spoke:
             axes.text(0.0, lane, " asked, nothing of it shown", fontsize=6, color=MUTED, va="center")
@@ -276,7 +278,7 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame, end_s: float) -> None:
         axes.plot(
             delivered[at],
             index[at],
-            color=ENDPOINT_COLOURS[str(part["endpoint"].iloc[0])],
+            color=ENDPOINT_COLOURS[role_of(str(part["endpoint"].iloc[0]))],
             linewidth=2.2,
             drawstyle="steps-post",
         )

@@ -257,11 +257,20 @@ function requestsOf(place, { requests, facts, nLeftOut }) {
       el("button", { type: "button", onclick: () => step(1) }, "next →")),
     words,
     keys([...Object.entries(MAKERS)
-      .filter(([name]) => requests.some((r) => r.answers.some((a) => a && a.by.includes(name))))
+      .filter(([name]) => requests.some((r) => r.answers.some((a) => a && a.by.some((by) => roleOf(by) === name))))
       .map(([name, look]) => [look, false, `token of the ${name}, when it reaches the client`]),
     [SHOWN, true, "displayed"], [IDEAL, true, "reader's schedule from the TTFT target on"]]),
     time.host, gaps.host, list);
   draw();
+}
+
+// device and edge have one name each; whoever else made a token is a service with a name of its own
+function roleOf(by) {
+  return Object.hasOwn(MAKERS, by) ? by : "server";
+}
+
+function called(by) {
+  return Object.hasOwn(MAKERS, by) ? by : `service ${by}`;
 }
 
 function handOvers(answer) {
@@ -273,18 +282,18 @@ function inWords(asked, answer) {
   const asks = [answer.device && "device", answer.server && "server", answer.by.includes("edge") && "edge"].filter(Boolean).join(" and ") || "nobody directly";
   if (!answer.by.length) return `Asked: ${asks}. The request was not answered (${answer.status}).`;
   const turns = handOvers(answer)
-    .map((k) => `token ${k + 1} at ${show(answer.came[k], "s", 3)} to the ${answer.by[k]}`);
+    .map((k) => `token ${k + 1} at ${show(answer.came[k], "s", 3)} to the ${called(answer.by[k])}`);
   const late = answer.late.reduce((sum, v) => sum + v, 0);
-  return `Asked: ${asks}. The ${answer.by[0]} gave the first token after ${show(answer.shown[0], "s", 3)}; ` +
+  return `Asked: ${asks}. The ${called(answer.by[0])} gave the first token after ${show(answer.shown[0], "s", 3)}; ` +
     (turns.length ? `handed over: ${turns.slice(0, 4).join(", ")}${turns.length > 4 ? " and more" : ""}; ` : "no hand-over; ") +
     (late ? `${late} tokens came after their slot.` : "every token came before its slot.");
 }
 
 function tokenTip(answer, k) {
-  const lines = [`token ${k + 1} of ${answer.by.length}`, `made by the ${answer.by[k]} at ${show(answer.made[k], "s")}`,
+  const lines = [`token ${k + 1} of ${answer.by.length}`, `made by the ${called(answer.by[k])} at ${show(answer.made[k], "s")}`,
     `at the client ${show(answer.came[k], "s")}`, `displayed ${show(answer.shown[k], "s")}`];
   if (k) lines.push(`gap on the screen ${show(answer.shown[k] - answer.shown[k - 1], "s", 3)}`);
-  if (k && answer.by[k] !== answer.by[k - 1]) lines.push(`hand-over: the ${answer.by[k - 1]} made the one before`);
+  if (k && answer.by[k] !== answer.by[k - 1]) lines.push(`hand-over: the ${called(answer.by[k - 1])} made the one before`);
   if (answer.late[k]) lines.push("late: after its slot in the reading schedule");
   return () => lines;
 }
@@ -297,7 +306,7 @@ function drawTimeline(chart, asked, answer, name) {
   }
   const indices = answer.by.map((_, k) => k);
   const arrived = indices.map((k) => (
-    { x: answer.came[k], y: k + 1, look: MAKERS[answer.by[k]], tip: tokenTip(answer, k) }));
+    { x: answer.came[k], y: k + 1, look: MAKERS[roleOf(answer.by[k])], tip: tokenTip(answer, k) }));
   const displayed = indices.map((k) => ({ x: answer.shown[k], y: k + 1, tip: tokenTip(answer, k) }));
   const end = 1.02 * Math.min(answer.shown[answer.shown.length - 1], 2.5 * Math.max(...answer.came, asked.ttft_target_s));
   const ideal = indices.map((k) => ({ x: asked.ttft_target_s + k / asked.reader_tok_per_s, y: k + 1 }))
@@ -305,8 +314,8 @@ function drawTimeline(chart, asked, answer, name) {
   const starts = [0, ...handOvers(answer)];
   const spans = starts.map((k, i) => {
     const last = (starts[i + 1] ?? answer.by.length) - 1;
-    return { x0: answer.made[k], x1: Math.max(answer.made[last], answer.made[k]), look: MAKERS[answer.by[k]],
-      label: `made by the ${answer.by[k]}` };
+    return { x0: answer.made[k], x1: Math.max(answer.made[last], answer.made[k]), look: MAKERS[roleOf(answer.by[k])],
+      label: `made by the ${called(answer.by[k])}` };
   });
   chart.draw({
     title,
@@ -325,7 +334,7 @@ function drawGaps(chart, asked, answer) {
   const slot = 1 / asked.reader_tok_per_s;
   const times = answer ? answer.shown : [];
   const points = times.slice(1).map((t, k) => ({
-    x: k + 2, y: t - times[k], look: t - times[k] > SHARP_GAP * slot ? { fill: "var(--p2)", marker: "^" } : MAKERS[answer.by[k + 1]],
+    x: k + 2, y: t - times[k], look: t - times[k] > SHARP_GAP * slot ? { fill: "var(--p2)", marker: "^" } : MAKERS[roleOf(answer.by[k + 1])],
     tip: tokenTip(answer, k + 1) }));
   chart.draw({
     title: `Gaps between displayed tokens; the reader takes ${show(slot, "s", 3)} per token`,
