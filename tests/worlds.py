@@ -41,12 +41,12 @@ def exhaustive(value: Any) -> Any:
     return pytest.param(value, marks=pytest.mark.exhaustive)
 
 
-def one_in(n: int, cases: Sequence[tuple[str, str]]) -> list[Any]:
-    """Return pairs as parameters of a long test; all but one in n are exhaustive. Neighbours take turns."""
-    return [
-        pytest.param(*case, id=": ".join(case), marks=[pytest.mark.exhaustive] if i % n else [])
-        for i, case in enumerate(cases)
-    ]
+def one_in(
+    n: int, cases: Sequence[tuple[str, str]], others: pytest.MarkDecorator = pytest.mark.exhaustive
+) -> list[Any]:
+    """Return pairs as parameters of a test; all but one in n bear the mark of the others. Neighbours take turns."""
+    marks = [[others] if i % n else [] for i in range(len(cases))]
+    return [pytest.param(*case, id=": ".join(case), marks=mark) for case, mark in zip(cases, marks, strict=True)]
 
 
 def examples(n: int) -> settings:

@@ -78,7 +78,7 @@ def served(policy: Policy, edge: EdgeModel, link: LinkModel, kv_blocks: int, *, 
     return play(policy, parts, requests(40, seed=seed, gap_s=0.3, n_users=25), seed=seed, view=view)
 
 
-@examples(15)
+@examples(8)
 @given(
     tiers,
     st.sampled_from([NO_LINK, constant_link(0.1), constant_link(0.1, tokens_per_packet=4)]),

@@ -12,7 +12,20 @@ import numpy as np
 import pytest
 from engines import LINES
 from simpy.events import Event, Timeout
-from worlds import DEAR_SERVER, NO_LINK, constant, constant_link, edge_box, law, model, past, play, profile, requests
+from worlds import (
+    DEAR_SERVER,
+    NO_LINK,
+    constant,
+    constant_link,
+    edge_box,
+    law,
+    long,
+    model,
+    past,
+    play,
+    profile,
+    requests,
+)
 from worlds import server as service
 
 from discosim.core.empirical import QuantileTable
@@ -420,7 +433,7 @@ def expected(kind: Kind, moment: str, known: Truth) -> tuple[float, Any]:
     return known.end_s, None
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [long(name) if i % 2 else name for i, name in enumerate(KINDS)])
 def test_whoever_asks_is_told_in_time_whenever_he_asks(name):
     kind, known = KINDS[name], truth(name)
     moments = {moment: expected(kind, moment, known) for moment in MOMENTS}
@@ -437,7 +450,7 @@ def test_whoever_asks_is_told_in_time_whenever_he_asks(name):
                 assert told.values == [value, value]
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [name if i % 2 else long(name) for i, name in enumerate(KINDS)])
 def test_whoever_asks_after_a_stop_is_not_left_waiting(name):
     kind, known = KINDS[name], truth(name)
     for stop_s in {0.0, known.first_s / 2, (known.first_s + known.end_s) / 2, known.end_s + 1.0}:

@@ -217,7 +217,9 @@ def test_a_clock_four_times_slower_gives_the_same_story_four_times_slower(policy
     assert len({record.status for record in one.records}) == 2 or policy.kind in always_another
 
 
-@pytest.mark.parametrize("meter", [DEAR_SERVER, DEAR_DEVICE], ids=["dear server", "dear device"])
+@pytest.mark.parametrize(
+    "meter", [DEAR_SERVER, pytest.param(DEAR_DEVICE, marks=pytest.mark.long)], ids=["dear server", "dear device"]
+)
 @pytest.mark.parametrize("policy", default_policies(), ids=repr)
 def test_double_prices_give_double_bills_and_nothing_else(policy: Policy, meter: Meter) -> None:
     table = requests(250, n_users=40, gap_s=4.0)

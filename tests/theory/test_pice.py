@@ -60,7 +60,7 @@ def gains(policy: Policy, parts: WorldModel) -> np.ndarray:
         (0.27, 0.1),
         pytest.param(0.46, 0.3, marks=pytest.mark.long),
         pytest.param(0.8, 0.5, marks=pytest.mark.long),
-        (1.0, 0.25),
+        pytest.param(1.0, 0.25, marks=pytest.mark.long),
     ],
 )
 def test_below_the_edges_limit_the_gain_is_that_of_the_cloud_tokens_saved(phi: float, rho: float) -> None:

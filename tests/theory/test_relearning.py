@@ -14,6 +14,7 @@ from worlds import (
     assert_same_records,
     constant_link,
     law,
+    long,
     model,
     past,
     play,
@@ -113,7 +114,7 @@ def test_other_prompts_than_in_the_past_do_not_break_the_budget(side: Side) -> N
         assert abs(relearnt - 0.3) < moved / float(table.prompt_tok.sum()) + 0.01
 
 
-@pytest.mark.parametrize("budget", [0.03, 0.3, 0.7])
+@pytest.mark.parametrize("budget", [0.03, long(0.3), long(0.7)])
 @pytest.mark.parametrize(("kind", "side"), [("disco", "device"), ("disco", "server"), ("optimal_wait", "device")])
 def test_where_nothing_drifts_relearning_costs_no_time(kind: str, side: Side, budget: float) -> None:
     parts = model(device=profile(prefill_s_per_tok=0.003), service=server(ttft=law(SKEWED_S, 0.3)))

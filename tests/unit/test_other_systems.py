@@ -86,7 +86,8 @@ REST = {
 }
 
 
-@pytest.mark.parametrize("lines", [RUNS, pytest.param(RUNS | REST, marks=pytest.mark.long)], ids=["runs", "everything"])
+@pytest.mark.long
+@pytest.mark.parametrize("lines", [RUNS | REST], ids=["everything"])
 def test_nothing_needs_what_windows_lacks(tmp_path: Path, lines: dict[str, int]) -> None:
     (tmp_path / "small.yaml").write_text(SWEEP)
     (tmp_path / "empty").mkdir()
