@@ -117,3 +117,5 @@ class RequestRecord:
     edge_energy_j: float = 0.0
     edge_cost_usd: float = 0.0
     quality_assumed: float = math.nan  # by the scenario's assumptions; nobody measured it
+    scheduled_s: float = math.nan  # from its arrival until a white-box server's scheduler took it; NaN where none did
+    queue_s: float = math.nan  # how long it had waited at that server by then

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from discosim.core.request import RequestTable
+from discosim.metrics.engine_definitions import WHITE_BOX_COLUMNS
 from discosim.metrics.summary import summarise
+from discosim.metrics.summary_definitions import WHITE_BOX_NUMBERS
 from discosim.policies.base import Policy
 from discosim.policies.view import View
 from discosim.runs.build import Blueprint
@@ -67,9 +69,16 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
     policy = prepared(entrant.policy, blueprint.view, world)
     world.run(policy, collector)
     columns = collector.columns(len(requests))
+    inside = world.engine_figures()
+    summary = summarise(columns, collector.gaps, inside, world.edge_figures())
+    if inside is None:  # what only a look inside can tell has no place in the files
+        for name in WHITE_BOX_COLUMNS:
+            del columns[name]
+        for name in WHITE_BOX_NUMBERS:
+            del summary[name]
     return Outcome(
         columns=columns,
-        summary=summarise(columns, collector.gaps, world.engine_figures(), world.edge_figures()),
+        summary=summary,
         tokens=collector.tokens(),
         tally=policy.tally(columns),
     )

@@ -171,7 +171,11 @@ def _by_replication(summaries: Mapping[str, Sequence[Mapping[str, float]]]) -> C
     return {
         "policy": np.array([name for name, _, _ in rows], dtype=object),
         "replication": np.array([i for _, i, _ in rows], dtype=np.int64),
-        **{m.name: np.array([numbers[m.name] for _, _, numbers in rows], dtype=m.dtype) for m in SUMMARY_METRICS},
+        **{
+            m.name: np.array([numbers[m.name] for _, _, numbers in rows], dtype=m.dtype)
+            for m in SUMMARY_METRICS
+            if m.name in rows[0][2]
+        },
     }
 
 
