@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from discosim.core.request import RequestTable
 from discosim.metrics.engine_definitions import WHITE_BOX_COLUMNS
@@ -14,6 +14,7 @@ from discosim.policies.base import Policy
 from discosim.policies.view import View
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
+from discosim.runs.series import recorder_of, series_columns
 from discosim.world.luck import Luck
 from discosim.world.world import World
 
@@ -40,12 +41,18 @@ class Outcome:
         Token rows of the requests that were to be kept.
     tally : mapping of str to float
         What the policy counted.
+    series : dict of str to array
+        A row per second of a white-box server, as in series.parquet; empty without one.
+    is_cut : bool
+        Whether the series ends before the run.
     """
 
     columns: Columns
     summary: dict[str, float]
     tokens: Columns
     tally: Mapping[str, float]
+    series: Columns = field(default_factory=dict)
+    is_cut: bool = False
 
 
 def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, luck: Luck, keep: range) -> Outcome:
@@ -64,7 +71,8 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
     keep : range
         Request ids whose token rows are kept.
     """
-    world = World(blueprint.model, requests, luck)
+    recorder = recorder_of(blueprint.model.server)
+    world = World(blueprint.model, requests, luck, recorder)
     collector = Collector(entrant.name, blueprint.model.meter, blueprint.scenario.reader.pacer, keep)
     policy = prepared(entrant.policy, blueprint.view, world)
     world.run(policy, collector)
@@ -81,6 +89,8 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         summary=summary,
         tokens=collector.tokens(),
         tally=policy.tally(columns),
+        series={} if recorder is None else series_columns(recorder.series()),
+        is_cut=recorder is not None and recorder.is_cut,
     )
 
 

@@ -25,6 +25,7 @@ from discosim.runs.promises import broken_promise
 from discosim.runs.provenance import input_notes
 from discosim.runs.replicate import Entrant, replicate
 from discosim.runs.result import RunResult
+from discosim.runs.series import cut_note, stacked_series
 from discosim.runs.size import check_requests, check_rows
 from discosim.runs.steady import overload_note
 from discosim.world.engine.schedulers.base import Scheduler
@@ -77,6 +78,8 @@ def simulate(
     parts: dict[tuple[str, int], Columns] = {}
     summaries: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}
     examples: dict[str, Columns] = {}
+    series: dict[tuple[str, int], Columns] = {}
+    n_cut: Counter[str] = Counter()
     tallies: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
     workload_notes: dict[str, float | str] = {}
     warnings: tuple[str, ...] = ()
@@ -92,6 +95,8 @@ def simulate(
             for entrant in entrants:
                 outcome = replicate(entrant, blueprint, requests, luck, keep)
                 parts[entrant.name, replication] = outcome.columns
+                series[entrant.name, replication] = outcome.series
+                n_cut[entrant.name] += outcome.is_cut
                 summaries[entrant.name].append(outcome.summary)
                 tallies[entrant.name].update(outcome.tally)
                 if replication == 0:
@@ -103,6 +108,8 @@ def simulate(
     for entrant in entrants:
         replications = [parts[entrant.name, k] for k in range(scenario.replications)]
         warnings += _doubts(entrant, replications, tallies[entrant.name], blueprint.view)
+        if note := cut_note(entrant.name, n_cut[entrant.name], scenario.replications):
+            warnings += (note,)
     example_columns = choose_examples(examples, {name: parts[name, 0] for name in examples})
     return RunResult(
         scenario=scenario,
@@ -111,6 +118,7 @@ def simulate(
         replication_columns=_by_replication(summaries),
         example_columns=example_columns,
         notes=input_notes(scenario, blueprint.notes, workload_notes, warnings),
+        series_columns=stacked_series(series),
     )
 
 
