@@ -49,6 +49,18 @@ def _burst(values: Values) -> Findings:
         )
 
 
+def _generated(values: Values) -> Findings:
+    arrivals, n_users = values.get("arrivals"), values.get("n_users")
+    if not isinstance(arrivals, s.ClosedLoopArrivals):
+        return
+    unsaid = s.GeneratedWorkload.n_users  # a resolved configuration says it too
+    if n_users not in {None, unsaid, arrivals.users}:
+        yield (
+            ("n_users",),
+            f"has no meaning in a closed loop, whose {arrivals.users} users are arrivals.users; leave it out",
+        )
+
+
 def _outage(values: Values) -> Findings:
     start_s, end_s = values.get("start_s"), values.get("end_s")
     if start_s is not None and end_s is not None and end_s <= start_s:
@@ -75,11 +87,14 @@ def _scenario(values: Values) -> Findings:
     if "name" in values and (reason := why_no_file_name(values["name"])):
         yield ("name",), reason
     workload, devices = values.get("workload"), values.get("devices")
-    if workload is not None and devices is not None and workload.n_users < len(devices):
-        yield (
-            ("workload", "n_users"),
-            f"must be >= {len(devices)}, the kinds of device (got {workload.n_users})",
-        )
+    if workload is None or devices is None:
+        return
+    key: KeyPath = ("workload", "n_users")
+    n_users = workload.n_users
+    if s.is_closed_loop(workload):
+        key, n_users = ("workload", "arrivals", "users"), workload.arrivals.users
+    if n_users < len(devices):
+        yield key, f"must be >= {len(devices)}, the kinds of device (got {n_users})"
 
 
 def _policy_names(values: Values, raw: Values) -> Findings:
@@ -126,6 +141,7 @@ def why_no_file_name(name: str) -> str:
 
 _RULES: dict[type, Callable[[Values], Findings]] = {
     s.BurstArrivals: _burst,
+    s.GeneratedWorkload: _generated,
     s.Outage: _outage,
     s.ReplayedServer: _server,
     s.Scenario: _scenario,

@@ -12,12 +12,11 @@ import numpy as np
 from discosim.config import build_policy
 from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
-from discosim.core.scenario import Scenario
+from discosim.core.scenario import Scenario, is_closed_loop
 from discosim.metrics.summary import SummaryTable
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.policies.base import Policy
 from discosim.policies.budget import promise_of
-from discosim.policies.view import View
 from discosim.runs.build import Blueprint, build
 from discosim.runs.collect import Columns, join_columns
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
@@ -107,7 +106,7 @@ def simulate(
                     tick()
     for entrant in entrants:
         replications = [parts[entrant.name, k] for k in range(scenario.replications)]
-        warnings += _doubts(entrant, replications, tallies[entrant.name], blueprint.view)
+        warnings += _doubts(entrant, replications, tallies[entrant.name], blueprint)
         if note := cut_note(entrant.name, n_cut[entrant.name], scenario.replications):
             warnings += (note,)
     example_columns = choose_examples(examples, {name: parts[name, 0] for name in examples})
@@ -123,13 +122,14 @@ def simulate(
 
 
 def _doubts(
-    entrant: Entrant, replications: Sequence[Columns], tally: Mapping[str, float], view: View
+    entrant: Entrant, replications: Sequence[Columns], tally: Mapping[str, float], blueprint: Blueprint
 ) -> tuple[str, ...]:
     """Return what to doubt about the numbers of one policy."""
+    view = blueprint.view
     promise = promise_of(entrant.policy, view)
     found = [
         None if promise is None else broken_promise(entrant.name, promise, replications, view.server_ttft_s.size),
-        overload_note(entrant.name, replications),
+        None if is_closed_loop(blueprint.scenario.workload) else overload_note(entrant.name, replications),
         *(f"{entrant.name}: {remark}" for remark in entrant.policy.remarks(tally)),
     ]
     return tuple(doubt for doubt in found if doubt is not None)
