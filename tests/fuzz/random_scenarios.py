@@ -71,6 +71,7 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("DigestArrivals", "digest"): one_of("azure-conv", "azure-code", "mooncake-conversation"),
     ("DigestArrivals", "rate_profile"): one_of(False),
     ("ClientArrivals", "digest"): digests("clients"),
+    ("ClosedLoopArrivals", "users"): one_of(3),  # replaced by the number of users
     ("ConstantThink", "mean_s"): one_of(0.0, 3.0),
     ("ExponentialThink", "mean_s"): log_uniform(0.01, 20.0),
     ("LognormalThink", "median_s"): log_uniform(0.01, 20.0),
