@@ -49,18 +49,6 @@ def _burst(values: Values) -> Findings:
         )
 
 
-def _generated(values: Values) -> Findings:
-    arrivals, n_users = values.get("arrivals"), values.get("n_users")
-    if not isinstance(arrivals, s.ClosedLoopArrivals):
-        return
-    unsaid = s.GeneratedWorkload.n_users  # a resolved configuration says it too
-    if n_users not in {None, unsaid, arrivals.users}:
-        yield (
-            ("n_users",),
-            f"has no meaning in a closed loop, whose {arrivals.users} users are arrivals.users; leave it out",
-        )
-
-
 def _outage(values: Values) -> Findings:
     start_s, end_s = values.get("start_s"), values.get("end_s")
     if start_s is not None and end_s is not None and end_s <= start_s:
@@ -141,7 +129,6 @@ def why_no_file_name(name: str) -> str:
 
 _RULES: dict[type, Callable[[Values], Findings]] = {
     s.BurstArrivals: _burst,
-    s.GeneratedWorkload: _generated,
     s.Outage: _outage,
     s.ReplayedServer: _server,
     s.Scenario: _scenario,

@@ -80,7 +80,9 @@ def _generated(workload: GeneratedWorkload, reader: Reader, streams: RandomStrea
     n, loop = workload.n_requests, None
     if isinstance(workload.arrivals, ClosedLoopArrivals):
         loop = draw_loop(workload.arrivals, n, streams)
-        arrived = Arrived(np.full(n, np.nan), notes={"users": f"the {loop.n_users} of the closed loop"})
+        arrived = Arrived(
+            np.full(n, np.nan), notes={"users": f"the {loop.n_users} of the closed loop (workload.arrivals.users)"}
+        )
     else:
         arrived = draw_arrivals(workload.arrivals, n, streams)
     sender = arrived.client if _lengths_follow_clients(workload) else None

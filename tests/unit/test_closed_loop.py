@@ -137,10 +137,10 @@ def test_what_needs_arrivals_beforehand_is_refused():
         workload_of(scenario())
 
 
-def test_other_users_than_those_of_the_loop_are_refused():
-    assert scenario(workload={"n_users": 6}).workload.n_users == 6
-    with pytest.raises(UserError, match=r"workload.n_users.* has no meaning in a closed loop, whose 6 users"):
-        scenario(workload={"n_users": 50})
+def test_the_users_of_the_loop_are_all_that_there_are():
+    result = simulate(scenario(workload={"n_users": 50}))
+    assert set(result.columns["user_id"].tolist()) == set(range(6))
+    assert [note for note in result.notes if "the 6 of the closed loop (workload.arrivals.users)" in note]
     with pytest.raises(UserError, match=r"workload.arrivals.users.* must be >= 2, the kinds of device \(got 1\)"):
         scenario(users=1, devices=[{"profile": "snapdragon-8-elite-llama-3.2-3b"}] * 2)
 

@@ -42,7 +42,7 @@ class ClosedLoopArrivals:
 
     kind: Literal["closed_loop"] = spec("closed_loop", doc="Users who wait for their answers.")
     users: int = spec(
-        doc="Users, numbered in turn: request i is of user i modulo their number. They are all the users that there are.",
+        doc="Users: request i is of user i modulo their number. They are all that there are; n_users plays no part.",
         ge=1,
     )
     think_s: Think = spec(
