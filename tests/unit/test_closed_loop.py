@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,8 @@ from discosim.config import load_scenario
 from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import ClosedLoopArrivals, ExponentialThink, LognormalThink
+from discosim.metrics.numbers import warmup_numbers
+from discosim.policies import Policy
 from discosim.runs.convert import workload_of
 from discosim.runs.simulate import simulate
 from discosim.traces.think import draw_loop
@@ -62,14 +67,35 @@ def test_the_next_request_comes_a_think_time_after_the_answer(server):
     assert columns["arrival_s"][6:] == pytest.approx(end_s(columns)[:-6] + think_s[6:], rel=1e-12)
 
 
+@dataclass(kw_only=True)
+class Hasty(Policy):
+    """Keep the server's answer and be done, while it is still being written."""
+
+    kind: ClassVar[str] = "hasty"
+
+    def serve(self, session):
+        server = session.start("server")
+        yield session.first_token_of(server)
+        session.keep(server)
+
+
+@pytest.mark.parametrize("server", [API, ENGINE], ids=["replay", "engine"])
+def test_a_policy_that_is_done_early_does_not_hurry_its_user(server):
+    held = scenario(server)
+    result = simulate(held, policies=Hasty())
+    columns = {name: values[result.columns["policy"] == "hasty"] for name, values in result.columns.items()}
+    think_s = draw_loop(held.workload.arrivals, 40, RandomStreams(held.seed, 0)).think_s
+    assert columns["arrival_s"][6:] == pytest.approx(end_s(columns)[:-6] + think_s[6:], rel=1e-12)
+
+
 def test_a_wave_comes_when_all_answers_of_the_former_have_ended():
-    columns = simulate(
-        scenario(ENGINE, arrivals={"waves": True, "think_s": {"kind": "constant", "mean_s": 0.5}})
-    ).columns
+    held = scenario(ENGINE, arrivals={"waves": True})
+    columns = simulate(held).columns
+    think_s = draw_loop(held.workload.arrivals, 40, RandomStreams(held.seed, 0)).think_s
     last_s = 0.0
     for first in range(0, 40, 6):
         wave = slice(first, first + 6)
-        assert columns["arrival_s"][wave] == pytest.approx(last_s + 0.5, rel=1e-12)
+        assert columns["arrival_s"][wave] == pytest.approx(last_s + think_s[first], rel=1e-12)
         last_s = end_s(columns)[wave].max()
 
 
@@ -149,3 +175,12 @@ def test_nothing_is_said_of_overload_where_the_load_holds_itself_back():
     notes = simulate(scenario(ENGINE, n=400, users=300, arrivals={"think_s": {"kind": "constant"}})).notes
     assert not [note for note in notes if "no steady state" in note]
     assert [note for note in notes if "the 300 of the closed loop" in note]
+
+
+def test_the_warm_up_is_looked_for_in_the_order_of_arrival():
+    rng = np.random.default_rng(4)
+    in_time = {"arrival_s": np.arange(400.0), "ttft_s": 1.0 + rng.random(400) + 5.0 * (np.arange(400) < 60)}
+    shuffled = rng.permutation(400)
+    numbered_otherwise = {name: values[shuffled] for name, values in in_time.items()}
+    assert warmup_numbers(in_time, 400) == warmup_numbers(numbered_otherwise, 400)
+    assert warmup_numbers(in_time, 400)["warmup_mser5_share"] == pytest.approx(60 / 400, abs=0.03)

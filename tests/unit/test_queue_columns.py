@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from discosim.metrics.summary_definitions import WHITE_BOX_NUMBERS
 from discosim.runs.simulate import simulate
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.schedulers.fcfs import Fcfs
+from discosim.world.spent import Spent
 
 ONE_SLOT = {
     "kind": "engine",
@@ -67,3 +70,16 @@ def test_a_preempted_request_keeps_the_moment_at_which_it_was_first_taken():
     _, jobs, _ = run_leaping(model, Fcfs(), [Ask(0.0, 7, 8), Ask(0.0, 7, 8)])
     assert sum(job.n_preemptions for job in jobs) > 0
     assert [job.scheduled_s for job in jobs] == [0.0, 0.0]
+
+
+def test_of_several_attempts_the_one_counts_that_was_taken_first():
+    taken = []
+    for scheduled_s, queue_s in ((5.0, 1.0), (3.0, 2.0), (math.inf, math.inf)):
+        spent = Spent()
+        spent.scheduled_s, spent.queue_s = scheduled_s, queue_s
+        taken.append(spent)
+    for order in itertools.permutations(taken):
+        whole = Spent()
+        for spent in order:
+            whole.add(spent)
+        assert (whole.scheduled_s, whole.queue_s) == (3.0, 2.0)
