@@ -44,7 +44,6 @@ def test_a_picture_has_a_curve_for_each_policy_in_each_panel():
 
 def test_it_lies_in_the_folder_where_there_was_a_server_to_look_into(tmp_path):
     folder = write_run(tmp_path)
-    assert not [path for path in draw_all(folder) if "server_series" in path.name]
     asked = [name for name in POLICIES if name != "device_only"]
     pd.concat([seconds(name, 7) for name in sorted(asked)])[list(COLUMNS)].to_parquet(folder / "series.parquet")
     drawn = [path.name for path in draw_all(folder)]
