@@ -255,6 +255,8 @@ class Scenarios:
         baseline = data.draw(st.none() | st.sampled_from(names))
         n_users = data.draw(st.integers(len(raw["devices"]), 1000))
         workload = {**raw["workload"], "n_users": n_users}
+        if workload.get("arrivals", {}).get("kind") == "closed_loop":
+            workload["arrivals"] = {**workload["arrivals"], "users": n_users}
         return {**raw, "name": data.draw(NAMES), "workload": workload, "policies": policies, "baseline": baseline}
 
     def section(self, section: type, *, is_choice: bool = False) -> st.SearchStrategy[dict[str, Any]]:

@@ -78,11 +78,14 @@ def _scenario(values: Values) -> Findings:
     if "name" in values and (reason := why_no_file_name(values["name"])):
         yield ("name",), reason
     workload, devices = values.get("workload"), values.get("devices")
-    if workload is not None and devices is not None and workload.n_users < len(devices):
-        yield (
-            ("workload", "n_users"),
-            f"must be >= {len(devices)}, the kinds of device (got {workload.n_users})",
-        )
+    if workload is None or devices is None:
+        return
+    key: KeyPath = ("workload", "n_users")
+    n_users = workload.n_users
+    if s.is_closed_loop(workload):
+        key, n_users = ("workload", "arrivals", "users"), workload.arrivals.users
+    if n_users < len(devices):
+        yield key, f"must be >= {len(devices)}, the kinds of device (got {n_users})"
 
 
 def _policy_names(values: Values, raw: Values) -> Findings:

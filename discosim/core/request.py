@@ -15,13 +15,33 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class Loop:
+    """Requests that come when others have been answered: request i is of user i modulo their number.
+
+    Parameters
+    ----------
+    n_users : int
+        Users, >= 1.
+    think_s : array of float, shape (n,)
+        How long the user of each request thinks before it, from the end of the former answer or from the start, in s.
+    in_waves : bool
+        Whether all users ask at once, and again when all have been answered; then the first of a wave says how long
+        they think.
+    """
+
+    n_users: int
+    think_s: Floats
+    in_waves: bool = False
+
+
+@dataclass(frozen=True)
 class RequestTable:
     """All requests of one replication, as columns of equal length n, sorted by arrival.
 
     Parameters
     ----------
     arrival_s : array of float, shape (n,)
-        Arrival times from 0, non-decreasing.
+        Arrival times from 0, non-decreasing; NaN in a closed loop, where they depend on the answers.
     prompt_tok, output_tok : array of int, shape (n,)
         Lengths, >= 1.
     user_id : array of int, shape (n,)
@@ -40,6 +60,8 @@ class RequestTable:
         What the workload stage did to the data (clipped, spread, rescaled, ...), with counts.
     warnings : tuple of str
         What a person should doubt about the requests, in whole sentences.
+    loop : Loop, optional
+        Who waits for whom, in a closed loop.
     """
 
     arrival_s: Floats
@@ -53,16 +75,18 @@ class RequestTable:
     hash_block_tok: int | None = None
     notes: dict[str, float | str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    loop: Loop | None = None
 
     def __len__(self) -> int:
         return int(self.arrival_s.size)
 
     def head(self, n: int) -> RequestTable:
         """Return the first ``n`` requests, or all where there are fewer."""
-        single = {"hash_block_tok", "notes", "warnings"}
+        single = {"hash_block_tok", "notes", "warnings", "loop"}
         columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in single}
         first: dict[str, Any] = {name: None if values is None else values[:n] for name, values in columns.items()}
-        return replace(self, **first)
+        loop = None if self.loop is None else replace(self.loop, think_s=self.loop.think_s[:n])
+        return replace(self, **first, loop=loop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +165,5 @@ class RequestRecord:
     edge_cost_usd: float = 0.0
     quality_assumed: float = math.nan  # by the scenario's assumptions; nobody measured it
     work: tuple[Work, ...] = ()  # by endpoint, in the order asked; empty where each role has one name
+    scheduled_s: float = math.nan  # from its arrival until a white-box server's scheduler took it; NaN where none did
+    queue_s: float = math.nan  # how long it had waited at that server by then

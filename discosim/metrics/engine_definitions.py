@@ -14,6 +14,7 @@ _summary = partial(
     MetricDefinition, level="summary", dtype="float64", computed_by="discosim.world.engine.engine.Engine.figures"
 )
 _INSIDE = "0 where the server is a black box."
+_NEVER = "NaN where it never did. The column is there only where the server is a white box."
 _ENGINE = "NaN where the server is a black box."
 
 ENGINE_REQUEST_METRICS: tuple[MetricDefinition, ...] = (
@@ -41,7 +42,28 @@ ENGINE_REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         formula="integral of KV tokens held on the GPU",
         description=f"Memory the request held at the server, times how long. {_INSIDE}",
     ),
+    _request(
+        name="scheduled_s",
+        unit="s",
+        dtype="float64",
+        formula="arrival to the first iteration boundary at which the scheduler takes the request",
+        description="Arrival of the request to the moment when the server's scheduler first takes it, the way up "
+        f"included; of several attempts, the one taken first. {_NEVER}",
+        source="vLLM, SCHEDULED event of a request",
+    ),
+    _request(
+        name="queue_s",
+        unit="s",
+        dtype="float64",
+        formula="scheduled_s - arrival at the server",
+        description="How long the request waited at the server until the scheduler first took it. Waits after a "
+        f"preemption do not count. {_NEVER}",
+        source="vLLM, request_queue_time_seconds",
+        aliases={"vLLM": "request_queue_time_seconds", "Vidur": "request_scheduling_delay"},
+    ),
 )
+WHITE_BOX_COLUMNS = ("scheduled_s", "queue_s")
+"""Columns that stand in a result only where a server can be looked into."""
 
 ENGINE_SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     _summary(

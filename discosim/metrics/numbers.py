@@ -46,7 +46,10 @@ def pooled_numbers(done: Columns, gaps: PooledGaps) -> dict[str, float]:
 def warmup_numbers(done: Columns, n_finished: int) -> dict[str, float]:
     """Return how much of the run a rule would leave out as its warm-up."""
     is_long = n_finished >= MSER_BATCH * MIN_BATCHES
-    return {"warmup_mser5_share": mser5(done["ttft_s"]).share if is_long else math.nan}
+    if not is_long:
+        return {"warmup_mser5_share": math.nan}
+    by_time = np.argsort(done["arrival_s"], kind="stable")  # in a closed loop requests are not numbered by arrival
+    return {"warmup_mser5_share": mser5(done["ttft_s"][by_time]).share}
 
 
 def distribution(stem: str, values: NDArray[np.float64]) -> dict[str, float]:

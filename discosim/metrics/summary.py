@@ -86,6 +86,7 @@ def summarise(
     numbers |= endpoint_numbers(columns, done, n_finished, n_served)
     numbers |= throughput_numbers(columns, done, n_finished)
     numbers |= NO_ENGINE if engine is None else engine
+    numbers |= distribution("queue", done["queue_s"])
     numbers |= NO_EDGE if edge is None else edge
     numbers |= sketch_numbers(columns, done, n_finished, n_served)
     numbers |= warmup_numbers(done, n_finished)

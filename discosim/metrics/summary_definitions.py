@@ -129,6 +129,11 @@ def _budget(endpoint: str) -> MetricDefinition:
     )
 
 
+_QUEUE = _distribution("queue", f"{_FINISHED} that a server's scheduler took; only of a white-box server", {})
+
+WHITE_BOX_NUMBERS = tuple(metric.name for metric in _QUEUE)
+"""Numbers that stand in a result only where a server can be looked into."""
+
 SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     _count(
         name="n_requests",
@@ -322,5 +327,6 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
         source="White, Cobb and Spratt, WSC 2000",
     ),
     *ENGINE_SUMMARY_METRICS,
+    *_QUEUE,
     *EDGE_SUMMARY_METRICS,
 )

@@ -30,9 +30,20 @@ def workload_of(scenario: Scenario, replication: int = 0) -> RequestTrace:
         Its workload, seed and length limits decide; policies and endpoints play no part.
     replication : int
         Which replication, from 0.
+
+    Raises
+    ------
+    UserError
+        If every request is rejected, or the requests are those of a closed loop.
     """
     streams = RandomStreams(scenario.seed, replication)
     table = make_requests(scenario.workload, scenario.reader, streams, Path())
+    if table.loop is not None:
+        raise UserError(
+            "requests of a closed loop come when others have been answered, so they make no trace; run the scenario "
+            "and take arrival_s from requests.parquet",
+            where="workload.arrivals",
+        )
     kept = np.flatnonzero(~table.rejected)
     if kept.size == 0:
         raise UserError("the length limits reject every request", where="workload")

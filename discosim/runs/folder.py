@@ -12,7 +12,10 @@ from discosim.runs.facts import FACTS
 from discosim.runs.whole import NEEDED
 
 CONFIG = "config.yaml"
-RUN = Kind(own=frozenset({*NEEDED, FACTS, "tokens.parquet", "figures", "report.html"}), last=FACTS)
+SERIES = "series.parquet"
+"""A white-box server by the second; a run without one has no such file."""
+
+RUN = Kind(own=frozenset({*NEEDED, FACTS, SERIES, "tokens.parquet", "figures", "report.html"}), last=FACTS)
 """What a run writes, and what was made of it: both are replaced with it."""
 _ENOUGH = 3
 """Files of a run by which a folder is taken for a damaged one, whose run.json is gone."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from discosim.core.request import RequestTable
+from discosim.metrics.engine_definitions import WHITE_BOX_COLUMNS
 from discosim.metrics.summary import summarise
+from discosim.metrics.summary_definitions import WHITE_BOX_NUMBERS
 from discosim.policies.base import Policy
 from discosim.policies.view import View
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
+from discosim.runs.series import recorder_of, series_columns
 from discosim.world.luck import Luck
 from discosim.world.world import World
 
@@ -40,6 +43,10 @@ class Outcome:
         What the policy counted.
     endpoints : dict of str to array
         A row per request and endpoint, as in endpoints.parquet; empty where there is one service.
+    series : dict of str to array
+        A row per second of a white-box server, as in series.parquet; empty without one.
+    is_cut : bool
+        Whether the series ends before the run.
     """
 
     columns: Columns
@@ -47,6 +54,8 @@ class Outcome:
     tokens: Columns
     tally: Mapping[str, float]
     endpoints: Columns
+    series: Columns = field(default_factory=dict)
+    is_cut: bool = False
 
 
 def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, luck: Luck, keep: range) -> Outcome:
@@ -65,19 +74,29 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
     keep : range
         Request ids whose token rows are kept.
     """
-    world = World(blueprint.model, requests, luck)
+    recorder = recorder_of(blueprint.model.server)
+    world = World(blueprint.model, requests, luck, recorder)
     collector = Collector(
         entrant.name, blueprint.model.meter, blueprint.scenario.reader.pacer, keep, blueprint.model.meters
     )
     policy = prepared(entrant.policy, blueprint.view, world)
     world.run(policy, collector)
     columns = collector.columns(len(requests))
+    inside = world.engine_figures()
+    summary = summarise(columns, collector.gaps, inside, world.edge_figures())
+    if inside is None:  # what only a look inside can tell has no place in the files
+        for name in WHITE_BOX_COLUMNS:
+            del columns[name]
+        for name in WHITE_BOX_NUMBERS:
+            del summary[name]
     return Outcome(
         columns=columns,
-        summary=summarise(columns, collector.gaps, world.engine_figures(), world.edge_figures()),
+        summary=summary,
         tokens=collector.tokens(),
         tally=policy.tally(columns),
         endpoints=collector.endpoints(),
+        series={} if recorder is None else series_columns(recorder.series()),
+        is_cut=recorder is not None and recorder.is_cut,
     )
 
 

@@ -38,6 +38,8 @@ class RunResult:
         How the inputs are known and what was done to them.
     folder : Path or None
         Where the files are, if they were written.
+    series_columns : dict of str to array
+        The columns of series.parquet: a white-box server by the second; empty without one.
     """
 
     scenario: Scenario
@@ -48,6 +50,7 @@ class RunResult:
     notes: tuple[str, ...] = field(repr=False)
     folder: Path | None = None
     endpoint_columns: Columns = field(default_factory=dict, repr=False)
+    series_columns: Columns = field(repr=False, default_factory=dict)
 
     @cached_property
     def requests(self) -> pd.DataFrame:
@@ -62,6 +65,13 @@ class RunResult:
         import pandas as pd
 
         return pd.DataFrame(self.replication_columns)
+
+    @cached_property
+    def server_series(self) -> pd.DataFrame:
+        """One row per policy, replication and second of a white-box server; no rows without one."""
+        import pandas as pd
+
+        return pd.DataFrame(self.series_columns)
 
     @cached_property
     def example_tokens(self) -> pd.DataFrame:

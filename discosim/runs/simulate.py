@@ -13,12 +13,11 @@ from discosim.config import build_policy
 from discosim.config.checks import why_nobody
 from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
-from discosim.core.scenario import Scenario
+from discosim.core.scenario import Scenario, is_closed_loop
 from discosim.metrics.summary import SummaryTable
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.policies.base import Policy
 from discosim.policies.budget import promise_of
-from discosim.policies.view import View
 from discosim.runs.build import Blueprint, build
 from discosim.runs.collect import Columns, join_columns
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
@@ -26,6 +25,7 @@ from discosim.runs.promises import broken_promise
 from discosim.runs.provenance import input_notes
 from discosim.runs.replicate import Entrant, replicate
 from discosim.runs.result import RunResult
+from discosim.runs.series import cut_note, stacked_series
 from discosim.runs.size import check_requests, check_rows
 from discosim.runs.steady import overload_note
 from discosim.world.engine.schedulers.base import Scheduler
@@ -79,6 +79,8 @@ def simulate(
     summaries: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}
     by_endpoint: dict[tuple[str, int], Columns] = {}
     examples: dict[str, Columns] = {}
+    series: dict[tuple[str, int], Columns] = {}
+    n_cut: Counter[str] = Counter()
     tallies: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
     workload_notes: dict[str, float | str] = {}
     warnings: tuple[str, ...] = ()
@@ -95,6 +97,8 @@ def simulate(
                 outcome = replicate(entrant, blueprint, requests, luck, keep)
                 parts[entrant.name, replication] = outcome.columns
                 by_endpoint[entrant.name, replication] = outcome.endpoints
+                series[entrant.name, replication] = outcome.series
+                n_cut[entrant.name] += outcome.is_cut
                 summaries[entrant.name].append(outcome.summary)
                 tallies[entrant.name].update(outcome.tally)
                 if replication == 0:
@@ -105,7 +109,9 @@ def simulate(
                     tick()
     for entrant in entrants:
         replications = [parts[entrant.name, k] for k in range(scenario.replications)]
-        warnings += _doubts(entrant, replications, tallies[entrant.name], blueprint.view)
+        warnings += _doubts(entrant, replications, tallies[entrant.name], blueprint)
+        if note := cut_note(entrant.name, n_cut[entrant.name], scenario.replications):
+            warnings += (note,)
     example_columns = choose_examples(examples, {name: parts[name, 0] for name in examples})
     return RunResult(
         scenario=scenario,
@@ -115,17 +121,19 @@ def simulate(
         example_columns=example_columns,
         endpoint_columns=stacked(by_endpoint) if scenario.services else {},
         notes=input_notes(scenario, blueprint.notes, workload_notes, warnings),
+        series_columns=stacked_series(series),
     )
 
 
 def _doubts(
-    entrant: Entrant, replications: Sequence[Columns], tally: Mapping[str, float], view: View
+    entrant: Entrant, replications: Sequence[Columns], tally: Mapping[str, float], blueprint: Blueprint
 ) -> tuple[str, ...]:
     """Return what to doubt about the numbers of one policy."""
+    view = blueprint.view
     promise = promise_of(entrant.policy, view)
     found = [
         None if promise is None else broken_promise(entrant.name, promise, replications, view.server_ttft_s.size),
-        overload_note(entrant.name, replications),
+        None if is_closed_loop(blueprint.scenario.workload) else overload_note(entrant.name, replications),
         *(f"{entrant.name}: {remark}" for remark in entrant.policy.remarks(tally)),
     ]
     return tuple(doubt for doubt in found if doubt is not None)
@@ -178,7 +186,11 @@ def _by_replication(summaries: Mapping[str, Sequence[Mapping[str, float]]]) -> C
     return {
         "policy": np.array([name for name, _, _ in rows], dtype=object),
         "replication": np.array([i for _, i, _ in rows], dtype=np.int64),
-        **{m.name: np.array([numbers[m.name] for _, _, numbers in rows], dtype=m.dtype) for m in SUMMARY_METRICS},
+        **{
+            m.name: np.array([numbers[m.name] for _, _, numbers in rows], dtype=m.dtype)
+            for m in SUMMARY_METRICS
+            if m.name in rows[0][2]
+        },
     }
 
 

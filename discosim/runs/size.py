@@ -50,7 +50,7 @@ def check_requests(requests: RequestTable, scenario: Scenario, n_policies: int) 
     UserError
         With what is needed and what there is.
     """
-    last_s = float(requests.arrival_s.max(initial=0.0))
+    last_s = 0.0 if requests.loop else float(requests.arrival_s.max(initial=0.0))
     if not last_s <= MOST_SPAN_S:
         raise UserError(
             f"the last request arrives after {last_s:.3g} s; at most {MOST_SPAN_S:.0e} s can be told apart (a rate is "

@@ -25,6 +25,19 @@ TOKEN_FIELDS: dict[str, tuple[str, str]] = {
     "delivered_s": ("s", "arrival at the client"),
     "displayed_s": ("s", "when it was on screen"),
 }
+SERIES_FIELDS: dict[str, tuple[str, str]] = {
+    "policy": ("", "name of the policy"),
+    "replication": ("", "index of the replication, from 0"),
+    "t_s": ("s", "end of the second, since the start of the replication"),
+    "running": ("1", "requests in the batch at the end of the second, all replicas together"),
+    "waiting": ("1", "requests in the queues at the end of the second, those that were set aside included"),
+    "prompt_tok_per_s": (
+        "tok/s",
+        "prompt tokens processed in iterations that ended in the second, recomputed ones too",
+    ),
+    "output_tok_per_s": ("tok/s", "tokens generated in iterations that ended in the second"),
+    "kv_share": ("1", "share of the KV memory in use at the end of the second, over all replicas that decode"),
+}
 
 
 def request_table(columns: Columns) -> pa.Table:
@@ -40,8 +53,16 @@ def replication_table(columns: Columns) -> pa.Table:
 
 def token_table(columns: Columns) -> pa.Table:
     """Return token rows as an Arrow table."""
-    described = {name: {"unit": TOKEN_FIELDS[name][0], "description": TOKEN_FIELDS[name][1]} for name in columns}
-    return _table(columns, described)
+    return _table(columns, _said(columns, TOKEN_FIELDS))
+
+
+def series_table(columns: Columns) -> pa.Table:
+    """Return series.parquet as an Arrow table: a white-box server by the second."""
+    return _table(columns, _said(columns, SERIES_FIELDS))
+
+
+def _said(columns: Columns, fields: dict[str, tuple[str, str]]) -> dict[str, dict[str, str]]:
+    return {name: {"unit": fields[name][0], "description": fields[name][1]} for name in columns}
 
 
 def endpoint_table(columns: Columns) -> pa.Table:

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import (
-    Arrivals,
     BurstArrivals,
     ClientArrivals,
     DigestArrivals,
     GammaArrivals,
+    OpenArrivals,
     PoissonArrivals,
 )
 from discosim.traces.catalogue import load_digest
@@ -47,7 +47,7 @@ class Arrived:
     notes: dict[str, float | str] = field(default_factory=dict)
 
 
-def draw_arrivals(law: Arrivals, n: int, streams: RandomStreams) -> Arrived:
+def draw_arrivals(law: OpenArrivals, n: int, streams: RandomStreams) -> Arrived:
     """Draw the first ``n`` arrivals of a law; the first k do not depend on ``n``.
 
     Raises

@@ -14,6 +14,7 @@ from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import (
     ClientArrivals,
+    ClosedLoopArrivals,
     DigestLengths,
     FileLengths,
     GeneratedWorkload,
@@ -21,7 +22,7 @@ from discosim.core.scenario import (
     ReplayedWorkload,
     Workload,
 )
-from discosim.traces.arrivals import draw_arrivals
+from discosim.traces.arrivals import Arrived, draw_arrivals
 from discosim.traces.length_file import draw_rows, notes_on, table_of
 from discosim.traces.lengths import LENGTHS, draw_lengths
 from discosim.traces.owners import users_of
@@ -29,6 +30,7 @@ from discosim.traces.past import parts_of
 from discosim.traces.reader_rates import rates_of_users
 from discosim.traces.readers import RequestTrace, read_requests
 from discosim.traces.readers.requests import spread_ties
+from discosim.traces.think import draw_loop
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -52,7 +54,8 @@ def make_requests(workload: Workload, reader: Reader, streams: RandomStreams, ba
     reader : Reader
         Consumption rate and expected TTFT.
     streams : RandomStreams
-        Luck of the replication; streams ``workload.gaps``, ``.lengths``, ``.users``, ``.readers``, ``.ties``.
+        Luck of the replication; streams ``workload.gaps``, ``.think``, ``.lengths``, ``.users``, ``.readers`` and
+        ``.ties``.
     base_dir : Path
         Folder that a trace's relative path starts from.
 
@@ -74,8 +77,14 @@ def make_requests(workload: Workload, reader: Reader, streams: RandomStreams, ba
 
 
 def _generated(workload: GeneratedWorkload, reader: Reader, streams: RandomStreams, base_dir: Path) -> RequestTable:
-    n = workload.n_requests
-    arrived = draw_arrivals(workload.arrivals, n, streams)
+    n, loop = workload.n_requests, None
+    if isinstance(workload.arrivals, ClosedLoopArrivals):
+        loop = draw_loop(workload.arrivals, n, streams)
+        arrived = Arrived(
+            np.full(n, np.nan), notes={"users": f"the {loop.n_users} of the closed loop (workload.arrivals.users)"}
+        )
+    else:
+        arrived = draw_arrivals(workload.arrivals, n, streams)
     sender = arrived.client if _lengths_follow_clients(workload) else None
     lengths, rng = workload.lengths, streams.generator(LENGTHS)
     notes: Notes = {}
@@ -86,11 +95,11 @@ def _generated(workload: GeneratedWorkload, reader: Reader, streams: RandomStrea
         notes, warnings = notes_on(lengths, held, n)
     else:
         prompt, output = draw_lengths(lengths, n, rng, sender=sender)
-    user = streams.generator(USERS).integers(0, workload.n_users, n)
+    user = streams.generator(USERS).integers(0, workload.n_users, n) if loop is None else np.arange(n) % loop.n_users
     table = request_table(
         workload, reader, streams, arrived.arrival_s, prompt, output, user, {**arrived.notes, **notes}
     )
-    return replace(table, warnings=warnings)
+    return replace(table, warnings=warnings, loop=loop)
 
 
 def _lengths_follow_clients(workload: GeneratedWorkload) -> bool:

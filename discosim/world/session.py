@@ -344,6 +344,12 @@ class Session:
         """Return an event that fires when the last token of what is shown has reached the client, or none can come."""
         return self.speaker.ended()
 
+    def over(self) -> Event:
+        """Return an event that fires when the answer has ended at the client, or now where there is none."""
+        if self._has_failed or self._speaker is None:
+            return Timeout(self.setting.env, 0.0)
+        return self._speaker.ended()
+
     def buffer_reaches(self, need_tok: Callable[[int, int], Floats]) -> Event:
         """Return an event that fires with token k when the reader's buffer first suffices after k tokens.
 

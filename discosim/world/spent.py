@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class Spent:
     """Work done, given every stop so far, and what it costs once the ledger has priced it.
@@ -16,6 +18,10 @@ class Spent:
         Preemptions in a white-box server; this and the next three are 0 where nobody can see inside.
     gpu_s, kv_tok_s : float
         Share of its GPU time, in s, and KV tokens held there, times seconds.
+    scheduled_s : float
+        When the scheduler of a white-box server first took any of it; inf where none did, or nobody can see inside.
+    queue_s : float
+        How long what was taken first had waited at the server by then, in s.
     box_s : float
         Share of the time of edge boxes, in s.
     usd, energy_j : float
@@ -28,6 +34,8 @@ class Spent:
     n_preemptions: int = 0
     gpu_s: float = 0.0
     kv_tok_s: float = 0.0
+    scheduled_s: float = math.inf
+    queue_s: float = math.inf
     box_s: float = 0.0
     usd: float = 0.0
     energy_j: float = 0.0
@@ -44,6 +52,8 @@ class Spent:
         self.n_preemptions += more.n_preemptions
         self.gpu_s += more.gpu_s
         self.kv_tok_s += more.kv_tok_s
+        if more.scheduled_s < self.scheduled_s:
+            self.scheduled_s, self.queue_s = more.scheduled_s, more.queue_s
         self.box_s += more.box_s
         self.usd += more.usd
         self.energy_j += more.energy_j

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +15,7 @@ from simpy.events import Event, Timeout
 from discosim.core.errors import InvariantError, UserError
 from discosim.core.request import RequestRecord, RequestTable
 from discosim.world.answers import AnswerModel, Answers
-from discosim.world.cards import cards_of
+from discosim.world.cards import Card, cards_of
 from discosim.world.device import DeviceProfile
 from discosim.world.endpoint import Endpoint, EndpointModel, Observer, Site
 from discosim.world.fleet import Fleet
@@ -26,8 +26,10 @@ from discosim.world.quality import QualityModel
 from discosim.world.serving import Serving
 from discosim.world.session import Session
 from discosim.world.setting import Setting
+from discosim.world.users import Answered, Users
 
 Floats = NDArray[np.float64]
+Sink = Callable[[RequestRecord], None]
 ONE_KIND = AnswerModel()
 
 
@@ -198,9 +200,16 @@ class World:
         Raises
         ------
         UserError
-            With a white-box server: what a request would meet there depends on what all others do.
+            With a white-box server: what a request would meet there depends on what all others do. In a closed loop:
+            when a request arrives depends on the answers before it.
         """
         table = self.requests
+        if table.loop is not None:
+            raise UserError(
+                "a clairvoyant policy needs arrivals that are known beforehand; in a closed loop "
+                "(workload.arrivals.kind) they depend on the answers",
+                where="policies",
+            )
         server_s = self.server.foreseen_ttft_s(table)
         if server_s is None:
             raise UserError("a clairvoyant policy needs draws, which `server.kind: engine` has not", where="policies")
@@ -223,31 +232,46 @@ class World:
         """Return what the edge tier did as a whole; None where there is none."""
         return None if self.edge is None else self.edge.figures(self.env.now)
 
-    def run(self, policy: Serves, sink: Callable[[RequestRecord], None]) -> None:
+    def run(self, policy: Serves, sink: Sink) -> None:
         """Let every request arrive and be served; ``sink`` gets each record when its request is over."""
-        self.env.process(self._arrivals(policy, sink))
+        loop = self.requests.loop
+        if loop is None:
+            self.env.process(self._arrivals(policy, sink))
+        else:
+            Users(self.env, self.requests, loop, partial(self._receive, policy, sink)).begin()
         self.env.run()
 
-    def _arrivals(self, policy: Serves, sink: Callable[[RequestRecord], None]) -> Generator[Event, Any, None]:
-        env, setting = self.env, self.setting
+    def _arrivals(self, policy: Serves, sink: Sink) -> Generator[Event, Any, None]:
+        env = self.env
         for card, is_rejected in zip(cards_of(self.requests), self.requests.rejected.tolist(), strict=True):
             at_s = card.arrival_s
             if at_s > env.now:
                 yield Timeout(env, at_s - env.now)
-            self.n_arrived += 1
-            session = Session(setting, card)
-            if is_rejected:
-                sink(session.reject())
-            else:
-                Serving(_serve(policy, session, sink))
+            self._receive(policy, sink, card, is_rejected)
+
+    def _receive(
+        self, policy: Serves, sink: Sink, card: Card, is_rejected: bool, answered: Answered | None = None
+    ) -> None:
+        """Begin with a request; ``answered`` is called when its answer has ended at the client, or it has failed."""
+        self.n_arrived += 1
+        session = Session(self.setting, card)
+        if not is_rejected:
+            Serving(_serve(policy, session, sink, answered))
+            return
+        sink(session.reject())
+        if answered is not None:
+            answered()
 
 
-def _serve(policy: Serves, session: Session, sink: Callable[[RequestRecord], None]) -> Generator[Any, Any, None]:
+def _serve(policy: Serves, session: Session, sink: Sink, answered: Answered | None = None) -> Generator[Any, Any, None]:
     """Serve, and wait for streams that were told to stop: until they do, their bill grows."""
     served = policy.serve(session)
     if served is None:
         raise InvariantError("serve of a policy must be a generator, which yields what it waits for")
     yield from served
+    if answered is not None:
+        yield session.over()
+        answered()
     for stream in session.streams:
         if not stream.is_closed:
             yield stream.closed()

@@ -71,6 +71,10 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("DigestArrivals", "digest"): one_of("azure-conv", "azure-code", "mooncake-conversation"),
     ("DigestArrivals", "rate_profile"): one_of(False),
     ("ClientArrivals", "digest"): digests("clients"),
+    ("ClosedLoopArrivals", "users"): one_of(3),  # replaced by the number of users
+    ("ConstantThink", "mean_s"): one_of(0.0, 3.0),
+    ("ExponentialThink", "mean_s"): log_uniform(0.01, 20.0),
+    ("LognormalThink", "median_s"): log_uniform(0.01, 20.0),
     ("DigestLengths", "digest"): lambda rng: digests(one_of("workload", "clients")(rng))(rng),
     ("Device", "profile"): digests("device"),
     ("Device", "decode_tok_per_s"): one_of(None, 3.0, 40.0),
@@ -137,6 +141,8 @@ def random_scenario(rng: Rng, traces: Path) -> Plain:
     data["workload"] = _workload(rng, traces)
     data["devices"] = [_section(scenario.Device, rng) for _ in range(1 + int(rng.integers(3)))][:3]
     data["workload"]["n_users"] = max(data["workload"].get("n_users", 100), len(data["devices"]))
+    if data["workload"].get("arrivals", {}).get("kind") == "closed_loop":
+        data["workload"]["arrivals"]["users"] = data["workload"]["n_users"]
     data["server"] = _server(rng)
     data["policies"] = _policies(rng)
     known = known_policies()

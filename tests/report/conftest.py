@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from report_folders import figures_folder, run_folder, sweep_folder
+from report_folders import engine_folder, figures_folder, run_folder, sweep_folder
 
 from discosim.report.html import write_report
 
@@ -14,7 +14,12 @@ from discosim.report.html import write_report
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return a result folder of each kind."""
     root = tmp_path_factory.mktemp("report")
-    return {"run": run_folder(root), "sweep": sweep_folder(root), "figures": figures_folder(root)}
+    return {
+        "run": run_folder(root),
+        "sweep": sweep_folder(root),
+        "figures": figures_folder(root),
+        "engine": engine_folder(root),
+    }
 
 
 @pytest.fixture(scope="session")

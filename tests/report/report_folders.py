@@ -74,6 +74,29 @@ def run_folder(root: Path) -> Path:
     return folder
 
 
+def engine_folder(root: Path) -> Path:
+    """Run a small engine under two policies, one of which asks it for nothing."""
+    text = (
+        SCENARIO[: SCENARIO.index("server:")]
+        + """\
+server:
+  kind: engine
+  iterations: {kind: constant, prefill_s: 0.3, decode_s: 0.05}
+  kv_tok: 2000
+  max_batch: 4
+  pilot_requests: 20
+  prices: {prompt_usd_per_mtok: 1, output_usd_per_mtok: 2}
+cost: {exchange_rate_usd_per_j: 1.0e-7}
+policies:
+  - {kind: server_only}
+  - {kind: device_only}
+"""
+    )
+    (root / "engine.yaml").write_text(text, encoding="utf-8")
+    execute_to_folder(load_scenario(root / "engine.yaml"), root / "engine")
+    return root / "engine"
+
+
 def seal(folder: Path) -> None:
     """Let run.json take the files for those that the run wrote, after a test has changed them."""
     facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))

@@ -131,6 +131,15 @@ def test_another_metric_and_the_paired_difference_can_be_chosen(visit: Any) -> N
     assert chart.locator(".mark").count() == 2  # without the baseline
 
 
+def test_the_server_over_time_is_drawn_by_quantity(visit: Any) -> None:
+    opened = visit("engine")
+    chart = opened.view("series").locator(".chart")
+    for label in ("waiting", "KV share", "output [tok/s]", "running"):
+        opened.choose("series", "show", label)
+        assert chart.locator("h3").text_content() == f"The server over time: {label}"
+        assert chart.locator("path.line").count() == 1  # nothing was asked of the server under device_only
+
+
 def test_the_tail_of_the_ttft_is_drawn(visit: Any) -> None:
     opened = visit("run")
     opened.choose("cdf", "show", "tail")

@@ -137,6 +137,22 @@ def test_a_run_shows_numbers_inputs_and_requests(folders: dict[str, Path], parse
     assert n_tokens_of(shown) == len(tokens)
 
 
+def test_a_server_that_can_be_looked_into_is_shown_over_time(
+    folders: dict[str, Path], parsed: dict[str, Parsed]
+) -> None:
+    page = parsed["engine"]
+    assert "The server over time" in page.words
+    rows = read_columns(folders["engine"] / "series.parquet", ("policy", "replication", "t_s", "running", "kv_share"))
+    first = rows[rows["replication"] == 0]
+    shown, none = page.data["series"]["curves"]
+    assert none is None  # device_only
+    assert page.data["series"]["stepS"] == 1.0
+    assert shown["t_s"] == first["t_s"].tolist()
+    assert shown["running"] == first["running"].tolist()
+    assert shown["kv_share"] == pytest.approx(first["kv_share"].tolist(), abs=1e-6)
+    assert "The server over time" not in parsed["run"].words
+
+
 def n_tokens_of(run: dict[str, Any]) -> int:
     return sum(len(answer["by"]) for request in run["requests"] for answer in request["answers"] if answer)
 

@@ -96,6 +96,7 @@ def homes() -> tuple[dict[str, Numbers], Numbers, Numbers]:
             **numbers.distribution("ttft", ttft[finished]),
             **numbers.distribution("tpot", done["tpot_s"]),
             **numbers.distribution("e2e", done["e2e_s"]),
+            **numbers.distribution("queue", done["queue_s"]),
         },
         f"{metrics}numbers.pooled_numbers": numbers.pooled_numbers(done, gaps),
         f"{metrics}numbers.reading_numbers": numbers.reading_numbers(done, n),

@@ -5,6 +5,13 @@ config layer, the JSON Schema and the reference page are all read off this packa
 """
 
 from discosim.core.scenario.answers import LABELS, Answers, LabelledAnswers, PickAccuracy, Quality, ShareOfAnswers
+from discosim.core.scenario.closed_loop import (
+    ClosedLoopArrivals,
+    ConstantThink,
+    ExponentialThink,
+    LognormalThink,
+    Think,
+)
 from discosim.core.scenario.device import ColdStart, Device, Throttle
 from discosim.core.scenario.edge import EdgeLink, EdgePrices, EdgeTier, LanLink, LastHopLink
 from discosim.core.scenario.engine import (
@@ -36,9 +43,11 @@ from discosim.core.scenario.workload import (
     GeneratedWorkload,
     Lengths,
     LognormalLengths,
+    OpenArrivals,
     PoissonArrivals,
     ReplayedWorkload,
     Workload,
+    is_closed_loop,
 )
 
 __all__ = [
@@ -47,10 +56,12 @@ __all__ = [
     "Arrivals",
     "BurstArrivals",
     "ClientArrivals",
+    "ClosedLoopArrivals",
     "ColdStart",
     "ConstantIterations",
     "ConstantLengths",
     "ConstantLink",
+    "ConstantThink",
     "Cost",
     "Device",
     "DigestArrivals",
@@ -61,6 +72,7 @@ __all__ = [
     "EdgePrices",
     "EdgeTier",
     "EngineServer",
+    "ExponentialThink",
     "FileIterations",
     "FileLengths",
     "GammaArrivals",
@@ -72,7 +84,9 @@ __all__ = [
     "Lengths",
     "Link",
     "LognormalLengths",
+    "LognormalThink",
     "NoLink",
+    "OpenArrivals",
     "Outage",
     "PickAccuracy",
     "PoissonArrivals",
@@ -90,6 +104,8 @@ __all__ = [
     "Server",
     "ShareOfAnswers",
     "Swap",
+    "Think",
     "Throttle",
     "Workload",
+    "is_closed_loop",
 ]

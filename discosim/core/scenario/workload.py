@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from discosim.core.scenario.closed_loop import ClosedLoopArrivals
 from discosim.core.spec import spec
 
 
@@ -58,7 +59,10 @@ class ClientArrivals:
     start_hour: float = spec(0.0, doc="Hour of the measured day at which the simulation starts.", unit="h", ge=0, lt=24)
 
 
-Arrivals = PoissonArrivals | GammaArrivals | BurstArrivals | DigestArrivals | ClientArrivals
+OpenArrivals = PoissonArrivals | GammaArrivals | BurstArrivals | DigestArrivals | ClientArrivals
+"""Laws whose requests come whether or not anybody has been answered."""
+
+Arrivals = OpenArrivals | ClosedLoopArrivals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,3 +156,8 @@ class ReplayedWorkload:
 
 
 Workload = GeneratedWorkload | ReplayedWorkload
+
+
+def is_closed_loop(workload: Workload) -> bool:
+    """Tell whether requests come when others have been answered."""
+    return isinstance(workload, GeneratedWorkload) and isinstance(workload.arrivals, ClosedLoopArrivals)

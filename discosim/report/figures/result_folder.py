@@ -10,11 +10,14 @@ from matplotlib.figure import Figure
 from discosim.core.folders import fill
 from discosim.core.places import Kind, place_of
 from discosim.report.figures.cost_ttft import cost_ttft_table, draw_cost_ttft
+from discosim.report.figures.server_series import COLUMNS as SERIES_COLUMNS
+from discosim.report.figures.server_series import draw_server_series, server_series_table
 from discosim.report.figures.timeline import REQUEST_COLUMNS, TOKEN_COLUMNS, draw_timeline, timeline_table
 from discosim.report.figures.ttft_cdf import COLUMNS, draw_ttft_cdf, ttft_cdf_table
 from discosim.report.style import message_figure, save
 from discosim.report.tables import read_columns, read_summary
 from discosim.runs.facts import FACTS
+from discosim.runs.folder import SERIES
 from discosim.runs.whole import checked_facts
 
 
@@ -24,7 +27,8 @@ def draw_all(folder: Path) -> list[Path]:
     Parameters
     ----------
     folder : Path
-        A result folder with requests.parquet, example_tokens.parquet and summary.json.
+        A result folder with requests.parquet, example_tokens.parquet and summary.json, and of a white-box server
+        series.parquet.
 
     Returns
     -------
@@ -56,6 +60,12 @@ def draw_all(folder: Path) -> list[Path]:
     else:
         nothing = message_figure("Timeline of one request", "No example request was answered.")
         drawn.append(("timeline", tokens, nothing))
+
+    if (folder / SERIES).is_file():
+        seconds = read_columns(folder / SERIES, SERIES_COLUMNS)
+        asked = set(seconds["policy"].unique())  # a policy may ask the server for nothing
+        series = server_series_table(seconds, [policy for policy in policies if policy in asked])
+        drawn.append(("server_series", series, draw_server_series(series)))
 
     target = folder / "figures"
     names = [f"{name}.{suffix}" for name, _, _ in drawn for suffix in ("csv", "png")]

@@ -16,6 +16,7 @@ from discosim.report.html.markup import Html, facts, join, shown_number, table, 
 from discosim.report.html.page import Page, Section, chart_host
 from discosim.report.html.requests import examples_data
 from discosim.report.tables import PlainSummary, number, read_columns, read_summary
+from discosim.runs.folder import SERIES
 from discosim.runs.whole import checked_facts
 
 if TYPE_CHECKING:
@@ -70,6 +71,9 @@ def run_page(folder: Path) -> Page:
     if examples := examples_data({title: folder}, policies):
         data["examples"] = examples
         sections.append(Section(name="requests", title="Single requests", body=chart_host("requests")))
+    if (folder / SERIES).is_file() and (series := _series_data(folder / SERIES, policies)):
+        data["series"] = series
+        sections.append(Section(name="server", title="The server over time", body=chart_host("series")))
     sections.append(inputs_section(run.get("inputs_sha256", {}), notes=summary.get("notes", ())))
     others = [config_section(folder / "config.yaml"), files_section(folder, run.get("files", {}))]
     sections += [section for section in others if section is not None]
@@ -192,6 +196,24 @@ def _cdf_data(path: Path, policies: list[str]) -> dict[str, Any]:
     low = min((min(curve["x"]) for curve in known), default=1.0)
     high = max((max(curve["x"]) for curve in known), default=1.0)
     return {"curves": curves, "isLog": low > 0.0 and high / low > LOG_FROM_RATIO}
+
+
+def _series_data(path: Path, policies: list[str]) -> dict[str, Any]:
+    """Return the server over time per policy: the picture's table, first replication; empty where it did nothing."""
+    from discosim.report.figures.server_series import COLUMNS, PANELS, server_series_table
+
+    series = read_columns(path, COLUMNS)
+    known = set(series["policy"].unique())
+    table_of_all = server_series_table(series, [policy for policy in policies if policy in known])
+    if table_of_all.empty:
+        return {}
+    curves: list[dict[str, list[float]] | None] = []
+    for policy in policies:
+        rows = table_of_all[table_of_all["policy"] == policy]
+        columns = ("t_s", *(name for name, _ in PANELS))
+        curves.append({name: rows[name].tolist() for name in columns} if len(rows) else None)
+    panels = [{"name": name, "label": label} for name, label in PANELS]
+    return {"curves": curves, "panels": panels, "stepS": float(table_of_all["step_s"].iloc[0])}
 
 
 def _curve(rows: pd.DataFrame) -> dict[str, Any]:

@@ -155,6 +155,38 @@ function cdfView(host) {
   draw();
 }
 
+// --- the server over time --------------------------------------------------------------------------------------
+
+function seriesView(host) {
+  const { curves, panels, stepS } = data.series;
+  const drawn = everyPolicy().filter((i) => curves[i]);
+  let panel = panels[0];
+  const chart = new Chart(el("div"));
+  const draw = () => {
+    const series = drawn.filter(isShown).map((i) => ({
+      look: policies[i].look, hasLine: true,
+      points: curves[i].t_s.map((t, k) => ({
+        x: t, y: curves[i][panel.name][k],
+        tip: () => [policies[i].name, `${panel.label}: ${show(curves[i][panel.name][k])}`, `at ${show(t, "s", 6)}`],
+      })),
+    }));
+    chart.draw({
+      title: `The server over time: ${panel.label}`,
+      x: { label: "time [s]", low: 0 },
+      y: { label: panel.label, low: 0 },
+      series,
+    });
+  };
+  const each = stepS === 1 ? "by the second, as it stood at its end" : `means of ${show(stepS, "s")}`;
+  host.append(
+    el("div", { class: "controls" },
+      chooser("show", panels.map((p) => p.label), (i) => { panel = panels[i]; draw(); }).node),
+    el("p", { class: "about" }, `First replication, ${each}; all replicas together.`),
+    legend(drawn, true, false), chart.host);
+  redraws.push(draw);
+  draw();
+}
+
 // --- cost against TTFT -----------------------------------------------------------------------------------------
 
 function costView(host) {
@@ -411,5 +443,5 @@ function oneGrid(place, grid) {
 
 // --- begin -----------------------------------------------------------------------------------------------------
 
-const VIEWS = { policies: policiesView, cdf: cdfView, cost: costView, requests: requestsView, grid: gridView };
+const VIEWS = { policies: policiesView, cdf: cdfView, series: seriesView, cost: costView, requests: requestsView, grid: gridView };
 for (const host of document.querySelectorAll("[data-view]")) VIEWS[host.dataset.view](host);

@@ -150,6 +150,8 @@ class Floor:
     def admit(self, job: Job) -> None:
         """Take a waiting job in: it holds the blocks of its whole prompt from now on."""
         del self.waiting[job]
+        if job.scheduled_s == math.inf:
+            job.scheduled_s = self.now_s
         context_tok = job.context_tok
         if job.has_kv:
             job.has_kv = False

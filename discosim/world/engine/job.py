@@ -84,6 +84,10 @@ class Job:
         How often it was preempted.
     gpu_s, kv_tok_s : float
         Share of the replica's GPU time, and KV tokens held times seconds, up to its last change of state.
+    scheduled_s : float
+        When the scheduler took it for the first time; ``inf`` before.
+    queued_s : float
+        When the replica that has it got it.
     first_token_s : float
         When its first token was made; ``inf`` before.
     answer_tok : int
@@ -99,6 +103,8 @@ class Job:
     is_watched: bool = False  # its owner wants to hear when it joins a decode batch
     n_preemptions: int = 0
     prefill_factor: float = 1.0  # how much longer than others its prefill takes, per token
+    scheduled_s: float = math.inf
+    queued_s: float = 0.0
     first_token_s: float = math.inf
     gpu_s: float = 0.0
     kv_tok_s: float = 0.0

@@ -65,6 +65,7 @@ class Replica(Floor):
     def submit(self, job: Job) -> None:
         """Queue a job; the scheduler sees it at the next boundary."""
         self.waiting[job] = None
+        job.queued_s = self.env.now
         self.n_live += 1
         self.pending_tok += job.prefill_left_tok
         self.queue_peak = max(self.queue_peak, len(self.waiting))

@@ -207,9 +207,10 @@ class EngineStream(Stream):
         return float(self.prompt_tok - min(job.prefill_left_tok, self.prompt_tok)), 0
 
     def spent(self) -> Spent:
-        """Return tokens, preemptions, GPU-seconds and KV-token-seconds."""
+        """Return tokens, preemptions, GPU-seconds and KV-token-seconds, and when the scheduler took it."""
         spent, job = super().spent(), self.job
         spent.n_preemptions, spent.gpu_s, spent.kv_tok_s = job.n_preemptions, job.gpu_s, job.kv_tok_s
+        spent.scheduled_s, spent.queue_s = job.scheduled_s, job.scheduled_s - job.arrival_s
         return spent
 
 
