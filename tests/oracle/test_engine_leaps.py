@@ -68,6 +68,31 @@ def test_a_leap_ends_where_steps_would(scheduler):
     assert n_preemptions > 0  # the scenarios do press on the memory
 
 
+@pytest.mark.parametrize("scheduler", [SCHEDULERS[0], SCHEDULERS[-1]], ids=repr)
+def test_who_decides_ahead_leaps_as_it_steps(scheduler):
+    n_preemptions = 0
+
+    @examples(50)
+    @given(cases(decides_ahead=True))
+    def check(case):
+        nonlocal n_preemptions
+        n_preemptions += check_equal(case, scheduler)
+
+    check()
+    assert n_preemptions > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheduler", SCHEDULERS, ids=repr)
+def test_who_decides_ahead_leaps_as_it_steps_in_many_larger_scenarios(scheduler):
+    @examples(60)
+    @given(cases(max_asks=30, decides_ahead=True))
+    def check(case):
+        check_equal(case, scheduler)
+
+    check()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("scheduler", SCHEDULERS, ids=repr)
 def test_a_leap_ends_where_steps_would_in_many_larger_scenarios(scheduler):

@@ -72,6 +72,11 @@ class EngineServer:
     max_context_tok: int | None = spec(
         None, doc="Longest prompt plus answer, longer ones are rejected; null takes the digest's.", unit="tok", ge=1
     )
+    async_scheduling: bool = spec(
+        False,
+        doc="Decide on an iteration while the one before runs, on what had happened when that one began (vLLM's default since 0.16).",
+        since="0.2",
+    )
     preemption: Preemption = spec(Recompute, doc="What happens to a preempted request.", discriminator="kind")
     prefix_cache_tok: int = spec(
         0,
