@@ -50,6 +50,7 @@ class PlainJob:
         self.reader_tok_per_s = self.ask.reader_tok_per_s
         self.ttft_target_s = self.ask.ttft_target_s
         self.prefill_left_tok = self.prompt_tok
+        self.asked_tok = self.ask.answer_tok
 
     @property
     def context_tok(self):
@@ -271,22 +272,7 @@ class SteppingReplica:
             grown = self.memory.blocks_of(job.context_tok)
             self.memory.take(grown - job.blocks)
             job.blocks = grown
-        tok = sum(chunk for _, chunk in orders.prefill)
-        square = 0
-        later = []
-        for job, chunk in orders.prefill:
-            before = job.context_tok - job.prefill_left_tok
-            square += (before + chunk) ** 2 - before**2
-            if before > 0:
-                later.append((before, before + chunk))
-        context = sum(job.context_tok for job in decoders)
-        if tok and decoders:
-            spent = self.cost.mixed_s(tok, square, len(decoders), context, later)
-        elif tok:
-            spent = self.cost.prefill_s(tok, square, later)
-        else:
-            fixed, slope = self.cost.decode_line(len(decoders))
-            spent = fixed + slope * context
+        spent = self._spent(orders, decoders)
         begin, self.now_s = self.now_s, self.now_s + self.stall_s + spent
         self.before_s = begin
         self.stall_s = 0.0
@@ -306,6 +292,23 @@ class SteppingReplica:
         for job in list(self.decoding):
             if len(job.tokens_s) == job.ask.answer_tok:
                 self._finish(job)
+
+    def _spent(self, orders, decoders):
+        tok = sum(chunk for _, chunk in orders.prefill)
+        square = 0
+        later = []
+        for job, chunk in orders.prefill:
+            before = job.context_tok - job.prefill_left_tok
+            square += (before + chunk) ** 2 - before**2
+            if before > 0:
+                later.append((before, before + chunk))
+        context = sum(job.context_tok for job in decoders)
+        if tok and decoders:
+            return self.cost.mixed_s(tok, square, len(decoders), context, later)
+        if tok:
+            return self.cost.prefill_s(tok, square, later)
+        fixed, slope = self.cost.decode_line(len(decoders))
+        return fixed + slope * context
 
     def _orders(self):
         """Ask the scheduler; once more, with all news, where nothing was decided ahead. None where nobody is left."""

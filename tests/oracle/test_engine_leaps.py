@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from engines import Case, cases, run_leaping, run_stepping, token_times
 from hypothesis import given
-from worlds import examples
+from worlds import examples, long
 
 from discosim.world.engine.schedulers.base import Orders, Scheduler
 from discosim.world.engine.schedulers.fcfs import Fcfs
 from discosim.world.engine.schedulers.fcfs_chunked import FcfsChunked
+from discosim.world.engine.schedulers.tgi import Tgi
 
 REL = 1e-9
 SCHEDULERS = [
@@ -80,6 +81,24 @@ def test_who_decides_ahead_leaps_as_it_steps(scheduler):
 
     check()
     assert n_preemptions > 0
+
+
+TGI = {
+    "tgi": Tgi(),
+    "tgi, small budgets": Tgi(max_batch_prefill_tok=100, max_batch_total_tok=300, max_waiting_tok=3),
+    "tgi, patient": Tgi(waiting_served_ratio=1.2, max_new_tok=90),
+}
+
+
+@pytest.mark.parametrize("name", TGI)
+@pytest.mark.parametrize("decides_ahead", [False, long(True)])
+def test_who_reserves_leaps_as_it_steps_and_preempts_nobody(name, decides_ahead):
+    @examples(50)
+    @given(cases(decides_ahead=decides_ahead))
+    def check(case):
+        assert check_equal(case, TGI[name]) == 0
+
+    check()
 
 
 @pytest.mark.long
