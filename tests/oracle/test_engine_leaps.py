@@ -22,6 +22,7 @@ SCHEDULERS = [
     Fcfs(max_prefill_tok=100),
     FcfsChunked(),
     FcfsChunked(token_budget=3),
+    FcfsChunked(token_budget=40, preempts="running"),
     FcfsChunked(token_budget=40),
 ]
 
