@@ -89,6 +89,11 @@ class EngineServer:
         since="0.2",
     )
     preemption: Preemption = spec(Recompute, doc="What happens to a preempted request.", discriminator="kind")
+    prefix_cache: Literal["beside", "inside"] = spec(
+        "beside",
+        doc="`inside`: free blocks of the KV memory keep what they hold until they are taken, least recently used first; preempted requests and, in a trace with `hash_ids`, prompts find it (vLLM V1, SGLang). `beside`: see `prefix_cache_tok`.",
+        since="0.2",
+    )
     prefix_cache_tok: int = spec(
         0,
         doc="Prompt tokens whose prefix a replica remembers, beside its KV memory, least recently used out first; needs a trace with `hash_ids`. A hit saves prefill time.",

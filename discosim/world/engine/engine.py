@@ -167,7 +167,7 @@ class Engine:
         self.kv_link.send(job, partial(self._receive_kv, source))
 
     def _receive_kv(self, source: Place, job: Job) -> None:
-        source.release(job.blocks)
+        source.release(job)
         job.blocks = 0
         if job.is_cancelled:
             job.owner.on_end(self.env.now)

@@ -84,9 +84,9 @@ class Replica(Floor):
             self._cancelled.append(job)
             self._wake()
 
-    def release(self, n_blocks: int) -> None:
+    def release(self, job: Job) -> None:
         """Free the blocks of a prefilled job whose KV has left."""
-        self.memory.give(n_blocks)
+        self.memory.drop(job, job.blocks, 0)
         self._n_held -= 1
         self._wake()
 
@@ -212,7 +212,7 @@ class Replica(Floor):
         while finishes and finishes[0][0] <= step:
             due_step, _, job = heappop(finishes)
             if job.finish_step == due_step and job.state is State.DECODING:
-                self._free(self._leave(job))
+                self._free(job, self._leave(job))
                 self._retire(job)
                 over.append(job)
         for job in heard:
@@ -223,7 +223,7 @@ class Replica(Floor):
     def _grow(self, step: int, m: int) -> None:
         """Take the blocks of ``m`` decode iterations; those that had not been seen as free are so after the first."""
         unseen = self._unseen
-        if unseen is None or not unseen.n_left:
+        if unseen is None or not unseen.left:
             self.memory.grow(step, m)
             return
         self.memory.grow(step, 1)
@@ -249,17 +249,19 @@ class Replica(Floor):
         job.spans.append(now_s)
         if self._prefix is not None:
             self._prefix.keep(job.hashes)
+        elif job.hashes:
+            self.memory.publish(job)
         if job.base_tok == 1:
             job.first_token_s = now_s
             first.append(job)
         if job.base_tok == job.answer_tok:
-            self._free(blocks)
+            self._free(job, blocks)
             self._retire(job)
             over.append(job)
         elif self.model.role == "prefill":
             self._retire(job)
             if job.is_cancelled:  # its cache stays here
-                self.memory.give(blocks)
+                self.memory.drop(job, blocks, 0)
                 over.append(job)
                 return
             self._n_held += 1
@@ -275,9 +277,9 @@ class Replica(Floor):
             if state is State.GONE:
                 continue  # it was complete at this very boundary
             if state is State.DECODING:
-                self.memory.give(self._leave(job))
+                self.memory.drop(job, self._leave(job), 0)
             elif state is State.PREFILLING:
-                self.memory.give(self._leave_prefill(job))
+                self.memory.drop(job, self._leave_prefill(job), 0)
                 self.pending_tok -= job.prefill_left_tok
             elif state is State.WAITING:
                 del self.waiting[job]
@@ -324,7 +326,7 @@ class Replica(Floor):
             orders = self.scheduler.schedule(self)
             if orders.prefill or (orders.decode and self.decoding):
                 hears_of_jobs = orders.ask_on_arrival and unseen.jobs
-                if hears_of_jobs or unseen.cancelled or (unseen.n_left and (self.waiting or self.swapped)):
+                if hears_of_jobs or unseen.cancelled or (unseen.left and (self.waiting or self.swapped)):
                     return replace(orders, ask_after=1)
                 return orders
         self._learn_all(unseen)  # nothing runs until then
