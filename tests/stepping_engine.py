@@ -385,12 +385,19 @@ class SteppingReplica:
         if self.n_held and not orders.prefill and not self.decoding:
             self._wait_for_memory()
             return
+        decoders = self._grown(orders)
+        self._advance(orders, decoders, self.stall_s + self._spent(orders, decoders))
+
+    def _grown(self, orders):
+        """Return who decodes, each with the block that its next token needs."""
         decoders = list(self.decoding) if orders.decode else []
         for job in decoders:
             grown = self.memory.blocks_of(job.context_tok)
             self.memory.take(job, grown - job.blocks)
-        spent = self._spent(orders, decoders)
-        begin, self.now_s = self.now_s, self.now_s + self.stall_s + spent
+        return decoders
+
+    def _advance(self, orders, decoders, spent):
+        begin, self.now_s = self.now_s, self.now_s + spent
         self.before_s = begin
         self.stall_s = 0.0
         self.busy_s += self.now_s - begin
@@ -503,3 +510,39 @@ def run_pools(prefill_model, decode_model, schedulers, s_per_tok, latency_s, ask
         job.reach_s, job.state, job.has_kv, job.blocks = arrives_s, State.WAITING, True, 0
         jobs.append(job)
     return first, SteppingReplica(decode_model, schedulers[1], asks, jobs).run()
+
+
+def run_ranks(model, schedulers, asks):
+    """Serve the asks by ranks that step together, in turns; return the ranks."""
+    shares = [asks[i :: len(schedulers)] for i in range(len(schedulers))]
+    ranks = [SteppingReplica(model, scheduler, share) for scheduler, share in zip(schedulers, shares, strict=True)]
+    ran = set()
+    for rank in ranks:
+        rank.n_submitted = 0
+    while True:
+        for rank in ranks:
+            rank._note_queue()
+            rank._learn(rank.before_s if model.decides_ahead and rank in ran else rank.now_s)
+            if not rank._is_busy():
+                rank._learn(rank.now_s)
+        ran = {rank: orders for rank in ranks if rank._is_busy() and (orders := rank._orders()) is not None}
+        if not ran:
+            coming = [rank.jobs[rank.n_submitted].reach_s for rank in ranks if rank.n_submitted < len(rank.jobs)]
+            if not coming:
+                return ranks
+            for rank in ranks:
+                rank.now_s = rank.before_s = min(coming)
+            continue
+        tok = {rank: sum(chunk for _, chunk in o.prefill) + len(rank.decoding) * o.decode for rank, o in ran.items()}
+        spent = []
+        decoders = {rank: rank._grown(orders) for rank, orders in ran.items()}
+        for rank, orders in ran.items():
+            if hasattr(model.cost, "beside"):
+                rank.cost = model.cost.beside(sum(tok.values()) - tok[rank])
+            spent.append(rank._spent(orders, decoders[rank]))
+        whole = max(rank.stall_s for rank in ran) + max(spent)
+        now_s = ranks[0].now_s + whole
+        for rank in ranks:
+            if rank in ran:
+                rank._advance(ran[rank], decoders[rank], whole)
+            rank.now_s = now_s

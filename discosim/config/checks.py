@@ -72,6 +72,8 @@ def _server(values: Values) -> Findings:
 
 
 def _engine(values: Values) -> Findings:
+    if values.get("lockstep") and values.get("prefill_pool") is not None:
+        yield ("lockstep",), "has no meaning beside a prefill_pool: replicas that step together prefill for themselves"
     if values.get("prefix_cache") != "inside":
         return
     if values.get("prefix_cache_tok"):

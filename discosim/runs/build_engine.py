@@ -79,6 +79,7 @@ def engine_model(spec: EngineServer, scheduler: Callable[[], Scheduler] | None =
         router=spec.router,
         prefill_pool=_prefill_pool(spec, replica, digest),
         max_context_tok=max_context_tok,
+        lockstep=spec.lockstep,
         fastest_iteration_s=fastest_s(cost, spec.max_batch),
     )
 

@@ -60,6 +60,11 @@ class EngineServer:
     )
     iterations: Iterations = spec(doc="How long an iteration takes.", discriminator="kind")
     n_replicas: int = spec(1, doc="Replicas (of the decode pool, where prefill has its own).", ge=1)
+    lockstep: bool = spec(
+        False,
+        doc="Let the replicas step together, each iteration as long as the slowest's: data parallelism with expert parallelism; a cost model with experts sees the tokens of all.",
+        since="0.2",
+    )
     router: Literal["round_robin", "least_loaded", "shortest_queue"] = spec(
         "round_robin",
         doc="Who gets a request: the next replica, the one with fewest live requests, or the one with fewest tokens to prefill.",
