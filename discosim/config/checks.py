@@ -74,6 +74,8 @@ def _server(values: Values) -> Findings:
 def _engine(values: Values) -> Findings:
     if values.get("lockstep") and values.get("prefill_pool") is not None:
         yield ("lockstep",), "has no meaning beside a prefill_pool: replicas that step together prefill for themselves"
+    if values.get("async_scheduling") and "scheduler" in values:
+        yield from _ahead(values["scheduler"].kind)
     if values.get("prefix_cache") != "inside":
         return
     if values.get("prefix_cache_tok"):
@@ -84,6 +86,14 @@ def _engine(values: Values) -> Findings:
             ("prefix_block_tok",),
             f"must be a multiple of block_tok = {block_tok} where prefix_cache is inside (got {hash_tok})",
         )
+
+
+def _ahead(kind: str) -> Findings:
+    from discosim.world.engine.schedulers.registry import scheduler_class
+
+    if not scheduler_class(kind).may_decide_ahead:
+        said = f"scheduler {kind} puts requests in the place of others at once and cannot decide ahead; set it to false"
+        yield ("async_scheduling",), said
 
 
 def _scenario(values: Values) -> Findings:

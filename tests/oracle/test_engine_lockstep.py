@@ -14,6 +14,7 @@ from worlds import examples, long
 
 from discosim.config import load_scenario
 from discosim.core.errors import UserError
+from discosim.world.engine.costs.distserve import DistServeCost
 from discosim.world.engine.costs.physics import PhysicsCost
 from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.floor import ReplicaModel
@@ -71,6 +72,17 @@ def test_every_rank_waits_for_the_slowest():
     first, second = served([Ask(0.0, 4, 6), Ask(0.062, 4, 3)], FLAT)
     assert token_times(first) == pytest.approx([0.05, 0.06, 0.07, 0.12, 0.13, 0.14])
     assert token_times(second) == pytest.approx([0.12, 0.13, 0.14])
+
+
+def test_the_slowest_rank_changes_as_contexts_grow():
+    # per iteration: 0.0005 s a KV token; one request of 100 tokens against ten of 9, that grow ten tokens an iteration
+    cost = DistServeCost((0.05, 0.0, 0.0), (0.01, 5e-4, 0.0), (0.01, 5e-4, 0.0))
+    asks = [Ask(0.0, 100, 30)] + [Ask(0.0, 9, 30) if i % 2 else Ask(0.0, 1, 1) for i in range(1, 20)]
+    ends_s, now_s = [0.05], 0.05
+    for i in range(29):
+        now_s += 0.01 + 5e-4 * max(101 + i, 10 * (10 + i))
+        ends_s.append(now_s)
+    assert token_times(served(asks, cost)[0]) == pytest.approx(ends_s)
 
 
 def test_experts_see_the_tokens_of_all():

@@ -87,3 +87,9 @@ def test_a_written_scenario_is_a_fixed_point_and_says_all(flavour, monkeypatch):
 def test_an_unknown_make_is_refused_with_those_there_are():
     with pytest.raises(UserError, match=r"server.flavour: unknown value 'vllm'; did you mean 'vllm-v1'"):
         server(flavour="vllm")
+
+
+def test_a_scheduler_that_cannot_decide_ahead_says_so():
+    with pytest.raises(UserError, match=r"server.async_scheduling: scheduler round_robin .* cannot decide ahead"):
+        server(flavour="vllm-v1", scheduler={"kind": "round_robin"})
+    server(flavour="vllm-v1", scheduler={"kind": "round_robin"}, async_scheduling=False)
