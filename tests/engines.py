@@ -98,7 +98,7 @@ def run_leaping_pools(model: EngineModel, asks: list[Ask]) -> tuple[Engine, list
             engine.cancel(job)
 
     for i, ask in enumerate(asks):
-        job = Job(i, Owner(), ask.prompt_tok, ask.answer_tok, ask.arrival_s)
+        job = Job(i, Owner(), ask.prompt_tok, ask.answer_tok, ask.arrival_s, hashes=ask.hashes)
         jobs.append(job)
         env.process(send(job, ask.cancel_s))
     env.run()

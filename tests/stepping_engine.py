@@ -508,6 +508,7 @@ def run_pools(prefill_model, decode_model, schedulers, s_per_tok, latency_s, ask
     jobs = []
     for arrives_s, job in sorted(first.sent, key=lambda pair: pair[0]):
         job.reach_s, job.state, job.has_kv, job.blocks = arrives_s, State.WAITING, True, 0
+        job.table, job.n_shared = [], 0
         jobs.append(job)
     return first, SteppingReplica(decode_model, schedulers[1], asks, jobs).run()
 

@@ -41,9 +41,9 @@ def test_pools_leap_as_a_plain_engine_steps(case, scale, latency_s, max_prefill_
     check_pools(case, scale, latency_s, max_prefill_tok)
 
 
-@examples(60)
-@given(cases(max_asks=10, decides_ahead=True), SCALES, LATENCIES_S, PREFILLS_TOK)
-def test_pools_that_decide_ahead_leap_as_a_plain_engine_steps(case, scale, latency_s, max_prefill_tok):
+@examples(50)
+@given(cases(max_asks=10, decides_ahead=True, caches_inside=True), SCALES, LATENCIES_S, PREFILLS_TOK)
+def test_pools_that_decide_ahead_and_keep_blocks_leap_as_a_plain_engine_steps(case, scale, latency_s, max_prefill_tok):
     check_pools(case, scale, latency_s, max_prefill_tok)
 
 
