@@ -74,7 +74,7 @@ def test_a_leap_ends_where_steps_would(scheduler):
 def test_who_decides_ahead_leaps_as_it_steps(scheduler):
     n_preemptions = 0
 
-    @examples(50)
+    @examples(25)
     @given(cases(decides_ahead=True))
     def check(case):
         nonlocal n_preemptions
@@ -89,7 +89,7 @@ def test_who_decides_ahead_leaps_as_it_steps(scheduler):
 def test_free_blocks_that_keep_what_they_hold_are_found_by_leaps_and_by_steps(scheduler, decides_ahead):
     n_preemptions = 0
 
-    @examples(40)
+    @examples(25)
     @given(cases(caches_inside=True, decides_ahead=decides_ahead))
     def check(case):
         nonlocal n_preemptions
@@ -109,7 +109,7 @@ TGI = {
 @pytest.mark.parametrize("name", ["tgi", long("tgi, small budgets"), long("tgi, patient")])
 @pytest.mark.parametrize("decides_ahead", [False, long(True)])
 def test_who_reserves_leaps_as_it_steps_and_preempts_nobody(name, decides_ahead):
-    @examples(25)
+    @examples(15)
     @given(cases(decides_ahead=decides_ahead))
     def check(case):
         assert check_equal(case, TGI[name]) == 0

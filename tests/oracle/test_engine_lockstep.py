@@ -38,7 +38,7 @@ EXPERTS = PhysicsCost(
 @pytest.mark.parametrize("scheduler", [Fcfs(), long(FcfsChunked(token_budget=40))], ids=repr)
 @pytest.mark.parametrize("decides_ahead", [False, long(True)])
 def test_ranks_leap_as_plain_ones_step(scheduler, decides_ahead):
-    @examples(40)
+    @examples(20)
     @given(cases(decides_ahead=decides_ahead))
     def check(case):
         cost = EXPERTS if case.model.kv_blocks % 2 else case.model.cost
