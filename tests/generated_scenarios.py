@@ -303,6 +303,15 @@ class Scenarios:
                 raw.pop("series_unit", None)
             if raw.get("failures") != "measured":
                 raw.pop("failure_share", None)
+        if section is s.EngineServer:
+            raw |= {
+                "prefix_cache_tok": 0,
+                "prefix_block_tok": raw.get("block_tok", 16),
+            }  # as prefix_cache: inside wants
+            if raw.get("prefill_pool") is not None:
+                raw["lockstep"] = False
+            if raw.get("scheduler", {}).get("kind") in {"andes_v1", "andes_v2", "round_robin"}:
+                raw["async_scheduling"] = False
         if section is s.Outage:
             raw["end_s"] = float(raw["start_s"]) + rng.randint(1, 9)
         if section is s.BurstArrivals:

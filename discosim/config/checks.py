@@ -74,6 +74,31 @@ def _server(values: Values) -> Findings:
         yield ("failure_share",), "has no effect unless failures is measured"
 
 
+def _engine(values: Values) -> Findings:
+    if values.get("lockstep") and values.get("prefill_pool") is not None:
+        yield ("lockstep",), "has no meaning beside a prefill_pool: replicas that step together prefill for themselves"
+    if values.get("async_scheduling") and "scheduler" in values:
+        yield from _ahead(values["scheduler"].kind)
+    if values.get("prefix_cache") != "inside":
+        return
+    if values.get("prefix_cache_tok"):
+        yield ("prefix_cache_tok",), "has no meaning where prefix_cache is inside: the KV memory is the cache"
+    hash_tok, block_tok = values.get("prefix_block_tok"), values.get("block_tok")
+    if hash_tok is not None and block_tok is not None and hash_tok % block_tok:
+        yield (
+            ("prefix_block_tok",),
+            f"must be a multiple of block_tok = {block_tok} where prefix_cache is inside (got {hash_tok})",
+        )
+
+
+def _ahead(kind: str) -> Findings:
+    from discosim.world.engine.schedulers.registry import scheduler_class
+
+    if not scheduler_class(kind).may_decide_ahead:
+        said = f"scheduler {kind} puts requests in the place of others at once and cannot decide ahead; set it to false"
+        yield ("async_scheduling",), said
+
+
 def _scenario(values: Values) -> Findings:
     if "name" in values and (reason := why_no_file_name(values["name"])):
         yield ("name",), reason
@@ -163,6 +188,7 @@ def why_no_file_name(name: str) -> str:
 
 _RULES: dict[type, Callable[[Values], Findings]] = {
     s.BurstArrivals: _burst,
+    s.EngineServer: _engine,
     s.Outage: _outage,
     s.ReplayedServer: _server,
     s.Scenario: _scenario,

@@ -78,7 +78,7 @@ class Blueprint:
         return requests
 
     def _check_blocks(self, requests: RequestTable, server: Server) -> None:
-        if isinstance(server, EngineServer) and server.prefix_cache_tok:
+        if isinstance(server, EngineServer) and (server.prefix_cache_tok or server.prefix_cache == "inside"):
             workload = self.scenario.workload
             require_fitting_blocks(requests, server, workload.max_prompt_tok if workload.over_limit == "clip" else None)
 

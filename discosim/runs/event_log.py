@@ -55,7 +55,7 @@ class EventLog:
             begin_s = end_s
         counts = {
             "batch": {"decoding": len(replica.decoding), "prefilling": len(replica.prefilling)},
-            "queue": {"waiting": len(replica.waiting), "swapped": len(replica.swapped)},
+            "queue": {"waiting": replica.n_waiting, "swapped": len(replica.swapped)},
             "KV blocks": {"used": replica.memory.total_blocks - replica.memory.free_blocks},
         }
         for name, values in counts.items():

@@ -126,6 +126,8 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("PDDevice", "reprice_every_s"): one_of(None, 5.0),
     ("PDDevice", "cloud_slots"): one_of(None, 2.0),
     ("FcfsChunked", "token_budget"): one_of(16, 512),
+    ("Tgi", "max_batch_total_tok"): one_of(None, 3000),
+    ("Tgi", "max_new_tok"): one_of(None, 50),
     ("SkeletonOfThought", "max_points"): whole(3, 12),
     ("BurstArrivals", "intensity"): one_of(1.0, 1.4),
     ("BurstArrivals", "width"): one_of(0.1, 0.65),
@@ -209,6 +211,13 @@ def _server(rng: Rng) -> Plain:
     else:
         data.setdefault("kv_tok", 5000)
     data.setdefault("kv_bytes_per_tok", 1e5)
+    data.pop("prefix_block_tok", None)
+    if "block_tok" in data:  # inside the KV memory a hash id must stand for whole blocks
+        data["prefix_block_tok"] = 32 * data["block_tok"]
+    if data.get("prefill_pool") is not None:
+        data.pop("lockstep", None)
+    if data.get("scheduler", {}).get("kind") in {"andes_v1", "andes_v2", "round_robin"}:
+        data["async_scheduling"] = False
     return data
 
 

@@ -83,3 +83,14 @@ def test_a_leap_ends_where_steps_would_in_many_larger_scenarios(name):
 
     check()
     assert n_preemptions > 5  # the scenarios do press on the memory
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["lqsf", "code"])
+def test_who_decides_ahead_leaps_as_it_steps(name):
+    @examples(25)
+    @given(cases(decides_ahead=True).filter(lambda case: case.model.cost is not FLAT and not _has_equals(case)))
+    def check(case):
+        check_equal(case, SCHEDULERS[name])
+
+    check()

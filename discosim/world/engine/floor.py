@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 
 from discosim.core.errors import InvariantError
+from discosim.world.engine.ahead import Unseen
+from discosim.world.engine.caching_memory import CachingMemory
 from discosim.world.engine.costs.base import CostModel
 from discosim.world.engine.job import Job, State
 from discosim.world.engine.live import LiveTable
@@ -49,6 +51,11 @@ class ReplicaModel:
         ``both``, or the pool it belongs to where prefill and decode are apart.
     prefix_blocks, prefix_block_tok : int
         Size of the prefix cache, and tokens per hashed block; 0 blocks for none.
+    caches_inside : bool
+        Whether free blocks keep what they hold until they are taken; see `caching_memory`. Then ``prefix_blocks`` is 0,
+        and ``prefix_block_tok`` a multiple of ``block_tok``.
+    decides_ahead : bool
+        Whether an iteration is decided while the one before runs; see `ahead`.
     """
 
     cost: CostModel
@@ -62,6 +69,8 @@ class ReplicaModel:
     role: Role = "both"
     prefix_blocks: int = 0
     prefix_block_tok: int = 512
+    caches_inside: bool = False
+    decides_ahead: bool = False
 
 
 class Floor:
@@ -88,7 +97,8 @@ class Floor:
         self.scheduler = scheduler
         self.cost = model.cost
         self.max_batch = model.max_batch
-        self.memory = KvMemory(model.kv_blocks, model.block_tok, math.ceil(model.watermark * model.kv_blocks))
+        size = (model.kv_blocks, model.block_tok, math.ceil(model.watermark * model.kv_blocks))
+        self.memory = CachingMemory(*size, model.prefix_block_tok) if model.caches_inside else KvMemory(*size)
         self.host_free_blocks = model.host_blocks
         self.waiting: OrderedDict[Job, None] = OrderedDict()
         self.prefilling: dict[Job, None] = {}
@@ -104,6 +114,7 @@ class Floor:
         self.queue_peak = 0
         self.host_peak_blocks = 0
         self._n_held = 0  # prefilled jobs whose KV has not left yet
+        self._unseen = Unseen() if model.decides_ahead else None
         self._gpu_clock_s = 0.0  # GPU time that a job in every decode batch would have been charged
         self._kv_clock = 0.0  # integral of the decode step over time
         self._stall_s = 0.0  # swap traffic that the next iteration waits for
@@ -117,6 +128,11 @@ class Floor:
     def n_resident(self) -> int:
         """Jobs that hold KV memory and are at work."""
         return len(self.prefilling) + len(self.decoding)
+
+    @property
+    def n_waiting(self) -> int:
+        """Jobs in the queue, those included whom the scheduler has not seen."""
+        return len(self.waiting) + (0 if self._unseen is None else len(self._unseen.jobs))
 
     def decode_shortfall(self) -> int:
         """Return the blocks missing for one more decode iteration of the whole batch; <= 0 where it fits."""
@@ -139,13 +155,15 @@ class Floor:
         """
         memory = self.memory
         resident = len(self.prefilling) + len(self.decoding)
+        if self._unseen is not None:
+            resident += len(self._unseen.left)
         if resident >= self.max_batch:
             return False
         spare = memory.free_blocks - (memory.watermark_blocks if resident + self._n_held else 0)
         if job.state is State.SWAPPED or job.has_kv:
             # its KV lacks the newest token, whose place it needs in the next iteration
             return memory.blocks_of(job.context_tok) + memory.next_growth(self.steps.n) <= spare
-        return memory.blocks_of(job.context_tok) <= spare
+        return memory.need(job) <= spare
 
     def admit(self, job: Job) -> None:
         """Take a waiting job in: it holds the blocks of its whole prompt from now on."""
@@ -159,9 +177,10 @@ class Floor:
             self._join(job)
             return
         job.blocks = self.memory.blocks_of(context_tok)
-        self.memory.take(job.blocks)
+        hit_tok = self.memory.hold(job)
         if self._prefix is not None:
             hit_tok = min(self._prefix.hit_tok(job.hashes), context_tok - 1)
+        if hit_tok:
             self.pending_tok -= hit_tok
             job.prefill_left_tok = context_tok - hit_tok
         job.state = State.PREFILLING
@@ -174,10 +193,10 @@ class Floor:
         job.n_preemptions += 1
         if job.state is State.DECODING:
             blocks = self._leave(job)
-            can_swap = self.can_swap(blocks)
+            can_swap, computed_tok = self.can_swap(blocks), job.context_tok - 1
         else:
-            blocks, can_swap = self._leave_prefill(job), False
-        self.memory.give(blocks)
+            blocks, can_swap, computed_tok = self._leave_prefill(job), False, job.context_tok - job.prefill_left_tok
+        self.memory.drop(job, blocks, 0 if can_swap else computed_tok)
         job.blocks = 0
         if can_swap:
             job.blocks = blocks
@@ -192,7 +211,7 @@ class Floor:
             job.state = State.WAITING
             self.waiting[job] = None
             self.waiting.move_to_end(job, last=False)
-            self.queue_peak = max(len(self.waiting), self.queue_peak)
+            self.queue_peak = max(self.n_waiting, self.queue_peak)
         self._note(job)
 
     def resume(self, job: Job) -> None:
@@ -272,6 +291,19 @@ class Floor:
         self.kv_tok_s += job.context_tok * stay_s
         self.batch_s += stay_s
         return job.blocks
+
+    def _free(self, job: Job, blocks: int) -> None:
+        """Free the blocks, and the place, of a job that has finished."""
+        if self._unseen is None:
+            self.memory.drop(job, blocks, 0)
+        else:
+            self._unseen.left.append((job, blocks))
+
+    def _settle(self, unseen: Unseen) -> None:
+        """Free the blocks and places of those who had finished without the scheduler's knowing."""
+        for job, blocks in unseen.left:
+            self.memory.drop(job, blocks, 0)
+        unseen.left.clear()
 
     def _retire(self, job: Job) -> None:
         """Forget a job that is over here."""

@@ -10,6 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from discosim.world.engine.free_run import FreeRun
+
 Floats = NDArray[np.float64]
 
 
@@ -34,7 +36,7 @@ class Place(Protocol):
         """Drop a job at the next boundary."""
         ...
 
-    def release(self, n_blocks: int) -> None:
+    def release(self, job: Job) -> None:
         """Free the blocks of a prefilled job whose KV has left."""
         ...
 
@@ -115,6 +117,9 @@ class Job:
     gpu_mark_s: float = 0.0
     kv_mark: float = 0.0
     row: int = -1
+    n_shared: int = 0  # hashed parts of its prompt whose blocks others may use, too
+    kept: FreeRun | None = None  # its blocks that were computed before it was preempted, as far as they are left
+    n_kept_after: int = 0  # hashed parts that come before these
     place: Place | None = None  # the replica that has it
 
     def __init__(
@@ -138,6 +143,11 @@ class Job:
         self.hashes = hashes  # prefix blocks of the prompt, for reuse
         self.prefill_left_tok = prompt_tok
         self.spans: list[float | Floats] = []  # token times of past stays in a decode batch, and of prefill ends
+
+    @property
+    def asked_tok(self) -> int:
+        """Most answer tokens that its client asks for, stated with the request: here, those it will make."""
+        return self.answer_tok
 
     @property
     def context_tok(self) -> int:

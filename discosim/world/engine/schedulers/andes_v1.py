@@ -30,6 +30,7 @@ class AndesV1(Scheduler):
     """
 
     kind: ClassVar[str] = "andes_v1"
+    may_decide_ahead: ClassVar[bool] = False
     source: ClassVar[str] = (
         "Andes (arXiv 2404.16283) v1: selective trigger, batch sizes pruned, greedy packing by gain over context, "
         "cap P on the mean number of preemptions per request (secondary sources). Its time per call is not simulated."

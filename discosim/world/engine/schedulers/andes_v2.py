@@ -32,6 +32,7 @@ class AndesV2(Scheduler):
     """
 
     kind: ClassVar[str] = "andes_v2"
+    may_decide_ahead: ClassVar[bool] = False
     source: ClassVar[str] = (
         "Andes (arXiv 2404.16283) v2: knapsack as in v1, overhead-aware refiner instead of the cap (secondary source). "
         "Which of swap and recomputation is faster is not chosen per request: the replica is set up for one of them."

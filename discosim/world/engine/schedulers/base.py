@@ -49,7 +49,8 @@ class Orders:
     Notes
     -----
     The engine always asks again: after an iteration with prefill; when a job finishes, is cancelled or leaves; when
-    the next decode iteration of the whole batch would not fit into memory. In between, a
+    the next decode iteration of the whole batch would not fit into memory. A replica that decides ahead asks once more
+    where arrivals and free places of the boundary before count. In between, a
     scheduler that is asked at *every* boundary must give the same orders as one that is asked only when it said it
     has to be: this is what makes leaps exact, and a test drives both.
     """
@@ -247,11 +248,17 @@ class Scheduler(ABC):
         Paper and section, or system, that it follows, and what it leaves out.
     needs_live : bool
         Whether it calls `ReplicaView.live`; the replica then keeps the arrays up to date.
+    may_share_blocks : bool
+        Whether jobs may share KV blocks: it does not infer from blocks held what a preemption frees.
+    may_decide_ahead : bool
+        Whether it may decide ahead: what `fits` or free blocks do not allow it does not do, though nobody be resident.
     """
 
     kind: ClassVar[str] = ""
     source: ClassVar[str] = ""
     needs_live: ClassVar[bool] = False
+    may_share_blocks: ClassVar[bool] = False
+    may_decide_ahead: ClassVar[bool] = True
 
     @abstractmethod
     def schedule(self, replica: ReplicaView) -> Orders:

@@ -22,6 +22,7 @@ class RoundRobin(Scheduler):
     """
 
     kind: ClassVar[str] = "round_robin"
+    may_decide_ahead: ClassVar[bool] = False
     source: ClassVar[str] = (
         "Baseline of Andes (arXiv 2404.16283) v1, vLLM with round robin (secondary source). Quantum in iterations and "
         "its length are our choice: the paper's was not readable."
