@@ -9,15 +9,20 @@ from pathlib import Path
 import numpy as np
 
 from discosim.core.errors import MANY, UserError, close_match
+from discosim.traces.concurrency import is_summary
 from discosim.traces.mapping import NO_NAMES
-from discosim.traces.readers.base import Ints
+from discosim.traces.readers.base import Ints, LatencySeries
+from discosim.traces.readers.registry import detect, read_latency_groups
 from discosim.traces.readers.server import NAME, Rows, read_rows
 from discosim.traces.readers.source import stem
-from discosim.traces.readers.units import AUTO
+from discosim.traces.readers.units import AUTO, require_plausible
 from discosim.traces.server_log import ServerLog
 
 ENOUGH = 20
 """Requests below which nothing is calibrated. Source: our choice; a p99 of fewer is the largest of them anyway."""
+LOAD_TESTS = ("aiperf", "guidellm", "llmperf", "vllm")
+"""Readers of load generators' files."""
+_TABLES = (NAME, "native", "native_latency")
 
 
 def read_server_log(
@@ -33,9 +38,9 @@ def read_server_log(
     Parameters
     ----------
     path : path-like
-        File, plain or packed.
+        File, plain or packed: a table (JSON lines, a JSON array, CSV, Parquet), or what a load generator has written.
     format : str
-        ``server`` for a table, or the name of a load generator's reader; ``auto`` looks at the file.
+        ``server`` for a table, or the name of a load generator's reader (`LOAD_TESTS`); ``auto`` looks at the file.
     mapping : mapping of str to str
         Our names of fields to those of the table's columns, where these are not known (``--map``).
     unit : str
@@ -74,6 +79,8 @@ def read_server_logs(
         As `read_server_log`.
     """
     place = Path(path)
+    if (reader := _load_test(place, format, mapping)) is not None:
+        return _of_load_test(place, reader, unit)
     rows = read_rows(place, mapping, unit)
     return {name or stem(place): _log(rows, picked, name, place) for name, picked in rows.groups().items()}
 
@@ -84,6 +91,85 @@ def require_enough(log: ServerLog, least: int = ENOUGH) -> None:
     if n_timed < least:
         of = f" of its {len(log):,}" if n_timed < len(log) else ""
         raise UserError(f"holds {n_timed:,}{of} requests with times; at least {least} are needed", where=log.name)
+
+
+def _load_test(place: Path, format_name: str, mapping: Mapping[str, str]) -> str | None:
+    """Return the reader of a load generator's file; None for a table."""
+    if format_name in _TABLES or (format_name == AUTO and mapping):
+        return None
+    if format_name in LOAD_TESTS:
+        if mapping:
+            raise UserError(f"--map is for tables; {format_name} has names of its own", where=str(place))
+        return format_name
+    if format_name != AUTO:
+        known = (NAME, *LOAD_TESTS)
+        raise UserError(f"no log of a server is of the format {format_name!r}; {close_match(format_name, known)}")
+    try:
+        name = detect(place).name
+    except UserError:  # whoever reads tables knows better what is missing
+        return None
+    return name if name in LOAD_TESTS else None
+
+
+def _of_load_test(place: Path, reader: str, unit: str) -> dict[str, ServerLog]:
+    if reader == "llmperf" and is_summary(place):
+        raise UserError(
+            "holds figures of whole tests and no single requests, so no load: read_concurrency reads them",
+            where=str(place),
+        )
+    groups = read_latency_groups(place, reader, unit)
+    timed = {name: series for name, series in groups.items() if len(series) and series.start_s is not None}
+    if not timed:
+        raise UserError(
+            "holds latencies without the moments at which requests were sent, so no load (vllm bench serve writes "
+            "start_times since 0.11); what it says of its concurrency can be had by read_concurrency",
+            where=str(place),
+        )
+    return {
+        name: log_of(require_plausible(series, unit, str(place)), reader, str(place)) for name, series in timed.items()
+    }
+
+
+def log_of(series: LatencySeries, reader: str, where: str) -> ServerLog:
+    """Return a load test whose times of sending are known as a log, taken at the client.
+
+    Notes
+    -----
+    Failures and successes without any time are left out and counted: a load generator does not say what they took.
+    """
+    assert series.start_s is not None
+    start_s = series.start_s[series.attempt]
+    rows = np.flatnonzero(np.isfinite(start_s))
+    prompt_tok, output_tok = series.prompt_tok, series.output_tok
+    if prompt_tok is None or output_tok is None:
+        raise UserError(f"{series.group}: it has no lengths of prompts and answers", where=where)
+    rows = rows[(prompt_tok[rows] > 0) & (output_tok[rows] > 0)]
+    if not rows.size:
+        raise UserError(f"{series.group}: no request has prompt and output tokens and a time of sending", where=where)
+    rows = rows[np.lexsort((series.ttft_s[rows], start_s[rows]))]
+    ttft_s, output_tok = series.ttft_s[rows], output_tok[rows]
+    later_s = np.where(output_tok > 1, series.tpot_s[rows] * (output_tok - 1), 0.0)
+    n_attempts = series.is_failed.size
+    warnings = list(series.warnings)
+    if rows.size < n_attempts:
+        n_failed = int(series.is_failed.sum())
+        warnings.append(
+            f"{n_attempts - rows.size:,} of {n_attempts:,} requests are left out of the load: {n_failed:,} failed, of "
+            "the others lengths or times are missing."
+        )
+    return ServerLog(
+        arrival_s=start_s[rows] - start_s[rows[0]],
+        prompt_tok=prompt_tok[rows],
+        output_tok=output_tok,
+        ttft_s=ttft_s,
+        e2e_s=ttft_s + later_s,
+        queue_s=np.full(rows.size, np.nan),
+        concurrency=series.concurrency,
+        name=where,
+        format=reader,
+        is_client_side=True,
+        warnings=tuple(warnings),
+    )
 
 
 def _log(rows: Rows, picked: Ints, level: str, place: Path) -> ServerLog:

@@ -105,6 +105,7 @@ def _series(path: Path, group: str) -> LatencySeries:
     kept = [i for i in range(len(table)) if not (warm_up[i] or cancelled[i])]
     start_ns = [_start_ns(table, i, metadata[i]) for i in kept]
     kept = [kept[place] for place in sorted(range(len(kept)), key=start_ns.__getitem__)]
+    start_ns.sort()
     if not kept:
         raise NothingSeenError("holds no request of the profiling phase that was not cancelled", where=str(path))
     rows = [(i, metrics[i]) for i in kept]
@@ -135,6 +136,7 @@ def _series(path: Path, group: str) -> LatencySeries:
         output_tok=np.where(more, output_tok, stated_tok),
         n_recounted=int(more.sum()),
         unit_s=None,
+        start_s=np.array([(at_ns - start_ns[0]) / 1e9 for at_ns in start_ns]),
         counts={"dropped_warm_up": sum(warm_up), "dropped_cancelled": sum(cancelled)},
         warnings=said,
     )
