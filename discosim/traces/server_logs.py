@@ -13,6 +13,7 @@ from discosim.traces.concurrency import is_summary
 from discosim.traces.mapping import NO_NAMES
 from discosim.traces.readers.base import Ints, LatencySeries
 from discosim.traces.readers.registry import detect, read_latency_groups
+from discosim.traces.readers.sent import sent_rows
 from discosim.traces.readers.server import NAME, Rows, read_rows
 from discosim.traces.readers.source import stem
 from discosim.traces.readers.units import AUTO, require_plausible
@@ -137,29 +138,15 @@ def log_of(series: LatencySeries, reader: str, where: str) -> ServerLog:
     -----
     Failures and successes without any time are left out and counted: a load generator does not say what they took.
     """
+    rows, told = sent_rows(series, where)
     assert series.start_s is not None
-    start_s = series.start_s[series.attempt]
-    rows = np.flatnonzero(np.isfinite(start_s))
-    prompt_tok, output_tok = series.prompt_tok, series.output_tok
-    if prompt_tok is None or output_tok is None:
-        raise UserError(f"{series.group}: it has no lengths of prompts and answers", where=where)
-    rows = rows[(prompt_tok[rows] > 0) & (output_tok[rows] > 0)]
-    if not rows.size:
-        raise UserError(f"{series.group}: no request has prompt and output tokens and a time of sending", where=where)
-    rows = rows[np.lexsort((series.ttft_s[rows], start_s[rows]))]
-    ttft_s, output_tok = series.ttft_s[rows], output_tok[rows]
+    assert series.prompt_tok is not None
+    assert series.output_tok is not None
+    start_s, ttft_s, output_tok = series.start_s[series.attempt[rows]], series.ttft_s[rows], series.output_tok[rows]
     later_s = np.where(output_tok > 1, series.tpot_s[rows] * (output_tok - 1), 0.0)
-    n_attempts = series.is_failed.size
-    warnings = list(series.warnings)
-    if rows.size < n_attempts:
-        n_failed = int(series.is_failed.sum())
-        warnings.append(
-            f"{n_attempts - rows.size:,} of {n_attempts:,} requests are left out of the load: {n_failed:,} failed, of "
-            "the others lengths or times are missing."
-        )
     return ServerLog(
-        arrival_s=start_s[rows] - start_s[rows[0]],
-        prompt_tok=prompt_tok[rows],
+        arrival_s=start_s - start_s[0],
+        prompt_tok=series.prompt_tok[rows],
         output_tok=output_tok,
         ttft_s=ttft_s,
         e2e_s=ttft_s + later_s,
@@ -168,7 +155,7 @@ def log_of(series: LatencySeries, reader: str, where: str) -> ServerLog:
         name=where,
         format=reader,
         is_client_side=True,
-        warnings=tuple(warnings),
+        warnings=(*series.warnings, *told),
     )
 
 
