@@ -108,9 +108,9 @@ def read_rows(path: Path, mapping: Mapping[str, str], unit: str, *, truth: bool 
     fields = fields_in(names, mapping, label)
     _require_fields(fields, names, label, truth=truth)
     said = [*outcome_columns(names), *(KNOWN if is_json else ())]
-    wanted = list(dict.fromkeys([*(named.name for named in fields.values()), *said]))
+    wanted = dict.fromkeys([*(named.name for named in fields.values()), *said])
     need = [fields[field].name for field in ("prompt_tok", "output_tok")]
-    table = read_table(path, need if not is_json else (), wanted)
+    table = read_table(path, () if is_json else need, [name for name in wanted if is_json or name not in need])
     for name in need:
         if not table.has(name):
             raise table.error(0, name, "is missing")
