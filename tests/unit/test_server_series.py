@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from discosim.traces.server_logs import read_server_log, read_server_logs
 from discosim.traces.server_meta import read_server_meta
 from discosim.traces.server_series import read_server_series
 
-RAW = Path(os.environ.get("DISCOSIM_TRACES", ""))
 HEAD = "t,prompt_throughput,gen_throughput,running,waiting,kv_cache_pct\n"
 ROWS = [Row(0.25 + 0.01 * i, 0.02, 5 + i) for i in range(4)]
 
@@ -71,7 +69,8 @@ def test_stamps_of_a_clock_count_from_the_first_row(tmp_path: Path) -> None:
 
 VLLM = (
     "INFO 04-25 18:47:{s:02d} [loggers.py:118] Engine 00{e}: Avg prompt throughput: {p} tokens/s, Avg generation "
-    "throughput: 40.0 tokens/s, Running: 3 reqs, Waiting: 1 reqs, GPU KV cache usage: 12.5%, Prefix cache hit rate: 0.0%\n"
+    "throughput: 40.0 tokens/s, Running: 3 reqs, Waiting: 1 reqs, GPU KV cache usage: 12.5%, Prefix cache hit "
+    "rate: 0.0%\n"
 )
 
 
@@ -261,9 +260,8 @@ def test_summaries_by_concurrency_are_figures_and_no_requests(tmp_path: Path) ->
 # --- the public files -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not RAW.joinpath("llmservingsim-vllm-bench").is_dir(), reason="DISCOSIM_TRACES names no raw files")
-def test_the_public_series_and_settings() -> None:
-    folder = RAW / "llmservingsim-vllm-bench"
+def test_the_public_series_and_settings(raw_traces: Path) -> None:
+    folder = raw_traces / "llmservingsim-vllm-bench"
     for path in sorted(folder.glob("*timeseries*.csv")):
         series = read_server_series(path)
         rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
@@ -280,11 +278,8 @@ def test_the_public_series_and_settings() -> None:
     assert (experts.data_parallel, experts.expert_parallel, experts.n_gpus) == (2, True, 2)
 
 
-@pytest.mark.skipif(
-    not RAW.joinpath("llmperf-bench-tgi-philschmid").is_dir(), reason="DISCOSIM_TRACES names no raw files"
-)
-def test_the_public_tests_by_concurrency() -> None:
-    (path,) = RAW.joinpath("llmperf-bench-tgi-philschmid").glob("*_results.json")
+def test_the_public_tests_by_concurrency(raw_traces: Path) -> None:
+    (path,) = raw_traces.joinpath("llmperf-bench-tgi-philschmid").glob("*_results.json")
     held = json.loads(path.read_text())
     tests = read_concurrency(path)
     assert [test.concurrency for test in tests] == [1, 2, 4, 8, 16, 32, 64, 128]

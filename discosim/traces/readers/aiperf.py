@@ -162,9 +162,9 @@ def _objects(table: Table, name: str) -> list[Record]:
 
 def _start_ns(table: Table, i: int, metadata: Record) -> int:
     start = _first(metadata, _STARTS)
-    if type(start) is not int:
+    if type(start) is not int or not 0 <= start < 2**63:
         name = next((name for name in _STARTS if name in metadata), _STARTS[0])
-        raise table.error(i, f"metadata.{name}", f"expected a whole number of ns, got {json.dumps(start)}")
+        raise table.error(i, f"metadata.{name}", f"expected a whole number of ns, got {json.dumps(start)[:40]}")
     return start
 
 
