@@ -243,14 +243,16 @@ def test_what_failed_stays_in_the_load_as_far_as_it_was_made(tmp_path: Path) -> 
     rows[3] |= {"status": "cancelled", "last_token_ts": None, "output_toks": 7}
     rows[5] |= {"status": "error", "first_token_ts": None, "last_token_ts": None, "output_toks": 0}
     rows[8] |= {"output_toks": 0}
+    rows[9] |= {"first_token_ts": 0.0, "last_token_ts": 0.0, "finish_reason": "abort"}
     log = read_server_log(lines(tmp_path, rows))
     assert len(log) == 28
     assert log.output_tok[3] == 7
     assert np.isnan([log.ttft_s[3], log.e2e_s[3], log.queue_s[3]]).all()
-    assert np.isfinite(np.delete(log.ttft_s, 3)).all()
+    assert np.isnan(log.ttft_s[7])
+    assert np.isfinite(np.delete(log.ttft_s, [3, 7])).all()
     told = " ".join(log.warnings)
     assert "1 of 30 requests failed before they had an answer, and are left out" in told
-    assert "1 of 30 requests failed or were cancelled after some tokens: they stay in the load" in told
+    assert "2 of 30 requests failed or were cancelled after some tokens: they stay in the load" in told
     assert "1 of 30 requests have no prompt or no output tokens" in told
     trace = read_requests(lines(tmp_path, rows))
     assert (trace.notes["dropped_failed"], trace.notes["dropped_zero_tok"]) == (1, 1)
@@ -287,6 +289,14 @@ REFUSED: list[tuple[list[Row], str]] = [
     (changed(6, scheduled_ts=UPTIME_S), r"row 7 column scheduled_ts: runs backwards"),
     (changed(6, request_id="bench-2"), r"row 7 column request_id: 'bench-2' stands in row 3 too"),
     (changed(6, queued_ts=(UPTIME_S + 1) * 1000), r"row 7 column queued_ts: .*different units"),
+    (
+        [{**row, "scheduled_ts": row["scheduled_ts"] * 1e3} for row in logged(truth())],
+        "queued_ts and scheduled_ts are not",
+    ),
+    (
+        [{**row, "queued_ts": row["queued_ts"] * 1e3} for row in logged(truth())],
+        "are the two of one clock and in one unit",
+    ),
     (changed(6, queued_ts=None), r"row 7 column queued_ts: is blank"),
     (changed(6, output_toks=2.5), r"row 7 column output_toks: expected a whole number"),
     (changed(6, first_token_ts="soon"), r"row 7 column first_token_ts: expected a finite number"),

@@ -23,7 +23,7 @@ from discosim.traces.readers.clock import finest_tick
 from discosim.traces.readers.doubts import length_doubts
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.names import names_of
-from discosim.traces.readers.outcomes import KNOWN, outcome_columns, outcomes_of
+from discosim.traces.readers.outcomes import KNOWN, outcome_columns, outcomes_of, plain_name
 from discosim.traces.readers.requests import MOST_TOK
 from discosim.traces.readers.runs import rows_by_name
 from discosim.traces.readers.server_names import MOMENTS, TIMES, Named, fields_in, missing
@@ -32,6 +32,9 @@ from discosim.traces.readers.source import read_head
 from discosim.traces.readers.table import Table, names_in_order, names_of_table, read_table
 
 NAME = "server"
+_ENDS = frozenset({"finish_reason", "finished_reason", "end_reason"})
+_CUT_SHORT = frozenset({"abort", "aborted", "error", "cancelled", "canceled", "timeout", "disconnect"})
+"""Reasons of an end that are none of the model's (``stop``, ``length`` and the like are)."""
 _AGREE = 0.05
 """Relative distance of two ways to one time that is worth a note. Source: our choice."""
 
@@ -107,7 +110,11 @@ def read_rows(path: Path, mapping: Mapping[str, str], unit: str, *, truth: bool 
     label = str(path)
     fields = fields_in(names, mapping, label)
     _require_fields(fields, names, label, truth=truth)
-    said = [*outcome_columns(names), *(KNOWN if is_json else ())]
+    said = [
+        *outcome_columns(names),
+        *(name for name in names if plain_name(name) in _ENDS),
+        *(KNOWN if is_json else ()),
+    ]
     wanted = dict.fromkeys([*(named.name for named in fields.values()), *said])
     need = [fields[field].name for field in ("prompt_tok", "output_tok")]
     table = read_table(path, () if is_json else need, [name for name in wanted if is_json or name not in need])
@@ -144,7 +151,7 @@ def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> R
     if outcomes.unclear:
         i, name = outcomes.unclear[0]
         raise table.error(i, name, f"{table.shown(name, i)} says neither that the request succeeded nor that it failed")
-    failed = outcomes.is_failed
+    failed = outcomes.is_failed | _cut_short(table)
     counts = {
         name: table.counts(name, only=~(failed | table.columns[name].blank()), highest=MOST_TOK)
         for name in (prompt, output)
@@ -172,6 +179,10 @@ def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> R
     truth = kept & ~failed
     held = times_of(table, named, truth | kept)
     held = {field: _only(times, truth) if field != start else times for field, times in held.items()}
+    begun = held[start].seen & (held[start].ticks > 0)
+    for field in ("scheduled", "first_token", "last_token"):  # 0 is what vLLM has for what did not happen
+        if field in held:
+            held[field] = _only(held[field], ~(begun & (held[field].ticks == 0)))
     held, warnings = in_units(held, np.where(truth, counts[output], 0), unit, label, table)
     ttft_s, e2e_s, queue_s, notes = _truth(table, held, start, counts[output], label)
     notes = [*warnings, *outcomes.warnings, *notes, *_left_out(failed, empty, kept, ttft_s, e2e_s)]
@@ -200,6 +211,14 @@ def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> R
         n_empty=int((~failed & ~kept).sum()),
         warnings=(*notes, *users[1], *length_doubts(counts[prompt][order], counts[output][order])),
     )
+
+
+def _cut_short(table: Table) -> Bools:
+    """Return the rows whose reason of the end says that the request was cut short."""
+    found = np.zeros(len(table), dtype=np.bool_)
+    for name in (name for name in table.columns if plain_name(name) in _ENDS):
+        found |= np.array([word.lower() in _CUT_SHORT for word in table.words(name).tolist()], dtype=np.bool_)
+    return found
 
 
 def _only(times: Times, rows: Bools) -> Times:
@@ -235,6 +254,14 @@ def _truth(
     moments = {field: held[field] for field in MOMENTS if field in held and field != start}
     near = {field: times for field, times in moments.items() if is_one_clock(begin, times)}
     notes = _of_two_clocks(begin, moments, near) if start == "queued" else []
+    if start == "queued":
+        for field, other in moments.items():
+            if field not in near and field != "arrival":
+                raise UserError(
+                    f"{begin.name} and {other.name} are not of one clock and in one unit ({_clock(begin)}, "
+                    f"{_clock(other)}): the medians are {_middle(begin):.10g} and {_middle(other):.10g} s",
+                    where=label,
+                )
     _require_forward(table, {start: begin, **{f: t for f, t in near.items() if f != "arrival"}})
     none = np.full(len(table), np.nan)
 
@@ -265,6 +292,11 @@ def _truth(
             "TTFT is known; name the moment when the server queued the request: --map queued=COLUMN",
             where=label,
         )
+    if start == "arrival" and (apart := [other.name for field, other in moments.items() if field not in near]):
+        notes.append(
+            f"{' and '.join(apart)} and {begin.name} are of different clocks: only times between stamps of one clock "
+            "are read from them."
+        )
     shorter = e2e_s < ttft_s
     if shorter.any():
         i = int(np.argmax(shorter))
@@ -274,6 +306,10 @@ def _truth(
         )
     ttft_s, e2e_s = (np.where(times_s > 0, times_s, np.nan) for times_s in (ttft_s, e2e_s))
     return ttft_s, e2e_s, queue_s, notes
+
+
+def _middle(times: Times) -> float:
+    return float(np.nanmedian(times.in_s())) if times.seen.any() else float("nan")
 
 
 def _clock(times: Times) -> str:
