@@ -170,6 +170,8 @@ def _read_as(
 ) -> Produced:
     reader = detect(path) if format_name == "auto" else reader_named(format_name)
     if reader.produces == "latency" and "requests" in kinds and (load := _load_of(reader, Path(path))) is not None:
+        if time_unit != "auto" and tuple(kinds) == ("requests",):
+            raise UserError(f"{reader.name} says the unit of its times of sending; leave it at auto", where=str(path))
         return load
     if reader.produces not in kinds:
         able = ", ".join(r.name for r in _READERS if r.produces in kinds)

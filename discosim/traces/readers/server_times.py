@@ -202,8 +202,8 @@ def _recognised(open_: Mapping[str, Times], output_tok: Ints, where: str) -> tup
     if ttft <= 0 and "first_token" in open_:
         first, start = open_["first_token"].name, open_["queued" if "queued" in open_ else "arrival"].name
         raise UserError(
-            f"{first} - {start} is {ttft:.6g} in the median, in the file's unit, which is no TTFT; are the two of one clock "
-            "and in one unit?",
+            f"{first} - {start} is {ttft:.6g} in the median, in the unit of the file, which is no TTFT; are the "
+            "two of one clock and in one unit?",
             where=where,
         )
     if len(fits) != 1:
