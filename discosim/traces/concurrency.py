@@ -20,6 +20,7 @@ from discosim.traces.readers.source import read_bytes, read_head
 
 _MARK = re.compile(rb'"results_(ttft_s|end_to_end_latency_s)')
 _NAN = float("nan")
+_LARGEST = 1e15
 _NO_REQUESTS = (
     "Figures of a whole test, not single requests: there are no arrivals, and of the time per token only the mean is "
     "known, from the means of the whole time, the TTFT and the tokens."
@@ -182,8 +183,8 @@ def _number(run: Mapping[str, Any], key: str, where: str) -> float:
             raise UserError(f"expected a number, got {run[key][:40]!r}", where=f"{where} {key}") from None
     if value is None:
         return _NAN
-    if type(value) not in {int, float}:
-        raise UserError(f"expected a number, got {value!r}", where=f"{where} {key}")
+    if type(value) not in {int, float} or value < 0 or value >= _LARGEST:
+        raise UserError(f"expected a number of at least 0, got {str(value)[:40]!r}", where=f"{where} {key}")
     return float(value)
 
 

@@ -53,10 +53,10 @@ _PERCENT = re.compile(r"pct|percent(?!ile)")
 _FAR_S = 3600.0
 """Times that begin later are stamps of a clock, and no seconds of a run. Source: our choice."""
 _LINE = re.compile(
-    r"(?:Engine (?P<engine>\d+): )?Avg prompt throughput: (?P<prompt>[\d.]+) tokens/s, "
-    r"Avg generation throughput: (?P<output>[\d.]+) tokens/s, Running: (?P<running>\d+) reqs, "
+    r"(?:Engine (?P<engine>\d+): )?Avg prompt throughput: (?P<prompt>\d+(?:\.\d+)?) tokens/s, "
+    r"Avg generation throughput: (?P<output>\d+(?:\.\d+)?) tokens/s, Running: (?P<running>\d+) reqs, "
     r"(?:Swapped: \d+ reqs, )?(?:Waiting|Pending): (?P<waiting>\d+) reqs"
-    r"(?:, Preemptions: \d+)?(?:.*?(?:GPU )?KV cache usage: (?P<kv>[\d.]+)%)?"
+    r"(?:, Preemptions: \d+)?(?:.*?(?:GPU )?KV cache usage: (?P<kv>\d+(?:\.\d+)?)%)?"
 )
 _STAMP = re.compile(
     r"(?:(?P<year>\d{4})-)?(?P<month>\d\d)-(?P<day>\d\d)[T ](?P<clock>\d\d:\d\d:\d\d)(?P<part>[.,]\d+)?"

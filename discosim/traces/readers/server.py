@@ -27,7 +27,7 @@ from discosim.traces.readers.outcomes import KNOWN, outcome_columns, outcomes_of
 from discosim.traces.readers.requests import MOST_TOK
 from discosim.traces.readers.runs import rows_by_name
 from discosim.traces.readers.server_names import MOMENTS, TIMES, Named, fields_in, missing
-from discosim.traces.readers.server_times import Times, in_units, is_one_clock, is_unix, times_of
+from discosim.traces.readers.server_times import Times, in_units, is_one_clock, is_seen, is_unix, times_of
 from discosim.traces.readers.source import read_head
 from discosim.traces.readers.table import Table, names_in_order, names_of_table, read_table
 
@@ -166,10 +166,10 @@ def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> R
     start = "queued" if "queued" in named else "arrival"
     if start not in named:
         raise missing("arrival", "arrivals", list(table.columns), label)
-    unstamped = table.columns[named[start].name].blank()
+    unstamped = ~is_seen(table, named[start].name)
     if "queued" in named and "arrival" in named and bool((unstamped | ~kept | failed).all()):
         start = "arrival"
-        unstamped = table.columns[named[start].name].blank()
+        unstamped = ~is_seen(table, named[start].name)
     lost = kept & unstamped & ~failed
     if lost.any():
         raise table.error(int(np.argmax(lost)), named[start].name, "is blank: when did the request arrive?")

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from discosim.core.errors import UserError, close_match
+from discosim.core.errors import MANY, UserError, close_match
 from discosim.traces.readers.outcomes import plain_name
-from discosim.traces.readers.table_base import nearest
+from discosim.traces.readers.table_base import nearest, printable
 
 MOMENTS = ("arrival", "queued", "scheduled", "first_token", "last_token")
 DURATIONS = ("ttft", "e2e", "queue", "tpot")
@@ -66,6 +66,7 @@ _WEAK: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Names that may mean the field: they count where no plainer one is there."""
 
+_SHOWN = 40
 _UNIT = re.compile(r"_(?:in_)?(s|ms|us|ns|sec|secs|seconds|msec|millis|milliseconds|usec|micros|microseconds|nanos)$")
 _UNITS = MappingProxyType(
     {
@@ -162,16 +163,16 @@ def _named(name: str, said: str | None) -> Named:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return " and ".join(repr(name) for name in names)
+    return " and ".join(repr(name[:_SHOWN]) for name in names)
 
 
 def missing(field: str, what: str, present: Iterable[str], where: str) -> UserError:
     """Return the error for a field that the file lacks, with the nearest of its columns and how to name it."""
     known = [*NAMES[field], *_WEAK.get(field, ())]
-    near = [(name, close) for name in present if (close := _likeness(name, known)) > 0]
+    near = [(printable(n), like) for n in present if len(n) <= _SHOWN and (like := _likeness(n, known)) > 0]
     near.sort(key=lambda item: -item[1])
     hint = f"if {near[0][0]!r} is it, say --map {field}={near[0][0]}" if near else f"name it with --map {field}=COLUMN"
-    listed = ", ".join(list(present)[:15]) or "none"
+    listed = ", ".join(printable(name)[:_SHOWN] for name in list(present)[:MANY]) or "none"
     return UserError(f"no column with {what} ({', '.join(known[:4])}, ...); {hint}; its columns: {listed}", where=where)
 
 

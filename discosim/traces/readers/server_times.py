@@ -86,6 +86,17 @@ def times_of(table: Table, fields: Mapping[str, Named], kept: Bools) -> dict[str
     return {field: _times(table, named, kept) for field, named in fields.items()}
 
 
+def is_seen(table: Table, name: str) -> Bools:
+    """Return where a cell is neither blank nor NaN, which data frames write for a time that was not seen."""
+    column = table.columns[name]
+    seen = ~column.blank()
+    if isinstance(column, JsonColumn):
+        seen &= np.array([cell == cell for cell in column.cells], dtype=np.bool_)  # noqa: PLR0124 - NaN alone differs
+    elif isinstance(column, ArrowColumn) and str(column.cells.type) in {"float", "double"}:
+        seen &= ~np.isnan(column.floats())
+    return seen
+
+
 def _times(table: Table, named: Named, kept: Bools) -> Times:
     column = table.columns[named.name]
     if isinstance(column, ArrowColumn):
@@ -94,9 +105,7 @@ def _times(table: Table, named: Named, kept: Bools) -> Times:
         words = table.words(named.name)[kept]
         is_date = bool(words.size) and all("-" in word[1:] and ":" in word for word in words.tolist() if word)
         is_date = is_date and any(words.tolist())
-    seen = kept & ~column.blank()
-    if isinstance(column, JsonColumn):
-        seen &= np.array([cell == cell for cell in column.cells])  # noqa: PLR0124 - NaN alone differs from itself
+    seen = kept & is_seen(table, named.name)
     rows = np.flatnonzero(seen)
     if is_date:
         ticks: Ints | Floats = np.zeros(len(table), dtype=np.int64)
