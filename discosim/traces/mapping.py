@@ -12,8 +12,15 @@ NO_NAMES: MappingProxyType[str, str] = MappingProxyType({})
 """No other names: what the readers take where nothing is mapped."""
 
 
-def parse_mapping(items: Iterable[str]) -> dict[str, str]:
+def parse_mapping(items: Iterable[str], *, where: str = OPTION) -> dict[str, str]:
     """Return what ``--map OURS=THEIRS``, given once or more, says; the readers check the names themselves.
+
+    Parameters
+    ----------
+    items : iterable of str
+        The pairs.
+    where : str
+        What they were given by, for errors.
 
     Raises
     ------
@@ -32,9 +39,9 @@ def parse_mapping(items: Iterable[str]) -> dict[str, str]:
         if not (sign and ours and theirs):
             raise UserError(
                 f"expected OURS=THEIRS, our name of a field and the file's, for instance prompt_tok=n_in; got {item!r}",
-                where=OPTION,
+                where=where,
             )
         if found.get(ours, theirs) != theirs:
-            raise UserError(f"{ours} is given both {found[ours]!r} and {theirs!r}; leave one", where=OPTION)
+            raise UserError(f"{ours} is given both {found[ours]!r} and {theirs!r}; leave one", where=where)
         found[ours] = theirs
     return found

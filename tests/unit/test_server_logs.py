@@ -214,7 +214,15 @@ def test_a_mapping_names_the_columns(tmp_path: Path) -> None:
     theirs |= {"first_token_ts": "t2", "last_token_ts": "t3"}
     rows = [{theirs.get(key, key): value for key, value in row.items()} for row in logged(truth())]
     said = ["prompt_tok=n_in", "output_toks=n_out", "queued=t0", "scheduled_s=t1", "first_token_ts=t2", "last_token=t3"]
-    assert_is_truth(read_server_log(lines(tmp_path, rows), mapping=parse_mapping(said)), truth())
+    path = lines(tmp_path, rows)
+    assert_is_truth(read_server_log(path, mapping=parse_mapping(said)), truth())
+    changes = [f"workload={{kind: replay, file: {path}, columns: [{', '.join(said)}]}}", "replications=1"]
+    result = simulate(load_scenario("quickstart", overrides=[*changes, "policies=[{kind: server_only}]"]))
+    assert sorted(result.requests["prompt_tok"]) == [100 + i for i in range(30)]
+    with pytest.raises(UserError, match="unknown field 'nothing'"):
+        simulate(load_scenario("quickstart", overrides=[*changes, "workload.columns=[nothing=t0]"]))
+    with pytest.raises(UserError, match=r"workload\.columns: expected OURS=THEIRS"):
+        simulate(load_scenario("quickstart", overrides=[*changes, "workload.columns=[nothing]"]))
 
 
 def test_users_and_tests_of_several_concurrencies(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from discosim.core.errors import MANY, UserError, close_match
+from discosim.traces.mapping import NO_NAMES
 from discosim.traces.readers import (
     aihub,
     aiperf,
@@ -206,6 +207,7 @@ def read_requests(
     ties: str = "keep",
     rng: np.random.Generator | None = None,
     time_unit: TimeUnit = "auto",
+    mapping: Mapping[str, str] = NO_NAMES,
 ) -> RequestTrace:
     """Read a request trace of any format.
 
@@ -221,6 +223,8 @@ def read_requests(
         Source of luck; needed for ``spread``.
     time_unit : str
         What the arrivals are in: ``s, ms, us, ns``; ``auto`` is what the format declares.
+    mapping : mapping of str to str
+        Our names to the columns of a server's log, where these are not known; for that format alone.
 
     Raises
     ------
@@ -229,7 +233,12 @@ def read_requests(
     """
     if ties not in _TIES:
         raise UserError(f"unknown rule for ties {ties!r}; {close_match(ties, _TIES)}")
-    trace = _read_as(path, format, ("requests",), time_unit)
+    if mapping:
+        if format not in {"auto", server.NAME}:
+            raise UserError(f"names of columns are given for a server's log; {format} has its own", where=str(path))
+        trace: Produced = server.read(Path(path), time_unit, mapping)
+    else:
+        trace = _read_as(path, format, ("requests",), time_unit)
     assert isinstance(trace, RequestTrace)
     if ties == "keep":
         return trace

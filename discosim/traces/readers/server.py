@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from discosim.core.errors import UserError
+from discosim.traces.mapping import NO_NAMES
 from discosim.traces.readers.base import Bools, Floats, Ints, Reader, RequestTrace, TimeUnit, Words
 from discosim.traces.readers.clock import finest_tick
 from discosim.traces.readers.doubts import length_doubts
@@ -368,9 +369,9 @@ def matches(head: bytes, path: Path) -> bool:
     return {"prompt_tok", "output_tok"} <= set(fields) and bool({"arrival", "queued"} & set(fields)) and bool(has_truth)
 
 
-def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
+def read(path: Path, time_unit: TimeUnit = "auto", mapping: Mapping[str, str] = NO_NAMES) -> RequestTrace:
     """Read the load: requests at the moments when they arrived at the server."""
-    rows = read_rows(path, {}, time_unit)
+    rows = read_rows(path, mapping, time_unit)
     return RequestTrace(
         arrival_s=rows.arrival_s,
         prompt_tok=rows.prompt_tok,
