@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from discosim.core.errors import UserError
+from discosim.traces.concurrency import ConcurrencySummary, Spread, is_summary, read_concurrency
 from discosim.traces.mapping import NO_NAMES
 from discosim.traces.readers import (
     ClientTable,
@@ -210,6 +211,9 @@ def _of_file(place: Path, reader: Reader, unit: TimeUnit, mapping: Mapping[str, 
         logs = read_server_logs(place, format=SERVER, mapping=mapping, unit=unit)
         yield from (_of_log(name if len(logs) > 1 else "", log) for name, log in logs.items())
         return
+    if reader.name == "llmperf" and is_summary(place):
+        yield from map(_of_test, read_concurrency(place))
+        return
     if mapping:
         raise UserError(f"--map is for a server's log; {reader.name} has names of its own", where=where)
     _, record = read_any(place, reader.name, unit)
@@ -294,6 +298,15 @@ def _load(arrival_s: Floats) -> dict[str, Fact]:
         "gap_cv": float(gap_s.std() / mean_s) if mean_s > 0 else float("nan"),
         "tied_share": float(np.mean(gap_s == 0)) if gap_s.size else 0.0,
     }
+
+
+def _of_test(test: ConcurrencySummary) -> Section:
+    facts: dict[str, Fact] = {"requests": test.n, "failed": test.n_failed}
+    facts |= {"requests_per_s": test.requests_per_s, "output_tok_per_s": test.output_tok_per_s}
+    for name in ("ttft_s", "tpot_s", "e2e_s", "e2e_per_tok_s", "prompt_tok", "output_tok"):
+        spread: Spread = getattr(test, name)
+        facts |= {f"{name}_{which}": getattr(spread, which) for which in ("mean", "p50", "p99")}
+    return Section(f"concurrency {test.concurrency}", facts, (), test.warnings)
 
 
 def _of_latency(series: LatencySeries) -> Section:

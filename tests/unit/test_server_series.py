@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from load_test_files import Row, aiperf_record, guidellm_run, llmperf, sglang, vllm
 
+from discosim.cli import main
 from discosim.core.errors import UserError
 from discosim.traces.concurrency import read_concurrency
 from discosim.traces.readers import read_lengths, read_requests
@@ -239,7 +240,9 @@ def summary(level: int) -> dict[str, object]:
     return held
 
 
-def test_summaries_by_concurrency_are_figures_and_no_requests(tmp_path: Path) -> None:
+def test_summaries_by_concurrency_are_figures_and_no_requests(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = written(tmp_path, json.dumps({str(n): summary(n) for n in (16, 1, 4)}), "results.json")
     tests = read_concurrency(path)
     assert [test.concurrency for test in tests] == [1, 4, 16]
@@ -250,6 +253,10 @@ def test_summaries_by_concurrency_are_figures_and_no_requests(tmp_path: Path) ->
     assert "not single requests" in tests[1].warnings[0]
     (alone,) = read_concurrency(written(tmp_path, json.dumps(summary(8)), "x_summary.json"))
     assert alone.concurrency == 8
+    assert main(["traces", "check", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "[concurrency 16]" in printed
+    assert "ttft_s_p50                0.72\n" in printed
     with pytest.raises(UserError, match="figures of whole tests and no single requests"):
         read_server_log(path)
     twice = written(tmp_path, json.dumps([summary(2), summary(2)]), "twice.json")
