@@ -25,6 +25,7 @@ from discosim.core.scenario import (
 from discosim.traces.arrivals import Arrived, draw_arrivals
 from discosim.traces.length_file import draw_rows, notes_on, table_of
 from discosim.traces.lengths import LENGTHS, draw_lengths
+from discosim.traces.mapping import parse_mapping
 from discosim.traces.owners import users_of
 from discosim.traces.past import parts_of
 from discosim.traces.reader_rates import rates_of_users
@@ -114,7 +115,8 @@ def _lengths_follow_clients(workload: GeneratedWorkload) -> bool:
 def replayed_trace(workload: ReplayedWorkload, streams: RandomStreams, base_dir: Path) -> RequestTrace:
     """Read the trace of a workload, its ties spread where that is asked; errors as in `make_requests`."""
     path = base_dir / workload.file
-    trace = read_requests(path, workload.format, time_unit=workload.time_unit)
+    mapping = parse_mapping(workload.columns, where="workload.columns")
+    trace = read_requests(path, workload.format, time_unit=workload.time_unit, mapping=mapping)
     if workload.ties == "spread":
         # one spreading for all replications: the trace is an input, not luck
         trace = spread_ties(trace, RandomStreams(streams.seed).generator(TIES))

@@ -136,6 +136,11 @@ class ReplayedWorkload:
     time_unit: Literal["auto", "s", "ms", "us", "ns"] = spec(
         "auto", doc="What the arrivals in the file are in; auto takes what its format declares.", since="0.2"
     )
+    columns: tuple[str, ...] = spec(
+        (),
+        doc="Columns of a server's log whose names are not known, each as `ours=theirs` (`prompt_tok=n_in`).",
+        since="0.2",
+    )
     n_requests: int | None = spec(None, doc="Use the first so many requests.", ge=1)
     n_users: int = spec(100, doc="Users (one device each), where the trace names none.", ge=1)
     time_scale: float = spec(1.0, doc="Multiply every arrival time by this.", gt=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from discosim.core.errors import MANY, UserError, close_match
+from discosim.traces.mapping import NO_NAMES
 from discosim.traces.readers import (
     aihub,
     aiperf,
@@ -28,6 +29,7 @@ from discosim.traces.readers import (
     openrouter,
     ping,
     servegen,
+    server,
     sharegpt,
     splitwise,
     starlink,
@@ -49,6 +51,7 @@ from discosim.traces.readers.doubts import length_doubts
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.head import outline
 from discosim.traces.readers.requests import spread_ties
+from discosim.traces.readers.sent import load_of
 from discosim.traces.readers.source import read_head
 from discosim.traces.readers.table import MARKDOWN, head_of_parquet, is_markdown
 from discosim.traces.readers.tools import other_tool
@@ -73,6 +76,7 @@ _READERS: tuple[Reader, ...] = (
     openrouter.READER,
     ping.READER,
     servegen.READER,
+    server.READER,
     sharegpt.READER,
     splitwise.READER,
     starlink.READER,
@@ -117,10 +121,10 @@ def detect(path: str | PathLike[str]) -> Reader:
     head = read_head(place)
     if head.startswith(PARQUET):
         head = head_of_parquet(place)
-    found = [reader for reader in _READERS if reader.matches(head, place)]
+    found = _fitting(head, place)
     if not found and (longer := outline(place, head)):
         head = longer
-        found = [reader for reader in _READERS if reader.matches(head, place)]
+        found = _fitting(head, place)
     if is_markdown(head):
         raise UserError(f"is {other_tool(head) or MARKDOWN}", where=str(place))
     if len(found) == 1:
@@ -131,6 +135,12 @@ def detect(path: str | PathLike[str]) -> Reader:
     if known := other_tool(head):
         raise UserError(f"is {known}", where=str(place))
     raise UserError(f"no known format fits{what_it_seems(head, place, _READERS)}", where=str(place))
+
+
+def _fitting(head: bytes, place: Path) -> list[Reader]:
+    """Return the readers that recognise a head; that of servers' logs, which knows many names, only where no other."""
+    found = [reader for reader in _READERS if reader is not server.READER and reader.matches(head, place)]
+    return found or [reader for reader in (server.READER,) if reader.matches(head, place)]
 
 
 def read_any(
@@ -160,6 +170,10 @@ def _read_as(
     path: str | PathLike[str], format_name: str, kinds: Iterable[Kind], time_unit: TimeUnit = "auto"
 ) -> Produced:
     reader = detect(path) if format_name == "auto" else reader_named(format_name)
+    if reader.produces == "latency" and "requests" in kinds and (load := _load_of(reader, Path(path))) is not None:
+        if time_unit != "auto" and tuple(kinds) == ("requests",):
+            raise UserError(f"{reader.name} says the unit of its times of sending; leave it at auto", where=str(path))
+        return load
     if reader.produces not in kinds:
         able = ", ".join(r.name for r in _READERS if r.produces in kinds)
         hint = f"expected one of: {able}"
@@ -170,12 +184,30 @@ def _read_as(
     return _read(reader, Path(path), time_unit)
 
 
+def _load_of(reader: Reader, place: Path) -> RequestTrace | None:
+    """Return the requests of a load test whose times of sending are known; None where they are not.
+
+    Raises
+    ------
+    UserError
+        If the file holds several such runs.
+    """
+    groups = reader.read(place)
+    assert isinstance(groups, dict)
+    timed = [s for s in groups.values() if isinstance(s, LatencySeries) and len(s) and s.start_s is not None]
+    if len(timed) > 1:
+        names = ", ".join(series.group for series in timed[:MANY])
+        raise UserError(f"holds {len(timed)} runs ({names}); a workload is one: write it to a file", where=str(place))
+    return load_of(timed[0], reader.name, str(place)) if timed else None
+
+
 def read_requests(
     path: str | PathLike[str],
     format: str = "auto",  # noqa: A002 (the word users type)
     ties: str = "keep",
     rng: np.random.Generator | None = None,
     time_unit: TimeUnit = "auto",
+    mapping: Mapping[str, str] = NO_NAMES,
 ) -> RequestTrace:
     """Read a request trace of any format.
 
@@ -191,6 +223,8 @@ def read_requests(
         Source of luck; needed for ``spread``.
     time_unit : str
         What the arrivals are in: ``s, ms, us, ns``; ``auto`` is what the format declares.
+    mapping : mapping of str to str
+        Our names to the columns of a server's log, where these are not known; for that format alone.
 
     Raises
     ------
@@ -199,7 +233,12 @@ def read_requests(
     """
     if ties not in _TIES:
         raise UserError(f"unknown rule for ties {ties!r}; {close_match(ties, _TIES)}")
-    trace = _read_as(path, format, ("requests",), time_unit)
+    if mapping:
+        if format not in {"auto", server.NAME}:
+            raise UserError(f"names of columns are given for a server's log; {format} has its own", where=str(path))
+        trace: Produced = server.read(Path(path), time_unit, mapping)
+    else:
+        trace = _read_as(path, format, ("requests",), time_unit)
     assert isinstance(trace, RequestTrace)
     if ties == "keep":
         return trace

@@ -134,6 +134,10 @@ class Floor:
         """Jobs in the queue, those included whom the scheduler has not seen."""
         return len(self.waiting) + (0 if self._unseen is None else len(self._unseen.jobs))
 
+    def n_unseen_before(self, at_s: float) -> int:
+        """Return how many had come before ``at_s`` of those whom the scheduler has not seen."""
+        return 0 if self._unseen is None else sum(job.queued_s < at_s for job in self._unseen.jobs)
+
     def decode_shortfall(self) -> int:
         """Return the blocks missing for one more decode iteration of the whole batch; <= 0 where it fits."""
         return self.memory.next_growth(self.steps.n) - self.memory.free_blocks

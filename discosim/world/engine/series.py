@@ -133,7 +133,7 @@ class SeriesRecorder:
         for tick in ticks:
             row, i = tick - 1, plan.index_at(tick)
             self._running[row] += n_resident
-            self._waiting[row] += n_swapped + _there(replica.waiting, tick)
+            self._waiting[row] += n_swapped + _there(replica.waiting, tick) + replica.n_unseen_before(tick)
             if holds:
                 self._blocks[row] += used + (memory.growth(step, i) if n else 0)
             if not plan.n_prefill_tok:
