@@ -17,6 +17,7 @@ FILES: dict[type, tuple[str, ...]] = {
     s.ReplayedWorkload: ("file",),
     s.ReplayedServer: ("digest_file", "series"),
     s.FileIterations: ("file",),
+    s.PhysicsIterations: ("model_file",),
 }
 """Keys that name a file, relative to the folder of the config."""
 
@@ -69,6 +70,22 @@ def _server(values: Values) -> Findings:
         yield ("series_unit",), "has a meaning only beside series; a digest says it by `digest-latency --unit`"
     if values.get("failure_share") is not None and values.get("failures") == "off":
         yield ("failure_share",), "has no effect unless failures is measured"
+
+
+def _physics(values: Values) -> Findings:
+    sources = ("model", "model_file", "coefficients")
+    if any(name not in values for name in sources):
+        return
+    given = [name for name in sources if values[name] is not None]
+    if len(given) != 1:
+        place = given[-1:]
+        what = "exactly one of model, model_file and coefficients"
+        yield tuple(place), f"needs {what} (got {' and '.join(given) or 'none'})"
+    elif "gpu" in values and (values["gpu"] is None) != (given == ["coefficients"]):
+        if values["gpu"] is None:
+            yield ("gpu",), f"is missing; {given[0]} needs the GPU that it runs on"
+        else:
+            yield ("gpu",), "has no meaning beside coefficients, which hold for theirs"
 
 
 def _scenario(values: Values) -> Findings:
@@ -128,5 +145,6 @@ _RULES: dict[type, Callable[[Values], Findings]] = {
     s.BurstArrivals: _burst,
     s.Outage: _outage,
     s.ReplayedServer: _server,
+    s.PhysicsIterations: _physics,
     s.Scenario: _scenario,
 }

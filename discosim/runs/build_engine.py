@@ -17,10 +17,12 @@ from discosim.core.scenario import (
     EngineServer,
     FileIterations,
     Iterations,
+    PhysicsIterations,
     Reader,
     Swap,
 )
 from discosim.policies.server_only import ServerOnly
+from discosim.runs.build_physics import physics_digest, scaled_fit
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest_file import read_own_digest
 from discosim.traces.engine_digest import EngineDigest
@@ -127,6 +129,11 @@ def _iterations(spec: Iterations) -> tuple[CostModel, EngineDigest | None]:
         held = read_own_digest(spec.file, "engine")
         assert isinstance(held, EngineDigest)
         return cost_of(held), held
+    if isinstance(spec, PhysicsIterations):
+        if spec.coefficients is not None:
+            return PhysicsCost(**asdict(scaled_fit(spec))), None
+        reckoned = physics_digest(spec)
+        return cost_of(reckoned), reckoned
     assert isinstance(spec, DigestIterations)
     digest = load_digest(spec.digest, "engine")
     assert isinstance(digest, EngineDigest)
@@ -163,7 +170,7 @@ def _line(coefficients: tuple[float, ...]) -> Line:
 def _size(given: float | None, measured: float | None, key: str) -> int:
     value = measured if given is None else given
     if value is None:
-        raise UserError(f"constant iterations name no size of the KV cache; give {key}", where=f"server.{key}")
+        raise UserError(f"these iterations name no size of the KV cache; give {key}", where=f"server.{key}")
     return int(value)
 
 
@@ -182,7 +189,7 @@ def _kv_bytes(spec: EngineServer, digest: EngineDigest | None) -> float:
     value = spec.kv_bytes_per_tok or (digest.kv_bytes_per_tok if digest else None)
     if value is None:
         raise UserError(
-            "constant iterations name no size of the KV cache; give kv_bytes_per_tok", where="server.kv_bytes_per_tok"
+            "these iterations name no size of the KV cache; give kv_bytes_per_tok", where="server.kv_bytes_per_tok"
         )
     return value
 

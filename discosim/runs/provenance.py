@@ -20,14 +20,18 @@ from discosim.core.scenario import (
     EngineServer,
     FileIterations,
     FileLengths,
+    PhysicsIterations,
     ReplayedWorkload,
     Scenario,
     Server,
 )
 from discosim.core.source_code import SourceCode, is_foreign
 from discosim.policies.registry import policy_class, policy_plugins
+from discosim.runs.build_physics import physics_notes
 from discosim.traces.catalogue import digest_sha256, load_digest
 from discosim.traces.digest import DeviceDigest
+from discosim.traces.gpu_sheet import find_gpu
+from discosim.traces.model_config import find_model
 from discosim.world.engine.schedulers.registry import scheduler_class, scheduler_plugins
 
 WARNING = "warning: "
@@ -114,6 +118,8 @@ def _server_inputs(server: Server) -> list[tuple[str, str]]:
         times = server.iterations
         if isinstance(times, DigestIterations):
             return [(times.digest, "engine")]
+        if isinstance(times, PhysicsIterations) and times.model_file is not None:
+            return [(times.model_file, "file")]
         return [(times.file, "file")] if isinstance(times, FileIterations) else []
     named = [(server.digest, "latency"), (server.digest_file, "file"), (server.series, "file")]
     return [(name, kind) for name, kind in named if name is not None]
@@ -131,7 +137,20 @@ def fingerprints(scenario: Scenario) -> dict[str, str]:
         )
         for role, name, kind in inputs_of(scenario)
     }
+    found |= _sheet_rows(scenario.server)
     return found | {f"{part.role}: {part.kind}": part.code.sha256 or UNKNOWN for part in foreign_parts(scenario)}
+
+
+def _sheet_rows(server: Server) -> dict[str, str]:
+    """Return the sha256 of what the sheets of models and GPUs say, where a scenario takes figures from there."""
+    if not isinstance(server, EngineServer) or not isinstance(times := server.iterations, PhysicsIterations):
+        return {}
+    rows: dict[str, object] = {}
+    if times.model is not None:
+        rows[f"server model: {times.model}"] = find_model(times.model)
+    if times.gpu is not None:
+        rows[f"server GPU: {times.gpu}"] = find_gpu(times.gpu)
+    return {name: hashlib.sha256(repr(row).encode()).hexdigest() for name, row in rows.items()}
 
 
 def _sha256(file: Path) -> str:
@@ -168,6 +187,8 @@ def input_notes(
         )
     if scenario.quality is not None:
         notes.append("quality: every number is an assumption of the scenario; no answer was read by anybody")
+    if isinstance(scenario.server, EngineServer) and isinstance(scenario.server.iterations, PhysicsIterations):
+        notes.extend(physics_notes(scenario.server.iterations))
     notes.extend(_code_note(part) for part in foreign_parts(scenario))
     notes.extend(model_notes)
     notes.extend(f"workload: {key} = {value}" for key, value in workload_notes.items())

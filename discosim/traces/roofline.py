@@ -19,15 +19,15 @@ MFU, MBU = 0.75, 0.8
 ATTENTION_MFU = 0.4
 """Share of the arithmetic that attention over a prompt reaches; source: the same profiles, 0.62 and 0.40."""
 UNHIDDEN = 0.5
-"""Share of a token's arithmetic that does not run behind the weights: an iteration is hundreds of kernels, each with its
-own knee. Source: the same profiles, 0.41 to 0.62 by fit."""
+"""Share of a token's arithmetic that does not run behind the weights: an iteration is hundreds of kernels, each with
+its own knee. Source: the same profiles, 0.41 to 0.62 by fit."""
 MIXED_KV = 2.0
 """How many times slower KV is read beside prompt tokens. Source: the same profiles, 1.8 to 4 by fit."""
 OVERHEAD_S = 1e-3
-"""What an iteration takes beyond its kernels: scheduling, sampling, batches of unlike lengths. Source: our choice within
-what one real run shows (RTX PRO 6000, Llama-3.1-8B, vLLM 0.19), 3 to 8 % of its decode iterations of some 20 ms."""
+"""What an iteration takes beyond its kernels: scheduling, sampling, batches of unlike lengths. Source: our choice
+within what one real run shows (RTX PRO 6000, Llama-3.1-8B, vLLM 0.19), 3 to 8 % of its decode iterations of some 20 ms."""
 REQUEST_S = 1e-5
-"""What each decode adds (sampler, output layer, attention's fixed part). Source: the same profiles, 5 to 18 us by fit."""
+"""What each decode adds (sampler, output layer, attention's fixed part). Source: the same profiles, 5 to 18 us."""
 TP_LINK_SHARE, EP_LINK_SHARE = 0.9, 0.11
 """Shares of a link's rate that the sums of tensor parallelism and the exchange of expert parallelism reach. Source: the
 first our choice; the second from the decode and prefill iterations of one run (two RTX PRO 6000 on PCIe, Qwen3-30B-A3B,

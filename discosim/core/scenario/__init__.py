@@ -8,13 +8,16 @@ from discosim.core.scenario.answers import LABELS, Answers, LabelledAnswers, Pic
 from discosim.core.scenario.device import ColdStart, Device, Throttle
 from discosim.core.scenario.edge import EdgeLink, EdgePrices, EdgeTier, LanLink, LastHopLink
 from discosim.core.scenario.engine import (
+    Coefficients,
     ConstantIterations,
     DigestIterations,
     FileIterations,
     Iterations,
+    PhysicsIterations,
     Preemption,
     PrefillPool,
     Recompute,
+    Scale,
     SchedulerSpec,
     Swap,
 )
@@ -47,6 +50,7 @@ __all__ = [
     "Arrivals",
     "BurstArrivals",
     "ClientArrivals",
+    "Coefficients",
     "ColdStart",
     "ConstantIterations",
     "ConstantLengths",
@@ -74,6 +78,7 @@ __all__ = [
     "LognormalLengths",
     "NoLink",
     "Outage",
+    "PhysicsIterations",
     "PickAccuracy",
     "PoissonArrivals",
     "PolicySpec",
@@ -85,6 +90,7 @@ __all__ = [
     "Recompute",
     "ReplayedServer",
     "ReplayedWorkload",
+    "Scale",
     "Scenario",
     "SchedulerSpec",
     "Server",
