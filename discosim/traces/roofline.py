@@ -25,7 +25,7 @@ MIXED_KV = 2.0
 """How many times slower KV is read beside prompt tokens. Source: the same profiles, 1.8 to 4 by fit."""
 OVERHEAD_S = 1e-3
 """What an iteration takes beyond its kernels: scheduling, sampling, batches of unlike lengths. Source: our choice
-within what one real run shows (RTX PRO 6000, Llama-3.1-8B, vLLM 0.19), 3 to 8 % of its decode iterations of some 20 ms."""
+within what one real run shows (RTX PRO 6000, Llama-3.1-8B, vLLM 0.19), 3 to 8 % of decode iterations of some 20 ms."""
 REQUEST_S = 1e-5
 """What each decode adds (sampler, output layer, attention's fixed part). Source: the same profiles, 5 to 18 us."""
 TP_LINK_SHARE, EP_LINK_SHARE = 0.9, 0.11
