@@ -183,12 +183,12 @@ def _held_out_error(form: Floats, time_s: Floats) -> float | None:
 
 def fit_mixed(rows: IterationRows, *, where: str) -> tuple[PhysicsFit, dict[str, float]]:
     """Fit the coefficients of what a GPU does; it takes rows of all three phases, see `fit_physics`."""
-    one = np.zeros(rows.tok.size)
+    none = np.zeros(rows.tok.size)
     held = Iterations(
         tok=np.where(rows.is_decode, rows.batch, rows.tok + np.where(rows.is_mixed, rows.batch, 0.0)),
-        square_tok=np.where(rows.is_decode, one, rows.square_tok),
-        kv_tok=np.where(rows.is_decode, rows.tok, rows.kv_tok),
-        n_decode=np.where(rows.is_decode | rows.is_mixed, rows.batch, one),
+        square_tok=np.where(rows.is_decode, none, rows.square_tok),
+        kv_tok=np.where(rows.is_decode, rows.tok, np.where(rows.is_mixed, rows.kv_tok, none)),
+        n_decode=np.where(rows.is_decode | rows.is_mixed, rows.batch, none),
         time_s=rows.time_s,
         kind=np.where(rows.is_mixed, 2, np.where(rows.is_decode, 0, 1)),
     )

@@ -65,7 +65,6 @@ ITERATIONS = "phase,batch,tokens,time_s\n" + "".join(
         ("digest-latency", LATENCIES, ""),
         (
             "fit-engine",
-            "fit-profile",
             ITERATIONS,
             "--model m --hardware h --n-gpus 1 --kv-tok 100000 --kv-bytes-per-tok 1e5 --max-context-tok 4096",
         ),
