@@ -198,7 +198,7 @@ def _add_fit_engine(add: AddParser) -> None:
         add,
         "fit-profile",
         "fit iteration times to kernel times (LLMServingSim's profiles), for `server.kind: engine`",
-        "traces fit-profile RTX4090/meta-llama/Llama-3.1-8B/bf16 --out mine.json",
+        "traces fit-profile RTX4090/Llama-3.1-8B/bf16 --out mine.json",
     )
     verb.add_argument("folder", metavar="FOLDER", type=Path, help="with meta.yaml and a folder tp<N>")
     verb.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from discosim.core.spec import spec
 from discosim.policies import Policy, known_policies
 from discosim.traces.catalogue import list_digests, load_digest
 from discosim.traces.digest_file import write_own_digest
+from discosim.traces.gpu_sheet import known_gpus
+from discosim.traces.model_config import known_models
 from discosim.world.engine.schedulers.base import Orders, Scheduler
 from discosim.world.engine.schedulers.registry import known_schedulers
 
@@ -139,6 +142,9 @@ def write_files(folder: Path) -> dict[tuple[type, str], list[str]]:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_own_digest(load_digest(digest, kind), path)
             names.setdefault(key, []).append(f"{kind}/{name}")
+    for name in ("config.json", "a/config.json"):
+        (folder / name).write_text(json.dumps(known_models()["Llama-3.1-8B"]["config"]))
+        names.setdefault((s.PhysicsIterations, "model_file"), []).append(name)
     return names
 
 
@@ -296,6 +302,17 @@ class Scenarios:
                 raw.pop("series_unit", None)
             if raw.get("failures") != "measured":
                 raw.pop("failure_share", None)
+        if section is s.PhysicsIterations:
+            ways = ("model", "model_file", "coefficients")
+            raw = {name: value for name, value in raw.items() if name not in {*ways, "gpu"}}
+            kept = rng.choice(ways)
+            raw |= {} if kept == "coefficients" else {"gpu": rng.choice(list(known_gpus()))}
+            if kept == "model":
+                raw[kept] = rng.choice(list(known_models()))
+            elif kept == "model_file":
+                raw[kept] = rng.choice(self.files[section, kept])
+            else:
+                raw[kept] = {"weights_s": rng.uniform(0.001, 0.1), "compute_s_per_tok": rng.uniform(1e-6, 1e-3)}
         if section is s.Outage:
             raw["end_s"] = float(raw["start_s"]) + rng.randint(1, 9)
         if section is s.BurstArrivals:

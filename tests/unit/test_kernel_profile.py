@@ -33,7 +33,7 @@ def tiny(**more) -> ModelConfig:
 
 
 def written(folder: Path, *, moe: bool = False) -> Path:
-    """A GPU on which a layer reads its weights in 100 us, or computes 1 us a token; KV at 2 ns, 3 ns beside a prompt."""
+    """A layer reads its weights in 100 us, or computes 1 us a token; KV at 2 ns, at 3 ns beside a prompt."""
     place = folder / "tp1"
     place.mkdir(parents=True)
     (folder / "meta.yaml").write_text("model: somebody/tiny\nhardware: RTX4090\n")
