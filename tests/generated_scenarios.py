@@ -216,7 +216,13 @@ def values(annotation: Any, limits: Mapping[str, Any], draw_section: Any) -> st.
     if (named := mapping_value(inner)) is not None:
         return st.dictionaries(TEXT, values(named, rest, draw_section), max_size=3)
     if sections := sections_of(inner):
-        return st.one_of([draw_section(section, is_choice=len(sections) > 1) for section in sections])
+        return st.one_of(
+            [
+                draw_section(section, is_choice=len(sections) > 1)
+                for section in sections
+                if section is not s.PluginIterations
+            ]
+        )
     if (item := item_type(inner)) is not None:
         lists = st.lists(values(item, rest, draw_section), **sizes)
         return lists | lists.map(tuple)

@@ -50,6 +50,7 @@ EXAMPLES: dict[tuple[type, str], Any] = {
     (s.FileIterations, "file"): "my-engine.json",
     (s.PhysicsIterations, "model"): "Llama-3.1-8B",
     (s.PhysicsIterations, "gpu"): "H100-SXM",
+    (s.PluginIterations, "cost"): "mine",
     (s.Coefficients, "weights_s"): 0.01,
     (s.Coefficients, "compute_s_per_tok"): 4e-5,
     (s.ConstantIterations, "prefill_s"): 0.1,

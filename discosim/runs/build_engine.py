@@ -18,6 +18,7 @@ from discosim.core.scenario import (
     FileIterations,
     Iterations,
     PhysicsIterations,
+    PluginIterations,
     Reader,
     Swap,
 )
@@ -31,6 +32,7 @@ from discosim.world.engine.costs.base import CostModel, fastest_s
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.costs.distserve import DistServeCost, Line
 from discosim.world.engine.costs.physics import PhysicsCost
+from discosim.world.engine.costs.registry import make_cost
 from discosim.world.engine.costs.table import TableCost
 from discosim.world.engine.engine import EngineModel, PrefillPool
 from discosim.world.engine.floor import ReplicaModel
@@ -134,6 +136,8 @@ def _iterations(spec: Iterations) -> tuple[CostModel, EngineDigest | None]:
             return PhysicsCost(**asdict(scaled_fit(spec))), None
         reckoned = physics_digest(spec)
         return cost_of(reckoned), reckoned
+    if isinstance(spec, PluginIterations):
+        return make_cost(spec.cost, spec.options, "server.iterations"), None
     assert isinstance(spec, DigestIterations)
     digest = load_digest(spec.digest, "engine")
     assert isinstance(digest, EngineDigest)

@@ -21,6 +21,7 @@ from discosim.core.scenario import (
     FileIterations,
     FileLengths,
     PhysicsIterations,
+    PluginIterations,
     ReplayedWorkload,
     Scenario,
     Server,
@@ -32,6 +33,7 @@ from discosim.traces.catalogue import digest_sha256, load_digest
 from discosim.traces.digest import DeviceDigest
 from discosim.traces.gpu_sheet import find_gpu
 from discosim.traces.model_config import find_model
+from discosim.world.engine.costs.registry import cost_class, cost_plugins
 from discosim.world.engine.schedulers.registry import scheduler_class, scheduler_plugins
 
 WARNING = "warning: "
@@ -40,7 +42,7 @@ WARNING = "warning: "
 UNKNOWN = "unknown"
 """Stands for the fingerprint of code whose source cannot be had."""
 
-POLICY_CODE, SCHEDULER_CODE = "policy code", "scheduler code"
+POLICY_CODE, SCHEDULER_CODE, COST_CODE = "policy code", "scheduler code", "cost code"
 
 REPLACEABLE = (
     "prefill_s_per_tok",
@@ -76,6 +78,8 @@ def foreign_parts(scenario: Scenario) -> list[ForeignPart]:
     if isinstance(scenario.server, EngineServer):
         kind = scenario.server.scheduler.kind
         found.append(_foreign(SCHEDULER_CODE, kind, scheduler_class(kind), scheduler_plugins()))
+        if isinstance(times := scenario.server.iterations, PluginIterations):
+            found.append(_foreign(COST_CODE, times.cost, cost_class(times.cost), cost_plugins()))
     return list(dict.fromkeys(part for part in found if part is not None))
 
 

@@ -239,6 +239,10 @@ def _values(owner: str, keys: Mapping[str, Key], rng: Rng) -> Plain:
     }
 
 
+NOT_DRAWN = (scenario.FileIterations, scenario.PluginIterations)
+"""Sections that need a file, or another package."""
+
+
 def value(owner: str, key: Key, rng: Rng) -> Any:
     """Return a random value of one key."""
     sample = SAMPLES.get((owner, key.name)) or SAMPLES.get(("*", key.name))
@@ -254,7 +258,7 @@ def value(owner: str, key: Key, rng: Rng) -> Any:
             **_values(known_schedulers()[kind].__name__, scheduler_options(known_schedulers()[kind]), rng),
         }
     if sections := sections_of(inner):
-        usable = [section for section in sections if section is not scenario.FileIterations]
+        usable = [section for section in sections if section not in NOT_DRAWN]
         return _section(usable[int(rng.integers(len(usable)))], rng)
     if item_type(inner) is not None or mapping_value(inner) is not None:
         raise TypeError(f"teach the fuzzer what {owner}.{key.name} may hold")

@@ -90,7 +90,16 @@ class PhysicsIterations:
     scale: Scale = spec(Scale, doc="Factors of the coefficients.")
 
 
-Iterations = DigestIterations | FileIterations | ConstantIterations | PhysicsIterations
+@dataclass(frozen=True, kw_only=True)
+class PluginIterations:
+    """Iteration times from a cost model of another package (entry points `discosim.costs`)."""
+
+    kind: Literal["plugin"] = spec("plugin", doc="A cost model of another package.")
+    cost: str = spec(doc="Its kind, as the package names it.", min_length=1)
+    options: Mapping[str, Any] = spec(dict, doc="Its options.")
+
+
+Iterations = DigestIterations | FileIterations | ConstantIterations | PhysicsIterations | PluginIterations
 
 # --- scheduler ------------------------------------------------------------------------------------------------
 
