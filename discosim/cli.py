@@ -32,7 +32,7 @@ exit codes:
   141  the reader of the output went away"""
 VERBS: dict[str, tuple[str, ...]] = {
     "run": (),
-    "traces": ("list", "show", "check", "convert", "digest", "digest-latency", "fit-engine"),
+    "traces": ("list", "show", "check", "convert", "digest", "digest-latency", "fit-engine", "fit-profile"),
     "explain": ("metric", "policy", "scheduler"),
     "sweep": (),
     "diff": (),

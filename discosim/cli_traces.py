@@ -199,6 +199,28 @@ def _add_fit_engine(add: AddParser) -> None:
     for option in ("--model", "--hardware"):
         verb.add_argument(option, metavar="NAME", default="unnamed", help=f"name of the {option[2:]}")
     verb.set_defaults(call=_traces_fit_engine)
+    verb = add_verb(
+        add,
+        "fit-profile",
+        "fit iteration times to kernel times (LLMServingSim's profiles), for `server.kind: engine`",
+        "traces fit-profile RTX4090/Llama-3.1-8B/bf16 --out mine.json",
+    )
+    verb.add_argument("folder", metavar="FOLDER", type=Path, help="with meta.yaml and a folder tp<N>")
+    verb.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
+    verb.add_argument("--tp", metavar="N", type=int, default=1, help="GPUs that share every layer (default: 1)")
+    verb.add_argument(
+        "--ep", metavar="N", type=int, default=1, help="data-parallel ranks that share the routed experts (default: 1)"
+    )
+    verb.add_argument("--model-file", metavar="FILE", type=Path, help="config.json (default: the model of meta.yaml)")
+    verb.add_argument("--gpu", metavar="NAME", help="GPU of the sheet (default: the hardware of meta.yaml)")
+    verb.add_argument(
+        "--overhead-ms",
+        metavar="N",
+        type=float,
+        default=1.0,
+        help="what an iteration takes besides (default: 1)",
+    )
+    verb.set_defaults(call=_traces_fit_profile)
 
 
 def _traces_fit_engine(options: argparse.Namespace) -> None:
@@ -208,4 +230,31 @@ def _traces_fit_engine(options: argparse.Namespace) -> None:
     check_target(options.out, source=options.file)
     facts = ("model", "hardware", "n_gpus", "kv_tok", "kv_bytes_per_tok", "max_context_tok")
     digest = fit_engine(options.file, name=options.out.stem, **{name: getattr(options, name) for name in facts})
+    say(write_fit(digest, options.out))
+
+
+def _traces_fit_profile(options: argparse.Namespace) -> None:
+    from discosim.core.files import check_target
+    from discosim.traces.engine_fit import write_fit
+    from discosim.traces.gpu_sheet import find_gpu
+    from discosim.traces.model_config import find_model, read_model
+    from discosim.traces.profile_fit import fit_profile
+    from discosim.traces.readers.kernel_profile import read_profile
+
+    check_target(options.out)
+    for option in ("tp", "ep"):
+        if not 1 <= getattr(options, option) <= 1024:
+            raise UserError(f"must be from 1 to 1024 (got {getattr(options, option)})", where=f"--{option}")
+    if not 0.0 <= options.overhead_ms <= 1e6:
+        raise UserError(f"must be from 0 to 1e6 (got {options.overhead_ms:g})", where="--overhead-ms")
+    held = read_profile(options.folder, options.tp)
+    digest = fit_profile(
+        options.folder,
+        read_model(options.model_file) if options.model_file else find_model(held.model),
+        find_gpu(options.gpu or held.hardware),
+        name=options.out.stem,
+        tp=options.tp,
+        ep=options.ep,
+        overhead_s=options.overhead_ms * 1e-3,
+    )
     say(write_fit(digest, options.out))

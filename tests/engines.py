@@ -12,6 +12,7 @@ from stepping_engine import Ask, SteppingReplica
 
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.costs.distserve import DistServeCost
+from discosim.world.engine.costs.physics import PhysicsCost
 from discosim.world.engine.costs.table import TableCost
 from discosim.world.engine.engine import Engine, EngineModel
 from discosim.world.engine.floor import ReplicaModel
@@ -21,6 +22,18 @@ from discosim.world.engine.replica import Replica
 LINES = DistServeCost((0.02, 1e-4, 7e-9), (0.02, 6e-7, 4e-5), (0.007, 6e-7, 1.6e-4))
 GRID = TableCost((16.0, 128.0, 1024.0), (0.03, 0.05, 0.2), (1.0, 4.0, 16.0), (0.02, 0.022, 0.04), 2e-6)
 BENT = TableCost((8.0, 32.0, 64.0, 128.0), (0.02, 0.03, 0.08, 0.3), (1.0, 4.0, 16.0), (0.02, 0.022, 0.04), 2e-6)
+PHYSICS = PhysicsCost(
+    overhead_s=0.002,
+    weights_s=0.01,
+    experts_s=0.02,
+    expert_share=0.1,
+    compute_s_per_tok=1e-3,
+    comm_s_per_tok=1e-4,
+    square_s=1e-6,
+    kv_s_per_tok=2e-6,
+    kv_mixed_s_per_tok=5e-6,
+    request_s=1e-5,
+)
 FLAT = ConstantCost(0.05, 0.01)
 
 OFF_BEAT = math.sqrt(2) * math.pi / 4
@@ -153,7 +166,7 @@ def cases(draw, *, max_asks: int = 14, decides_ahead: bool = False, caches_insid
         asks = [replace(ask, hashes=draw(_hashes(i, ask.prompt_tok // hash_tok))) for i, ask in enumerate(asks)]
     largest = max(-(-(ask.prompt_tok + ask.answer_tok) // block_tok) for ask in asks)
     model = ReplicaModel(
-        cost=draw(st.sampled_from([LINES, GRID, BENT, FLAT])),
+        cost=draw(st.sampled_from([LINES, GRID, BENT, FLAT, PHYSICS])),
         kv_blocks=largest + draw(st.integers(0, 3 * largest)),
         block_tok=block_tok,
         watermark=draw(st.sampled_from([0.0, 0.01, 0.1])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from discosim.core.spec import spec
 from discosim.policies import Policy, known_policies
 from discosim.traces.catalogue import list_digests, load_digest
 from discosim.traces.digest_file import write_own_digest
+from discosim.traces.gpu_sheet import known_gpus
+from discosim.traces.model_config import known_models
 from discosim.world.engine.schedulers.base import Orders, Scheduler
 from discosim.world.engine.schedulers.registry import known_schedulers
 
@@ -139,6 +142,9 @@ def write_files(folder: Path) -> dict[tuple[type, str], list[str]]:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_own_digest(load_digest(digest, kind), path)
             names.setdefault(key, []).append(f"{kind}/{name}")
+    for name in ("config.json", "a/config.json"):
+        (folder / name).write_text(json.dumps(known_models()["Llama-3.1-8B"]["config"]))
+        names.setdefault((s.PhysicsIterations, "model_file"), []).append(name)
     return names
 
 
@@ -211,7 +217,13 @@ def values(annotation: Any, limits: Mapping[str, Any], draw_section: Any) -> st.
     if (named := mapping_value(inner)) is not None:
         return st.dictionaries(TEXT, values(named, rest, draw_section), max_size=3)
     if sections := sections_of(inner):
-        return st.one_of([draw_section(section, is_choice=len(sections) > 1) for section in sections])
+        return st.one_of(
+            [
+                draw_section(section, is_choice=len(sections) > 1)
+                for section in sections
+                if section is not s.PluginIterations
+            ]
+        )
     if (item := item_type(inner)) is not None:
         lists = st.lists(values(item, rest, draw_section), **sizes)
         return lists | lists.map(tuple)
@@ -304,20 +316,33 @@ class Scenarios:
             if raw.get("failures") != "measured":
                 raw.pop("failure_share", None)
         if section is s.EngineServer:
-            raw |= {
-                "prefix_cache_tok": 0,
-                "prefix_block_tok": raw.get("block_tok", 16),
-            }  # as prefix_cache: inside wants
+            raw |= {"prefix_cache_tok": 0, "prefix_block_tok": raw.get("block_tok", 16)}  # as the inner cache wants
             if raw.get("prefill_pool") is not None:
                 raw["lockstep"] = False
             if raw.get("scheduler", {}).get("kind") in {"andes_v1", "andes_v2", "round_robin"}:
                 raw["async_scheduling"] = False
+        if section is s.PhysicsIterations:
+            raw = self._one_way(section, raw, rng)
         if section is s.Outage:
             raw["end_s"] = float(raw["start_s"]) + rng.randint(1, 9)
         if section is s.BurstArrivals:
             raw["intensity"], raw["width"] = 2, rng.uniform(0.01, 0.49)
         if section is s.Reader and isinstance(raw.get("tok_per_s"), float | int):
             raw["tok_per_s"] = abs(raw["tok_per_s"]) + 1
+        return raw
+
+    def _one_way(self, section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
+        """Say in one way only where iteration times come from."""
+        ways = ("model", "model_file", "coefficients")
+        raw = {name: value for name, value in raw.items() if name not in {*ways, "gpu"}}
+        kept = rng.choice(ways)
+        raw |= {} if kept == "coefficients" else {"gpu": rng.choice(list(known_gpus()))}
+        if kept == "model":
+            raw[kept] = rng.choice(list(known_models()))
+        elif kept == "model_file":
+            raw[kept] = rng.choice(self.files[section, kept])
+        else:
+            raw[kept] = {"weights_s": rng.uniform(0.001, 0.1), "compute_s_per_tok": rng.uniform(1e-6, 1e-3)}
         return raw
 
     def _policy(self, name: str, data: st.DataObject, services: list[str], *, has_edge: bool) -> dict[str, Any]:

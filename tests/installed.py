@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from discosim.policies import registry as policies
+from discosim.world.engine.costs import registry as costs
 from discosim.world.engine.schedulers import registry as schedulers
 
 POLICY = """
@@ -62,6 +63,7 @@ def forget() -> None:
         policies.policy_plugins,
         schedulers.known_schedulers,
         schedulers.scheduler_plugins,
+        costs.cost_plugins,
     ):
         held.cache_clear()
 

@@ -19,6 +19,7 @@ FILES: dict[type, tuple[str, ...]] = {
     s.ReplayedWorkload: ("file",),
     s.ReplayedServer: ("digest_file", "series"),
     s.FileIterations: ("file",),
+    s.PhysicsIterations: ("model_file",),
 }
 """Keys that name a file, relative to the folder of the config."""
 
@@ -97,6 +98,22 @@ def _ahead(kind: str) -> Findings:
     if not scheduler_class(kind).may_decide_ahead:
         said = f"scheduler {kind} puts requests in the place of others at once and cannot decide ahead; set it to false"
         yield ("async_scheduling",), said
+
+
+def _physics(values: Values) -> Findings:
+    sources = ("model", "model_file", "coefficients")
+    if any(name not in values for name in sources):
+        return
+    given = [name for name in sources if values[name] is not None]
+    if len(given) != 1:
+        place = given[-1:]
+        what = "exactly one of model, model_file and coefficients"
+        yield tuple(place), f"needs {what} (got {' and '.join(given) or 'none'})"
+    elif "gpu" in values and (values["gpu"] is None) != (given == ["coefficients"]):
+        if values["gpu"] is None:
+            yield ("gpu",), f"is missing; {given[0]} needs the GPU that it runs on"
+        else:
+            yield ("gpu",), "has no meaning beside coefficients, which hold for theirs"
 
 
 def _scenario(values: Values) -> Findings:
@@ -191,5 +208,6 @@ _RULES: dict[type, Callable[[Values], Findings]] = {
     s.EngineServer: _engine,
     s.Outage: _outage,
     s.ReplayedServer: _server,
+    s.PhysicsIterations: _physics,
     s.Scenario: _scenario,
 }

@@ -32,6 +32,8 @@ def check_digest(section: type, values: Mapping[str, Any]) -> Iterator[tuple[Key
     """Yield (path inside the section, message) where a section names no digest: not a shipped one, or a bad file."""
     from discosim.traces.catalogue import find_digest
 
+    if section is s.PhysicsIterations:
+        yield from _model_and_gpu(values)
     if section in FILE_KEYS:
         yield from _own_digest(*FILE_KEYS[section], values)
     key, kind = DIGEST_KEYS.get(section, ("", ""))
@@ -55,6 +57,19 @@ def _own_digest(key: str, kind: str, values: Mapping[str, Any]) -> Iterator[tupl
             read_own_digest(values[key], kind)
         except UserError as error:
             yield (key,), str(error)
+
+
+def _model_and_gpu(values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    from discosim.traces.gpu_sheet import find_gpu
+    from discosim.traces.model_config import find_model, read_model
+
+    looks = (("model", find_model), ("model_file", read_model), ("gpu", find_gpu))
+    for key, look in looks:
+        if isinstance(values.get(key), str):
+            try:
+                look(values[key])
+            except UserError as error:
+                yield (key,), str(error)
 
 
 def _find_lengths(name: str) -> None:

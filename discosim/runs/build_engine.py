@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,13 @@ from discosim.core.scenario import (
     EngineServer,
     FileIterations,
     Iterations,
+    PhysicsIterations,
+    PluginIterations,
     Reader,
     Swap,
 )
 from discosim.policies.server_only import ServerOnly
+from discosim.runs.build_physics import physics_digest, scaled_fit
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest_file import read_own_digest
 from discosim.traces.engine_digest import EngineDigest
@@ -28,6 +31,8 @@ from discosim.traces.history import Past
 from discosim.world.engine.costs.base import CostModel, fastest_s
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.costs.distserve import DistServeCost, Line
+from discosim.world.engine.costs.physics import PhysicsCost
+from discosim.world.engine.costs.registry import make_cost
 from discosim.world.engine.costs.table import TableCost
 from discosim.world.engine.engine import EngineModel, PrefillPool
 from discosim.world.engine.floor import ReplicaModel
@@ -144,6 +149,13 @@ def _iterations(spec: Iterations) -> tuple[CostModel, EngineDigest | None]:
         held = read_own_digest(spec.file, "engine")
         assert isinstance(held, EngineDigest)
         return cost_of(held), held
+    if isinstance(spec, PhysicsIterations):
+        if spec.coefficients is not None:
+            return PhysicsCost(**asdict(scaled_fit(spec))), None
+        reckoned = physics_digest(spec)
+        return cost_of(reckoned), reckoned
+    if isinstance(spec, PluginIterations):
+        return make_cost(spec.cost, spec.options, "server.iterations"), None
     assert isinstance(spec, DigestIterations)
     digest = load_digest(spec.digest, "engine")
     assert isinstance(digest, EngineDigest)
@@ -157,6 +169,8 @@ def cost_of(digest: EngineDigest) -> CostModel:
         return DistServeCost(
             _line(lines.prefill), _line(lines.decode_small), _line(lines.decode_large), digest.name, digest.n_gpus
         )
+    if digest.physics is not None:
+        return PhysicsCost(**asdict(digest.physics), name=digest.name, n_gpus=digest.n_gpus)
     grid = digest.grid
     assert grid is not None
     return TableCost(
@@ -178,7 +192,7 @@ def _line(coefficients: tuple[float, ...]) -> Line:
 def _size(given: float | None, measured: float | None, key: str) -> int:
     value = measured if given is None else given
     if value is None:
-        raise UserError(f"constant iterations name no size of the KV cache; give {key}", where=f"server.{key}")
+        raise UserError(f"these iterations name no size of the KV cache; give {key}", where=f"server.{key}")
     return int(value)
 
 
@@ -197,7 +211,7 @@ def _kv_bytes(spec: EngineServer, digest: EngineDigest | None) -> float:
     value = spec.kv_bytes_per_tok or (digest.kv_bytes_per_tok if digest else None)
     if value is None:
         raise UserError(
-            "constant iterations name no size of the KV cache; give kv_bytes_per_tok", where="server.kv_bytes_per_tok"
+            "these iterations name no size of the KV cache; give kv_bytes_per_tok", where="server.kv_bytes_per_tok"
         )
     return value
 

@@ -23,6 +23,7 @@ from discosim.core.scenario import PolicySpec, Scenario, SchedulerSpec
 from discosim.policies.registry import ENTRY_POINT_GROUP as POLICIES
 from discosim.policies.registry import policy_class
 from discosim.runs.provenance import fingerprints
+from discosim.world.engine.costs.registry import ENTRY_POINT_GROUP as COSTS
 from discosim.world.engine.schedulers.registry import ENTRY_POINT_GROUP as SCHEDULERS
 from discosim.world.engine.schedulers.registry import scheduler_class
 
@@ -108,7 +109,8 @@ def code_facts() -> dict[str, str]:
             source.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     facts = {"discosim": discosim.__version__, "source_sha256": source.hexdigest()}
     facts |= {name: version(name) for name in LIBRARIES}
-    for point in (*points(POLICIES, entry_points), *points(SCHEDULERS, entry_points)):
+    groups = (POLICIES, SCHEDULERS, COSTS)
+    for point in (point for group in groups for point in points(group, entry_points)):
         package, held = distribution_of(point)
         if package not in {"", "discosim"}:
             facts[package] = held

@@ -20,14 +20,20 @@ from discosim.core.scenario import (
     EngineServer,
     FileIterations,
     FileLengths,
+    PhysicsIterations,
+    PluginIterations,
     ReplayedWorkload,
     Scenario,
     Server,
 )
 from discosim.core.source_code import SourceCode, is_foreign
 from discosim.policies.registry import policy_class, policy_plugins
+from discosim.runs.build_physics import physics_notes
 from discosim.traces.catalogue import digest_sha256, load_digest
 from discosim.traces.digest import DeviceDigest
+from discosim.traces.gpu_sheet import find_gpu
+from discosim.traces.model_config import find_model
+from discosim.world.engine.costs.registry import cost_class, cost_plugins
 from discosim.world.engine.schedulers.registry import scheduler_class, scheduler_plugins
 
 WARNING = "warning: "
@@ -36,7 +42,7 @@ WARNING = "warning: "
 UNKNOWN = "unknown"
 """Stands for the fingerprint of code whose source cannot be had."""
 
-POLICY_CODE, SCHEDULER_CODE = "policy code", "scheduler code"
+POLICY_CODE, SCHEDULER_CODE, COST_CODE = "policy code", "scheduler code", "cost code"
 
 REPLACEABLE = (
     "prefill_s_per_tok",
@@ -73,6 +79,8 @@ def foreign_parts(scenario: Scenario) -> list[ForeignPart]:
         if isinstance(server, EngineServer):
             kind = server.scheduler.kind
             found.append(_foreign(SCHEDULER_CODE, kind, scheduler_class(kind), scheduler_plugins()))
+            if isinstance(times := server.iterations, PluginIterations):
+                found.append(_foreign(COST_CODE, times.cost, cost_class(times.cost), cost_plugins()))
     return list(dict.fromkeys(part for part in found if part is not None))
 
 
@@ -122,6 +130,8 @@ def _server_inputs(server: Server) -> list[tuple[str, str]]:
         times = server.iterations
         if isinstance(times, DigestIterations):
             return [(times.digest, "engine")]
+        if isinstance(times, PhysicsIterations) and times.model_file is not None:
+            return [(times.model_file, "file")]
         return [(times.file, "file")] if isinstance(times, FileIterations) else []
     named = [(server.digest, "latency"), (server.digest_file, "file"), (server.series, "file")]
     return [(name, kind) for name, kind in named if name is not None]
@@ -139,7 +149,21 @@ def fingerprints(scenario: Scenario) -> dict[str, str]:
         )
         for role, name, kind in inputs_of(scenario)
     }
+    for role, server in _services(scenario).items():
+        found |= _sheet_rows(role, server)
     return found | {f"{part.role}: {part.kind}": part.code.sha256 or UNKNOWN for part in foreign_parts(scenario)}
+
+
+def _sheet_rows(role: str, server: Server) -> dict[str, str]:
+    """Return the sha256 of what the sheets of models and GPUs say, where a scenario takes figures from there."""
+    if not isinstance(server, EngineServer) or not isinstance(times := server.iterations, PhysicsIterations):
+        return {}
+    rows: dict[str, object] = {}
+    if times.model is not None:
+        rows[f"{role} model: {times.model}"] = find_model(times.model)
+    if times.gpu is not None:
+        rows[f"{role} GPU: {times.gpu}"] = find_gpu(times.gpu)
+    return {name: hashlib.sha256(repr(row).encode()).hexdigest() for name, row in rows.items()}
 
 
 def _sha256(file: Path) -> str:
@@ -178,6 +202,9 @@ def input_notes(
         )
     if scenario.quality is not None:
         notes.append("quality: every number is an assumption of the scenario; no answer was read by anybody")
+    for role, server in _services(scenario).items():
+        if isinstance(server, EngineServer) and isinstance(server.iterations, PhysicsIterations):
+            notes.extend(f"{role} {note}" for note in physics_notes(server.iterations))
     notes.extend(_code_note(part) for part in foreign_parts(scenario))
     notes.extend(model_notes)
     notes.extend(f"workload: {key} = {value}" for key, value in workload_notes.items())

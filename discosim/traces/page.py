@@ -118,8 +118,9 @@ _KIND_NOTES = {
         "to whole chunks where a chunk is given."
     ),
     "engine": (
-        "Iteration times of one replica, as DistServe's three fitted lines or as Splitwise's measured\n"
-        "curves, and the size of the KV cache. The columns show what the digest gives for one prompt, for\n"
-        "decoding alone and for a decode batch of 64, each with 1,000 tokens of context."
+        "Iteration times of one replica, as DistServe's three fitted lines, as Splitwise's measured\n"
+        "curves or as coefficients of what a GPU does, and the size of the KV cache. The columns show\n"
+        "what the digest gives for one prompt, for decoding alone and for a decode batch of 64, each\n"
+        "with 1,000 tokens of context."
     ),
 }

@@ -100,6 +100,13 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("DigestIterations", "digest"): digests("engine"),
     ("ConstantIterations", "prefill_s"): log_uniform(0.01, 0.5),
     ("ConstantIterations", "decode_s"): log_uniform(0.005, 0.1),
+    ("PhysicsIterations", "model"): one_of("Llama-3.1-8B"),
+    ("PhysicsIterations", "model_file"): one_of(None),
+    ("PhysicsIterations", "gpu"): one_of("H100-SXM", "RTXPRO6000"),
+    ("PhysicsIterations", "tp"): one_of(1, 2),
+    ("PhysicsIterations", "ep"): one_of(1),
+    ("PhysicsIterations", "memory_share"): one_of(0.9),
+    ("PhysicsIterations", "coefficients"): one_of(None),
     ("EngineServer", "n_replicas"): whole(1, 3),
     ("EngineServer", "kv_tok"): one_of(400, 5000, 60_000),
     ("EngineServer", "kv_bytes_per_tok"): one_of(1e5, 1e6),
@@ -257,6 +264,10 @@ def _values(owner: str, keys: Mapping[str, Key], rng: Rng) -> Plain:
     }
 
 
+NOT_DRAWN = (scenario.FileIterations, scenario.PluginIterations)
+"""Sections that need a file, or another package."""
+
+
 def value(owner: str, key: Key, rng: Rng) -> Any:
     """Return a random value of one key."""
     sample = SAMPLES.get((owner, key.name)) or SAMPLES.get(("*", key.name))
@@ -272,7 +283,7 @@ def value(owner: str, key: Key, rng: Rng) -> Any:
             **_values(known_schedulers()[kind].__name__, scheduler_options(known_schedulers()[kind]), rng),
         }
     if sections := sections_of(inner):
-        usable = [section for section in sections if section is not scenario.FileIterations]
+        usable = [section for section in sections if section not in NOT_DRAWN]
         return _section(usable[int(rng.integers(len(usable)))], rng)
     if item_type(inner) is not None or mapping_value(inner) is not None:
         raise TypeError(f"teach the fuzzer what {owner}.{key.name} may hold")

@@ -12,6 +12,7 @@ from discosim.config import load_scenario
 from discosim.core.errors import UserError
 from discosim.runs.build import build
 from discosim.traces.digest_file import read_own_digest
+from discosim.traces.engine_digest import EngineDigest
 from discosim.traces.engine_fit import fit_lines, read_iterations
 
 PREFILL, SMALL, LARGE = (0.03, 1.5e-4, 8e-9), (0.03, 4.5e-7, 6e-5), (0.027, 4e-7, 1.2e-4)
@@ -73,7 +74,10 @@ def test_a_fit_serves_a_scenario(tmp_path, capsys):
     ("change", "said"),
     [
         (lambda lines: lines[:1], "iterations.csv"),
-        (lambda lines: [*lines[:3], "prefil,1,10,5"], "row 4 column phase: expected prefill or decode, found 'prefil'"),
+        (
+            lambda lines: [*lines[:3], "prefil,1,10,5"],
+            "row 4 column phase: expected prefill, decode or mixed, found 'prefil'",
+        ),
         (lambda lines: [*lines[:3], "prefill,0,10,5"], "row 4 column batch: expected a finite number of at least 1"),
         (lambda lines: [*lines[:3], "prefill,1,10,-5"], "row 4 column time_ms"),
         (lambda lines: [line for line in lines if "decode" not in line], "needs at least 3 decode rows, found 0"),
@@ -155,3 +159,66 @@ def test_a_digest_changed_by_hand_is_held_to_the_same_sizes(tmp_path, capsys, ke
     out.write_text(json.dumps(content))
     with pytest.raises(UserError, match=f"{key} is .* at most 1e9"):
         read_own_digest(out, "engine")
+
+
+PHYSICS = {"read": 0.01, "token": 1e-4, "square": 1e-9, "kv": 2e-7, "kv_mixed": 6e-7, "request": 1e-5}
+
+
+def with_mixed(noise: float = 0.0) -> list[str]:
+    """Rows of a GPU that reads its weights in 10 ms, or computes 100 us a token."""
+    rng, held = np.random.default_rng(3), PHYSICS
+    lines = ["phase,batch,tokens,square_tokens,kv_tokens,time_s"]
+    for i in range(240):
+        n, chunk, kv = (int(rng.integers(1, high)) for high in (100, 2000, 50_000))
+        kv += n
+        phase = ("prefill", "decode", "mixed")[i % 3]
+        tok = {"prefill": chunk, "decode": n, "mixed": chunk + n}[phase]
+        time_s = max(held["read"], held["token"] * tok) + (phase != "decode") * held["square"] * chunk**2
+        time_s += (phase != "prefill") * (
+            held["request"] * n + kv * (held["kv_mixed"] if phase == "mixed" else held["kv"])
+        )
+        time_s *= float(np.exp(rng.normal(0, noise)))
+        cells = {"prefill": (1, chunk, chunk**2, ""), "decode": (n, kv, "", ""), "mixed": (n, chunk, chunk**2, kv)}[
+            phase
+        ]
+        lines.append(",".join(map(str, (phase, *cells, time_s))))
+    return lines
+
+
+def test_mixed_rows_give_the_coefficients_of_a_gpu(tmp_path, capsys):
+    out = tmp_path / "out.json"
+    assert main(["traces", "fit-engine", str(written(tmp_path, with_mixed())), "--out", str(out), *SIZES]) == 0
+    assert "mixed    held out: n = " in capsys.readouterr().out
+    digest = read_own_digest(out, "engine")
+    assert isinstance(digest, EngineDigest)
+    fit = digest.physics
+    assert fit is not None
+    assert digest.lines is None
+    assert fit.kv_s_per_tok == pytest.approx(PHYSICS["kv"], rel=0.03)
+    assert fit.kv_mixed_s_per_tok == pytest.approx(PHYSICS["kv_mixed"], rel=0.03)
+    assert fit.compute_s_per_tok + fit.comm_s_per_tok == pytest.approx(PHYSICS["token"], rel=0.05)
+    assert not digest.card.quirks
+
+
+def test_mixed_rows_need_the_cache_of_their_decodes(tmp_path, capsys):
+    path = written(tmp_path, [*rows(n=5), "mixed,3,100,9"])
+    assert main(["traces", "fit-engine", str(path), "--out", str(tmp_path / "out.json"), *SIZES]) == 2
+    assert "kv_tokens: is missing; mixed rows need the KV tokens of their decodes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lines", [rows(0.5), with_mixed(0.5)], ids=["lines", "mixed"])
+def test_a_bad_fit_is_said_and_kept(tmp_path, capsys, lines):
+    out = tmp_path / "out.json"
+    assert main(["traces", "fit-engine", str(written(tmp_path, lines)), "--out", str(out), *SIZES]) == 0
+    assert "warning: The fit is bad: its mean error is " in capsys.readouterr().out
+    digest = read_own_digest(out, "engine")
+    assert isinstance(digest, EngineDigest)
+    assert any(quirk.startswith("The fit is bad") for quirk in digest.card.quirks)
+
+
+def test_rows_are_held_out_without_changing_the_fit(tmp_path):
+    lines, moments = fit_lines(read_iterations(written(tmp_path, rows())), where="x")
+    assert moments["prefill_held_out_error_mean"] < 1e-6
+    few, fewer = fit_lines(read_iterations(written(tmp_path, rows(n=9))), where="x")
+    assert "prefill_held_out_error_mean" not in fewer
+    assert few.prefill == pytest.approx(lines.prefill, rel=1e-6)

@@ -15,13 +15,17 @@ from discosim.core.scenario.closed_loop import (
 from discosim.core.scenario.device import ColdStart, Device, Throttle
 from discosim.core.scenario.edge import EdgeLink, EdgePrices, EdgeTier, LanLink, LastHopLink
 from discosim.core.scenario.engine import (
+    Coefficients,
     ConstantIterations,
     DigestIterations,
     FileIterations,
     Iterations,
+    PhysicsIterations,
+    PluginIterations,
     Preemption,
     PrefillPool,
     Recompute,
+    Scale,
     SchedulerSpec,
     Swap,
 )
@@ -57,6 +61,7 @@ __all__ = [
     "BurstArrivals",
     "ClientArrivals",
     "ClosedLoopArrivals",
+    "Coefficients",
     "ColdStart",
     "ConstantIterations",
     "ConstantLengths",
@@ -88,7 +93,9 @@ __all__ = [
     "NoLink",
     "OpenArrivals",
     "Outage",
+    "PhysicsIterations",
     "PickAccuracy",
+    "PluginIterations",
     "PoissonArrivals",
     "PolicySpec",
     "Preemption",
@@ -99,6 +106,7 @@ __all__ = [
     "Recompute",
     "ReplayedServer",
     "ReplayedWorkload",
+    "Scale",
     "Scenario",
     "SchedulerSpec",
     "Server",

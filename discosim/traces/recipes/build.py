@@ -20,6 +20,7 @@ def recipes() -> dict[str, Recipe]:
         disco_phones,
         distserve,
         ireland,
+        kernel_profiles,
         llmperf,
         mooncake,
         openrouter,
@@ -46,6 +47,7 @@ def recipes() -> dict[str, Recipe]:
         disco_phones,
         distserve,
         splitwise_engine,
+        kernel_profiles,
     )
     return {recipe.name: recipe for source in sources for recipe in source.RECIPES}
 
