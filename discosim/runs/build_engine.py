@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from discosim.traces.history import Past
 from discosim.world.engine.costs.base import CostModel, fastest_s
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.costs.distserve import DistServeCost, Line
+from discosim.world.engine.costs.physics import PhysicsCost
 from discosim.world.engine.costs.table import TableCost
 from discosim.world.engine.engine import EngineModel, PrefillPool
 from discosim.world.engine.floor import ReplicaModel
@@ -139,6 +140,8 @@ def cost_of(digest: EngineDigest) -> CostModel:
         return DistServeCost(
             _line(lines.prefill), _line(lines.decode_small), _line(lines.decode_large), digest.name, digest.n_gpus
         )
+    if digest.physics is not None:
+        return PhysicsCost(**asdict(digest.physics), name=digest.name, n_gpus=digest.n_gpus)
     grid = digest.grid
     assert grid is not None
     return TableCost(

@@ -14,7 +14,7 @@ from discosim.traces.digest import (
     RttDigest,
     WorkloadDigest,
 )
-from discosim.traces.engine_digest import EngineDigest
+from discosim.traces.engine_digest import EngineDigest, tokens_s
 from discosim.traces.kinds import Digest, kind_of
 
 Rows = list[tuple[str, str]]
@@ -176,6 +176,11 @@ def times_of(digest: EngineDigest) -> tuple[float, float, float]:
             base + 1000 * n * slope + n * each for n in (1, 64) for base, slope, each in [digest.lines.decode_small]
         ]
         return a + 1000 * b + 1e6 * c, decode[0], decode[1]
+    if digest.physics is not None:
+        held = digest.physics
+        prefill_s = tokens_s(held, 1000.0) + 1e6 * held.square_s
+        one, many = (tokens_s(held, n) + n * (held.request_s + 1000 * held.kv_s_per_tok) for n in (1, 64))
+        return prefill_s, one, many
     grid = digest.grid
     assert grid is not None
     prefill_s = float(np.interp(1000.0, grid.prefill_tok, grid.prefill_times_s))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from discosim.core.bounds import require_within
 from discosim.traces.digest import Card
@@ -66,6 +66,56 @@ class GridFit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PhysicsFit:
+    """Iteration times as coefficients of what a GPU does; see `discosim.world.engine.costs.physics` for their meaning.
+
+    Parameters
+    ----------
+    overhead_s, weights_s, experts_s : float
+        Seconds an iteration: whatever it holds, reading the weights of every token, reading all routed experts.
+    expert_share : float
+        Share of the routed experts that one token touches, in (0, 1]; 1 for a dense model.
+    compute_s_per_tok, comm_s_per_tok : float
+        Seconds per token: arithmetic, communication between GPUs.
+    square_s : float
+        Seconds per squared prompt token.
+    kv_s_per_tok, kv_mixed_s_per_tok : float
+        Seconds per KV token that decodes read: alone, and beside prompt tokens.
+    request_s : float
+        Seconds per decode.
+    """
+
+    overhead_s: float
+    weights_s: float
+    compute_s_per_tok: float
+    square_s: float
+    kv_s_per_tok: float
+    kv_mixed_s_per_tok: float
+    request_s: float = 0.0
+    comm_s_per_tok: float = 0.0
+    experts_s: float = 0.0
+    expert_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not value >= 0.0:
+                raise ValueError(f"{field.name} must be >= 0 (got {value:g})")
+            require_within(field.name, "s", value)
+        if not (self.weights_s > 0.0 and self.compute_s_per_tok > 0.0):
+            raise ValueError("weights_s and compute_s_per_tok must be > 0")
+        if not 0.0 < self.expert_share <= 1.0:
+            raise ValueError(f"expert_share must be in (0, 1] (got {self.expert_share:g})")
+
+
+def tokens_s(held: PhysicsFit, tok: float) -> float:
+    """Return what an iteration of so many tokens takes without its attention and what each decode adds, in s."""
+    untouched: float = (1.0 - held.expert_share) ** tok
+    read_s = held.weights_s + held.experts_s * (1.0 - untouched)
+    return held.overhead_s + max(read_s, held.compute_s_per_tok * tok) + held.comm_s_per_tok * tok
+
+
+@dataclass(frozen=True, kw_only=True)
 class EngineDigest:
     """What the engine must know of one model on one kind of machine.
 
@@ -85,8 +135,8 @@ class EngineDigest:
         KV tokens that fit into one replica, >= 1.
     max_context_tok : int
         Context limit of the model, tokens.
-    lines, grid : LinesFit or None, GridFit or None
-        Iteration times; exactly one of the two.
+    lines, grid, physics : LinesFit or None, GridFit or None, PhysicsFit or None
+        Iteration times; exactly one of the three.
     moments : mapping of str to float
         Quality of the fit: mean and largest relative error, by phase.
     """
@@ -101,11 +151,12 @@ class EngineDigest:
     max_context_tok: int
     lines: LinesFit | None = None
     grid: GridFit | None = None
+    physics: PhysicsFit | None = None
     moments: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        if (self.lines is None) == (self.grid is None):
-            raise ValueError("an engine digest holds either lines or a grid")
+        if sum(form is not None for form in (self.lines, self.grid, self.physics)) != 1:
+            raise ValueError("an engine digest holds one of lines, a grid and physics")
         if self.n_gpus < 1 or self.kv_tok < 1 or not self.kv_bytes_per_tok > 0 or self.max_context_tok < 1:
             raise ValueError("an engine digest needs at least one GPU, KV memory and a context")
         require_within("n_gpus", "", self.n_gpus)
