@@ -125,7 +125,7 @@ class Case:
 
 
 @st.composite
-def cases(draw, *, max_asks: int = 14) -> Case:
+def cases(draw, *, max_asks: int = 14, decides_ahead: bool = False) -> Case:
     """Draw arrivals, lengths, memory pressure, batch limits, preemption and cancels."""
     block_tok = draw(st.sampled_from([1, 4, 16]))
     scale_s = draw(st.sampled_from([0.01, 0.1, 1.0]))
@@ -152,5 +152,6 @@ def cases(draw, *, max_asks: int = 14) -> Case:
         preemption=draw(st.sampled_from(["recompute", "swap"])),
         host_blocks=draw(st.sampled_from([0, largest, 10 * largest])),
         swap_s_per_block=1e-3,
+        decides_ahead=decides_ahead,
     )
     return Case(model, asks)

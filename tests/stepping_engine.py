@@ -50,6 +50,7 @@ class PlainJob:
         self.reader_tok_per_s = self.ask.reader_tok_per_s
         self.ttft_target_s = self.ask.ttft_target_s
         self.prefill_left_tok = self.prompt_tok
+        self.asked_tok = self.ask.answer_tok
 
     @property
     def context_tok(self):
@@ -88,6 +89,8 @@ class SteppingReplica:
         self.queue_peak = 0
         self.log = []  # (begin, end, who prefills how much, who decodes)
         self.stall_s = 0.0
+        self.before_s = -math.inf  # the boundary before this one
+        self.finished = []  # (when, blocks) of jobs whose end the scheduler has not seen
 
     # what a scheduler sees and may do
 
@@ -115,12 +118,13 @@ class SteppingReplica:
         return self.model.preemption == "swap" and n_blocks <= self.host_free_blocks
 
     def fits(self, job):
-        if self.n_resident >= self.max_batch:
+        n_resident = self.n_resident + len(self.finished)
+        if n_resident >= self.max_batch:
             return False
         need = self.memory.blocks_of(job.context_tok)
         if job.state is State.SWAPPED or job.has_kv:
             need += self._growth()
-        spare = self.memory.free_blocks - (self.memory.watermark_blocks if self.n_resident + self.n_held else 0)
+        spare = self.memory.free_blocks - (self.memory.watermark_blocks if n_resident + self.n_held else 0)
         return need <= spare
 
     def admit(self, job):
@@ -156,7 +160,7 @@ class SteppingReplica:
             job.prefill_left_tok = job.context_tok
             self.waiting[job] = None
             self.waiting.move_to_end(job, last=False)
-            self.queue_peak = max(self.queue_peak, len(self.waiting))
+            self._note_queue()
         job.blocks = 0
 
     def resume(self, job):
@@ -200,25 +204,50 @@ class SteppingReplica:
     def run(self):
         self.n_submitted = 0
         while True:
-            self._take_arrivals()
-            self._take_cancels()
-            if not (self.waiting or self.prefilling or self.decoding or self.swapped):
+            self._note_queue()
+            self._learn(self.before_s if self.model.decides_ahead else self.now_s)
+            if not self._is_busy():
+                self._learn(self.now_s)  # nothing was decided ahead
+            if not self._is_busy():
                 if self.n_submitted == len(self.jobs):
                     return self
-                self.now_s = self.jobs[self.n_submitted].reach_s
+                self.now_s = self.before_s = self.jobs[self.n_submitted].reach_s
                 continue
             self._step()
 
-    def _take_arrivals(self):
-        while self.n_submitted < len(self.jobs) and self.jobs[self.n_submitted].reach_s <= self.now_s:
+    def _is_busy(self):
+        return bool(self.waiting or self.prefilling or self.decoding or self.swapped)
+
+    def _note_queue(self):
+        """Count those who wait, also those whom the scheduler has not seen."""
+        n_unseen = sum(job.reach_s <= self.now_s for job in self.jobs[self.n_submitted :])
+        self.queue_peak = max(self.queue_peak, len(self.waiting) + n_unseen)
+
+    def _learn(self, until_s):
+        """Let the scheduler know what happened until then."""
+        for at_s, blocks in self.finished[:]:
+            if at_s <= until_s:
+                self.finished.remove((at_s, blocks))
+                self.memory.free_blocks += blocks
+        self._take_arrivals(until_s)
+        self._take_cancels(until_s)
+
+    def _take_arrivals(self, until_s):
+        while self.n_submitted < len(self.jobs) and self.jobs[self.n_submitted].reach_s <= until_s:
             self.waiting[self.jobs[self.n_submitted]] = None
             self.n_submitted += 1
-            self.queue_peak = max(self.queue_peak, len(self.waiting))
 
-    def _take_cancels(self):
+    def _take_cancels(self, until_s):
         for job in self.jobs[: self.n_submitted]:
-            if job.state is not State.GONE and job.ask.cancel_s <= self.now_s:
+            if job.state is not State.GONE and job.ask.cancel_s <= until_s:
                 self._over(job)
+
+    def _finish(self, job):
+        """Take note that a job has made its last token; the scheduler may learn of its place and blocks later."""
+        if self.model.decides_ahead:
+            self.finished.append((self.now_s, job.blocks))
+            job.blocks = 0
+        self._over(job)
 
     def _over(self, job):
         for place in (self.waiting, self.prefilling, self.decoding):
@@ -232,7 +261,9 @@ class SteppingReplica:
         job.end_s = self.now_s
 
     def _step(self):
-        orders = self.scheduler.schedule(self)
+        orders = self._orders()
+        if orders is None:
+            return
         if self.n_held and not orders.prefill and not self.decoding:
             self._wait_for_memory()
             return
@@ -241,23 +272,9 @@ class SteppingReplica:
             grown = self.memory.blocks_of(job.context_tok)
             self.memory.take(grown - job.blocks)
             job.blocks = grown
-        tok = sum(chunk for _, chunk in orders.prefill)
-        square = 0
-        later = []
-        for job, chunk in orders.prefill:
-            before = job.context_tok - job.prefill_left_tok
-            square += (before + chunk) ** 2 - before**2
-            if before > 0:
-                later.append((before, before + chunk))
-        context = sum(job.context_tok for job in decoders)
-        if tok and decoders:
-            spent = self.cost.mixed_s(tok, square, len(decoders), context, later)
-        elif tok:
-            spent = self.cost.prefill_s(tok, square, later)
-        else:
-            fixed, slope = self.cost.decode_line(len(decoders))
-            spent = fixed + slope * context
+        spent = self._spent(orders, decoders)
         begin, self.now_s = self.now_s, self.now_s + self.stall_s + spent
+        self.before_s = begin
         self.stall_s = 0.0
         self.busy_s += self.now_s - begin
         self._charge(self.now_s - begin, decoders, orders.prefill)
@@ -274,7 +291,32 @@ class SteppingReplica:
                 self._prefilled(job)
         for job in list(self.decoding):
             if len(job.tokens_s) == job.ask.answer_tok:
-                self._over(job)
+                self._finish(job)
+
+    def _spent(self, orders, decoders):
+        tok = sum(chunk for _, chunk in orders.prefill)
+        square = 0
+        later = []
+        for job, chunk in orders.prefill:
+            before = job.context_tok - job.prefill_left_tok
+            square += (before + chunk) ** 2 - before**2
+            if before > 0:
+                later.append((before, before + chunk))
+        context = sum(job.context_tok for job in decoders)
+        if tok and decoders:
+            return self.cost.mixed_s(tok, square, len(decoders), context, later)
+        if tok:
+            return self.cost.prefill_s(tok, square, later)
+        fixed, slope = self.cost.decode_line(len(decoders))
+        return fixed + slope * context
+
+    def _orders(self):
+        """Ask the scheduler; once more, with all news, where nothing was decided ahead. None where nobody is left."""
+        orders = self.scheduler.schedule(self)
+        if self.model.decides_ahead and not orders.prefill and not (orders.decode and self.decoding):
+            self._learn(self.now_s)
+            return self.scheduler.schedule(self) if self._is_busy() else None
+        return orders
 
     def _prefilled(self, job):
         job.state = State.DECODING
@@ -305,7 +347,7 @@ class SteppingPrefiller(SteppingReplica):
 
     def _prefilled(self, job):
         if job.ask.answer_tok == 1:
-            self._over(job)
+            self._finish(job)
             return
         job.state = State.GONE
         start_s = max(self.now_s, self.link_free_s)
@@ -321,8 +363,8 @@ class SteppingPrefiller(SteppingReplica):
         self.leaving.append((free_s, job))
         self.n_held += 1
 
-    def _take_arrivals(self):
-        super()._take_arrivals()
+    def _take_arrivals(self, until_s):
+        super()._take_arrivals(until_s)
         for free_s, job in [left for left in self.leaving if left[0] <= self.now_s]:
             self.leaving.remove((free_s, job))
             self.memory.free_blocks += job.blocks

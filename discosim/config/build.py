@@ -13,6 +13,7 @@ from typing import Any, get_origin
 from discosim.config.checks import FILES, check_section
 from discosim.config.digests import check_digest
 from discosim.config.dump import as_plain
+from discosim.config.flavours import expanded
 from discosim.config.keypath import KeyPath, shown
 from discosim.config.leaf import read_leaf
 from discosim.config.named_files import find_file
@@ -120,6 +121,7 @@ class Builder:
         """Return one dataclass instance, or ``BAD``."""
         if not self._is_mapping(raw, path):
             return BAD
+        raw = expanded(section, raw)
         keys = keys_of(section)
         misspelt = self._unknown(raw, keys, path)
         values = {key.name: self._keyed(key, raw, path, misspelt) for key in keys.values()}

@@ -68,6 +68,7 @@ def engine_model(spec: EngineServer, scheduler: Callable[[], Scheduler] | None =
         role="both" if spec.prefill_pool is None else "decode",
         prefix_blocks=spec.prefix_cache_tok // spec.prefix_block_tok,
         prefix_block_tok=spec.prefix_block_tok,
+        decides_ahead=spec.async_scheduling,
     )
     if isinstance(spec.preemption, Swap):
         replica = _swapping(replica, spec.preemption, _kv_bytes(spec, digest))

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from engines import Case, cases, run_leaping, run_stepping, token_times
 from hypothesis import given
-from worlds import examples
+from worlds import examples, long
 
 from discosim.world.engine.schedulers.base import Orders, Scheduler
 from discosim.world.engine.schedulers.fcfs import Fcfs
 from discosim.world.engine.schedulers.fcfs_chunked import FcfsChunked
+from discosim.world.engine.schedulers.tgi import Tgi
 
 REL = 1e-9
 SCHEDULERS = [
@@ -21,6 +22,7 @@ SCHEDULERS = [
     Fcfs(max_prefill_tok=100),
     FcfsChunked(),
     FcfsChunked(token_budget=3),
+    FcfsChunked(token_budget=40, preempts="running"),
     FcfsChunked(token_budget=40),
 ]
 
@@ -66,6 +68,49 @@ def test_a_leap_ends_where_steps_would(scheduler):
 
     check()
     assert n_preemptions > 0  # the scenarios do press on the memory
+
+
+@pytest.mark.parametrize("scheduler", [SCHEDULERS[0], SCHEDULERS[-1]], ids=repr)
+def test_who_decides_ahead_leaps_as_it_steps(scheduler):
+    n_preemptions = 0
+
+    @examples(50)
+    @given(cases(decides_ahead=True))
+    def check(case):
+        nonlocal n_preemptions
+        n_preemptions += check_equal(case, scheduler)
+
+    check()
+    assert n_preemptions > 0
+
+
+TGI = {
+    "tgi": Tgi(),
+    "tgi, small budgets": Tgi(max_batch_prefill_tok=100, max_batch_total_tok=300, max_waiting_tok=3),
+    "tgi, patient": Tgi(waiting_served_ratio=1.2, max_new_tok=90),
+}
+
+
+@pytest.mark.parametrize("name", TGI)
+@pytest.mark.parametrize("decides_ahead", [False, long(True)])
+def test_who_reserves_leaps_as_it_steps_and_preempts_nobody(name, decides_ahead):
+    @examples(50)
+    @given(cases(decides_ahead=decides_ahead))
+    def check(case):
+        assert check_equal(case, TGI[name]) == 0
+
+    check()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheduler", SCHEDULERS, ids=repr)
+def test_who_decides_ahead_leaps_as_it_steps_in_many_larger_scenarios(scheduler):
+    @examples(60)
+    @given(cases(max_asks=30, decides_ahead=True))
+    def check(case):
+        check_equal(case, scheduler)
+
+    check()
 
 
 @pytest.mark.long

@@ -30,14 +30,24 @@ def pools(model: ReplicaModel, s_per_tok: float, latency_s: float, max_prefill_t
     return EngineModel(replace(model, role="decode"), 1, Fcfs, prefill_pool=pool)
 
 
-@examples(300)
-@given(
-    cases(max_asks=10),
-    st.sampled_from([1e-6, 1e-3, 0.02, 0.3]),
-    st.sampled_from([0.0, 0.7]),
-    st.sampled_from([1, 4096]),
+SCALES, LATENCIES_S, PREFILLS_TOK = (
+    st.sampled_from(values) for values in ([1e-6, 1e-3, 0.02, 0.3], [0.0, 0.7], [1, 4096])
 )
+
+
+@examples(300)
+@given(cases(max_asks=10), SCALES, LATENCIES_S, PREFILLS_TOK)
 def test_pools_leap_as_a_plain_engine_steps(case, scale, latency_s, max_prefill_tok):
+    check_pools(case, scale, latency_s, max_prefill_tok)
+
+
+@examples(60)
+@given(cases(max_asks=10, decides_ahead=True), SCALES, LATENCIES_S, PREFILLS_TOK)
+def test_pools_that_decide_ahead_leap_as_a_plain_engine_steps(case, scale, latency_s, max_prefill_tok):
+    check_pools(case, scale, latency_s, max_prefill_tok)
+
+
+def check_pools(case, scale, latency_s, max_prefill_tok):
     s_per_tok = scale * OFF_BEAT
     replica = replace(case.model, cost=ODD) if case.model.cost is FLAT else case.model
     model = pools(replica, s_per_tok, latency_s * OFF_BEAT, max_prefill_tok)

@@ -169,6 +169,12 @@ WORLDS: tuple[Plain, ...] = (
         for kind, is_swapping in (("andes_v1", True), ("andes_v2", False), ("andes_code", True), ("lqsf", False))
     ),
     _world(
+        "scheduler tgi",
+        [RACERS[0], RACERS[4]],
+        workload=LOADED,
+        server=_engine("opt-66b-a100-tp4", {"kind": "tgi"}, kv_tok=4000),
+    ),
+    _world(
         "round robin, prefixes",
         [RACERS[0]],
         workload={"kind": "replay", "file": "prefixes.jsonl", "n_users": 5},

@@ -113,7 +113,7 @@ def crowded(n=40, kv_blocks=400):
     asks = [Ask(0.0, int(p), 50, reader_tok_per_s=5.0) for p in rng.integers(5, 60, n)]
     replica = SteppingReplica(model, Fcfs(), asks)
     replica.n_submitted = 0
-    replica._take_arrivals()
+    replica._take_arrivals(0.0)
     replica.now_s = 3.0
     return replica
 

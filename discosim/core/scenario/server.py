@@ -53,6 +53,11 @@ class EngineServer:
     """A service seen from inside: continuous batching, KV memory and a scheduler; its queue answers to the load."""
 
     kind: Literal["engine"] = spec("engine", doc="Simulate an inference engine.")
+    flavour: Literal["vllm-v1", "vllm-v0", "tgi-2", "sglang"] | None = spec(
+        None,
+        doc="The make of the server: sets scheduler, batch and memory keys that are not given to its defaults; null for none.",
+        since="0.2",
+    )
     iterations: Iterations = spec(doc="How long an iteration takes.", discriminator="kind")
     n_replicas: int = spec(1, doc="Replicas (of the decode pool, where prefill has its own).", ge=1)
     router: Literal["round_robin", "least_loaded", "shortest_queue"] = spec(
@@ -67,10 +72,21 @@ class EngineServer:
         None, doc="Size of one token's KV cache; null takes the digest's.", unit="B", gt=0
     )
     block_tok: int = spec(16, doc="Tokens per KV block (vLLM's default, recollected).", unit="tok", ge=1)
-    watermark: float = spec(0.01, doc="Share of the blocks that admission leaves free (vLLM's default).", ge=0, lt=1)
-    max_batch: int = spec(256, doc="Most requests in a batch (vLLM's default).", ge=1)
+    watermark: float = spec(
+        0.01, doc="Share of the blocks that admission leaves free (vLLM's default in V0; V1 has none).", ge=0, lt=1
+    )
+    max_batch: int = spec(
+        256,
+        doc="Most requests in a batch (vLLM's default; V1's is 1,024 on GPUs of 70 GiB and more, A100 aside).",
+        ge=1,
+    )
     max_context_tok: int | None = spec(
         None, doc="Longest prompt plus answer, longer ones are rejected; null takes the digest's.", unit="tok", ge=1
+    )
+    async_scheduling: bool = spec(
+        False,
+        doc="Decide on an iteration while the one before runs, on what had happened when that one began (vLLM's default since 0.16).",
+        since="0.2",
     )
     preemption: Preemption = spec(Recompute, doc="What happens to a preempted request.", discriminator="kind")
     prefix_cache_tok: int = spec(

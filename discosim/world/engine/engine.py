@@ -261,7 +261,7 @@ class EngineServer:
         prefill_s = replicas[0].cost.prefill_s(REFERENCE_TOK, float(REFERENCE_TOK) ** 2)
         return ServerLoad(
             n_resident=sum(replica.n_resident for replica in replicas),
-            n_waiting=sum(len(replica.waiting) for replica in replicas),
+            n_waiting=sum(replica.n_waiting for replica in replicas),
             max_batch=sum(replica.max_batch for replica in replicas),
             token_s=token_s / len(replicas),
             prefill_s_per_tok=prefill_s / REFERENCE_TOK,

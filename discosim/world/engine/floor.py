@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from discosim.core.errors import InvariantError
+from discosim.world.engine.ahead import Unseen
 from discosim.world.engine.costs.base import CostModel
 from discosim.world.engine.job import Job, State
 from discosim.world.engine.live import LiveTable
@@ -49,6 +50,8 @@ class ReplicaModel:
         ``both``, or the pool it belongs to where prefill and decode are apart.
     prefix_blocks, prefix_block_tok : int
         Size of the prefix cache, and tokens per hashed block; 0 blocks for none.
+    decides_ahead : bool
+        Whether an iteration is decided while the one before runs; see `ahead`.
     """
 
     cost: CostModel
@@ -62,6 +65,7 @@ class ReplicaModel:
     role: Role = "both"
     prefix_blocks: int = 0
     prefix_block_tok: int = 512
+    decides_ahead: bool = False
 
 
 class Floor:
@@ -104,6 +108,7 @@ class Floor:
         self.queue_peak = 0
         self.host_peak_blocks = 0
         self._n_held = 0  # prefilled jobs whose KV has not left yet
+        self._unseen = Unseen() if model.decides_ahead else None
         self._gpu_clock_s = 0.0  # GPU time that a job in every decode batch would have been charged
         self._kv_clock = 0.0  # integral of the decode step over time
         self._stall_s = 0.0  # swap traffic that the next iteration waits for
@@ -117,6 +122,11 @@ class Floor:
     def n_resident(self) -> int:
         """Jobs that hold KV memory and are at work."""
         return len(self.prefilling) + len(self.decoding)
+
+    @property
+    def n_waiting(self) -> int:
+        """Jobs in the queue, those included whom the scheduler has not seen."""
+        return len(self.waiting) + (0 if self._unseen is None else len(self._unseen.jobs))
 
     def decode_shortfall(self) -> int:
         """Return the blocks missing for one more decode iteration of the whole batch; <= 0 where it fits."""
@@ -139,6 +149,8 @@ class Floor:
         """
         memory = self.memory
         resident = len(self.prefilling) + len(self.decoding)
+        if self._unseen is not None:
+            resident += self._unseen.n_left
         if resident >= self.max_batch:
             return False
         spare = memory.free_blocks - (memory.watermark_blocks if resident + self._n_held else 0)
@@ -190,7 +202,7 @@ class Floor:
             job.state = State.WAITING
             self.waiting[job] = None
             self.waiting.move_to_end(job, last=False)
-            self.queue_peak = max(len(self.waiting), self.queue_peak)
+            self.queue_peak = max(self.n_waiting, self.queue_peak)
         self._note(job)
 
     def resume(self, job: Job) -> None:
@@ -270,6 +282,19 @@ class Floor:
         self.kv_tok_s += job.context_tok * stay_s
         self.batch_s += stay_s
         return job.blocks
+
+    def _free(self, blocks: int) -> None:
+        """Free the blocks, and the place, of a job that has finished."""
+        if self._unseen is None:
+            self.memory.give(blocks)
+        else:
+            self._unseen.n_left += 1
+            self._unseen.blocks += blocks
+
+    def _settle(self, unseen: Unseen) -> None:
+        """Free the blocks and places of those who had finished without the scheduler's knowing."""
+        self.memory.give(unseen.blocks)
+        unseen.n_left = unseen.blocks = 0
 
     def _retire(self, job: Job) -> None:
         """Forget a job that is over here."""

@@ -134,6 +134,11 @@ class Job:
         self.spans: list[float | Floats] = []  # token times of past stays in a decode batch, and of prefill ends
 
     @property
+    def asked_tok(self) -> int:
+        """Most answer tokens that its client asks for, stated with the request: here, those it will make."""
+        return self.answer_tok
+
+    @property
     def context_tok(self) -> int:
         """Prompt and answer tokens so far; of a decoding job, as of when it joined."""
         return self.prompt_tok + self.base_tok

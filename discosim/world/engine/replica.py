@@ -8,7 +8,9 @@ the next iteration boundary, which is where an engine that steps through every i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from heapq import heappop
 from typing import Protocol
 
@@ -16,6 +18,7 @@ import simpy
 from simpy.events import Event
 
 from discosim.core.errors import InvariantError
+from discosim.world.engine.ahead import Unseen
 from discosim.world.engine.costs.base import Piece
 from discosim.world.engine.floor import Floor, ReplicaModel
 from discosim.world.engine.job import Floats, Job, State
@@ -64,12 +67,13 @@ class Replica(Floor):
 
     def submit(self, job: Job) -> None:
         """Queue a job; the scheduler sees it at the next boundary."""
-        self.waiting[job] = None
         self.n_live += 1
         self.pending_tok += job.prefill_left_tok
-        self.queue_peak = max(self.queue_peak, len(self.waiting))
-        if self._table is not None:
-            self._table.add(job)
+        if self._unseen is None:
+            self._queue(job)
+        else:
+            self._unseen.arrive(job, self.env.now)
+        self.queue_peak = max(self.queue_peak, self.n_waiting)
         if self._orders.ask_on_arrival or self._plan.m == 0:
             self._wake()
 
@@ -124,6 +128,11 @@ class Replica(Floor):
         """Time spent in iterations up to the newest boundary."""
         return self.now_s - self._idle_s
 
+    def _queue(self, job: Job) -> None:
+        self.waiting[job] = None
+        if self._table is not None:
+            self._table.add(job)
+
     # --- boundaries -------------------------------------------------------------------------------------------
 
     def _turn(self, event: Event) -> None:
@@ -132,23 +141,49 @@ class Replica(Floor):
             return
         self._due = None
         self._in_turn = True
-        plan = self._plan
+        plan, unseen = self._plan, self._unseen
         if plan.m:
+            before_s = plan.end_s(plan.m - 1) if plan.m > 1 else plan.begin_s
             self._complete(plan, plan.m)
+            if unseen is not None:
+                self._learn(unseen, before_s)
         else:
             before_s, self.now_s = self.now_s, self.env.now
             self._idle_s += self.now_s - before_s
+            if unseen is not None:
+                self._learn_all(unseen)
         while self._cancelled:
             self._drop_cancelled()
         if self.n_live:
             self._begin(plan)
+        elif unseen is not None:
+            self._learn_all(unseen)
         self._in_turn = False
+
+    def _learn(self, unseen: Unseen, until_s: float) -> None:
+        """Let the scheduler know what happened until the boundary before this one; what came since is noticed."""
+        for job in unseen.seen(until_s):
+            self._queue(job)
+        unseen.cancelled, self._cancelled = self._cancelled, unseen.cancelled
+        if self._cancelled:
+            self._drop_cancelled()
+            unseen.cancelled += self._cancelled  # of those who heard of it
+            self._cancelled = []
+
+    def _learn_all(self, unseen: Unseen) -> None:
+        """Let the scheduler know everything: no iteration has been decided that runs first."""
+        while unseen or self._cancelled:
+            self._settle(unseen)
+            for job in unseen.seen(math.inf):
+                self._queue(job)
+            self._cancelled, unseen.cancelled = [*unseen.cancelled, *self._cancelled], []
+            self._drop_cancelled()
 
     def _complete(self, plan: Plan, m: int) -> None:
         """Take what ``m`` iterations have made; step, memory and clocks advance in closed form."""
         now_s = plan.end_s(m)
         span_s = now_s - plan.begin_s
-        n, orders, steps, memory = plan.n_decode, self._orders, self.steps, self.memory
+        n, orders, steps, unseen = plan.n_decode, self._orders, self.steps, self._unseen
         self.now_s = now_s
         self.iteration += m
         if self._observer is not None:
@@ -160,9 +195,11 @@ class Replica(Floor):
                 # sum of i * (duration of iteration i), i from 0: how long the i-th new token has been held
                 lag_s = plan.first_s * (m * (m - 1) // 2) + plan.ramp_s * ((m - 1) * m * (2 * m - 1) // 6)
                 self._kv_clock += lag_s
-            memory.grow(steps.n, m)
+            self._grow(steps.n, m)
             steps.append(plan, m, self.decoding)
             self.context_tok += n * m
+        elif unseen is not None:
+            self._settle(unseen)
         heard: Sequence[Job] = ()
         over: list[Job] = []
         if plan.n_prefill_tok:
@@ -175,13 +212,24 @@ class Replica(Floor):
         while finishes and finishes[0][0] <= step:
             due_step, _, job = heappop(finishes)
             if job.finish_step == due_step and job.state is State.DECODING:
-                memory.free_blocks += self._leave(job)
+                self._free(self._leave(job))
                 self._retire(job)
                 over.append(job)
         for job in heard:
             job.owner.on_first(now_s)
         for job in over:
             job.owner.on_end(now_s)
+
+    def _grow(self, step: int, m: int) -> None:
+        """Take the blocks of ``m`` decode iterations; those that had not been seen as free are so after the first."""
+        unseen = self._unseen
+        if unseen is None or not unseen.n_left:
+            self.memory.grow(step, m)
+            return
+        self.memory.grow(step, 1)
+        self._settle(unseen)
+        if m > 1:
+            self.memory.grow(step + 1, m - 1)
 
     def _complete_prefill(self, orders: Orders, share_s: float, over: list[Job]) -> list[Job]:
         """Take the prefilled tokens; return the jobs that have just made their first token."""
@@ -205,7 +253,7 @@ class Replica(Floor):
             job.first_token_s = now_s
             first.append(job)
         if job.base_tok == job.answer_tok:
-            self.memory.give(blocks)
+            self._free(blocks)
             self._retire(job)
             over.append(job)
         elif self.model.role == "prefill":
@@ -242,7 +290,10 @@ class Replica(Floor):
 
     def _begin(self, plan: Plan) -> None:
         """Ask the scheduler and plan as many iterations as are certain."""
-        self._orders = orders = self.scheduler.schedule(self)
+        orders = self._ask()
+        if orders is None:
+            return
+        self._orders = orders
         now_s = self.now_s
         plan.n_decode = n = len(self.decoding) if orders.decode else 0
         if orders.prefill:
@@ -263,6 +314,21 @@ class Replica(Floor):
         self._stall_s = 0.0
         delay_s = plan.end_s(plan.m) - self.env.now
         self._due = Turn(self.env, self._act, max(0.0, delay_s))
+
+    def _ask(self) -> Orders | None:
+        """Return the scheduler's orders; None where nobody is left to be served."""
+        unseen = self._unseen
+        if not unseen:
+            return self.scheduler.schedule(self)
+        if self.waiting or self.prefilling or self.decoding or self.swapped:
+            orders = self.scheduler.schedule(self)
+            if orders.prefill or (orders.decode and self.decoding):
+                hears_of_jobs = orders.ask_on_arrival and unseen.jobs
+                if hears_of_jobs or unseen.cancelled or (unseen.n_left and (self.waiting or self.swapped)):
+                    return replace(orders, ask_after=1)
+                return orders
+        self._learn_all(unseen)  # nothing runs until then
+        return self.scheduler.schedule(self) if self.n_live else None
 
     def _prefill_iteration(self, orders: Orders, n: int) -> tuple[float, int]:
         tok = 0

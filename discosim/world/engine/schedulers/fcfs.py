@@ -1,4 +1,4 @@
-"""First come, first served, prefill first: vLLM's default."""
+"""First come, first served, prefill first: the default of vLLM V0."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ class Fcfs(Scheduler):
     """
 
     kind: ClassVar[str] = "fcfs"
-    source: ClassVar[str] = "vLLM's default scheduler (prefill first, newest preempted first); priorities are left out."
+    source: ClassVar[str] = (
+        "vLLM V0's default scheduler (prefill first, newest preempted first); priorities are left out. V1 is "
+        "fcfs_chunked, by server.flavour: vllm-v1."
+    )
 
     max_prefill_tok: int = spec(
         4096, doc="Prompt tokens of one prefill iteration; a longer prompt has one to itself.", unit="tok", ge=1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from discosim.core.spec import spec
 from discosim.world.engine.job import Job
@@ -13,18 +13,33 @@ from discosim.world.engine.schedulers.fcfs import preempt_newest, resume_oldest
 
 @dataclass
 class FcfsChunked(Scheduler):
-    """Every iteration decodes all it can and fills the rest of a token budget with pieces of prompts."""
+    """Every iteration decodes all it can and fills the rest of a token budget with pieces of prompts.
+
+    Notes
+    -----
+    A request takes the blocks of its whole prompt on admission. vLLM V1 takes those of a chunk with the chunk.
+    """
 
     kind: ClassVar[str] = "fcfs_chunked"
-    source: ClassVar[str] = "Sarathi-Serve (OSDI 2024); budget and order (decodes first) as in Vidur's implementation."
+    source: ClassVar[str] = (
+        "Sarathi-Serve (OSDI 2024); budget and order (decodes first) as in Vidur's implementation. With preempts: "
+        "running as in vLLM V1 (v1/core/sched/scheduler.py)."
+    )
 
     token_budget: int = spec(
         512, doc="Tokens of one iteration: one per decoding request, the rest for prefill.", unit="tok", ge=1
     )
 
+    preempts: Literal["decoding", "running"] = spec(
+        "decoding",
+        doc="Whom a decode takes memory from: the newest of those who decode, or of all, those in their prefill first.",
+        since="0.2",
+    )
+
     def schedule(self, replica: ReplicaView) -> Orders:
         """Place the decodes, then prompts in order of arrival."""
-        has_preempted = preempt_newest(replica)
+        has_preempted = self.preempts == "running" and _preempt_prefilling(replica)
+        has_preempted = preempt_newest(replica) or has_preempted
         has_moved = has_preempted or resume_oldest(replica)
         left = self.token_budget - len(replica.decoding)
         prefill: list[tuple[Job, int]] = []
@@ -47,3 +62,12 @@ class FcfsChunked(Scheduler):
             else:
                 left -= 1
         return Orders(prefill, ask_after=1 if has_moved else NEVER, ask_on_arrival=not replica.waiting)
+
+
+def _preempt_prefilling(replica: ReplicaView) -> bool:
+    """Preempt the newest prefilling requests until the next decode fits; return whether any was."""
+    has_preempted = False
+    while replica.prefilling and replica.decode_shortfall() > 0:
+        replica.preempt(next(reversed(replica.prefilling)))
+        has_preempted = True
+    return has_preempted
