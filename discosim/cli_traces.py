@@ -12,6 +12,8 @@ from discosim.core.errors import UserError
 
 UNIT_HELP = "what arrivals, latencies or round trips are in: s, ms, us or ns (default: the format's own unit)"
 
+MAP_HELP = "a server's log: our name of a field and the file's, may be repeated (prompt_tok=n_in)"
+
 
 def add_traces(add: AddParser) -> None:
     """Add the verb with its actions."""
@@ -62,18 +64,21 @@ def _add_check(add: AddParser) -> None:
         "traces check mine.jsonl",
         "traces check service.csv --format llmperf",
         "traces check mine.csv --unit ms",
+        "traces check server.csv --map prompt_tok=n_in --map output_tok=n_out",
         more="Read plain or packed: gzip, xz, bzip2, Zstandard, LZ4, a zip of one file.",
     )
     verb.add_argument("file", metavar="FILE", type=Path, help="trace file")
     verb.add_argument("--format", metavar="NAME", default="auto", help="trace format (default: look at the file)")
     verb.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
+    verb.add_argument("--map", metavar="OURS=THEIRS", action="append", default=[], dest="mapping", help=MAP_HELP)
     verb.set_defaults(call=_traces_check)
 
 
 def _traces_check(options: argparse.Namespace) -> None:
     from discosim.traces.check import check
+    from discosim.traces.mapping import parse_mapping
 
-    say(check(options.file, options.format, options.unit))
+    say(check(options.file, options.format, options.unit, parse_mapping(options.mapping)))
 
 
 def _add_convert(add: AddParser) -> None:

@@ -11,21 +11,28 @@ from typing import Any
 import numpy as np
 
 from discosim.core.errors import UserError
+from discosim.traces.mapping import NO_NAMES
 from discosim.traces.readers import (
     ClientTable,
     DevicePerf,
     LatencySeries,
     LengthTable,
     Produced,
+    Reader,
     RequestTrace,
     RttSeries,
     TimeUnit,
+    detect,
     fingerprint,
     read_any,
+    reader_named,
 )
 from discosim.traces.readers.base import Floats, Ints, Notes
+from discosim.traces.readers.server import NAME as SERVER
 from discosim.traces.readers.source import settled
 from discosim.traces.readers.units import AUTO, fault_of, in_unit, require_plausible
+from discosim.traces.server_log import ServerLog
+from discosim.traces.server_logs import read_server_logs
 
 PERCENTS = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 Fact = int | float | str
@@ -144,6 +151,7 @@ def inspect_trace(
     path: str | PathLike[str],
     format: str = "auto",  # noqa: A002 (the word users type)
     unit: TimeUnit = "auto",
+    mapping: Mapping[str, str] = NO_NAMES,
 ) -> TraceCheck:
     """Read a trace file of any kind and describe it; a pipe is read once.
 
@@ -155,6 +163,8 @@ def inspect_trace(
         Name of a format, or ``auto``.
     unit : str
         What arrivals, latencies or round trips are in; ``auto`` is what the format declares.
+    mapping : mapping of str to str
+        Our names to the columns of a server's log, where these are not known (``--map``).
 
     Raises
     ------
@@ -163,9 +173,10 @@ def inspect_trace(
         or round trips cannot be in the format's unit.
     """
     with settled(Path(path)) as place:
-        reader, record = read_any(place, format, unit)
+        reader = reader_named(SERVER) if mapping and format == AUTO else None
+        reader = reader or (detect(place) if format == AUTO else reader_named(format))
+        sections = tuple(_of_file(place, reader, unit, mapping, str(path)))
         mark = fingerprint(place)
-    record = _in_said_unit(record, unit, reader.produces, str(path))
     facts: dict[str, Fact] = {
         "file": place.name,
         "format": f"{reader.name} ({reader.description})",
@@ -175,13 +186,14 @@ def inspect_trace(
         "sha256_stored": mark.stored_sha256,
         "sha256_raw": mark.raw_sha256,
     }
-    return TraceCheck(facts, tuple(_sections(record)))
+    return TraceCheck(facts, sections)
 
 
 def check(
     path: str | PathLike[str],
     format: str = "auto",  # noqa: A002 (the word users type)
     unit: TimeUnit = "auto",
+    mapping: Mapping[str, str] = NO_NAMES,
 ) -> str:
     """Return the report on a trace file as text; ``discosim traces check FILE`` prints it.
 
@@ -190,7 +202,18 @@ def check(
     UserError
         As `inspect_trace`.
     """
-    return inspect_trace(path, format, unit).text()
+    return inspect_trace(path, format, unit, mapping).text()
+
+
+def _of_file(place: Path, reader: Reader, unit: TimeUnit, mapping: Mapping[str, str], where: str) -> Iterator[Section]:
+    if reader.name == SERVER:
+        logs = read_server_logs(place, format=SERVER, mapping=mapping, unit=unit)
+        yield from (_of_log(name if len(logs) > 1 else "", log) for name, log in logs.items())
+        return
+    if mapping:
+        raise UserError(f"--map is for a server's log; {reader.name} has names of its own", where=where)
+    _, record = read_any(place, reader.name, unit)
+    yield from _sections(_in_said_unit(record, unit, reader.produces, where))
 
 
 def _in_said_unit(record: Produced, unit: str, kind: str, where: str) -> Produced:
@@ -230,15 +253,7 @@ def _plain(notes: Notes) -> dict[str, Fact]:
 
 def _of_requests(trace: RequestTrace) -> Section:
     gap_s = np.diff(trace.arrival_s)
-    span_s = float(trace.arrival_s[-1] - trace.arrival_s[0])
-    mean_s = float(gap_s.mean()) if gap_s.size else 0.0
-    facts: dict[str, Fact] = {
-        "requests": len(trace),
-        "span_s": span_s,
-        "rate_per_s": gap_s.size / span_s if span_s > 0 else float("nan"),
-        "gap_cv": float(gap_s.std() / mean_s) if mean_s > 0 else float("nan"),
-        "tied_share": float(np.mean(gap_s == 0)) if gap_s.size else 0.0,
-    }
+    facts: dict[str, Fact] = {"requests": len(trace), **_load(trace.arrival_s)}
     owners = {"n_users": trace.user_id, "n_sessions": trace.session_id}
     facts |= {name: len(set(ids.tolist()) - {""}) for name, ids in owners.items() if ids is not None}
     if trace.hash_ids is not None:
@@ -252,8 +267,41 @@ def _of_requests(trace: RequestTrace) -> Section:
     return Section("", facts | _plain(trace.notes), tables, trace.warnings)
 
 
+def _of_log(title: str, log: ServerLog) -> Section:
+    facts: dict[str, Fact] = {"requests": len(log), **_load(log.arrival_s)}
+    facts |= {} if log.concurrency is None else {"concurrency": log.concurrency}
+    facts |= {} if log.user_id is None else {"n_users": int(np.unique(log.user_id).size)}
+    ends = (log.arrival_s + log.e2e_s)[np.isfinite(log.e2e_s)]
+    facts |= {"makespan_s": float(ends.max())} if ends.size else {}
+    gap_s = np.diff(log.arrival_s)
+    tables = [quantiles("gap_s", gap_s, memory=lag1(gap_s))]
+    for name in ("ttft_s", "queue_s", "tpot_s", "e2e_s"):
+        times_s = getattr(log, name)
+        times_s = times_s[np.isfinite(times_s)]
+        tables += [quantiles(name, times_s)] if times_s.size else []
+    tables += [quantiles("prompt_tok", log.prompt_tok), quantiles("output_tok", log.output_tok)]
+    return Section(title, facts, tuple(tables), log.warnings)
+
+
+def _load(arrival_s: Floats) -> dict[str, Fact]:
+    """Return span, rate and burstiness of arrivals."""
+    gap_s = np.diff(arrival_s)
+    span_s = float(arrival_s[-1] - arrival_s[0])
+    mean_s = float(gap_s.mean()) if gap_s.size else 0.0
+    return {
+        "span_s": span_s,
+        "rate_per_s": gap_s.size / span_s if span_s > 0 else float("nan"),
+        "gap_cv": float(gap_s.std() / mean_s) if mean_s > 0 else float("nan"),
+        "tied_share": float(np.mean(gap_s == 0)) if gap_s.size else 0.0,
+    }
+
+
 def _of_latency(series: LatencySeries) -> Section:
     facts: dict[str, Fact] = {"measured": len(series), "failure_share": series.failure_share}
+    if series.start_s is not None:
+        sent_s = np.sort(series.start_s[np.isfinite(series.start_s)])
+        facts |= {"sent": sent_s.size, **_load(sent_s)} if sent_s.size else {}
+    facts |= {} if series.concurrency is None else {"concurrency": series.concurrency}
     # as a digest has it: neighbours are neighbours among those that were seen
     seen = {"ttft_s": series.seen_ttft_s, "tpot_s": series.seen_tpot_s}
     tables = [quantiles(name, times, memory=lag1(times)) for name, times in seen.items() if times.size]

@@ -105,6 +105,7 @@ def _series(path: Path, group: str) -> LatencySeries:
     kept = [i for i in range(len(table)) if not (warm_up[i] or cancelled[i])]
     start_ns = [_start_ns(table, i, metadata[i]) for i in kept]
     kept = [kept[place] for place in sorted(range(len(kept)), key=start_ns.__getitem__)]
+    start_ns.sort()
     if not kept:
         raise NothingSeenError("holds no request of the profiling phase that was not cancelled", where=str(path))
     rows = [(i, metrics[i]) for i in kept]
@@ -135,6 +136,7 @@ def _series(path: Path, group: str) -> LatencySeries:
         output_tok=np.where(more, output_tok, stated_tok),
         n_recounted=int(more.sum()),
         unit_s=None,
+        start_s=np.array([(at_ns - start_ns[0]) / 1e9 for at_ns in start_ns]),
         counts={"dropped_warm_up": sum(warm_up), "dropped_cancelled": sum(cancelled)},
         warnings=said,
     )
@@ -160,9 +162,9 @@ def _objects(table: Table, name: str) -> list[Record]:
 
 def _start_ns(table: Table, i: int, metadata: Record) -> int:
     start = _first(metadata, _STARTS)
-    if type(start) is not int:
+    if type(start) is not int or not 0 <= start < 2**63:
         name = next((name for name in _STARTS if name in metadata), _STARTS[0])
-        raise table.error(i, f"metadata.{name}", f"expected a whole number of ns, got {json.dumps(start)}")
+        raise table.error(i, f"metadata.{name}", f"expected a whole number of ns, got {json.dumps(start)[:40]}")
     return start
 
 

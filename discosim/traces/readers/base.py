@@ -128,6 +128,10 @@ class LatencySeries:
         Duration of the load test in s, where the file says it: no request takes longer.
     stated_ttft_s : float or None
         Median TTFT in s that the file itself states in its summary.
+    start_s : array of float, shape (n_attempts,), optional
+        When each attempt was sent, in s from the first one on; NaN where the file does not say it of one.
+    concurrency : int, optional
+        Requests that the load generator kept in flight, where the file says so.
     notes : mapping
         Every rule applied and its count.
     warnings : tuple of str
@@ -146,6 +150,8 @@ class LatencySeries:
     unit_s: float | None = 1.0
     run_s: float | None = None
     stated_ttft_s: float | None = None
+    start_s: Floats | None = None
+    concurrency: int | None = None
     notes: Notes = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

@@ -163,7 +163,8 @@ def _series(run: dict[str, Any], asked: Any, group: str, label: str) -> LatencyS
     silent, told = silent_failures(ok, output_tok, ttft_ms, tpot_ms)
     is_failed, code = is_failed | silent, np.where(silent, SILENT, "error").astype(np.object_)
     n_silent = int(silent.sum())
-    order = np.argsort(np.nan_to_num(table.numbers(start, blank_ok=True), nan=np.inf), kind="stable")
+    starts = table.numbers(start, blank_ok=True)
+    order = np.argsort(np.nan_to_num(starts, nan=np.inf), kind="stable")
     stated_ms = _first(run, (("metrics", _TTFT, "successful", "median"),))
     n_made, n_failed = made["successful"] + made["errored"], made["errored"] + n_silent
     return series_of_attempts(
@@ -179,10 +180,22 @@ def _series(run: dict[str, Any], asked: Any, group: str, label: str) -> LatencyS
         n_recounted=n_recounted,
         totals=(n_made, n_failed) if n_made > len(records) else None,
         unit_s=1e-3,
+        start_s=(starts - np.nanmin(starts))[order] if np.isfinite(starts).any() else None,
+        concurrency=_concurrency(run),
         stated_ttft_s=stated_ms / 1000.0 if type(stated_ms) in {int, float} and 0 < stated_ms < 1e300 else None,
         counts={"run_attempts": n_made, "run_failed": n_failed, "dropped_incomplete": made["incomplete"]},
         warnings=(*told, *_sampled(held, made, asked, has_totals=_first(run, _TOTALS) is not None)),
     )
+
+
+def _concurrency(run: dict[str, Any]) -> int | None:
+    """Return how many requests a run kept in flight, where its strategy says so."""
+    strategy = _first(run, _STRATEGIES)
+    kind = _at(strategy, "type_")
+    if kind == "synchronous":
+        return 1
+    size = _at(strategy, "streams") if kind == "concurrent" else None
+    return size if type(size) is int and size > 0 else None
 
 
 def _load(run: dict[str, Any]) -> str:

@@ -77,6 +77,8 @@ def series_of_attempts(
     unit_s: float | None = 1.0,
     run_s: float | None = None,
     stated_ttft_s: float | None = None,
+    start_s: Floats | None = None,
+    concurrency: int | None = None,
     counts: Mapping[str, int | float | str] | None = None,
     prefix: str = "failed_",
     warnings: Iterable[str] = (),
@@ -101,7 +103,7 @@ def series_of_attempts(
         Lengths, and hours of the day.
     n_recounted : int
         Answers whose tokens were counted by their gaps (`tokens_by_gaps`).
-    totals, unit_s, run_s, stated_ttft_s
+    totals, unit_s, run_s, stated_ttft_s, start_s, concurrency
         As in `LatencySeries`.
     counts : mapping, optional
         More notes, for instance on attempts that the reader left out before.
@@ -143,6 +145,8 @@ def series_of_attempts(
         unit_s=unit_s,
         run_s=run_s,
         stated_ttft_s=stated_ttft_s,
+        start_s=start_s,
+        concurrency=concurrency,
         notes={
             "format": format_name,
             "attempts": int(is_failed.size),

@@ -28,6 +28,7 @@ from discosim.traces.readers import (
     openrouter,
     ping,
     servegen,
+    server,
     sharegpt,
     splitwise,
     starlink,
@@ -49,6 +50,7 @@ from discosim.traces.readers.doubts import length_doubts
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.head import outline
 from discosim.traces.readers.requests import spread_ties
+from discosim.traces.readers.sent import load_of
 from discosim.traces.readers.source import read_head
 from discosim.traces.readers.table import MARKDOWN, head_of_parquet, is_markdown
 from discosim.traces.readers.tools import other_tool
@@ -73,6 +75,7 @@ _READERS: tuple[Reader, ...] = (
     openrouter.READER,
     ping.READER,
     servegen.READER,
+    server.READER,
     sharegpt.READER,
     splitwise.READER,
     starlink.READER,
@@ -117,10 +120,10 @@ def detect(path: str | PathLike[str]) -> Reader:
     head = read_head(place)
     if head.startswith(PARQUET):
         head = head_of_parquet(place)
-    found = [reader for reader in _READERS if reader.matches(head, place)]
+    found = _fitting(head, place)
     if not found and (longer := outline(place, head)):
         head = longer
-        found = [reader for reader in _READERS if reader.matches(head, place)]
+        found = _fitting(head, place)
     if is_markdown(head):
         raise UserError(f"is {other_tool(head) or MARKDOWN}", where=str(place))
     if len(found) == 1:
@@ -131,6 +134,12 @@ def detect(path: str | PathLike[str]) -> Reader:
     if known := other_tool(head):
         raise UserError(f"is {known}", where=str(place))
     raise UserError(f"no known format fits{what_it_seems(head, place, _READERS)}", where=str(place))
+
+
+def _fitting(head: bytes, place: Path) -> list[Reader]:
+    """Return the readers that recognise a head; that of servers' logs, which knows many names, only where no other."""
+    found = [reader for reader in _READERS if reader is not server.READER and reader.matches(head, place)]
+    return found or [reader for reader in (server.READER,) if reader.matches(head, place)]
 
 
 def read_any(
@@ -160,6 +169,8 @@ def _read_as(
     path: str | PathLike[str], format_name: str, kinds: Iterable[Kind], time_unit: TimeUnit = "auto"
 ) -> Produced:
     reader = detect(path) if format_name == "auto" else reader_named(format_name)
+    if reader.produces == "latency" and "requests" in kinds and (load := _load_of(reader, Path(path))) is not None:
+        return load
     if reader.produces not in kinds:
         able = ", ".join(r.name for r in _READERS if r.produces in kinds)
         hint = f"expected one of: {able}"
@@ -168,6 +179,23 @@ def _read_as(
             hint = f"arrivals need a law: `workload: {{kind: generate, arrivals: ..., {law}}}`"
         raise UserError(f"format {reader.name!r} holds {reader.produces}; {hint}", where=str(path))
     return _read(reader, Path(path), time_unit)
+
+
+def _load_of(reader: Reader, place: Path) -> RequestTrace | None:
+    """Return the requests of a load test whose times of sending are known; None where they are not.
+
+    Raises
+    ------
+    UserError
+        If the file holds several such runs.
+    """
+    groups = reader.read(place)
+    assert isinstance(groups, dict)
+    timed = [s for s in groups.values() if isinstance(s, LatencySeries) and len(s) and s.start_s is not None]
+    if len(timed) > 1:
+        names = ", ".join(series.group for series in timed[:MANY])
+        raise UserError(f"holds {len(timed)} runs ({names}); a workload is one: write it to a file", where=str(place))
+    return load_of(timed[0], reader.name, str(place)) if timed else None
 
 
 def read_requests(

@@ -11,6 +11,8 @@ text in ``errors``, a TTFT of 0 and no tokens; the text may be empty, or the lis
 are no success. A success with a TTFT of 0 and tokens was not seen. Without ``--save-detailed`` the file holds averages
 alone.
 SGLang's ``bench_serving --output-details`` writes the same lists, a line a run, without the model's name.
+``start_times`` (vLLM since 0.11) are those of sending, in s of a clock from no known zero, and make the run a workload
+too. A run at an infinite rate without a limit of concurrency sends all requests at once.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import numpy as np
 
 from discosim.core.errors import MANY, UserError
 from discosim.core.json_text import read_json
-from discosim.traces.readers.base import Bools, LatencySeries, Reader, Words
+from discosim.traces.readers.base import Bools, Floats, LatencySeries, Reader, Words
 from discosim.traces.readers.columns import JsonColumn
 from discosim.traces.readers.latency import is_one_token, series_of_attempts, tokens_by_gaps
 from discosim.traces.readers.outcomes import SILENT, says_no_error, silent_failures, told_no_error
@@ -40,6 +42,7 @@ _NAMED_ALIKE = {
     "itls": ("itl", "tpots", "tpot", "tbts", "inter_token_latencies"),
 }
 _MARKS = (b'"total_input_tokens"', b'"request_throughput"', b'"input_lens"', b'"output_lens"', b'"ttfts"')
+_STARTS = "start_times"
 _SETTINGS = ("request_rate", "max_concurrency", "num_prompts")
 _LARGEST = 1e300
 
@@ -72,7 +75,7 @@ def _lists(run: dict[str, Any], label: str) -> Table:
             f"holds no list {missing[0]!r}; {there}; run a newer `vllm bench serve` with --save-result --save-detailed",
             where=label,
         )
-    names = [*_LISTS, *(["errors"] if isinstance(run.get("errors"), list) else [])]
+    names = [*_LISTS, *(name for name in ("errors", _STARTS) if isinstance(run.get(name), list))]
     sizes = {name: len(run[name]) for name in names}
     if len(set(sizes.values())) > 1:
         raise UserError(f"lists of unequal length: {sizes}", where=label)
@@ -133,6 +136,18 @@ def _totals(
     return None, iter(())
 
 
+def _start_s(run: dict[str, Any], table: Table, ok: Bools) -> tuple[Floats | None, tuple[str, ...]]:
+    """Return when each request was sent, from the first on, and what was taken for granted; None where unknown."""
+    if table.has(_STARTS):
+        ticks = table.numbers(_STARTS, lowest=0.0, only=ok, blank_ok=True)
+        ticks = np.where(ok & (ticks > 0), ticks, np.nan)  # 0 is what a request that was never sent has
+        return (ticks - np.nanmin(ticks), ()) if np.isfinite(ticks).any() else (None, ())
+    rate = run.get("request_rate")
+    if "max_concurrency" in run and run["max_concurrency"] is None and rate in {"inf", float("inf")}:
+        return np.zeros(len(table)), ("Sent at an infinite rate without a limit of concurrency: all at once.",)
+    return None, ()
+
+
 def _series(run: dict[str, Any], group: str, label: str) -> LatencySeries:
     table = _lists(run, label)
     completed = _total(run, "completed", label)
@@ -153,6 +168,8 @@ def _series(run: dict[str, Any], group: str, label: str) -> LatencySeries:
         require_figure(("ttfts",), bool((ttft_s[ok] > 0).any()), run, label, what="TTFT", advice=advice)
         has_gaps = bool((later_s > 0).any()) or is_one_token(ok, stated_tok)
         require_figure(("itls",), has_gaps, run, label, what="gap", advice=advice)
+    start_s, taken = _start_s(run, table, ok)
+    level = run.get("max_concurrency")
     totals, contradictions = _totals(run, is_failed, completed, label)
     settings = {name: run[name] for name in _SETTINGS if type(run.get(name)) in {int, float, str}}
     return series_of_attempts(
@@ -169,8 +186,10 @@ def _series(run: dict[str, Any], group: str, label: str) -> LatencySeries:
         totals=totals,
         run_s=_positive(run.get("duration")),
         stated_ttft_s=_positive(run.get("median_ttft_ms"), 1e-3),
+        start_s=start_s,
+        concurrency=level if type(level) is int and level > 0 else None,
         counts=settings,
-        warnings=(*said, *contradictions),
+        warnings=(*said, *contradictions, *taken),
     )
 
 

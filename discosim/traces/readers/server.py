@@ -1,0 +1,396 @@
+"""Per-request logs of a server (JSON lines, a JSON array, CSV or Parquet): load and truth in one table.
+
+Format: a row a request with prompt and output tokens, moments (arrival, queued, scheduled, first token, last token) or
+durations (TTFT, end to end, queue, time per token), under any of the names in `server_names.NAMES`; vLLM's own stamps
+are called ``queued_ts, scheduled_ts, first_token_ts, last_token_ts``.
+Origin: vLLM's ``RequestStateStats`` (``vllm/v1/metrics/stats.py``, Apache-2.0) and what people log of their services.
+Quirks: ``arrival_time`` of vLLM is Unix time of the client's process, its ``*_ts`` are a monotonic clock of the engine:
+the two are never subtracted from each other. A request arrives at the server when it is queued; TTFT and queue count
+from there. Rows are sorted by arrival, and time starts at the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from discosim.core.errors import UserError
+from discosim.traces.readers.base import Bools, Floats, Ints, Reader, RequestTrace, TimeUnit, Words
+from discosim.traces.readers.clock import finest_tick
+from discosim.traces.readers.doubts import length_doubts
+from discosim.traces.readers.foreign import PARQUET
+from discosim.traces.readers.names import names_of
+from discosim.traces.readers.outcomes import KNOWN, outcome_columns, outcomes_of, plain_name
+from discosim.traces.readers.requests import MOST_TOK
+from discosim.traces.readers.runs import rows_by_name
+from discosim.traces.readers.server_names import MOMENTS, TIMES, Named, fields_in, missing
+from discosim.traces.readers.server_times import Times, in_units, is_one_clock, is_unix, times_of
+from discosim.traces.readers.source import read_head
+from discosim.traces.readers.table import Table, names_in_order, names_of_table, read_table
+
+NAME = "server"
+_ENDS = frozenset({"finish_reason", "finished_reason", "end_reason"})
+_CUT_SHORT = frozenset({"abort", "aborted", "error", "cancelled", "canceled", "timeout", "disconnect"})
+"""Reasons of an end that are none of the model's (``stop``, ``length`` and the like are)."""
+_AGREE = 0.05
+"""Relative distance of two ways to one time that is worth a note. Source: our choice."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Requests of a log in order of arrival, as a `ServerLog` and a `RequestTrace` need them.
+
+    Parameters
+    ----------
+    arrival_s, ttft_s, e2e_s, queue_s : array of float, shape (n,)
+        As in `ServerLog`.
+    prompt_tok, output_tok, source_row : array of int, shape (n,)
+        Lengths, and the line of each.
+    user_id : array of str objects, shape (n,), or None
+        Names of users.
+    concurrency : array of str objects, shape (n,), or None
+        What the column of that name holds.
+    tick_s, first_arrival : float
+        Of the clock of arrivals.
+    n_rows, n_failed, n_empty : int
+        Rows of the file, those left out as failed, and those left out for want of tokens.
+    warnings : tuple of str
+        Whole sentences.
+    """
+
+    arrival_s: Floats
+    ttft_s: Floats
+    e2e_s: Floats
+    queue_s: Floats
+    prompt_tok: Ints
+    output_tok: Ints
+    source_row: Ints
+    user_id: Words | None
+    concurrency: Words | None
+    tick_s: float
+    first_arrival: float
+    n_rows: int
+    n_failed: int
+    n_empty: int
+    warnings: tuple[str, ...]
+
+    def groups(self) -> dict[str, Ints]:
+        """Return the rows of each concurrency, in rising order; all rows under '' where the file has none."""
+        if self.concurrency is None:
+            return {"": np.arange(self.arrival_s.size)}
+        found = rows_by_name(self.concurrency.tolist())
+        return {name: found[name] for name in sorted(found, key=lambda word: (len(word), word))}
+
+
+def read_rows(path: Path, mapping: Mapping[str, str], unit: str, *, truth: bool = True) -> Rows:
+    """Read a log.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    mapping : mapping of str to str
+        Our names to the file's, where they are not known.
+    unit : str
+        Of the times whose columns do not say it; ``auto`` looks.
+    truth : bool
+        Whether TTFT or the whole time must be there.
+
+    Raises
+    ------
+    UserError
+        If a field is missing, a cell is wrong, clocks run backwards, ids stand twice or the unit is not to be told.
+    """
+    head = read_head(path)
+    is_json = not head.startswith(PARQUET) and head.lstrip()[:1] in {b"{", b"["}
+    names = sorted(names_of_table(head, path)) if is_json else names_in_order(head, path)
+    label = str(path)
+    fields = fields_in(names, mapping, label)
+    _require_fields(fields, names, label, truth=truth)
+    said = [
+        *outcome_columns(names),
+        *(name for name in names if plain_name(name) in _ENDS),
+        *(KNOWN if is_json else ()),
+    ]
+    wanted = dict.fromkeys([*(named.name for named in fields.values()), *said])
+    need = [fields[field].name for field in ("prompt_tok", "output_tok")]
+    table = read_table(path, () if is_json else need, [name for name in wanted if is_json or name not in need])
+    for name in need:
+        if not table.has(name):
+            raise table.error(0, name, "is missing")
+    _refuse_twins(table, fields.get("request_id"))
+    return _rows(table, fields, unit, label)
+
+
+def _require_fields(fields: Mapping[str, Named], names: list[str], label: str, *, truth: bool) -> None:
+    for field, what in (("prompt_tok", "prompt tokens"), ("output_tok", "output tokens")):
+        if field not in fields:
+            raise missing(field, what, names, label)
+    if "queued" not in fields and "arrival" not in fields:
+        raise missing("arrival", "arrivals", names, label)
+    if truth and not {"first_token", "last_token", "ttft", "e2e"} & set(fields):
+        raise missing("first_token", "the time of the first or of the last token", names, label)
+
+
+def _refuse_twins(table: Table, named: Named | None) -> None:
+    if named is None:
+        return
+    words = table.words(named.name).tolist()
+    seen: dict[str, int] = {}
+    for i, word in enumerate(words):
+        if word and seen.setdefault(word, i) != i:
+            raise table.error(i, named.name, f"{word!r} stands in {table.place(seen[word])} too; each request once")
+
+
+def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> Rows:
+    prompt, output = fields["prompt_tok"].name, fields["output_tok"].name
+    outcomes = outcomes_of(table)
+    if outcomes.unclear:
+        i, name = outcomes.unclear[0]
+        raise table.error(i, name, f"{table.shown(name, i)} says neither that the request succeeded nor that it failed")
+    failed = outcomes.is_failed | _cut_short(table)
+    counts = {
+        name: table.counts(name, only=~(failed | table.columns[name].blank()), highest=MOST_TOK)
+        for name in (prompt, output)
+    }
+    for name in (prompt, output):  # a failed request has tokens where its cell is a number of them
+        values = table.columns[name].floats()
+        good = failed & np.isfinite(values) & (values >= 0) & (values <= MOST_TOK)
+        counts[name][good] = values[good].astype(np.int64)
+    empty = (counts[prompt] == 0) | (counts[output] == 0)
+    kept = ~empty
+    named = {field: fields[field] for field in TIMES if field in fields and table.has(fields[field].name)}
+    start = "queued" if "queued" in named else "arrival"
+    if start not in named:
+        raise missing("arrival", "arrivals", list(table.columns), label)
+    unstamped = table.columns[named[start].name].blank()
+    if "queued" in named and "arrival" in named and bool((unstamped | ~kept | failed).all()):
+        start = "arrival"
+        unstamped = table.columns[named[start].name].blank()
+    lost = kept & unstamped & ~failed
+    if lost.any():
+        raise table.error(int(np.argmax(lost)), named[start].name, "is blank: when did the request arrive?")
+    kept &= ~unstamped
+    if not kept.any():
+        raise UserError("no row has prompt and output tokens and an arrival", where=label)
+    truth = kept & ~failed
+    held = times_of(table, named, truth | kept)
+    held = {field: _only(times, truth) if field != start else times for field, times in held.items()}
+    begun = held[start].seen & (held[start].ticks > 0)
+    for field in ("scheduled", "first_token", "last_token"):  # 0 is what vLLM has for what did not happen
+        if field in held:
+            held[field] = _only(held[field], ~(begun & (held[field].ticks == 0)))
+    held, warnings = in_units(held, np.where(truth, counts[output], 0), unit, label, table)
+    ttft_s, e2e_s, queue_s, notes = _truth(table, held, start, counts[output], label)
+    notes = [*warnings, *outcomes.warnings, *notes, *_left_out(failed, empty, kept, ttft_s, e2e_s)]
+    arrivals = held[start]
+    rows = np.flatnonzero(kept)
+    first = rows[int(np.argmin(arrivals.ticks[rows]))]
+    since = arrivals.since(arrivals, int(first))
+    order = rows[np.lexsort((counts[output][rows], counts[prompt][rows], ttft_s[rows], since[rows]))]
+    users = names_of(table, fields["user_id"].name if "user_id" in fields else "", order)
+    level = fields.get("concurrency")
+    assert arrivals.per_s is not None
+    return Rows(
+        arrival_s=since[order],
+        ttft_s=ttft_s[order],
+        e2e_s=e2e_s[order],
+        queue_s=queue_s[order],
+        prompt_tok=counts[prompt][order],
+        output_tok=counts[output][order],
+        source_row=table.lines[order],
+        user_id=users[0],
+        concurrency=None if level is None or not table.has(level.name) else table.words(level.name)[order],
+        tick_s=finest_tick(arrivals.ticks[order], arrivals.per_s) / arrivals.per_s,
+        first_arrival=float(arrivals.ticks[first]) / arrivals.per_s,
+        n_rows=len(table),
+        n_failed=int((failed & ~kept).sum()),
+        n_empty=int((~failed & ~kept).sum()),
+        warnings=(*notes, *users[1], *length_doubts(counts[prompt][order], counts[output][order])),
+    )
+
+
+def _cut_short(table: Table) -> Bools:
+    """Return the rows whose reason of the end says that the request was cut short."""
+    found = np.zeros(len(table), dtype=np.bool_)
+    for name in (name for name in table.columns if plain_name(name) in _ENDS):
+        found |= np.array([word.lower() in _CUT_SHORT for word in table.words(name).tolist()], dtype=np.bool_)
+    return found
+
+
+def _only(times: Times, rows: Bools) -> Times:
+    return Times(times.name, times.ticks, times.seen & rows, times.per_s)
+
+
+def _left_out(failed: Bools, empty: Bools, kept: Bools, ttft_s: Floats, e2e_s: Floats) -> list[str]:
+    said = []
+    n = failed.size
+    if n_lost := int((failed & ~kept).sum()):
+        said.append(f"{n_lost:,} of {n:,} requests failed before they had an answer, and are left out.")
+    if n_loads := int((failed & kept).sum()):
+        said.append(
+            f"{n_loads:,} of {n:,} requests failed or were cancelled after some tokens: they stay in the load, with "
+            "the tokens they had, and their times are not looked at."
+        )
+    if n_none := int((~failed & empty).sum()):
+        said.append(f"{n_none:,} of {n:,} requests have no prompt or no output tokens, and are left out.")
+    ok = kept & ~failed
+    for what, times_s in (("time of the first token", ttft_s), ("time of the last token", e2e_s)):
+        n_blank = int((ok & ~np.isfinite(times_s)).sum())
+        if n_blank:
+            which = "no request has" if n_blank == ok.sum() else f"{n_blank:,} of {int(ok.sum()):,} requests lack"
+            said.append(f"{which[0].upper()}{which[1:]} a {what}.")
+    return said
+
+
+def _truth(
+    table: Table, held: Mapping[str, Times], start: str, output_tok: Ints, label: str
+) -> tuple[Floats, Floats, Floats, list[str]]:
+    """Return TTFT, whole time and queue in s by row, NaN where not to be had, and what to say."""
+    begin = held[start]
+    moments = {field: held[field] for field in MOMENTS if field in held and field != start}
+    near = {field: times for field, times in moments.items() if is_one_clock(begin, times)}
+    notes = _of_two_clocks(begin, moments, near) if start == "queued" else []
+    if start == "queued":
+        for field, other in moments.items():
+            if field not in near and field != "arrival":
+                raise UserError(
+                    f"{begin.name} and {other.name} are not of one clock and in one unit ({_clock(begin)}, "
+                    f"{_clock(other)}): the medians are {_middle(begin):.10g} and {_middle(other):.10g} s",
+                    where=label,
+                )
+    _require_forward(table, {start: begin, **{f: t for f, t in near.items() if f != "arrival"}})
+    none = np.full(len(table), np.nan)
+
+    def time_of(moment: str, duration: str, what: str) -> Floats:
+        by_stamps = near[moment].since(begin) if moment in near else none
+        by_length = held[duration].in_s() if duration in held else none
+        both = np.isfinite(by_stamps) & np.isfinite(by_length) & (by_stamps > 0)
+        if both.any() and float(np.median(np.abs(by_length[both] / by_stamps[both] - 1.0))) > _AGREE:
+            notes.append(
+                f"The {what} by stamps is {np.median(by_stamps[both]):.4g} s in the median, and that of the column "
+                f"{held[duration].name} {np.median(by_length[both]):.4g} s: the stamps count."
+            )
+        return np.where(np.isfinite(by_stamps), by_stamps, by_length)
+
+    ttft_s = time_of("first_token", "ttft", "TTFT")
+    e2e_s = time_of("last_token", "e2e", "whole time")
+    queue_s = time_of("scheduled", "queue", "queue wait")
+    later = held["tpot"].in_s() * np.maximum(output_tok - 1, 0) if "tpot" in held else none
+    if {"first_token", "last_token"} <= set(moments) and is_one_clock(moments["first_token"], moments["last_token"]):
+        _require_forward(table, {field: moments[field] for field in ("first_token", "last_token")})
+        later = moments["last_token"].since(moments["first_token"])
+    e2e_s = np.where(np.isfinite(e2e_s), e2e_s, ttft_s + later)
+    ttft_s = np.where(np.isfinite(ttft_s) | ~np.isfinite(later), ttft_s, e2e_s - later)
+    if not np.isfinite(ttft_s).any() and not np.isfinite(e2e_s).any() and moments:
+        other = next(iter(moments.values()))
+        raise UserError(
+            f"{begin.name} and {other.name} are of different clocks ({_clock(begin)}, {_clock(other)}), so that no "
+            "TTFT is known; name the moment when the server queued the request: --map queued=COLUMN",
+            where=label,
+        )
+    if start == "arrival" and (apart := [other.name for field, other in moments.items() if field not in near]):
+        notes.append(
+            f"{' and '.join(apart)} and {begin.name} are of different clocks: only times between stamps of one clock "
+            "are read from them."
+        )
+    shorter = e2e_s < ttft_s
+    if shorter.any():
+        i = int(np.argmax(shorter))
+        raise UserError(
+            f"the last token comes before the first ({e2e_s[i]:.6g} s and {ttft_s[i]:.6g} s after the arrival)",
+            where=f"{label} {table.place(i)}",
+        )
+    ttft_s, e2e_s = (np.where(times_s > 0, times_s, np.nan) for times_s in (ttft_s, e2e_s))
+    return ttft_s, e2e_s, queue_s, notes
+
+
+def _middle(times: Times) -> float:
+    return float(np.nanmedian(times.in_s())) if times.seen.any() else float("nan")
+
+
+def _clock(times: Times) -> str:
+    return "Unix time" if is_unix(times) else "counted from another zero"
+
+
+def _of_two_clocks(begin: Times, moments: Mapping[str, Times], near: Mapping[str, Times]) -> list[str]:
+    if "arrival" not in moments:
+        return []
+    if "arrival" not in near:
+        sent = moments["arrival"]
+        told = (
+            f"{sent.name} ({_clock(sent)}) and {begin.name} ({_clock(begin)}) are of different clocks: requests arrive "
+            f"when they are queued ({begin.name}), and how long they took to get there is not known."
+        )
+        return [told]
+    delay_s = begin.since(near["arrival"])
+    middle_s = float(np.nanmedian(delay_s)) if np.isfinite(delay_s).any() else float("nan")
+    sent = near["arrival"]
+    if middle_s < 0:
+        return [f"{sent.name} is later than {begin.name} by {-middle_s:.4g} s in the median; it is not read."]
+    told = (
+        f"Requests arrive when they are queued ({begin.name}), {middle_s:.4g} s after {sent.name} in the median; TTFT "
+        "and queue count from there."
+    )
+    return [told]
+
+
+def _require_forward(table: Table, moments: Mapping[str, Times]) -> None:
+    """Raise UserError at the first row in which a later moment is before an earlier one."""
+    words = {"scheduled": "was scheduled", "first_token": "had its first token", "last_token": "had its last token"}
+    fields = list(moments)
+    for place, field in enumerate(fields):
+        for before in fields[:place]:
+            since = moments[field].since(moments[before])
+            back = since < 0
+            if not back.any():
+                continue
+            i = int(np.argmax(back))
+            name, first = moments[field].name, moments[before].name
+            raise table.error(
+                i,
+                name,
+                f"runs backwards: the request {words[field]} {-since[i]:.6g} s before {first} ({table.shown(name, i)} "
+                f"and {table.shown(first, i)}); are the two of one clock and in one unit?",
+            )
+
+
+def matches(head: bytes, path: Path) -> bool:
+    """Recognise lengths, an arrival and a time of the answer, under names that mean them beyond doubt."""
+    try:
+        fields = fields_in(names_of_table(head, path), {}, str(path))
+    except UserError:
+        return False
+    has_truth = {"first_token", "last_token", "ttft", "e2e"} & set(fields)
+    return {"prompt_tok", "output_tok"} <= set(fields) and bool({"arrival", "queued"} & set(fields)) and bool(has_truth)
+
+
+def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
+    """Read the load: requests at the moments when they arrived at the server."""
+    rows = read_rows(path, {}, time_unit)
+    return RequestTrace(
+        arrival_s=rows.arrival_s,
+        prompt_tok=rows.prompt_tok,
+        output_tok=rows.output_tok,
+        source_row=rows.source_row,
+        user_id=rows.user_id,
+        notes={
+            "first_arrival": rows.first_arrival,
+            "format": NAME,
+            "rows": rows.n_rows,
+            "dropped_failed": rows.n_failed,
+            "dropped_zero_tok": rows.n_empty,
+            "tick_s": rows.tick_s,
+            "tied": int(np.sum(np.diff(rows.arrival_s) == 0)),
+            "ties": "keep",
+        },
+        warnings=rows.warnings,
+    )
+
+
+READER = Reader(
+    NAME, "per-request log of a server, load and times (JSON lines, CSV, Parquet)", "requests", matches, read
+)
