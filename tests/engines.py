@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import simpy
@@ -68,9 +68,8 @@ def run_leaping(
         for i, ask in enumerate(asks):
             if ask.arrival_s > env.now:
                 yield env.timeout(ask.arrival_s - env.now)
-            job = Job(
-                i, Owner(), ask.prompt_tok, ask.answer_tok, ask.arrival_s, ask.reader_tok_per_s, ask.ttft_target_s
-            )
+            expects = (ask.arrival_s, ask.reader_tok_per_s, ask.ttft_target_s)
+            job = Job(i, Owner(), ask.prompt_tok, ask.answer_tok, *expects, ask.hashes)
             jobs.append(job)
             replica.submit(job)
             if ask.cancel_s < math.inf:
@@ -125,10 +124,18 @@ class Case:
 
 
 @st.composite
-def cases(draw, *, max_asks: int = 14, decides_ahead: bool = False) -> Case:
+def _hashes(draw, i: int, n: int) -> tuple[int, ...]:
+    """Draw the hash ids of a prompt of ``n`` whole parts: the first ones are those of a family, the others its own."""
+    family, own_from, part = draw(st.integers(0, 2)), draw(st.integers(0, 12)), draw(st.integers(0, 1))
+    return tuple(1000 * (family if j < own_from else 10 + i) + j for j in range(n + part))
+
+
+@st.composite
+def cases(draw, *, max_asks: int = 14, decides_ahead: bool = False, caches_inside: bool = False) -> Case:
     """Draw arrivals, lengths, memory pressure, batch limits, preemption and cancels."""
     block_tok = draw(st.sampled_from([1, 4, 16]))
     scale_s = draw(st.sampled_from([0.01, 0.1, 1.0]))
+    hash_tok = block_tok * draw(st.integers(1, 3)) if caches_inside else 512
     asks, now_s = [], 0.0
     for _ in range(draw(st.integers(1, max_asks))):
         now_s += scale_s * OFF_BEAT * draw(st.floats(0.0, 2.0, allow_subnormal=False))
@@ -142,6 +149,8 @@ def cases(draw, *, max_asks: int = 14, decides_ahead: bool = False) -> Case:
                 ttft_target_s=draw(st.sampled_from([0.1, 1.0])),
             )
         )
+    if caches_inside:
+        asks = [replace(ask, hashes=draw(_hashes(i, ask.prompt_tok // hash_tok))) for i, ask in enumerate(asks)]
     largest = max(-(-(ask.prompt_tok + ask.answer_tok) // block_tok) for ask in asks)
     model = ReplicaModel(
         cost=draw(st.sampled_from([LINES, GRID, BENT, FLAT])),
@@ -153,5 +162,7 @@ def cases(draw, *, max_asks: int = 14, decides_ahead: bool = False) -> Case:
         host_blocks=draw(st.sampled_from([0, largest, 10 * largest])),
         swap_s_per_block=1e-3,
         decides_ahead=decides_ahead,
+        caches_inside=caches_inside,
+        prefix_block_tok=hash_tok,
     )
     return Case(model, asks)

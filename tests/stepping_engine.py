@@ -26,6 +26,7 @@ class Ask:
     cancel_s: float = math.inf
     reader_tok_per_s: float = 5.0
     ttft_target_s: float = 1.0
+    hashes: tuple[int, ...] = ()
 
 
 @dataclass(eq=False)
@@ -43,6 +44,9 @@ class PlainJob:
     reach_s: float = math.nan  # when its replica gets it
     gpu_s: float = 0.0
     kv_tok_s: float = 0.0
+    table: list = field(default_factory=list)  # its blocks, where each is an object
+    n_shared: int = 0  # hashed parts at the front of these
+    n_kept_after: int = 0  # as of its last preemption
 
     def __post_init__(self):
         self.prompt_tok = self.ask.prompt_tok
@@ -67,10 +71,126 @@ class PlainMemory:
     def blocks_of(self, tok):
         return math.ceil(tok / self.block_tok)
 
-    def take(self, n):
+    def take(self, job, n):
         self.free_blocks -= n
+        job.blocks += n
+        self.note_peak()
+
+    def note_peak(self):
         assert self.free_blocks >= 0, "more memory used than there is"
         self.peak_blocks = max(self.peak_blocks, self.total_blocks - self.free_blocks)
+
+    def need(self, job):
+        return self.blocks_of(job.context_tok)
+
+    def hold(self, job):
+        self.take(job, self.need(job))
+        return 0
+
+    def publish(self, job):
+        pass
+
+    def drop(self, job, computed_tok):
+        self.free_blocks += job.blocks
+        job.blocks = 0
+
+
+class Block:
+    """One block of memory: what it holds, and how many use it."""
+
+    def __init__(self):
+        self.content, self.n_users = None, 0
+
+
+class PlainPool(PlainMemory):
+    """Every block is an object; free ones stand in a list and keep what they hold until they are taken."""
+
+    def __init__(self, total, block_tok, watermark, hash_tok):
+        self.free = [Block() for _ in range(total)]
+        self.cached = {}
+        self.hash_tok, self.n_per_hash = hash_tok, hash_tok // block_tok
+        self.total_blocks, self.block_tok, self.watermark_blocks = total, block_tok, watermark
+        self.peak_blocks = 0
+
+    @property
+    def free_blocks(self):
+        return len(self.free)
+
+    def fill(self, block, content):
+        if block.content is not None:
+            del self.cached[block.content]
+        block.content = content
+        if content is not None:
+            assert content not in self.cached
+            self.cached[content] = block
+
+    def take(self, job, n):
+        for _ in range(n):
+            block = self.free.pop(0)
+            self.fill(block, None)
+            block.n_users = 1
+            job.table.append(block)
+        job.blocks = len(job.table)
+        self.note_peak()
+
+    def row(self, key):
+        """Return the cached blocks of one key, from the first on, as far as they go."""
+        blocks = []
+        while (*key, len(blocks)) in self.cached:
+            blocks.append(self.cached[(*key, len(blocks))])
+        return blocks
+
+    def found(self, job):
+        """Return the whole hashed parts that a job finds, and blocks behind them that become its own."""
+        shared = []
+        own = self.row(("own", job.job_id))
+        for key in job.ask.hashes[: min(job.prompt_tok, job.context_tok - 1) // self.hash_tok]:
+            row = self.row(("prompt", key))
+            if not row:
+                break
+            if len(row) < self.n_per_hash:
+                return shared, row
+            shared.append(row)
+        return shared, own if len(shared) == job.n_kept_after else []
+
+    def need(self, job):
+        shared, _ = self.found(job)
+        return self.blocks_of(job.context_tok) - sum(block.n_users > 0 for row in shared for block in row)
+
+    def hold(self, job):
+        shared, own = self.found(job)
+        hits = [block for row in shared for block in row] + own
+        for block in hits:
+            if block.n_users == 0:
+                self.free.remove(block)
+            block.n_users += 1
+        for block in own + self.row(("own", job.job_id)):
+            if block.content is not None:
+                self.fill(block, None)
+        job.table, job.n_shared = list(hits), len(shared)
+        self.take(job, self.blocks_of(job.context_tok) - len(hits))
+        return len(hits) * self.block_tok
+
+    def publish(self, job):
+        for i, key in enumerate(job.ask.hashes[: job.prompt_tok // self.hash_tok]):
+            if i < job.n_shared:
+                continue
+            if ("prompt", key, 0) in self.cached:
+                break
+            for j, block in enumerate(job.table[i * self.n_per_hash : (i + 1) * self.n_per_hash]):
+                self.fill(block, ("prompt", key, j))
+            job.n_shared = i + 1
+
+    def drop(self, job, computed_tok):
+        own = job.table[job.n_shared * self.n_per_hash : computed_tok // self.block_tok]
+        for i, block in enumerate(own):
+            self.fill(block, ("own", job.job_id, i))
+        for block in reversed(job.table):
+            block.n_users -= 1
+            if block.n_users == 0:
+                self.free.append(block)
+        job.n_kept_after, job.n_shared = job.n_shared, 0
+        job.table, job.blocks = [], 0
 
 
 class SteppingReplica:
@@ -79,7 +199,8 @@ class SteppingReplica:
     def __init__(self, model, scheduler, asks, jobs=None):
         self.model, self.scheduler, self.cost = model, scheduler, model.cost
         self.max_batch = model.max_batch
-        self.memory = PlainMemory(model.kv_blocks, model.block_tok, math.ceil(model.watermark * model.kv_blocks))
+        size = (model.kv_blocks, model.block_tok, math.ceil(model.watermark * model.kv_blocks))
+        self.memory = PlainPool(*size, model.prefix_block_tok) if model.caches_inside else PlainMemory(*size)
         self.host_free_blocks = model.host_blocks
         self.host_peak_blocks = 0
         self.jobs = [PlainJob(i, ask) for i, ask in enumerate(asks)] if jobs is None else jobs
@@ -90,7 +211,7 @@ class SteppingReplica:
         self.log = []  # (begin, end, who prefills how much, who decodes)
         self.stall_s = 0.0
         self.before_s = -math.inf  # the boundary before this one
-        self.finished = []  # (when, blocks) of jobs whose end the scheduler has not seen
+        self.finished = []  # (when, job) of jobs whose end the scheduler has not seen
 
     # what a scheduler sees and may do
 
@@ -121,9 +242,9 @@ class SteppingReplica:
         n_resident = self.n_resident + len(self.finished)
         if n_resident >= self.max_batch:
             return False
-        need = self.memory.blocks_of(job.context_tok)
+        need = self.memory.need(job)
         if job.state is State.SWAPPED or job.has_kv:
-            need += self._growth()
+            need = self.memory.blocks_of(job.context_tok) + self._growth()
         spare = self.memory.free_blocks - (self.memory.watermark_blocks if n_resident + self.n_held else 0)
         return need <= spare
 
@@ -131,44 +252,42 @@ class SteppingReplica:
         del self.waiting[job]
         if job.has_kv:  # of all tokens but the newest
             job.has_kv = False
-            job.blocks = self.memory.blocks_of(job.context_tok - 1)
-            self.memory.take(job.blocks)
+            self.memory.take(job, self.memory.blocks_of(job.context_tok - 1))
             job.state = State.DECODING
             self.decoding[job] = None
             return
-        job.blocks = self.memory.blocks_of(job.context_tok)
-        self.memory.take(job.blocks)
+        job.prefill_left_tok = job.context_tok - self.memory.hold(job)
         job.state = State.PREFILLING
         self.prefilling[job] = None
 
     def preempt(self, job):
         job.n_preemptions += 1
         was_decoding = job in self.decoding
-        goes_to_host = was_decoding and self.can_swap(job.blocks)
+        n_blocks = job.blocks
+        goes_to_host = was_decoding and self.can_swap(n_blocks)
         self.prefilling.pop(job, None)
         self.decoding.pop(job, None)
-        self.memory.free_blocks += job.blocks
+        computed_tok = job.context_tok - (1 if was_decoding else job.prefill_left_tok)
+        self.memory.drop(job, 0 if goes_to_host else computed_tok)
         if goes_to_host:
             job.state = State.SWAPPED
             self.swapped[job] = None
-            job.host_blocks = job.blocks
-            self.host_free_blocks -= job.blocks
+            job.host_blocks = n_blocks
+            self.host_free_blocks -= n_blocks
             self.host_peak_blocks = max(self.host_peak_blocks, self.model.host_blocks - self.host_free_blocks)
-            self.stall_s += self.swap_s(job.blocks)
+            self.stall_s += self.swap_s(n_blocks)
         else:
             job.state = State.WAITING
             job.prefill_left_tok = job.context_tok
             self.waiting[job] = None
             self.waiting.move_to_end(job, last=False)
             self._note_queue()
-        job.blocks = 0
 
     def resume(self, job):
         del self.swapped[job]
         self.host_free_blocks += job.host_blocks
         self.stall_s += self.swap_s(job.host_blocks)
-        self.memory.take(job.host_blocks)
-        job.blocks = job.host_blocks
+        self.memory.take(job, job.host_blocks)
         job.state = State.DECODING
         self.decoding[job] = None
 
@@ -225,10 +344,10 @@ class SteppingReplica:
 
     def _learn(self, until_s):
         """Let the scheduler know what happened until then."""
-        for at_s, blocks in self.finished[:]:
+        for at_s, job in self.finished[:]:
             if at_s <= until_s:
-                self.finished.remove((at_s, blocks))
-                self.memory.free_blocks += blocks
+                self.finished.remove((at_s, job))
+                self.memory.drop(job, 0)
         self._take_arrivals(until_s)
         self._take_cancels(until_s)
 
@@ -245,8 +364,7 @@ class SteppingReplica:
     def _finish(self, job):
         """Take note that a job has made its last token; the scheduler may learn of its place and blocks later."""
         if self.model.decides_ahead:
-            self.finished.append((self.now_s, job.blocks))
-            job.blocks = 0
+            self.finished.append((self.now_s, job))
         self._over(job)
 
     def _over(self, job):
@@ -255,8 +373,8 @@ class SteppingReplica:
         if job in self.swapped:
             del self.swapped[job]
             self.host_free_blocks += job.host_blocks
-        self.memory.free_blocks += job.blocks
-        job.blocks = 0
+        if all(job is not other for _, other in self.finished):
+            self.memory.drop(job, 0)
         job.state = State.GONE
         job.end_s = self.now_s
 
@@ -267,13 +385,19 @@ class SteppingReplica:
         if self.n_held and not orders.prefill and not self.decoding:
             self._wait_for_memory()
             return
+        decoders = self._grown(orders)
+        self._advance(orders, decoders, self.stall_s + self._spent(orders, decoders))
+
+    def _grown(self, orders):
+        """Return who decodes, each with the block that its next token needs."""
         decoders = list(self.decoding) if orders.decode else []
         for job in decoders:
             grown = self.memory.blocks_of(job.context_tok)
-            self.memory.take(grown - job.blocks)
-            job.blocks = grown
-        spent = self._spent(orders, decoders)
-        begin, self.now_s = self.now_s, self.now_s + self.stall_s + spent
+            self.memory.take(job, grown - job.blocks)
+        return decoders
+
+    def _advance(self, orders, decoders, spent):
+        begin, self.now_s = self.now_s, self.now_s + spent
         self.before_s = begin
         self.stall_s = 0.0
         self.busy_s += self.now_s - begin
@@ -288,6 +412,7 @@ class SteppingReplica:
             if job.prefill_left_tok == 0:
                 del self.prefilling[job]
                 job.tokens_s.append(self.now_s)
+                self.memory.publish(job)
                 self._prefilled(job)
         for job in list(self.decoding):
             if len(job.tokens_s) == job.ask.answer_tok:
@@ -367,8 +492,7 @@ class SteppingPrefiller(SteppingReplica):
         super()._take_arrivals(until_s)
         for free_s, job in [left for left in self.leaving if left[0] <= self.now_s]:
             self.leaving.remove((free_s, job))
-            self.memory.free_blocks += job.blocks
-            job.blocks = 0
+            self.memory.drop(job, 0)
             self.n_held -= 1
 
     def _wait_for_memory(self):
@@ -386,3 +510,39 @@ def run_pools(prefill_model, decode_model, schedulers, s_per_tok, latency_s, ask
         job.reach_s, job.state, job.has_kv, job.blocks = arrives_s, State.WAITING, True, 0
         jobs.append(job)
     return first, SteppingReplica(decode_model, schedulers[1], asks, jobs).run()
+
+
+def run_ranks(model, schedulers, asks):
+    """Serve the asks by ranks that step together, in turns; return the ranks."""
+    shares = [asks[i :: len(schedulers)] for i in range(len(schedulers))]
+    ranks = [SteppingReplica(model, scheduler, share) for scheduler, share in zip(schedulers, shares, strict=True)]
+    ran = set()
+    for rank in ranks:
+        rank.n_submitted = 0
+    while True:
+        for rank in ranks:
+            rank._note_queue()
+            rank._learn(rank.before_s if model.decides_ahead and rank in ran else rank.now_s)
+            if not rank._is_busy():
+                rank._learn(rank.now_s)
+        ran = {rank: orders for rank in ranks if rank._is_busy() and (orders := rank._orders()) is not None}
+        if not ran:
+            coming = [rank.jobs[rank.n_submitted].reach_s for rank in ranks if rank.n_submitted < len(rank.jobs)]
+            if not coming:
+                return ranks
+            for rank in ranks:
+                rank.now_s = rank.before_s = min(coming)
+            continue
+        tok = {rank: sum(chunk for _, chunk in o.prefill) + len(rank.decoding) * o.decode for rank, o in ran.items()}
+        spent = []
+        decoders = {rank: rank._grown(orders) for rank, orders in ran.items()}
+        for rank, orders in ran.items():
+            if hasattr(model.cost, "beside"):
+                rank.cost = model.cost.beside(sum(tok.values()) - tok[rank])
+            spent.append(rank._spent(orders, decoders[rank]))
+        whole = max(rank.stall_s for rank in ran) + max(spent)
+        now_s = ranks[0].now_s + whole
+        for rank in ranks:
+            if rank in ran:
+                rank._advance(ran[rank], decoders[rank], whole)
+            rank.now_s = now_s

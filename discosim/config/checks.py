@@ -71,6 +71,21 @@ def _server(values: Values) -> Findings:
         yield ("failure_share",), "has no effect unless failures is measured"
 
 
+def _engine(values: Values) -> Findings:
+    if values.get("lockstep") and values.get("prefill_pool") is not None:
+        yield ("lockstep",), "has no meaning beside a prefill_pool: replicas that step together prefill for themselves"
+    if values.get("prefix_cache") != "inside":
+        return
+    if values.get("prefix_cache_tok"):
+        yield ("prefix_cache_tok",), "has no meaning where prefix_cache is inside: the KV memory is the cache"
+    hash_tok, block_tok = values.get("prefix_block_tok"), values.get("block_tok")
+    if hash_tok is not None and block_tok is not None and hash_tok % block_tok:
+        yield (
+            ("prefix_block_tok",),
+            f"must be a multiple of block_tok = {block_tok} where prefix_cache is inside (got {hash_tok})",
+        )
+
+
 def _scenario(values: Values) -> Findings:
     if "name" in values and (reason := why_no_file_name(values["name"])):
         yield ("name",), reason
@@ -126,6 +141,7 @@ def why_no_file_name(name: str) -> str:
 
 _RULES: dict[type, Callable[[Values], Findings]] = {
     s.BurstArrivals: _burst,
+    s.EngineServer: _engine,
     s.Outage: _outage,
     s.ReplayedServer: _server,
     s.Scenario: _scenario,

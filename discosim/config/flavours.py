@@ -23,6 +23,7 @@ FLAVOURS: dict[str, Mapping[str, Any]] = {
         "watermark": 0.0,
         "block_tok": 16,
         "async_scheduling": True,
+        "prefix_cache": "inside",
         "preemption": RECOMPUTE,
     },
     # V0 takes the larger of the context limit and 2,048 as its budget, and prefills whole prompts.
@@ -32,6 +33,7 @@ FLAVOURS: dict[str, Mapping[str, Any]] = {
         "watermark": 0.01,
         "block_tok": 16,
         "async_scheduling": False,
+        "prefix_cache": "beside",
         "preemption": RECOMPUTE,
     },
     # The router takes 128 requests at once (launcher: max_concurrent_requests) and refuses others; here they queue.
@@ -41,6 +43,7 @@ FLAVOURS: dict[str, Mapping[str, Any]] = {
         "watermark": 0.0,
         "block_tok": 16,
         "async_scheduling": False,
+        "prefix_cache": "beside",
         "preemption": RECOMPUTE,
     },
     # A prefill batch of up to chunked_prefill_size tokens comes before all decodes; pages of one token; decisions
@@ -51,6 +54,7 @@ FLAVOURS: dict[str, Mapping[str, Any]] = {
         "watermark": 0.0,
         "block_tok": 1,
         "async_scheduling": True,
+        "prefix_cache": "inside",
         "preemption": RECOMPUTE,
     },
 }

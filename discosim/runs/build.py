@@ -87,7 +87,7 @@ class Blueprint:
         streams = RandomStreams(self.scenario.seed, replication)
         requests = make_requests(self.scenario.workload, self.scenario.reader, streams, Path())
         server = self.scenario.server
-        if isinstance(server, EngineServer) and server.prefix_cache_tok:
+        if isinstance(server, EngineServer) and (server.prefix_cache_tok or server.prefix_cache == "inside"):
             workload = self.scenario.workload
             require_fitting_blocks(requests, server, workload.max_prompt_tok if workload.over_limit == "clip" else None)
         return requests

@@ -34,7 +34,7 @@ from discosim.world.engine.engine import EngineModel, PrefillPool
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.engine.schedulers.fcfs import Fcfs
-from discosim.world.engine.schedulers.registry import maker_of
+from discosim.world.engine.schedulers.registry import known_schedulers, maker_of, scheduler_class
 from discosim.world.luck import Luck
 from discosim.world.world import World, WorldModel
 
@@ -68,6 +68,7 @@ def engine_model(spec: EngineServer, scheduler: Callable[[], Scheduler] | None =
         role="both" if spec.prefill_pool is None else "decode",
         prefix_blocks=spec.prefix_cache_tok // spec.prefix_block_tok,
         prefix_block_tok=spec.prefix_block_tok,
+        caches_inside=spec.prefix_cache == "inside",
         decides_ahead=spec.async_scheduling,
     )
     if isinstance(spec.preemption, Swap):
@@ -79,6 +80,7 @@ def engine_model(spec: EngineServer, scheduler: Callable[[], Scheduler] | None =
         router=spec.router,
         prefill_pool=_prefill_pool(spec, replica, digest),
         max_context_tok=max_context_tok,
+        lockstep=spec.lockstep,
         fastest_iteration_s=fastest_s(cost, spec.max_batch),
     )
 
@@ -97,11 +99,15 @@ def require_fitting_blocks(requests: RequestTable, server: EngineServer, clipped
     """
     block_tok = server.prefix_block_tok
     if requests.prefix_hashes is None:
+        if server.prefix_cache == "inside":
+            return
         raise UserError(
             "reuse of prefixes needs a replayed trace with hash_ids; this workload has none",
             where="server.prefix_cache_tok",
         )
-    if server.prefix_cache_tok < block_tok:
+    if server.prefix_cache == "inside":
+        _require_sharing(server.scheduler.kind)
+    elif server.prefix_cache_tok < block_tok:
         raise UserError(
             f"holds no block of {block_tok} tokens (server.prefix_block_tok)", where="server.prefix_cache_tok"
         )
@@ -119,6 +125,17 @@ def require_fitting_blocks(requests: RequestTable, server: EngineServer, clipped
                 f"one can stand for at most {most_tok}",
                 where="server.prefix_block_tok",
             )
+
+
+def _require_sharing(kind: str) -> None:
+    """Raise UserError where a scheduler reckons with blocks of requests as if no two of them shared any."""
+    if not scheduler_class(kind).may_share_blocks:
+        able = ", ".join(name for name, held in known_schedulers().items() if held.may_share_blocks)
+        raise UserError(
+            f"inside lets prompts share KV blocks, and scheduler {kind} counts them as if each had its own; "
+            f"use beside, or one of {able}",
+            where="server.prefix_cache",
+        )
 
 
 def _iterations(spec: Iterations) -> tuple[CostModel, EngineDigest | None]:

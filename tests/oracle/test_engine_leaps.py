@@ -70,12 +70,27 @@ def test_a_leap_ends_where_steps_would(scheduler):
     assert n_preemptions > 0  # the scenarios do press on the memory
 
 
-@pytest.mark.parametrize("scheduler", [SCHEDULERS[0], SCHEDULERS[-1]], ids=repr)
+@pytest.mark.parametrize("scheduler", [SCHEDULERS[0], long(SCHEDULERS[-1])], ids=repr)
 def test_who_decides_ahead_leaps_as_it_steps(scheduler):
     n_preemptions = 0
 
     @examples(50)
     @given(cases(decides_ahead=True))
+    def check(case):
+        nonlocal n_preemptions
+        n_preemptions += check_equal(case, scheduler)
+
+    check()
+    assert n_preemptions > 0
+
+
+@pytest.mark.parametrize("scheduler", [long(SCHEDULERS[0]), long(SCHEDULERS[3]), SCHEDULERS[-2]], ids=repr)
+@pytest.mark.parametrize("decides_ahead", [long(False), True])
+def test_free_blocks_that_keep_what_they_hold_are_found_by_leaps_and_by_steps(scheduler, decides_ahead):
+    n_preemptions = 0
+
+    @examples(40)
+    @given(cases(caches_inside=True, decides_ahead=decides_ahead))
     def check(case):
         nonlocal n_preemptions
         n_preemptions += check_equal(case, scheduler)
@@ -91,10 +106,10 @@ TGI = {
 }
 
 
-@pytest.mark.parametrize("name", TGI)
+@pytest.mark.parametrize("name", ["tgi", long("tgi, small budgets"), long("tgi, patient")])
 @pytest.mark.parametrize("decides_ahead", [False, long(True)])
 def test_who_reserves_leaps_as_it_steps_and_preempts_nobody(name, decides_ahead):
-    @examples(50)
+    @examples(25)
     @given(cases(decides_ahead=decides_ahead))
     def check(case):
         assert check_equal(case, TGI[name]) == 0
@@ -105,7 +120,7 @@ def test_who_reserves_leaps_as_it_steps_and_preempts_nobody(name, decides_ahead)
 @pytest.mark.long
 @pytest.mark.parametrize("scheduler", SCHEDULERS, ids=repr)
 def test_who_decides_ahead_leaps_as_it_steps_in_many_larger_scenarios(scheduler):
-    @examples(60)
+    @examples(20)
     @given(cases(max_asks=30, decides_ahead=True))
     def check(case):
         check_equal(case, scheduler)

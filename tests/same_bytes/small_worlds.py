@@ -169,6 +169,12 @@ WORLDS: tuple[Plain, ...] = (
         for kind, is_swapping in (("andes_v1", True), ("andes_v2", False), ("andes_code", True), ("lqsf", False))
     ),
     _world(
+        "vllm-v1",
+        [RACERS[0], RACERS[4]],
+        workload=LOADED,
+        server=_engine("opt-66b-a100-tp4", {"token_budget": 512}, kv_tok=4000, flavour="vllm-v1"),
+    ),
+    _world(
         "scheduler tgi",
         [RACERS[0], RACERS[4]],
         workload=LOADED,
@@ -179,6 +185,12 @@ WORLDS: tuple[Plain, ...] = (
         [RACERS[0]],
         workload={"kind": "replay", "file": "prefixes.jsonl", "n_users": 5},
         server=_engine("llama2-70b-h100-tp4", {"kind": "round_robin", "quantum": 20}, prefix_cache_tok=8192),
+    ),
+    _world(
+        "prefixes inside the memory",
+        [RACERS[0]],
+        workload={"kind": "replay", "file": "prefixes.jsonl", "n_users": 5},
+        server=_engine("llama2-70b-h100-tp4", {"kind": "fcfs"}, prefix_cache="inside", kv_tok=8192),
     ),
 )
 

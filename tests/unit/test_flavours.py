@@ -34,6 +34,7 @@ def scenario(**keys: Any) -> dict[str, Any]:
         "server": {
             "kind": "engine",
             "iterations": {"kind": "digest", "digest": "llama2-70b-a100-tp4"},
+            "pilot_requests": 5,
             "prices": {"prompt_usd_per_mtok": 1, "output_usd_per_mtok": 1},
             **keys,
         },

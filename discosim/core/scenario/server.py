@@ -60,6 +60,11 @@ class EngineServer:
     )
     iterations: Iterations = spec(doc="How long an iteration takes.", discriminator="kind")
     n_replicas: int = spec(1, doc="Replicas (of the decode pool, where prefill has its own).", ge=1)
+    lockstep: bool = spec(
+        False,
+        doc="Let the replicas step together, each iteration as long as the slowest's: data parallelism with expert parallelism; a cost model with experts sees the tokens of all.",
+        since="0.2",
+    )
     router: Literal["round_robin", "least_loaded", "shortest_queue"] = spec(
         "round_robin",
         doc="Who gets a request: the next replica, the one with fewest live requests, or the one with fewest tokens to prefill.",
@@ -89,6 +94,11 @@ class EngineServer:
         since="0.2",
     )
     preemption: Preemption = spec(Recompute, doc="What happens to a preempted request.", discriminator="kind")
+    prefix_cache: Literal["beside", "inside"] = spec(
+        "beside",
+        doc="`inside`: free blocks of the KV memory keep what they hold until they are taken, least recently used first; preempted requests and, in a trace with `hash_ids`, prompts find it (vLLM V1, SGLang). `beside`: see `prefix_cache_tok`.",
+        since="0.2",
+    )
     prefix_cache_tok: int = spec(
         0,
         doc="Prompt tokens whose prefix a replica remembers, beside its KV memory, least recently used out first; needs a trace with `hash_ids`. A hit saves prefill time.",

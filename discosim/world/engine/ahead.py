@@ -22,21 +22,21 @@ class Unseen:
     ----------
     jobs : list of Job
         Jobs that have come and that the scheduler has not seen.
-    n_left, blocks : int
+    left : list of (Job, int)
         Jobs that have finished, and the blocks they held: neither place nor blocks are free yet.
     """
 
-    __slots__ = ("_came_s", "_n_known", "blocks", "cancelled", "jobs", "n_left")
+    __slots__ = ("_came_s", "_n_known", "cancelled", "jobs", "left")
 
     def __init__(self) -> None:
         self.jobs: list[Job] = []
         self._came_s: list[float] = []
         self._n_known = 0  # of the jobs, those whom the next decision may know
         self.cancelled: list[Job] = []
-        self.n_left = self.blocks = 0
+        self.left: list[tuple[Job, int]] = []
 
     def __bool__(self) -> bool:
-        return bool(self.jobs or self.cancelled or self.n_left)
+        return bool(self.jobs or self.cancelled or self.left)
 
     def arrive(self, job: Job, at_s: float) -> None:
         """Take up a job that has come."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import cycle
@@ -17,6 +17,7 @@ from discosim.world.endpoint import Ask, Role, Site
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.job import Job, Place, State
 from discosim.world.engine.kv_link import KvLink
+from discosim.world.engine.lockstep import Lockstep, Rank
 from discosim.world.engine.replica import Observer, Replica
 from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.engine.stream import EngineStream
@@ -72,6 +73,8 @@ class EngineModel:
         Where prefill and decode are apart.
     max_context_tok : int or None
         Longest prompt plus answer; None for no limit.
+    lockstep : bool
+        Whether the replicas step together; without a prefill pool.
     fastest_iteration_s : float
         A lower bound on the time of any iteration, > 0: how soon a token can follow another at the earliest.
     """
@@ -82,6 +85,7 @@ class EngineModel:
     router: Routing = "round_robin"
     prefill_pool: PrefillPool | None = None
     max_context_tok: int | None = None
+    lockstep: bool = False
     fastest_iteration_s: float = 1e-6
 
     @cached_property
@@ -119,10 +123,8 @@ class Engine:
         self.env = env
         self.model = model
         pool = model.prefill_pool
-        self.replicas = [
-            Replica(env, model.replica, model.scheduler(), index=i, observer=observer) for i in range(model.n_replicas)
-        ]
-        self.prefillers: list[Replica] = []
+        self.replicas: Sequence[Replica] = _replicas(env, model, observer)
+        self.prefillers: Sequence[Replica] = []
         self.kv_link = None if pool is None else KvLink(env, pool.transfer_s_per_tok, pool.transfer_latency_s)
         if pool is not None:
             self.prefillers = [
@@ -167,7 +169,7 @@ class Engine:
         self.kv_link.send(job, partial(self._receive_kv, source))
 
     def _receive_kv(self, source: Place, job: Job) -> None:
-        source.release(job.blocks)
+        source.release(job)
         job.blocks = 0
         if job.is_cancelled:
             job.owner.on_end(self.env.now)
@@ -193,6 +195,15 @@ class Engine:
             "engine_kv_peak_share": max(r.memory.peak_blocks / r.memory.total_blocks for r in replicas),
             "engine_n_iterations": sum(r.iteration for r in replicas),
         }
+
+
+def _replicas(env: simpy.Environment, model: EngineModel, observer: Observer | None) -> Sequence[Replica]:
+    numbers = range(model.n_replicas)
+    if not model.lockstep:
+        return [Replica(env, model.replica, model.scheduler(), index=i, observer=observer) for i in numbers]
+    ranks = [Rank(env, model.replica, model.scheduler(), index=i, observer=observer) for i in numbers]
+    Lockstep(env, ranks)
+    return ranks
 
 
 class EngineServer:
@@ -292,7 +303,7 @@ class _Nobody:
 NOBODY = _Nobody()
 
 
-def router(rule: Routing, replicas: list[Replica]) -> Callable[[], Replica]:
+def router(rule: Routing, replicas: Sequence[Replica]) -> Callable[[], Replica]:
     """Return what picks the replica of the next request; ties go to the first."""
     if len(replicas) == 1:
         only = replicas[0]

@@ -15,6 +15,7 @@ import numpy as np
 
 from discosim.core.errors import InvariantError
 from discosim.world.engine.ahead import Unseen
+from discosim.world.engine.caching_memory import CachingMemory
 from discosim.world.engine.costs.base import CostModel
 from discosim.world.engine.job import Job, State
 from discosim.world.engine.live import LiveTable
@@ -50,6 +51,9 @@ class ReplicaModel:
         ``both``, or the pool it belongs to where prefill and decode are apart.
     prefix_blocks, prefix_block_tok : int
         Size of the prefix cache, and tokens per hashed block; 0 blocks for none.
+    caches_inside : bool
+        Whether free blocks keep what they hold until they are taken; see `caching_memory`. Then ``prefix_blocks`` is 0,
+        and ``prefix_block_tok`` a multiple of ``block_tok``.
     decides_ahead : bool
         Whether an iteration is decided while the one before runs; see `ahead`.
     """
@@ -65,6 +69,7 @@ class ReplicaModel:
     role: Role = "both"
     prefix_blocks: int = 0
     prefix_block_tok: int = 512
+    caches_inside: bool = False
     decides_ahead: bool = False
 
 
@@ -92,7 +97,8 @@ class Floor:
         self.scheduler = scheduler
         self.cost = model.cost
         self.max_batch = model.max_batch
-        self.memory = KvMemory(model.kv_blocks, model.block_tok, math.ceil(model.watermark * model.kv_blocks))
+        size = (model.kv_blocks, model.block_tok, math.ceil(model.watermark * model.kv_blocks))
+        self.memory = CachingMemory(*size, model.prefix_block_tok) if model.caches_inside else KvMemory(*size)
         self.host_free_blocks = model.host_blocks
         self.waiting: OrderedDict[Job, None] = OrderedDict()
         self.prefilling: dict[Job, None] = {}
@@ -150,14 +156,14 @@ class Floor:
         memory = self.memory
         resident = len(self.prefilling) + len(self.decoding)
         if self._unseen is not None:
-            resident += self._unseen.n_left
+            resident += len(self._unseen.left)
         if resident >= self.max_batch:
             return False
         spare = memory.free_blocks - (memory.watermark_blocks if resident + self._n_held else 0)
         if job.state is State.SWAPPED or job.has_kv:
             # its KV lacks the newest token, whose place it needs in the next iteration
             return memory.blocks_of(job.context_tok) + memory.next_growth(self.steps.n) <= spare
-        return memory.blocks_of(job.context_tok) <= spare
+        return memory.need(job) <= spare
 
     def admit(self, job: Job) -> None:
         """Take a waiting job in: it holds the blocks of its whole prompt from now on."""
@@ -169,9 +175,10 @@ class Floor:
             self._join(job)
             return
         job.blocks = self.memory.blocks_of(context_tok)
-        self.memory.take(job.blocks)
+        hit_tok = self.memory.hold(job)
         if self._prefix is not None:
             hit_tok = min(self._prefix.hit_tok(job.hashes), context_tok - 1)
+        if hit_tok:
             self.pending_tok -= hit_tok
             job.prefill_left_tok = context_tok - hit_tok
         job.state = State.PREFILLING
@@ -184,10 +191,10 @@ class Floor:
         job.n_preemptions += 1
         if job.state is State.DECODING:
             blocks = self._leave(job)
-            can_swap = self.can_swap(blocks)
+            can_swap, computed_tok = self.can_swap(blocks), job.context_tok - 1
         else:
-            blocks, can_swap = self._leave_prefill(job), False
-        self.memory.give(blocks)
+            blocks, can_swap, computed_tok = self._leave_prefill(job), False, job.context_tok - job.prefill_left_tok
+        self.memory.drop(job, blocks, 0 if can_swap else computed_tok)
         job.blocks = 0
         if can_swap:
             job.blocks = blocks
@@ -283,18 +290,18 @@ class Floor:
         self.batch_s += stay_s
         return job.blocks
 
-    def _free(self, blocks: int) -> None:
+    def _free(self, job: Job, blocks: int) -> None:
         """Free the blocks, and the place, of a job that has finished."""
         if self._unseen is None:
-            self.memory.give(blocks)
+            self.memory.drop(job, blocks, 0)
         else:
-            self._unseen.n_left += 1
-            self._unseen.blocks += blocks
+            self._unseen.left.append((job, blocks))
 
     def _settle(self, unseen: Unseen) -> None:
         """Free the blocks and places of those who had finished without the scheduler's knowing."""
-        self.memory.give(unseen.blocks)
-        unseen.n_left = unseen.blocks = 0
+        for job, blocks in unseen.left:
+            self.memory.drop(job, blocks, 0)
+        unseen.left.clear()
 
     def _retire(self, job: Job) -> None:
         """Forget a job that is over here."""

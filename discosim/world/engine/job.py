@@ -10,6 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from discosim.world.engine.free_run import FreeRun
+
 Floats = NDArray[np.float64]
 
 
@@ -34,7 +36,7 @@ class Place(Protocol):
         """Drop a job at the next boundary."""
         ...
 
-    def release(self, n_blocks: int) -> None:
+    def release(self, job: Job) -> None:
         """Free the blocks of a prefilled job whose KV has left."""
         ...
 
@@ -109,6 +111,9 @@ class Job:
     gpu_mark_s: float = 0.0
     kv_mark: float = 0.0
     row: int = -1
+    n_shared: int = 0  # hashed parts of its prompt whose blocks others may use, too
+    kept: FreeRun | None = None  # its blocks that were computed before it was preempted, as far as they are left
+    n_kept_after: int = 0  # hashed parts that come before these
     place: Place | None = None  # the replica that has it
 
     def __init__(

@@ -7,6 +7,8 @@ offsets, whatever the number of jobs.
 
 from __future__ import annotations
 
+from discosim.world.engine.job import Job
+
 
 class KvMemory:
     """Blocks of one replica.
@@ -47,8 +49,20 @@ class KvMemory:
         used = self.total_blocks - self.free_blocks
         self.peak_blocks = max(used, self.peak_blocks)
 
-    def give(self, n_blocks: int) -> None:
-        """Give blocks back."""
+    def need(self, job: Job) -> int:
+        """Return the free blocks that a job takes on admission."""
+        return self.blocks_of(job.context_tok)
+
+    def hold(self, job: Job) -> int:
+        """Take the blocks of a job that is admitted; return how many of its tokens need not be computed."""
+        self.take(self.blocks_of(job.context_tok))
+        return 0
+
+    def publish(self, job: Job) -> None:
+        """Hear that a prompt has been computed; nothing is shared here."""
+
+    def drop(self, job: Job, n_blocks: int, computed_tok: int) -> None:  # noqa: ARG002 - nothing is found again here
+        """Give the blocks of a job back, of which it will look for those of the first ``computed_tok`` tokens."""
         self.free_blocks += n_blocks
 
     def join(self, lead_tok: int, sign: int = 1) -> None:

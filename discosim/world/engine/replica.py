@@ -54,7 +54,7 @@ class Replica(Floor):
         self.index = index
         self._idle_s = 0.0
         self._act = self._turn  # bound once
-        self._plan = Plan()
+        self.plan = Plan()
         self._orders = Orders()
         self._due: Turn | None = None
         self._in_turn = False
@@ -74,7 +74,7 @@ class Replica(Floor):
         else:
             self._unseen.arrive(job, self.env.now)
         self.queue_peak = max(self.queue_peak, self.n_waiting)
-        if self._orders.ask_on_arrival or self._plan.m == 0:
+        if self._orders.ask_on_arrival or self.plan.m == 0:
             self._wake()
 
     def cancel(self, job: Job) -> None:
@@ -84,9 +84,9 @@ class Replica(Floor):
             self._cancelled.append(job)
             self._wake()
 
-    def release(self, n_blocks: int) -> None:
+    def release(self, job: Job) -> None:
         """Free the blocks of a prefilled job whose KV has left."""
-        self.memory.give(n_blocks)
+        self.memory.drop(job, job.blocks, 0)
         self._n_held -= 1
         self._wake()
 
@@ -100,7 +100,7 @@ class Replica(Floor):
         running_end_s : float or None
             End of the iteration that runs at ``t_s``; None where none does.
         """
-        plan = self._plan
+        plan = self.plan
         i = plan.index_at(t_s)
         running_end_s = plan.end_s(i) if plan.m else None
         if job.state is not State.DECODING:
@@ -113,7 +113,7 @@ class Replica(Floor):
         """Have a boundary as soon as there can be one."""
         if self._in_turn:
             return
-        plan, env = self._plan, self.env
+        plan, env = self.plan, self.env
         if plan.m == 0:
             if self._due is None:
                 self._due = Turn(env, self._act, 0.0)  # an event, so that whoever else comes now is seen too
@@ -141,24 +141,29 @@ class Replica(Floor):
             return
         self._due = None
         self._in_turn = True
-        plan, unseen = self._plan, self._unseen
+        self.close(self.env.now)
+        if self.n_live and self.order():
+            self.price()
+            self._go()
+        self._in_turn = False
+
+    def close(self, now_s: float) -> None:
+        """Take what the iterations have made that have ended now, or note that none has run, and let news be known."""
+        plan, unseen = self.plan, self._unseen
         if plan.m:
             before_s = plan.end_s(plan.m - 1) if plan.m > 1 else plan.begin_s
             self._complete(plan, plan.m)
             if unseen is not None:
                 self._learn(unseen, before_s)
         else:
-            before_s, self.now_s = self.now_s, self.env.now
+            before_s, self.now_s = self.now_s, now_s
             self._idle_s += self.now_s - before_s
             if unseen is not None:
                 self._learn_all(unseen)
         while self._cancelled:
             self._drop_cancelled()
-        if self.n_live:
-            self._begin(plan)
-        elif unseen is not None:
+        if unseen is not None and not self.n_live:
             self._learn_all(unseen)
-        self._in_turn = False
 
     def _learn(self, unseen: Unseen, until_s: float) -> None:
         """Let the scheduler know what happened until the boundary before this one; what came since is noticed."""
@@ -212,7 +217,7 @@ class Replica(Floor):
         while finishes and finishes[0][0] <= step:
             due_step, _, job = heappop(finishes)
             if job.finish_step == due_step and job.state is State.DECODING:
-                self._free(self._leave(job))
+                self._free(job, self._leave(job))
                 self._retire(job)
                 over.append(job)
         for job in heard:
@@ -223,7 +228,7 @@ class Replica(Floor):
     def _grow(self, step: int, m: int) -> None:
         """Take the blocks of ``m`` decode iterations; those that had not been seen as free are so after the first."""
         unseen = self._unseen
-        if unseen is None or not unseen.n_left:
+        if unseen is None or not unseen.left:
             self.memory.grow(step, m)
             return
         self.memory.grow(step, 1)
@@ -249,17 +254,19 @@ class Replica(Floor):
         job.spans.append(now_s)
         if self._prefix is not None:
             self._prefix.keep(job.hashes)
+        elif job.hashes:
+            self.memory.publish(job)
         if job.base_tok == 1:
             job.first_token_s = now_s
             first.append(job)
         if job.base_tok == job.answer_tok:
-            self._free(blocks)
+            self._free(job, blocks)
             self._retire(job)
             over.append(job)
         elif self.model.role == "prefill":
             self._retire(job)
             if job.is_cancelled:  # its cache stays here
-                self.memory.give(blocks)
+                self.memory.drop(job, blocks, 0)
                 over.append(job)
                 return
             self._n_held += 1
@@ -275,9 +282,9 @@ class Replica(Floor):
             if state is State.GONE:
                 continue  # it was complete at this very boundary
             if state is State.DECODING:
-                self.memory.give(self._leave(job))
+                self.memory.drop(job, self._leave(job), 0)
             elif state is State.PREFILLING:
-                self.memory.give(self._leave_prefill(job))
+                self.memory.drop(job, self._leave_prefill(job), 0)
                 self.pending_tok -= job.prefill_left_tok
             elif state is State.WAITING:
                 del self.waiting[job]
@@ -288,30 +295,40 @@ class Replica(Floor):
             self._retire(job)
             job.owner.on_end(self.now_s)
 
-    def _begin(self, plan: Plan) -> None:
-        """Ask the scheduler and plan as many iterations as are certain."""
-        orders = self._ask()
+    def order(self) -> bool:
+        """Ask the scheduler; return whether anything runs."""
+        orders, plan = self._ask(), self.plan
         if orders is None:
-            return
+            return False
         self._orders = orders
-        now_s = self.now_s
         plan.n_decode = n = len(self.decoding) if orders.decode else 0
+        plan.n_prefill_tok = sum(tok for _, tok in orders.prefill)
+        if n or orders.prefill:
+            return True
+        if self._n_held:
+            return False  # memory is on its way out; its release wakes the replica
+        raise InvariantError(
+            f"scheduler {self.scheduler.kind} runs nothing although {self.n_live} jobs are live on replica "
+            f"{self.index} at {self.now_s:g} s"
+        )
+
+    def price(self) -> None:
+        """Plan as many iterations as are certain, and how long they take."""
+        plan, orders = self.plan, self._orders
         if orders.prefill:
-            plan.first_s, plan.n_prefill_tok = self._prefill_iteration(orders, n)
-            plan.ramp_s, plan.m = 0.0, 1
-        elif n:
-            plan.n_prefill_tok = 0
-            self._decode_iterations(plan, orders.ask_after, n)
-        elif self._n_held:
-            return  # memory is on its way out; its release wakes the replica
+            plan.first_s, plan.ramp_s, plan.m = self._prefill_iteration(orders, plan.n_decode), 0.0, 1
         else:
-            raise InvariantError(
-                f"scheduler {self.scheduler.kind} runs nothing although {self.n_live} jobs are live on replica "
-                f"{self.index} at {now_s:g} s"
-            )
-        plan.begin_s = now_s
-        plan.start_s = now_s + self._stall_s
-        self._stall_s = 0.0
+            self._decode_iterations(plan, orders.ask_after, plan.n_decode)
+
+    def take_stall(self) -> float:
+        """Return the swap traffic that the next iteration waits for, in s, and forget it."""
+        stall_s, self._stall_s = self._stall_s, 0.0
+        return stall_s
+
+    def _go(self) -> None:
+        plan = self.plan
+        plan.begin_s = self.now_s
+        plan.start_s = self.now_s + self.take_stall()
         delay_s = plan.end_s(plan.m) - self.env.now
         self._due = Turn(self.env, self._act, max(0.0, delay_s))
 
@@ -324,28 +341,26 @@ class Replica(Floor):
             orders = self.scheduler.schedule(self)
             if orders.prefill or (orders.decode and self.decoding):
                 hears_of_jobs = orders.ask_on_arrival and unseen.jobs
-                if hears_of_jobs or unseen.cancelled or (unseen.n_left and (self.waiting or self.swapped)):
+                if hears_of_jobs or unseen.cancelled or (unseen.left and (self.waiting or self.swapped)):
                     return replace(orders, ask_after=1)
                 return orders
         self._learn_all(unseen)  # nothing runs until then
         return self.scheduler.schedule(self) if self.n_live else None
 
-    def _prefill_iteration(self, orders: Orders, n: int) -> tuple[float, int]:
-        tok = 0
+    def _prefill_iteration(self, orders: Orders, n: int) -> float:
         cost_tok = square = 0.0
         later: list[Piece] = []
         for job, chunk in orders.prefill:
             before, factor = job.context_tok - job.prefill_left_tok, job.prefill_factor
-            tok += chunk
             cost_tok += factor * chunk
             square += factor * ((before + chunk) ** 2 - before**2)
             if before:
                 later.append((factor * before, factor * (before + chunk)))
         if n == 0:
-            return self.cost.prefill_s(cost_tok, square, later), tok
+            return self.cost.prefill_s(cost_tok, square, later)
         if self.decode_shortfall() > 0:
             raise InvariantError(f"scheduler {self.scheduler.kind} ordered a decode that does not fit into memory")
-        return self.cost.mixed_s(cost_tok, square, n, self.context_tok, later), tok
+        return self.cost.mixed_s(cost_tok, square, n, self.context_tok, later)
 
     def _decode_iterations(self, plan: Plan, ask_after: int, n: int) -> None:
         finishes, step = self._finishes, self.steps.n

@@ -14,7 +14,7 @@ appendix A, with weights and arithmetic overlapped); that real kernels read KV s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from discosim.world.engine.costs.base import Piece
 
@@ -47,6 +47,8 @@ class PhysicsCost:
         Name for messages.
     n_gpus : int
         GPUs of one replica.
+    other_tok : int
+        Tokens of other ranks that the experts see in the same iteration.
     """
 
     overhead_s: float
@@ -61,6 +63,11 @@ class PhysicsCost:
     expert_share: float = 1.0
     name: str = "physics"
     n_gpus: int = 1
+    other_tok: int = 0
+
+    def beside(self, other_tok: int) -> PhysicsCost:
+        """Return the model of an iteration in which other ranks, that share the experts, have so many tokens."""
+        return self if other_tok == self.other_tok else replace(self, other_tok=other_tok)
 
     def prefill_s(
         self,
@@ -94,5 +101,5 @@ class PhysicsCost:
     def _tokens_s(self, tok: float) -> float:
         weights_s = self.weights_s
         if self.experts_s:
-            weights_s += self.experts_s * (1.0 - (1.0 - self.expert_share) ** tok)
+            weights_s += self.experts_s * (1.0 - (1.0 - self.expert_share) ** (tok + self.other_tok))
         return self.overhead_s + max(weights_s, self.compute_s_per_tok * tok) + self.comm_s_per_tok * tok

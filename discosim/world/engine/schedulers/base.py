@@ -247,11 +247,14 @@ class Scheduler(ABC):
         Paper and section, or system, that it follows, and what it leaves out.
     needs_live : bool
         Whether it calls `ReplicaView.live`; the replica then keeps the arrays up to date.
+    may_share_blocks : bool
+        Whether jobs may share KV blocks: it does not infer from blocks held what a preemption frees.
     """
 
     kind: ClassVar[str] = ""
     source: ClassVar[str] = ""
     needs_live: ClassVar[bool] = False
+    may_share_blocks: ClassVar[bool] = False
 
     @abstractmethod
     def schedule(self, replica: ReplicaView) -> Orders:

@@ -24,6 +24,7 @@ class Fcfs(Scheduler):
     """
 
     kind: ClassVar[str] = "fcfs"
+    may_share_blocks: ClassVar[bool] = True
     source: ClassVar[str] = (
         "vLLM V0's default scheduler (prefill first, newest preempted first); priorities are left out. V1 is "
         "fcfs_chunked, by server.flavour: vllm-v1."

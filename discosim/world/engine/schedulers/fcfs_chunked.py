@@ -21,6 +21,7 @@ class FcfsChunked(Scheduler):
     """
 
     kind: ClassVar[str] = "fcfs_chunked"
+    may_share_blocks: ClassVar[bool] = True
     source: ClassVar[str] = (
         "Sarathi-Serve (OSDI 2024); budget and order (decodes first) as in Vidur's implementation. With preempts: "
         "running as in vLLM V1 (v1/core/sched/scheduler.py)."

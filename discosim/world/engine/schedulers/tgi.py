@@ -25,6 +25,7 @@ class Tgi(Scheduler):
     """
 
     kind: ClassVar[str] = "tgi"
+    may_share_blocks: ClassVar[bool] = True
     source: ClassVar[str] = (
         "Text Generation Inference 2.x, router (public repository, backends/v3: queue.rs, backend.rs; defaults of its "
         "launcher). Left out: padding, sliding windows, speculation."
