@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import simpy
@@ -61,6 +60,8 @@ class Played:
         From there until it was first scheduled, to its first and to its last token.
     output_tok : array of int
         Tokens of the answer.
+    batches : tuple of float
+        Between which sizes the batch was for 90 % of the time in which anybody decoded.
     """
 
     arrival_s: Floats
@@ -68,6 +69,7 @@ class Played:
     ttft_s: Floats
     e2e_s: Floats
     output_tok: Ints
+    batches: tuple[float, float] = (0.0, 0.0)
 
     @property
     def tpot_s(self) -> Floats:
@@ -82,13 +84,29 @@ class _Begin:
 
     def __init__(self, n: int) -> None:
         self.scheduled_s: list[float] = [np.nan] * n
+        self.batch: list[int] = []
+        self.span_s: list[float] = []
 
-    def iterations(self, replica: Replica, plan: Plan, orders: Orders) -> None:  # noqa: ARG002 - the engine's protocol
+    def iterations(self, replica: Replica, plan: Plan, orders: Orders) -> None:
         """Hear of a finished run of iterations."""
         scheduled_s, begin_s = self.scheduled_s, plan.begin_s
+        if plan.n_decode:
+            self.batch.append(plan.n_decode)
+            self.span_s.append(replica.now_s - begin_s)
         for job, _ in orders.prefill:
             if scheduled_s[job.job_id] != scheduled_s[job.job_id]:  # NaN: not seen yet
                 scheduled_s[job.job_id] = begin_s
+
+
+    def batches(self) -> tuple[float, float]:
+        """Return the 5 % and 95 % quantiles of the batch over the time of decodes."""
+        if not self.batch:
+            return 0.0, 0.0
+        batch, span_s = np.array(self.batch), np.array(self.span_s)
+        order = np.argsort(batch, kind="stable")
+        share = np.cumsum(span_s[order]) / span_s.sum()
+        low, high = np.searchsorted(share, [0.05, 0.95])
+        return float(batch[order][low]), float(batch[order][min(high, batch.size - 1)])
 
 
 class _Client:
@@ -112,14 +130,6 @@ class _Client:
         self.end_s = at_s
         if self.over is not None:
             self.over()
-
-
-class Driver(Protocol):
-    """Who decides when the next request comes."""
-
-    def begin(self) -> None:
-        """Send the first requests."""
-        ...
 
 
 def play(model: EngineModel, load: Load) -> Played:
@@ -162,6 +172,7 @@ def play(model: EngineModel, load: Load) -> Played:
         ttft_s=np.array([client.first_s for client in clients]) - arrived_s,
         e2e_s=np.array([client.end_s for client in clients]) - arrived_s,
         output_tok=load.output_tok,
+        batches=began.batches(),
     )
 
 
