@@ -30,8 +30,12 @@ def add_engine(add: AddParser) -> None:
 def _add_log_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--format", metavar="NAME", default="auto", help="reader of the log (default: recognised)")
     verb.add_argument("--unit", metavar="UNIT", default="auto", help="of times that do not say it: s, ms, us or ns")
-    verb.add_argument("--map", metavar="OURS=THEIRS", action="append", default=[], dest="mapping", help="name of a column of the log")
-    verb.add_argument("--series", metavar="FILE", type=Path, help="the server by the second: running, waiting, throughput")
+    verb.add_argument(
+        "--map", metavar="OURS=THEIRS", action="append", default=[], dest="mapping", help="name of a column of the log"
+    )
+    verb.add_argument(
+        "--series", metavar="FILE", type=Path, help="the server by the second: running, waiting, throughput"
+    )
 
 
 def _add_calibrate(add: AddParser) -> None:
@@ -43,7 +47,9 @@ def _add_calibrate(add: AddParser) -> None:
         "engine calibrate low.jsonl full.jsonl --from mine.json --out new.json",
         "engine calibrate llmperf.json --flavour tgi-2 \\\n      --train concurrency:1,4,16,64 --out tgi.json",
     )
-    verb.add_argument("logs", metavar="LOG", type=Path, nargs="+", help="requests of a server, or figures by concurrency")
+    verb.add_argument(
+        "logs", metavar="LOG", type=Path, nargs="+", help="requests of a server, or figures by concurrency"
+    )
     _add_log_options(verb)
     verb.add_argument("--meta", metavar="FILE", type=Path, help="settings of the server (meta.json)")
     verb.add_argument("--model", metavar="NAME", help="config.json of the model, or a known name; needs --gpu")
@@ -196,7 +202,8 @@ def _draw(found: object, folder: Path) -> Path:
     write_requests(found, folder / "requests.csv")
     n = len(found.log)
     figure = overlaid(
-        {name: getattr(found.log, name) for name in CHECKED}, {name: getattr(found.played, name)[:n] for name in CHECKED}
+        {name: getattr(found.log, name) for name in CHECKED},
+        {name: getattr(found.played, name)[:n] for name in CHECKED},
     )
     figure.savefig(folder / "overlaid.png", dpi=150)
     return folder

@@ -99,7 +99,11 @@ def known_of_sheet(model: str, gpu: str, *, tp: int, ep: int, lockstep: bool, kv
     room = kv_tok or kv_tok_of(config, card, tp=tp, ep=ep)
     return Known(
         priors=priors_of_physics(
-            held, kv_tok=room, n_gpus=tp, source=f"roofline of {config.name} on {tp} x {card.name}", is_kv_known=kv_tok is not None
+            held,
+            kv_tok=room,
+            n_gpus=tp,
+            source=f"roofline of {config.name} on {tp} x {card.name}",
+            is_kv_known=kv_tok is not None,
         ),
         model=config.name,
         hardware=card.name,
@@ -162,7 +166,9 @@ def calibrate(evidence: Evidence, known: Known, model: MakeModel) -> Calibration
     ran = dict(zip((id(one.load) for one in evidence.train), fitted.played, strict=True))  # logs are parted, not loads
     values = fitted.values
     engine = model(_cost(fitted), values.get(MEMORY, float(known.priors.kv_tok)))
-    held_out = tuple((one, of_observed(one, ran.get(id(one.load)) or play(engine, one.load))) for one in evidence.held_out)
+    held_out = tuple(
+        (one, of_observed(one, ran.get(id(one.load)) or play(engine, one.load))) for one in evidence.held_out
+    )
     doubts = [*evidence.doubts, *_unknown(fitted), *_batches(fitted)]
     for one, found in held_out or train:
         doubts += too_far(found, WARN_PCT, f"{'held out' if held_out else 'fitted'}, {one.name}")
@@ -176,9 +182,7 @@ def _cost(fitted: Fitted) -> PhysicsCost:
 
 
 def _unknown(fitted: Fitted) -> list[str]:
-    names = [
-        c.name for c, share in zip(fitted.priors.coefficients, fitted.identified, strict=True) if share < UNKNOWN
-    ]
+    names = [c.name for c, share in zip(fitted.priors.coefficients, fitted.identified, strict=True) if share < UNKNOWN]
     return [f"Not identified, prior only: {', '.join(names)}."] if names else []
 
 
@@ -195,7 +199,12 @@ def headline(found: Calibration) -> str:
     shown = found.held_out or found.train
     logs = ", ".join(dict.fromkeys(one.name for one, _ in found.train))
     parts = []
-    for metric, stat, name in (("ttft_s", "p50", "TTFT p50"), ("tpot_s", "mean", "TPOT mean"), ("e2e_s", "p50", "E2E p50"), ("e2e_s", "p99", "p99")):
+    for metric, stat, name in (
+        ("ttft_s", "p50", "TTFT p50"),
+        ("tpot_s", "mean", "TPOT mean"),
+        ("e2e_s", "p50", "E2E p50"),
+        ("e2e_s", "p99", "p99"),
+    ):
         errors = [d[metric][stat]["error_pct"] for _, d in shown if metric in d and stat in d[metric]]
         if errors:
             parts.append(f"{name} {worst(errors):+.1f} %")
@@ -207,13 +216,19 @@ def digest_of(found: Calibration, name: str, raw_file: str, raw_sha256: str) -> 
     fitted, known = found.fitted, found.known
     values = fitted.values
     moments = {
-        f"{kind}_{metric[:-2]}_{stat}_error": worst([d[metric][stat]["error_pct"] for _, d in parts if stat in d.get(metric, {})]) / 100
+        f"{kind}_{metric[:-2]}_{stat}_error": worst(
+            [d[metric][stat]["error_pct"] for _, d in parts if stat in d.get(metric, {})]
+        )
+        / 100
         for kind, parts in (("train", found.train), ("held_out", found.held_out))
         for metric in ("ttft_s", "tpot_s", "e2e_s")
         for stat in ("mean", "p50", "p99")
         if any(stat in d.get(metric, {}) for _, d in parts)
     }
-    moments |= {f"identified_{c.name}": float(share) for c, share in zip(fitted.priors.coefficients, fitted.identified, strict=True)}
+    moments |= {
+        f"identified_{c.name}": float(share)
+        for c, share in zip(fitted.priors.coefficients, fitted.identified, strict=True)
+    }
     return EngineDigest(
         name=name,
         card=Card(
@@ -244,11 +259,17 @@ def describe(found: Calibration) -> str:
     """Return coefficients with prior, fit and interval, the tables and the doubts, for people."""
     fitted = found.fitted
     intervals = fitted.intervals()
-    lines = [f"priors: {fitted.priors.source}", "", f"{'coefficient':<20} {'prior':>10} {'fit':>10}   {'95 % interval':<22} from the log"]
+    lines = [
+        f"priors: {fitted.priors.source}",
+        "",
+        f"{'coefficient':<20} {'prior':>10} {'fit':>10}   {'95 % interval':<22} from the log",
+    ]
     for c, share in zip(fitted.priors.coefficients, fitted.identified, strict=True):
         low, high = intervals[c.name]
         said = f"{100 * share:.0f} %" if share >= UNKNOWN else f"{100 * share:.0f} %  not identified: prior only"
-        lines.append(f"{c.name:<20} {c.prior:>10.3g} {fitted.values[c.name]:>10.3g}   {f'{low:.3g} to {high:.3g}':<22} {said}")
+        lines.append(
+            f"{c.name:<20} {c.prior:>10.3g} {fitted.values[c.name]:>10.3g}   {f'{low:.3g} to {high:.3g}':<22} {said}"
+        )
     for kind, parts in (("fitted", found.train), ("held out", found.held_out)):
         for one, distance in parts:
             lines += ["", *table(f"{kind}: {one.name}", distance)]

@@ -146,9 +146,7 @@ def priors_of_physics(fit: PhysicsFit, *, kv_tok: int, n_gpus: int, source: str,
     found = [Coefficient(name=name, prior=value, spread=TIGHT[name]) for name, value in medians.items()]
     if not is_kv_known:
         found.append(Coefficient(name=MEMORY, prior=float(kv_tok), spread=0.05))
-    return Priors(
-        coefficients=tuple(found), expert_share=fit.expert_share, source=source, kv_tok=kv_tok, n_gpus=n_gpus
-    )
+    return Priors(coefficients=tuple(found), expert_share=fit.expert_share, source=source, kv_tok=kv_tok, n_gpus=n_gpus)
 
 
 def priors_of_logs(

@@ -34,11 +34,14 @@ def distances(log: ServerLog, played: Played, counts: Bools) -> Distances:
         real, simulated = getattr(log, metric), getattr(played, metric)[:n]
         kept = counts & np.isfinite(real) & np.isfinite(simulated)
         if kept.any():
-            found[metric] = {stat: _pair(statistic(real[kept], stat), statistic(simulated[kept], stat)) for stat in STATS}
+            found[metric] = {
+                stat: _pair(statistic(real[kept], stat), statistic(simulated[kept], stat)) for stat in STATS
+            }
     kept = counts & np.isfinite(log.e2e_s)
     if kept.any():
         spans = [
-            float((log.arrival_s + e2e_s)[kept].max() - log.arrival_s[kept].min()) for e2e_s in (log.e2e_s, played.e2e_s[:n])
+            float((log.arrival_s + e2e_s)[kept].max() - log.arrival_s[kept].min())
+            for e2e_s in (log.e2e_s, played.e2e_s[:n])
         ]
         tok = float(log.output_tok[kept].sum())
         found["makespan_s"] = {"value": _pair(*spans)}
@@ -90,7 +93,9 @@ def table(title: str, found: Distances) -> list[str]:
             name = label(metric) if stat == "value" else f"{label(metric)} {stat}"
             unit = "" if metric == "tok_per_s" else "s"
             error = "-" if not np.isfinite(held["error_pct"]) else f"{held['error_pct']:+.1f} %"
-            lines.append(f"  {name + (', ' + unit if unit else ''):<32} {held['real']:>10.4g} {held['simulated']:>10.4g} {error:>8}")
+            lines.append(
+                f"  {name + (', ' + unit if unit else ''):<32} {held['real']:>10.4g} {held['simulated']:>10.4g} {error:>8}"
+            )
     return lines
 
 
@@ -98,7 +103,8 @@ def plain(found: Distances) -> Any:
     """Return what JSON can hold: no NaN."""
     return {
         metric: {
-            stat: {key: value if np.isfinite(value) else None for key, value in held.items()} for stat, held in stats.items()
+            stat: {key: value if np.isfinite(value) else None for key, value in held.items()}
+            for stat, held in stats.items()
         }
         for metric, stats in found.items()
     }

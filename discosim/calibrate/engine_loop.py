@@ -35,6 +35,8 @@ class Load:
         Requests that are kept in flight in a closed loop.
     waves : bool
         Whether all users wait for the slowest before they ask again (llmperf's way), or each goes on for himself.
+    stagger_s : float
+        How long after one another the requests of a wave are sent, >= 0.
     """
 
     prompt_tok: Ints
@@ -42,6 +44,7 @@ class Load:
     arrival_s: Floats | None = None
     n_users: int | None = None
     waves: bool = False
+    stagger_s: float = 0.0
 
     def __len__(self) -> int:
         """Return the number of requests."""
@@ -96,7 +99,6 @@ class _Begin:
         for job, _ in orders.prefill:
             if scheduled_s[job.job_id] != scheduled_s[job.job_id]:  # NaN: not seen yet
                 scheduled_s[job.job_id] = begin_s
-
 
     def batches(self) -> tuple[float, float]:
         """Return the 5 % and 95 % quantiles of the batch over the time of decodes."""
@@ -205,15 +207,21 @@ def _closed(env: simpy.Environment, load: Load, send: Callable[[Callable[[], Non
 
 
 def _in_waves(env: simpy.Environment, load: Load, send: Callable[[Callable[[], None]], None]) -> None:
-    """Ask all at once, and again when all are answered."""
+    """Ask all at once or one shortly after the other, and again when all are answered."""
     left, out = len(load), 0
 
     def ask(_event: Event | None = None) -> None:
         nonlocal left, out
         wave = min(load.n_users or 1, left)
         left, out = left - wave, wave
-        for _ in range(wave):
-            send(answered)
+        for i in range(wave):
+            if load.stagger_s and i:
+                Timeout(env, i * load.stagger_s).callbacks.append(late)
+            else:
+                send(answered)
+
+    def late(_event: Event) -> None:
+        send(answered)
 
     def answered() -> None:
         nonlocal out

@@ -139,7 +139,9 @@ def read_evidence(
             doubts += doubt
             picked = part.of(log)
             if int(picked.sum()) < 20:
-                raise UserError(f"leaves {int(picked.sum())} requests of {log.name}; at least 20 are needed", where="--train")
+                raise UserError(
+                    f"leaves {int(picked.sum())} requests of {log.name}; at least 20 are needed", where="--train"
+                )
             seen.append(Requests(log=log, load=load, counts=picked))
             if not picked.all():
                 rest.append(Requests(log=log, load=load, counts=~picked))
@@ -178,6 +180,17 @@ def load_of(log: ServerLog, series: ServerSeries | None) -> tuple[Load, list[str
     return more, [doubt]
 
 
+def stagger_of(one: ConcurrencySummary) -> float:
+    """Return how long after one another the requests of a wave were sent, in s.
+
+    A wave's answers over the throughput of the test are its length; what that is longer than the slowest request, the
+    client took to send them all. 0 where the file tells no throughput. Source: our choice.
+    """
+    wave_s = one.concurrency * one.output_tok.mean / one.output_tok_per_s
+    spare_s = wave_s - one.e2e_s.p99
+    return max(0.0, spare_s / one.concurrency) if np.isfinite(spare_s) else 0.0
+
+
 def of_summary(one: ConcurrencySummary) -> Summary:
     """Return figures of a test as a closed loop of so many users, all requests alike."""
     n = min(max(one.n, one.concurrency), max(WAVES_PER_TEST * one.concurrency, 12))
@@ -187,6 +200,7 @@ def of_summary(one: ConcurrencySummary) -> Summary:
         output_tok=np.full(n, output, dtype=np.int64),
         n_users=one.concurrency,
         waves=one.is_waves,
+        stagger_s=stagger_of(one) if one.is_waves else 0.0,
     )
     real = {
         metric: {

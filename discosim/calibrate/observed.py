@@ -100,15 +100,15 @@ class Summary:
     def misses(self, played: Played) -> tuple[Floats, Floats]:
         """Return simulated over real as logs, of means and medians, and the sigma of each.
 
-        A mean over a test is told as sharply as a single TPOT; each counts as often as `WORTH` requests.
+        Of a test both are told as sharply as of a single request.
         """
         found = [
-            np.log(statistic(getattr(played, metric), stat) / value)
+            (np.log(statistic(getattr(played, metric), stat) / value), SIGMA[metric])
             for metric, stats in self.real.items()
             for stat, value in stats.items()
             if stat in self.FITTED
         ]
-        return np.array(found), np.full(len(found), 0.02)
+        return np.array([miss for miss, _ in found]), np.array([sigma for _, sigma in found])
 
 
 def statistic(values: Floats, stat: str) -> float:

@@ -55,7 +55,9 @@ def server_keys(
     return keys
 
 
-def scenario_of(keys: Mapping[str, Any], digest: Path | None, workload: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def scenario_of(
+    keys: Mapping[str, Any], digest: Path | None, workload: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return a whole scenario, as plain data, of a server and its digest."""
     iterations = _STAND_IN if digest is None else {"kind": "file", "file": str(digest)}
     stand_in = {} if digest is not None else {"kv_tok": 1_000_000}
@@ -95,7 +97,10 @@ def maker(server: EngineServer) -> MakeModel:
     def make(cost: CostModel, kv_tok: float) -> EngineModel:
         blocks = max(1, int(kv_tok) // base.replica.block_tok)
         return replace(
-            base, replica=replace(base.replica, cost=cost, kv_blocks=blocks), max_context_tok=None, fastest_iteration_s=1e-6
+            base,
+            replica=replace(base.replica, cost=cost, kv_blocks=blocks),
+            max_context_tok=None,
+            fastest_iteration_s=1e-6,
         )
 
     return make

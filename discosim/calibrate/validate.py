@@ -111,7 +111,11 @@ def describe(found: Validation) -> str:
     lines = table(f"all {len(found.log)} requests", found.all)
     if found.holdout is not None:
         lines += ["", *table("held out", found.holdout)]
-    lines += ["", "median error of single requests: " + ", ".join(f"{k[:-2].upper()} {v:.1%}" for k, v in found.per_request.items())]
+    lines += [
+        "",
+        "median error of single requests: "
+        + ", ".join(f"{k[:-2].upper()} {v:.1%}" for k, v in found.per_request.items()),
+    ]
     if found.series_mae:
         lines.append(
             f"over time, mean distance: running {found.series_mae['running']:.1f}, waiting {found.series_mae['waiting']:.1f} requests"
@@ -143,7 +147,10 @@ def parse_checks(text: str) -> dict[str, float]:
         except ValueError:
             limit = float("nan")
         if stat not in {"mean", "p50", "p90", "p99"} or not sign or not limit > 0.0:
-            raise UserError(f"expected mean, p50, p90 or p99 with a limit in percent, as p50=5,p99=10 (got {item!r})", where="--check")
+            raise UserError(
+                f"expected mean, p50, p90 or p99 with a limit in percent, as p50=5,p99=10 (got {item!r})",
+                where="--check",
+            )
         found[stat] = limit
     return found
 
@@ -151,10 +158,18 @@ def parse_checks(text: str) -> dict[str, float]:
 def write_requests(found: Validation, path: Path) -> None:
     """Write real and simulated times of each request as CSV."""
     names = ("queue_s", "ttft_s", "tpot_s", "e2e_s")
-    head = ["request", "arrival_s", "prompt_tok", "output_tok", *(f"{who}_{name}" for name in names for who in ("real", "simulated"))]
+    head = [
+        "request",
+        "arrival_s",
+        "prompt_tok",
+        "output_tok",
+        *(f"{who}_{name}" for name in names for who in ("real", "simulated")),
+    ]
     n = len(found.log)
     columns = [np.arange(n), found.log.arrival_s, found.log.prompt_tok, found.log.output_tok]
     for name in names:
         columns += [getattr(found.log, name), getattr(found.played, name)[:n]]
-    rows = (",".join(f"{value:.9g}" for value in row) for row in zip(*(column.tolist() for column in columns), strict=True))
+    rows = (
+        ",".join(f"{value:.9g}" for value in row) for row in zip(*(column.tolist() for column in columns), strict=True)
+    )
     write_whole(path, "\n".join([",".join(head), *rows]) + "\n")
