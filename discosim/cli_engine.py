@@ -19,7 +19,8 @@ def add_engine(add: AddParser) -> None:
         add,
         "engine",
         "fit an engine to the log of a real server, and compare the two",
-        "engine calibrate log.jsonl --model Llama-3.1-8B --gpu H100 \\\n      --train first:150 --out mine.json --scenario-out mine.yaml",
+        "engine calibrate log.jsonl --model Llama-3.1-8B --gpu H100 \\\n"
+        "    --train first:150 --out mine.json --scenario-out mine.yaml",
         "engine validate mine.yaml --against log.jsonl --holdout 150:",
     )
     add_action = verb.add_subparsers(metavar="ACTION", required=True).add_parser
@@ -43,7 +44,8 @@ def _add_calibrate(add: AddParser) -> None:
         add,
         "calibrate",
         "find the coefficients of an engine from logs of a real server",
-        "engine calibrate log.jsonl --meta meta.json --model Llama-3.1-8B \\\n      --gpu RTXPRO6000 --train first:150 --out mine.json",
+        "engine calibrate log.jsonl --meta meta.json --model Llama-3.1-8B \\\n"
+        "    --gpu RTXPRO6000 --train first:150 --out mine.json",
         "engine calibrate low.jsonl full.jsonl --from mine.json --out new.json",
         "engine calibrate llmperf.json --flavour tgi-2 \\\n      --train concurrency:1,4,16,64 --out tgi.json",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,8 @@ TIGHT = {
     "request_s": 1.0,
     "comm_s_per_tok": 1.0,
 }
-"""Spread (sigma of the log) of each prior where model and GPU are known. Source: our choice. What follows from bytes and
-operations is tight; a GPU reaches 0.5 to 0.9 of its bandwidth and its arithmetic, and the middle is known. What software
-adds is wide."""
+"""Spread (sigma of the log) of each prior where model and GPU are known. Source: our choice. What follows from bytes
+and operations is tight: a GPU reaches 0.5 to 0.9 of its bandwidth and its arithmetic. What software adds is wide."""
 WIDE = {
     "weights_s": 0.7,
     "compute_s_per_tok": 0.7,
@@ -110,7 +109,8 @@ def cost_of_values(values: Mapping[str, float], expert_share: float, name: str =
     """Return iteration times of coefficients by name."""
     held = {key: value for key, value in values.items() if key not in {MIX, MEMORY}}
     mixed = held["kv_s_per_tok"] * values[MIX]
-    return PhysicsCost(**held, kv_mixed_s_per_tok=mixed, expert_share=expert_share, name=name, n_gpus=n_gpus)
+    cost = PhysicsCost(**{**held, "kv_mixed_s_per_tok": mixed, "expert_share": expert_share})  # type: ignore[arg-type]  # floats all
+    return replace(cost, name=name, n_gpus=n_gpus)
 
 
 def fit_of_values(values: Mapping[str, float], expert_share: float) -> PhysicsFit:

@@ -91,11 +91,9 @@ def table(title: str, found: Distances) -> list[str]:
     for metric, stats in found.items():
         for stat, held in stats.items():
             name = label(metric) if stat == "value" else f"{label(metric)} {stat}"
-            unit = "" if metric == "tok_per_s" else "s"
+            name += "" if metric == "tok_per_s" else ", s"
             error = "-" if not np.isfinite(held["error_pct"]) else f"{held['error_pct']:+.1f} %"
-            lines.append(
-                f"  {name + (', ' + unit if unit else ''):<32} {held['real']:>10.4g} {held['simulated']:>10.4g} {error:>8}"
-            )
+            lines.append(f"  {name:<32} {held['real']:>10.4g} {held['simulated']:>10.4g} {error:>8}")
     return lines
 
 

@@ -180,15 +180,13 @@ def play(model: EngineModel, load: Load) -> Played:
 
 def _open(env: simpy.Environment, at_s: Sequence[float], send: Callable[[], None]) -> None:
     """Send each request at its time; one event at a time is in the queue."""
+    left = iter(at_s[1:])
 
     def arrive(_event: Event | None) -> None:
-        nonlocal i
         send()
-        i += 1
-        if i < len(at_s):
-            Timeout(env, max(0.0, at_s[i] - env.now)).callbacks.append(arrive)
+        if (next_s := next(left, None)) is not None:
+            Timeout(env, max(0.0, next_s - env.now)).callbacks.append(arrive)
 
-    i = 0
     Timeout(env, at_s[0]).callbacks.append(arrive)
 
 

@@ -131,9 +131,9 @@ def read_evidence(
             continue
         if part.kind == "concurrency":
             raise UserError(f"{path} holds requests, not figures by concurrency", where="--train")
-        for log in read_server_logs(path, format=format, unit=unit, mapping=mapping or {}).values():
-            require_enough(log)
-            log = replace(log, name=Path(log.name).name)
+        for held in read_server_logs(path, format=format, unit=unit, mapping=mapping or {}).values():
+            require_enough(held)
+            log = replace(held, name=Path(held.name).name)
             doubts += [f"{log.name}: {doubt}" for doubt in log.warnings]
             load, doubt = load_of(log, series if len(paths) == 1 else None)
             doubts += doubt
@@ -153,8 +153,8 @@ def read_evidence(
 def load_of(log: ServerLog, series: ServerSeries | None) -> tuple[Load, list[str]]:
     """Return a log's load, filled up where a series shows that the server had more to do than the log says.
 
-    Requests behind a log that was cut off share the batch with those of it. They are drawn in turn from the log's own, at
-    its mean rate, until their prompts make up what the series processed. Source: our choice.
+    Requests behind a log that was cut off share the batch with those of it. They are drawn in turn from the log's own,
+    at its mean rate, until their prompts make up what the series processed. Source: our choice.
     """
     load = Load(prompt_tok=log.prompt_tok, output_tok=log.output_tok, arrival_s=log.arrival_s)
     if series is None or len(log) < 2:
@@ -174,8 +174,8 @@ def load_of(log: ServerLog, series: ServerSeries | None) -> tuple[Load, list[str
         arrival_s=np.concatenate([log.arrival_s, log.arrival_s[-1] + gap_s * np.arange(1, n + 1)]),
     )
     doubt = (
-        f"{log.name}: the series shows {served_tok:,.0f} prompt tokens, the log has {logged_tok:,.0f}, so it is a part of "
-        f"the run; {n} requests drawn from the log's own, one every {gap_s:.3g} s, stand for the rest"
+        f"{log.name}: the series shows {served_tok:,.0f} prompt tokens, the log has {logged_tok:,.0f}, so it is a part "
+        f"of the run; {n} requests drawn from the log's own, one every {gap_s:.3g} s, stand for the rest"
     )
     return more, [doubt]
 

@@ -2,7 +2,8 @@
 
 A simulated run is no smooth function of its coefficients (a slightly longer iteration lets one more request in), so
 derivatives are not taken at a point: around an estimate a cloud of runs is made, and what the runs have in common with
-their coefficients, a regression, is the Jacobian of a Gauss-Newton step with priors. The cloud shrinks when no step helps.
+their coefficients, a regression, is the Jacobian of a Gauss-Newton step with priors. The cloud shrinks when
+no step helps.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ MakeModel = Callable[[CostModel, float], EngineModel]
 """An engine of iteration times and of a size of the KV memory, in tokens."""
 
 BEND = 3.0
-"""From how many sigmas on a miss counts linearly and no longer by its square. Source: our choice (pseudo-Huber loss)."""
+"""From how many sigmas on a miss counts linearly, no longer by its square. Source: our choice (pseudo-Huber loss)."""
 WIDEST, NARROWEST, MOST_STEPS = 0.5, 0.03, 40
 """Of the cloud: its first and last size, in spreads of the priors of at most `FAR`; and steps in all."""
 FAR = 0.3
 STEPS = (1.5, 1.0, 0.5, 0.25, 0.1)
 LEAST_MISS = 0.1
-"""What misses are taken to be at least, in sigmas: a log that fits by chance does not tell coefficients to all digits."""
+"""What misses are taken to be at least, in sigmas: a log that fits by chance does not tell all digits."""
 SEED = 20
 
 
@@ -140,7 +141,7 @@ def fit(priors: Priors, model: MakeModel, seen: Sequence[Observed], tick: Callab
         i = int(np.argmin(losses))
         gain = (best - losses[i]) / best
         if gain > 0.0:
-            best, (at, miss) = losses[i], found[i]
+            best, at, miss = losses[i], found[i][0], found[i][1]
         if gain < 0.005:
             size /= 2.0
         if tick is not None:
@@ -162,8 +163,7 @@ def _weights(miss: Floats) -> Floats:
 def _step(at: Floats, miss: Floats, slopes: Floats, spreads: Floats) -> Floats:
     weights = _weights(miss)
     curvature = slopes.T @ (weights[:, None] * slopes) + np.diag(spreads**-2.0)
-    step: Floats = -np.linalg.solve(curvature, slopes.T @ (weights * miss) + at / spreads**2)
-    return step
+    return np.asarray(-np.linalg.solve(curvature, slopes.T @ (weights * miss) + at / spreads**2), dtype=np.float64)
 
 
 def _covariance(misfit: _Misfit, at: Floats, miss: Floats, rng: np.random.Generator, scale: Floats) -> Floats:
@@ -187,5 +187,4 @@ def _covariance(misfit: _Misfit, at: Floats, miss: Floats, rng: np.random.Genera
     known = (slopes * weights) @ slopes.T - float(weights @ chance) * np.linalg.inv(cloud.T @ cloud)
     size, axes = np.linalg.eigh(known)
     known = (axes * np.maximum(size, 0.0)) @ axes.T / scatter
-    covariance: Floats = np.linalg.inv(known + np.diag(misfit.priors.spreads**-2.0))
-    return covariance
+    return np.asarray(np.linalg.inv(known + np.diag(misfit.priors.spreads**-2.0)), dtype=np.float64)

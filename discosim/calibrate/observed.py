@@ -16,8 +16,8 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 SIGMA = {"ttft_s": 0.1, "tpot_s": 0.02, "e2e_s": 0.02}
-"""How far a good simulation is from a request, as sigma of the log. A TTFT hangs on when an iteration began, so it is told
-less sharply. Source: our choice; the fit estimates one common factor on top."""
+"""How far a good simulation is from a request, as sigma of the log. A TTFT hangs on when an iteration began, so it is
+told less sharply. Source: our choice; the fit estimates one common factor on top."""
 AT = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 

@@ -118,7 +118,8 @@ def describe(found: Validation) -> str:
     ]
     if found.series_mae:
         lines.append(
-            f"over time, mean distance: running {found.series_mae['running']:.1f}, waiting {found.series_mae['waiting']:.1f} requests"
+            f"over time, mean distance: running {found.series_mae['running']:.1f}, "
+            f"waiting {found.series_mae['waiting']:.1f} requests"
         )
     return "\n".join([*lines, *(f"note: {doubt}" for doubt in found.doubts)])
 

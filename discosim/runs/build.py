@@ -26,7 +26,7 @@ from discosim.core.scenario import (
 )
 from discosim.policies.view import ASSUMED, View
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
-from discosim.runs.build_engine import engine_model, require_fitting_blocks, run_pilot
+from discosim.runs.build_engine import engine_model, engine_notes, require_fitting_blocks, run_pilot
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest, LatencyDigest, RttDigest
 from discosim.traces.digest_file import read_own_digest
@@ -122,6 +122,7 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
     warnings: tuple[str, ...] = ()
     if isinstance(scenario.server, EngineServer):
         server = engine_model(scenario.server, scheduler)
+        own = (*own, *engine_notes(scenario.server))
     else:
         server, contains, warnings = _server(scenario.server)
     link, link_notes = _link(scenario.link, contains)
