@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from discosim import __version__
 from discosim.cli_console import say, tell
+from discosim.cli_engine import add_engine
 from discosim.cli_help import AddParser, add_verb
 from discosim.cli_papers import add_claims, add_figures
 from discosim.cli_sweeps import SWEEP_ACTIONS, add_diff, add_sweep
@@ -33,6 +34,7 @@ exit codes:
 VERBS: dict[str, tuple[str, ...]] = {
     "run": (),
     "traces": ("list", "show", "check", "convert", "digest", "digest-latency", "fit-engine", "fit-profile"),
+    "engine": ("calibrate", "validate"),
     "explain": ("metric", "policy", "scheduler"),
     "sweep": (),
     "diff": (),
@@ -162,6 +164,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_claims(verbs.add_parser)
     _add_report(verbs.add_parser)
     add_traces(verbs.add_parser)
+    add_engine(verbs.add_parser)
     _add_explain(verbs.add_parser)
     _add_schema(verbs.add_parser)
     return parser

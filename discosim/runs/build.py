@@ -16,7 +16,7 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Device, EngineServer, Scenario, Server
 from discosim.policies.view import ASSUMED, View
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
-from discosim.runs.build_engine import require_fitting_blocks, run_pilot
+from discosim.runs.build_engine import engine_notes, require_fitting_blocks, run_pilot
 from discosim.runs.build_link import link_model
 from discosim.runs.build_server import meter_of, named, server_parts, services
 from discosim.traces.catalogue import load_digest
@@ -104,6 +104,8 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
     parts = server_parts(scenario.server, scheduler)
     link, link_notes = link_model(scenario.link, parts.contains)
     others, service_notes, doubts = services(scenario)
+    if isinstance(scenario.server, EngineServer):
+        own = (*own, *engine_notes(scenario.server))
     model = WorldModel(
         fleet=fleet,
         server=parts.model,

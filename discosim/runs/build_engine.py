@@ -162,6 +162,14 @@ def _iterations(spec: Iterations) -> tuple[CostModel, EngineDigest | None]:
     return cost_of(digest), digest
 
 
+def engine_notes(spec: EngineServer) -> tuple[str, ...]:
+    """Return how far the engine was from a real server, as a note of every run; nothing for iterations of no server."""
+    _, digest = _iterations(spec.iterations)
+    if digest is None:
+        return ()
+    return (f"engine {digest.validated or 'never compared with a real server'} ({digest.name})",)
+
+
 def cost_of(digest: EngineDigest) -> CostModel:
     """Return the cost model of a digest."""
     if digest.lines is not None:

@@ -139,6 +139,8 @@ class EngineDigest:
         Iteration times; exactly one of the three.
     moments : mapping of str to float
         Quality of the fit: mean and largest relative error, by phase.
+    validated : str or None
+        How far it was from a real server, in one sentence; None where it was never compared with one.
     """
 
     name: str
@@ -153,6 +155,7 @@ class EngineDigest:
     grid: GridFit | None = None
     physics: PhysicsFit | None = None
     moments: Mapping[str, float]
+    validated: str | None = None
 
     def __post_init__(self) -> None:
         if sum(form is not None for form in (self.lines, self.grid, self.physics)) != 1:

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-ROOMS = ("cli", "reproduce", "report", "sweep", "runs", "config", "metrics", "policies", "world", "traces", "core")
+ROOMS = (
+    *("cli", "reproduce", "report", "sweep", "calibrate", "runs"),
+    *("config", "metrics", "policies", "world", "traces", "core"),
+)
 """From the top down: a room imports what stands below it."""
 
 WAY = (

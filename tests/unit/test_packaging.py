@@ -15,7 +15,20 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "discosim"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-ROOMS = ("core", "traces", "world", "policies", "metrics", "config", "runs", "sweep", "report", "reproduce", "cli")
+ROOMS = (
+    "core",
+    "traces",
+    "world",
+    "policies",
+    "metrics",
+    "config",
+    "runs",
+    "calibrate",
+    "sweep",
+    "report",
+    "reproduce",
+    "cli",
+)
 """From the ground up: a room may import itself and what stands before it."""
 
 MAY_NOT_IMPORT = {

@@ -1,0 +1,211 @@
+"""The verbs of `discosim engine`: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from discosim.cli_console import say
+from discosim.cli_help import AddParser, add_verb
+from discosim.core.errors import UserError
+
+FLAVOURS = ("vllm-v1", "vllm-v0", "tgi-2", "sglang")
+
+
+def add_engine(add: AddParser) -> None:
+    """Add the verb with its actions."""
+    verb = add_verb(
+        add,
+        "engine",
+        "fit an engine to the log of a real server, and compare the two",
+        "engine calibrate log.jsonl --model Llama-3.1-8B --gpu H100 \\\n"
+        "    --train first:150 --out mine.json --scenario-out mine.yaml",
+        "engine validate mine.yaml --against log.jsonl --holdout 150:",
+    )
+    add_action = verb.add_subparsers(metavar="ACTION", required=True).add_parser
+    _add_calibrate(add_action)
+    _add_validate(add_action)
+
+
+def _add_log_options(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--format", metavar="NAME", default="auto", help="reader of the log (default: recognised)")
+    verb.add_argument("--unit", metavar="UNIT", default="auto", help="of times that do not say it: s, ms, us or ns")
+    verb.add_argument(
+        "--map", metavar="OURS=THEIRS", action="append", default=[], dest="mapping", help="name of a column of the log"
+    )
+    verb.add_argument(
+        "--series", metavar="FILE", type=Path, help="the server by the second: running, waiting, throughput"
+    )
+
+
+def _add_calibrate(add: AddParser) -> None:
+    verb = add_verb(
+        add,
+        "calibrate",
+        "find the coefficients of an engine from logs of a real server",
+        "engine calibrate log.jsonl --meta meta.json --model Llama-3.1-8B \\\n"
+        "    --gpu RTXPRO6000 --train first:150 --out mine.json",
+        "engine calibrate low.jsonl full.jsonl --from mine.json --out new.json",
+        "engine calibrate llmperf.json --flavour tgi-2 \\\n      --train concurrency:1,4,16,64 --out tgi.json",
+    )
+    verb.add_argument(
+        "logs", metavar="LOG", type=Path, nargs="+", help="requests of a server, or figures by concurrency"
+    )
+    _add_log_options(verb)
+    verb.add_argument("--meta", metavar="FILE", type=Path, help="settings of the server (meta.json)")
+    verb.add_argument("--model", metavar="NAME", help="config.json of the model, or a known name; needs --gpu")
+    verb.add_argument("--gpu", metavar="NAME", help="GPU of the sheet; needs --model")
+    verb.add_argument("--from", metavar="DIGEST", dest="start", help="begin with another engine digest (physics)")
+    verb.add_argument("--tp", metavar="N", type=int, help="GPUs of a replica (default: that of --meta, or 1)")
+    verb.add_argument("--replicas", metavar="N", type=int, help="replicas (default: that of --meta, or 1)")
+    verb.add_argument("--server", metavar="SCENARIO", help="take the server's make and settings from a scenario")
+    verb.add_argument("--flavour", choices=FLAVOURS, default="vllm-v1", help="make of the server (default: vllm-v1)")
+    verb.add_argument("--max-batch", metavar="N", type=int, help="most requests in a batch")
+    verb.add_argument("--token-budget", metavar="N", type=int, help="tokens of an iteration")
+    verb.add_argument("--kv-tok", metavar="N", type=int, help="KV memory of a replica, as the server printed it")
+    verb.add_argument("--train", metavar="PART", help="what may be seen: first:N, before:Ts or concurrency:N,N")
+    verb.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
+    verb.add_argument("--scenario-out", metavar="FILE", type=Path, help="scenario to write with this engine (YAML)")
+    verb.set_defaults(call=_calibrate)
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from discosim.calibrate import calibrate as work
+    from discosim.calibrate.evidence import parse_train, read_evidence
+    from discosim.calibrate.setup import maker, scenario_of, server_keys, server_of
+    from discosim.core.files import check_target
+    from discosim.traces.digest_file import write_own_digest
+    from discosim.traces.mapping import parse_mapping
+    from discosim.traces.readers.source import fingerprint
+    from discosim.traces.server_meta import read_server_meta
+    from discosim.traces.server_series import read_server_series
+
+    for option in ("tp", "replicas", "max_batch", "token_budget", "kv_tok"):
+        if (number := getattr(options, option)) is not None and not 1 <= number <= 10**9:
+            raise UserError(f"must be from 1 to 1e9 (got {number})", where=f"--{option.replace('_', '-')}")
+    if (options.model is None) != (options.gpu is None):
+        raise UserError("--model and --gpu come together")
+    if options.start and options.model:
+        raise UserError("give either --from or --model and --gpu")
+    for target in (options.out, options.scenario_out):
+        if target is not None:
+            check_target(target, source=options.logs[0])
+    train = None if options.train is None else parse_train(options.train)
+    meta = None if options.meta is None else read_server_meta(options.meta)
+    tp = options.tp or (meta.tensor_parallel if meta else None) or 1
+    kv_tok = options.kv_tok or (meta.kv_tok if meta else None)
+    if options.server:
+        from discosim.calibrate.setup import engine_of
+        from discosim.config import load_scenario
+
+        server, keys = engine_of(load_scenario(options.server)), None
+    else:
+        keys = server_keys(
+            options.flavour,
+            meta,
+            max_batch=options.max_batch,
+            token_budget=options.token_budget,
+            n_replicas=options.replicas,
+        )
+        server = server_of(keys)
+    if options.model:
+        ep = server.n_replicas if server.lockstep else 1
+        known = work.known_of_sheet(options.model, options.gpu, tp=tp, ep=ep, lockstep=server.lockstep, kv_tok=kv_tok)
+    elif options.start:
+        known = work.known_of_digest(options.start, kv_tok)
+    series = None if options.series is None else read_server_series(options.series)
+    evidence = read_evidence(
+        options.logs,
+        train=train,
+        format=options.format,
+        unit=options.unit,
+        mapping=parse_mapping(options.mapping),
+        series=series,
+    )
+    if not (options.model or options.start):
+        known = work.known_of_logs(evidence.train, n_gpus=tp, kv_tok=kv_tok)
+    found = work.calibrate(evidence, known, maker(server))
+    print_ = fingerprint(options.logs[0]).raw_sha256
+    write_own_digest(work.digest_of(found, options.out.stem, options.logs[0].name, print_), options.out)
+    said = [work.describe(found), f"written  {options.out}"]
+    if options.scenario_out is not None and keys is not None:
+        import yaml
+
+        from discosim.core.files import write_whole
+
+        place = options.out.resolve()
+        write_whole(options.scenario_out, yaml.safe_dump(scenario_of(keys, place), sort_keys=False))
+        said.append(f"written  {options.scenario_out}")
+    say("\n".join(said))
+
+
+def _add_validate(add: AddParser) -> None:
+    verb = add_verb(
+        add,
+        "validate",
+        "compare a scenario's engine with the log of a real server",
+        "engine validate mine.yaml --against log.jsonl --holdout 150:",
+        "engine validate mine.yaml --against log.jsonl --check p50=5,p99=10",
+    )
+    verb.add_argument("scenario", metavar="SCENARIO", help="YAML with server.kind engine; its workload is not used")
+    verb.add_argument("--against", metavar="LOG", type=Path, required=True, help="requests of a real server")
+    _add_log_options(verb)
+    verb.add_argument("--group", metavar="NAME", help="which run of the log, where it holds several")
+    verb.add_argument("--holdout", metavar="N:", help="requests that the calibration has not seen, from number N on")
+    verb.add_argument("--check", metavar="LIMITS", help="fail above so many percent, as p50=5,p99=10")
+    verb.add_argument("--json", metavar="FILE", type=Path, help="write the comparison as JSON")
+    verb.add_argument("--out", metavar="FOLDER", type=Path, help="write requests.csv and a figure of overlaid curves")
+    verb.set_defaults(call=_validate)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from discosim.calibrate import validate as work
+    from discosim.calibrate.distance import too_far
+    from discosim.calibrate.evidence import parse_holdout
+    from discosim.config import load_scenario
+    from discosim.core.files import check_target, write_whole
+    from discosim.traces.mapping import parse_mapping
+    from discosim.traces.server_logs import read_server_log, require_enough
+    from discosim.traces.server_series import read_server_series
+
+    limits = None if options.check is None else work.parse_checks(options.check)
+    holdout = None if options.holdout is None else parse_holdout(options.holdout)
+    if options.json is not None:
+        check_target(options.json, source=options.against)
+    scenario = load_scenario(options.scenario)
+    log = read_server_log(
+        options.against,
+        format=options.format,
+        unit=options.unit,
+        mapping=parse_mapping(options.mapping),
+        group=options.group,
+    )
+    require_enough(log)
+    series = None if options.series is None else read_server_series(options.series)
+    found = work.validate(scenario, log, series=series, holdout=holdout)
+    said = [work.describe(found)]
+    if options.json is not None:
+        write_whole(options.json, json.dumps(work.to_json(found), indent=2) + "\n")
+        said.append(f"written  {options.json}")
+    if options.out is not None:
+        said.append(f"written  {_draw(found, options.out)}")
+    far = [] if limits is None else too_far(found.holdout or found.all, limits, "held out" if found.holdout else "all")
+    say("\n".join([*said, *(f"check failed: {one}" for one in far)]))
+    return 1 if far else 0
+
+
+def _draw(found: object, folder: Path) -> Path:
+    from discosim.calibrate.validate import CHECKED, Validation, write_requests
+    from discosim.report.figures.overlaid import overlaid
+
+    assert isinstance(found, Validation)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_requests(found, folder / "requests.csv")
+    n = len(found.log)
+    figure = overlaid(
+        {name: getattr(found.log, name) for name in CHECKED},
+        {name: getattr(found.played, name)[:n] for name in CHECKED},
+    )
+    figure.savefig(folder / "overlaid.png", dpi=150)
+    return folder
