@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 from discosim.cli_console import say
@@ -134,7 +135,8 @@ def _calibrate(options: argparse.Namespace) -> None:
 
         from discosim.core.files import write_whole
 
-        place = options.out.resolve()
+        # as the scenario will read it: relative to its own folder, so that both can be moved together
+        place = Path(os.path.relpath(options.out.resolve(), options.scenario_out.resolve().parent))
         write_whole(options.scenario_out, yaml.safe_dump(scenario_of(keys, place), sort_keys=False))
         said.append(f"written  {options.scenario_out}")
     say("\n".join(said))

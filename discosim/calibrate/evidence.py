@@ -123,11 +123,13 @@ def read_evidence(
     doubts: list[str] = []
     for path in paths:
         if is_summary(path):
-            for one in read_concurrency(path):
-                doubts += [f"{one.name}: {doubt}" for doubt in one.warnings if doubt not in " ".join(doubts)]
-                (seen if not part.levels or one.concurrency in part.levels else rest).append(of_summary(one))
-            if part.levels and (missing := set(part.levels) - {one.concurrency for one in read_concurrency(path)}):
+            tests = read_concurrency(path)
+            if part.levels and (missing := set(part.levels) - {one.concurrency for one in tests}):
                 raise UserError(f"{path} has no concurrency {min(missing)}", where="--train")
+            shown = [one for one in tests if not part.levels or one.concurrency in part.levels]
+            for one in tests:
+                doubts += [f"{one.name}: {doubt}" for doubt in one.warnings if doubt not in " ".join(doubts)]
+                (seen if one in shown else rest).append(of_summary(one, stagger_of(one, shown)))
             continue
         if part.kind == "concurrency":
             raise UserError(f"{path} holds requests, not figures by concurrency", where="--train")
@@ -180,18 +182,27 @@ def load_of(log: ServerLog, series: ServerSeries | None) -> tuple[Load, list[str
     return more, [doubt]
 
 
-def stagger_of(one: ConcurrencySummary) -> float:
-    """Return how long after one another the requests of a wave were sent, in s.
+def stagger_of(one: ConcurrencySummary, shown: Sequence[ConcurrencySummary]) -> float:
+    """Return how long after one another the requests of a wave are taken to be sent, in s.
 
     A wave's answers over the throughput of the test are its length; what that is longer than the slowest request, the
-    client took to send them all. 0 where the file tells no throughput. Source: our choice.
+    client took to send them all. Told from the tests that a fit may see, straight over the logarithm of the concurrency
+    between them and level beyond, so that what is held out says nothing of its own load. Source: our choice.
     """
+    found = {other.concurrency: _spare_s(other) for other in shown if other.is_waves}
+    levels = sorted(level for level, spare_s in found.items() if np.isfinite(spare_s))
+    if not one.is_waves or not levels:
+        return 0.0
+    return float(np.interp(np.log(one.concurrency), np.log(levels), [found[level] for level in levels]))
+
+
+def _spare_s(one: ConcurrencySummary) -> float:
+    """Return the time of a wave beyond its slowest request, per request, in s; NaN where nothing tells."""
     wave_s = one.concurrency * one.output_tok.mean / one.output_tok_per_s
-    spare_s = wave_s - one.e2e_s.p99
-    return max(0.0, spare_s / one.concurrency) if np.isfinite(spare_s) else 0.0
+    return float(np.maximum(0.0, wave_s - one.e2e_s.p99) / one.concurrency)
 
 
-def of_summary(one: ConcurrencySummary) -> Summary:
+def of_summary(one: ConcurrencySummary, stagger_s: float) -> Summary:
     """Return figures of a test as a closed loop of so many users, all requests alike."""
     n = min(max(one.n, one.concurrency), max(WAVES_PER_TEST * one.concurrency, 12))
     prompt, output = max(1, round(one.prompt_tok.mean)), max(2, round(one.output_tok.mean))
@@ -200,7 +211,7 @@ def of_summary(one: ConcurrencySummary) -> Summary:
         output_tok=np.full(n, output, dtype=np.int64),
         n_users=one.concurrency,
         waves=one.is_waves,
-        stagger_s=stagger_of(one) if one.is_waves else 0.0,
+        stagger_s=stagger_s,
     )
     real = {
         metric: {
