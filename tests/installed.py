@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from discosim.policies import registry as policies
+from discosim.runs.identity import code_facts
 from discosim.world.engine.costs import registry as costs
 from discosim.world.engine.schedulers import registry as schedulers
 
@@ -64,6 +65,7 @@ def forget() -> None:
         schedulers.known_schedulers,
         schedulers.scheduler_plugins,
         costs.cost_plugins,
+        code_facts,
     ):
         held.cache_clear()
 

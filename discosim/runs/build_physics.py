@@ -100,11 +100,11 @@ def error_band() -> str:
 def physics_notes(spec: PhysicsIterations) -> list[str]:
     """Return what a reader of the results must know of where the iteration times are from."""
     if spec.coefficients is not None:
-        return ["server iterations: coefficients chosen in the scenario"]
+        return ["iterations: coefficients chosen in the scenario"]
     model, gpu = _model_and_gpu(spec)
     split = f"tp {spec.tp}" + (f", ep {spec.ep}" if spec.ep > 1 else "")
-    known = f"server iterations: {model.name} on {gpu.name} ({split}), by arithmetic alone; GPU: {gpu.status}"
-    return [f"{known} ({gpu.source}). {error_band()}", *(f"server model: {doubt}" for doubt in model.warnings)]
+    known = f"iterations: {model.name} on {gpu.name} ({split}), by arithmetic alone; GPU: {gpu.status}"
+    return [f"{known} ({gpu.source}). {error_band()}", *(f"model: {doubt}" for doubt in model.warnings)]
 
 
 def _model_and_gpu(spec: PhysicsIterations) -> tuple[ModelConfig, Gpu]:

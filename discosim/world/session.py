@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from simpy.events import Event, Timeout
 
@@ -106,14 +106,12 @@ class Session:
     @property
     def server_load(self) -> ServerLoad | None:
         """How busy a white-box server is now; None where the server is a black box."""
-        load: ServerLoad | None = self.load_of("server")
-        return load
+        return cast("ServerLoad | None", self.load_of("server"))
 
     @property
     def edge_load(self) -> EdgeLoad:
         """How busy the user's edge boxes are now."""
-        load: EdgeLoad = self.load_of("edge")
-        return load
+        return cast("EdgeLoad", self.load_of("edge"))
 
     def load_of(self, endpoint: str) -> Any:
         """Return how busy an endpoint is now, as `server_load` or `edge_load`; None where nobody can look inside."""
@@ -375,8 +373,7 @@ class Session:
     @property
     def writing(self) -> Writing:
         """What verbs note about how the answer is written."""
-        if self._writing is None:
-            self._writing = Writing()
+        self._writing = self._writing or Writing()
         return self._writing
 
     # --- closing ----------------------------------------------------------------------------------------------
@@ -395,10 +392,9 @@ class Session:
         return self._record("rejected", NEVER_SHOWN)
 
     def _record(self, status: str, shown: Timeline) -> RequestRecord:
-        before, speaker = self._before, self._speaker
-        setting, streams, card = self.setting, self.streams, self.card
-        n_dispatch = self._kept or len(streams)
-        paid, work = itemised(streams, setting.endpoints, card, n_dispatch, by_name=bool(setting.roles))
+        before, speaker, setting, card = self._before, self._speaker, self.setting, self.card
+        n_dispatch = self._kept or len(self.streams)
+        paid, work = itemised(self.streams, setting.endpoints, card, n_dispatch, by_name=bool(setting.roles))
         n_before = before[0][1] if before else card.output_tok
         is_in_parts = speaker is not None and speaker.is_in_parts
         return record(card, status, shown, paid, self._writing, setting, n_before, is_in_parts=is_in_parts, work=work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -111,13 +112,14 @@ def test_every_shipped_engine_gives_possible_times_that_grow_with_the_work(entry
     digest = load_digest(entry.name, "engine")
     assert isinstance(digest, EngineDigest)
     cost = cost_of(digest)
-    assert cost.n_gpus == digest.n_gpus == int(entry.name.rpartition("tp")[2])
+    split = re.search(r"-tp(\d)$", entry.name)  # experts spread over replicas (-ep2) leave each with one GPU
+    assert cost.n_gpus == digest.n_gpus == int(split[1] if split else 1)
     assert 0.005 < fastest_s(cost, 256) < 0.1
     prefill = [cost.prefill_s(n, float(n) ** 2) for n in (64, 256, 1024, 4096)]
     assert prefill == sorted(prefill)
     decode = [sum(x * y for x, y in zip(cost.decode_line(n), (1, 500 * n), strict=True)) for n in (1, 8, 32, 90)]
     assert decode == sorted(decode)
-    assert digest.kv_tok > digest.max_context_tok
+    assert digest.kv_tok > min(digest.max_context_tok, 32_768)  # an RTX 4090 holds no whole context of Llama 3.1
 
 
 def test_splitwise_digests_agree_with_the_raw_medians(raw_traces):
