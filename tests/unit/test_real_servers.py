@@ -13,9 +13,11 @@ from discosim.cli import main
 from discosim.config import load_scenario
 from discosim.traces.server_logs import read_server_log
 from discosim.traces.server_meta import read_server_meta
+from discosim.traces.server_series import read_server_series
 
 pytestmark = pytest.mark.long
 DENSE = "RTXPRO6000__Llama-3.1-8B__"
+EXPERTS = "RTXPRO6000__Qwen3-30B-A3B-Instruct-2507__"
 TGI = "mistralai_Mistral-7B-Instruct-v0.2_tp_1_results.json"
 
 
@@ -48,12 +50,14 @@ def test_four_concurrencies_of_tgi_foretell_the_whole_time_of_the_others(raw_tra
     assert abs(json.loads(out.read_text())["data"]["moments"]["held_out_e2e_mean_error"]) < 0.06
 
 
-def _compare(runs: Path, iterations: dict[str, object]) -> Validation:
-    keys = server_keys("vllm-v1", read_server_meta(runs / f"{DENSE}meta.json"))
+def _compare(runs: Path, iterations: dict[str, object], name: str = DENSE, log: str = "requests.jsonl") -> Validation:
+    keys = server_keys("vllm-v1", read_server_meta(runs / f"{name}meta.json"))
+    keys.pop("lockstep", None)
     scenario = scenario_of(keys, None)
     del scenario["server"]["kv_tok"]  # that of the digest, or of the GPU's memory
     scenario["server"]["iterations"] = iterations
-    return validate(load_scenario(scenario), read_server_log(runs / f"{DENSE}requests.jsonl"))
+    series = read_server_series(next(runs.glob(f"{name}timeseries*.csv")))
+    return validate(load_scenario(scenario), read_server_log(runs / f"{name}{log}"), series=series)
 
 
 @pytest.mark.parametrize(
@@ -68,3 +72,19 @@ def test_no_run_at_all_foretells_the_means(runs: Path, iterations: dict[str, obj
     found = _compare(runs, iterations).all
     for metric, limit in (("ttft_s", 10), ("tpot_s", 5), ("e2e_s", 5)):
         assert abs(found[metric]["mean"]["error_pct"]) < limit, metric
+
+
+@pytest.mark.parametrize(
+    "iterations",
+    [
+        {"kind": "digest", "digest": "qwen3-30b-a3b-rtxpro6000-ep2"},
+        {"kind": "physics", "model": "Qwen3-30B-A3B", "gpu": "RTXPRO6000", "ep": 2},
+    ],
+    ids=["kernel times", "roofline"],
+)
+def test_ranks_for_themselves_foretell_the_means_of_a_mixture_of_experts(
+    runs: Path, iterations: dict[str, object]
+) -> None:
+    found = _compare(runs, iterations, EXPERTS, "requests_first150.jsonl").all
+    for metric in ("tpot_s", "e2e_s"):  # no limit is stated for its TTFT
+        assert abs(found[metric]["mean"]["error_pct"]) < 5, metric
