@@ -157,17 +157,22 @@ def _add_validate(add: AddParser) -> None:
     verb.add_argument("--holdout", metavar="N:", help="requests that the calibration has not seen, from number N on")
     verb.add_argument("--check", metavar="LIMITS", help="fail above so many percent, as p50=5,p99=10")
     verb.add_argument("--json", metavar="FILE", type=Path, help="write the comparison as JSON")
+    verb.add_argument(
+        "--card", action="store_true", help="write the result onto the card of the scenario's own digest; runs print it"
+    )
     verb.add_argument("--out", metavar="FOLDER", type=Path, help="write requests.csv and a figure of overlaid curves")
     verb.set_defaults(call=_validate)
 
 
 def _validate(options: argparse.Namespace) -> int:
     from discosim.calibrate import validate as work
+    from discosim.calibrate.card import own_digest, write_card
     from discosim.calibrate.distance import too_far
     from discosim.calibrate.evidence import parse_holdout
     from discosim.config import load_scenario
     from discosim.core.files import check_target, write_whole
     from discosim.traces.mapping import parse_mapping
+    from discosim.traces.readers.source import fingerprint
     from discosim.traces.server_logs import read_server_log, require_enough
     from discosim.traces.server_series import read_server_series
 
@@ -176,6 +181,9 @@ def _validate(options: argparse.Namespace) -> int:
     if options.json is not None:
         check_target(options.json, source=options.against)
     scenario = load_scenario(options.scenario)
+    digest = own_digest(scenario) if options.card else None
+    if digest is not None:
+        check_target(digest, source=options.against)
     log = read_server_log(
         options.against,
         format=options.format,
@@ -192,6 +200,9 @@ def _validate(options: argparse.Namespace) -> int:
         said.append(f"written  {options.json}")
     if options.out is not None:
         said.append(f"written  {_draw(found, options.out)}")
+    if digest is not None:
+        sentence = write_card(found, holdout, fingerprint(options.against).raw_sha256, digest)
+        said += [f"engine {sentence}", f"written  {digest}"]
     far = [] if limits is None else too_far(found.holdout or found.all, limits, "held out" if found.holdout else "all")
     say("\n".join([*said, *(f"check failed: {one}" for one in far)]))
     return 1 if far else 0
