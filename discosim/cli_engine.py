@@ -6,10 +6,14 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from discosim.cli_console import say
 from discosim.cli_help import AddParser, add_verb
 from discosim.core.errors import UserError
+
+if TYPE_CHECKING:
+    from discosim.calibrate.validate import Validation
 
 FLAVOURS = ("vllm-v1", "vllm-v0", "tgi-2", "sglang")
 
@@ -160,7 +164,12 @@ def _add_validate(add: AddParser) -> None:
     verb.add_argument(
         "--card", action="store_true", help="write the result onto the card of the scenario's own digest; runs print it"
     )
-    verb.add_argument("--out", metavar="FOLDER", type=Path, help="write requests.csv and a figure of overlaid curves")
+    verb.add_argument(
+        "--out",
+        metavar="FOLDER",
+        type=Path,
+        help="write requests.csv and curves; `discosim report FOLDER` makes a page of it",
+    )
     verb.set_defaults(call=_validate)
 
 
@@ -199,7 +208,7 @@ def _validate(options: argparse.Namespace) -> int:
         write_whole(options.json, json.dumps(work.to_json(found), indent=2) + "\n")
         said.append(f"written  {options.json}")
     if options.out is not None:
-        said.append(f"written  {_draw(found, options.out)}")
+        said.append(f"written  {_draw(found, scenario.name, options.out)}")
     if digest is not None:
         sentence = write_card(found, holdout, fingerprint(options.against).raw_sha256, digest)
         said += [f"engine {sentence}", f"written  {digest}"]
@@ -208,17 +217,30 @@ def _validate(options: argparse.Namespace) -> int:
     return 1 if far else 0
 
 
-def _draw(found: object, folder: Path) -> Path:
-    from discosim.calibrate.validate import CHECKED, Validation, write_requests
-    from discosim.report.figures.overlaid import overlaid
+def _draw(found: Validation, engine: str, folder: Path) -> Path:
+    from discosim.calibrate.validate import CHECKED, states_at, to_page, write_requests
+    from discosim.core.files import write_whole
+    from discosim.report.figures.overlaid import over_time, overlaid, request_errors
 
-    assert isinstance(found, Validation)
     folder.mkdir(parents=True, exist_ok=True)
     write_requests(found, folder / "requests.csv")
     n = len(found.log)
-    figure = overlaid(
-        {name: getattr(found.log, name) for name in CHECKED},
-        {name: getattr(found.played, name)[:n] for name in CHECKED},
-    )
-    figure.savefig(folder / "overlaid.png", dpi=150)
+    real = {name: getattr(found.log, name) for name in CHECKED}
+    simulated = {name: getattr(found.played, name)[:n] for name in CHECKED}
+    figures = {
+        "overlaid": overlaid(real, simulated),
+        "request_errors": request_errors(found.log.arrival_s, real, simulated),
+    }
+    if (series := found.series) is not None:
+        running, waiting = states_at(found.played, series.t_s)
+        figures["over_time"] = over_time(
+            series.t_s,
+            {"running": series.running, "waiting": series.waiting},
+            {"running": running, "waiting": waiting},
+        )
+    else:
+        (folder / "over_time.png").unlink(missing_ok=True)  # of an older comparison, which the page would show
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=150)
+    write_whole(folder / "validation.json", json.dumps(to_page(found, engine), indent=2) + "\n")
     return folder

@@ -275,3 +275,31 @@ def test_no_comparison_goes_onto_a_shipped_digest(tmp_path: Path, capsys) -> Non
     error = capsys.readouterr().err
     assert "server.iterations: --card writes onto a digest of your own" in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.long  # it draws five pictures
+def test_a_comparison_becomes_a_page_of_tables_and_curves(tmp_path: Path, capsys) -> None:
+    given = load(24, 5.0)
+    log = write(log_of(given, run(given)), tmp_path / "log.jsonl")
+    scenario, series, folder = tmp_path / "other.yaml", tmp_path / "series.csv", tmp_path / "distance"
+    scenario.write_text(yaml.safe_dump(scenario_of(server_keys("vllm-v1", max_batch=48), None)))
+    head = "t,prompt_throughput,gen_throughput,running,waiting,kv_cache_pct\n"
+    series.write_text(head + "".join(f"{t},0,100,{t},0,0\n" for t in range(1, 6)))
+    command = ["engine", "validate", str(scenario), "--against", str(log), "--out", str(folder)]
+    assert main([*command, "--series", str(series), "--holdout", "20:"]) == 0
+    assert main(["report", str(folder)]) == 0
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    held = json.loads((folder / "validation.json").read_text())
+    for part in ("all", "holdout"):
+        error = held[part]["e2e_s"]["p99"]["error_pct"]
+        assert f"{error:+.1f} %" in page
+    assert set(held["over_time"]) == {"running", "waiting"}
+    assert main(command) == 0  # without a series: no curves of the older comparison stay
+    assert not (folder / "over_time.png").exists()
+    (folder / "validation.json").write_text('{"engine": "x"}')
+    capsys.readouterr()
+    assert main(["report", str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert "validation.json" in error
+    assert error.count("\n") == 1
