@@ -240,7 +240,9 @@ def _add_report(add: AddParser) -> None:
         "report results/budget-quick --out budget.html",
         "report results/figures/disco-quick",
     )
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of a run, a sweep, or a paper's figures")
+    parser.add_argument(
+        "folder", metavar="FOLDER", type=Path, help="folder of a run, a sweep, a paper's figures, or `engine validate`"
+    )
     parser.add_argument("--out", metavar="FILE", type=Path, help="the file (default: FOLDER/report.html)")
     parser.set_defaults(call=_report)
 

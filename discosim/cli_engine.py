@@ -6,10 +6,14 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from discosim.cli_console import say
 from discosim.cli_help import AddParser, add_verb
 from discosim.core.errors import UserError
+
+if TYPE_CHECKING:
+    from discosim.calibrate.validate import Validation
 
 FLAVOURS = ("vllm-v1", "vllm-v0", "tgi-2", "sglang")
 
@@ -157,17 +161,27 @@ def _add_validate(add: AddParser) -> None:
     verb.add_argument("--holdout", metavar="N:", help="requests that the calibration has not seen, from number N on")
     verb.add_argument("--check", metavar="LIMITS", help="fail above so many percent, as p50=5,p99=10")
     verb.add_argument("--json", metavar="FILE", type=Path, help="write the comparison as JSON")
-    verb.add_argument("--out", metavar="FOLDER", type=Path, help="write requests.csv and a figure of overlaid curves")
+    verb.add_argument(
+        "--card", action="store_true", help="write the result onto the card of the scenario's own digest; runs print it"
+    )
+    verb.add_argument(
+        "--out",
+        metavar="FOLDER",
+        type=Path,
+        help="write requests.csv and curves; `discosim report FOLDER` makes a page of it",
+    )
     verb.set_defaults(call=_validate)
 
 
 def _validate(options: argparse.Namespace) -> int:
     from discosim.calibrate import validate as work
+    from discosim.calibrate.card import own_digest, write_card
     from discosim.calibrate.distance import too_far
     from discosim.calibrate.evidence import parse_holdout
     from discosim.config import load_scenario
     from discosim.core.files import check_target, write_whole
     from discosim.traces.mapping import parse_mapping
+    from discosim.traces.readers.source import fingerprint
     from discosim.traces.server_logs import read_server_log, require_enough
     from discosim.traces.server_series import read_server_series
 
@@ -176,6 +190,9 @@ def _validate(options: argparse.Namespace) -> int:
     if options.json is not None:
         check_target(options.json, source=options.against)
     scenario = load_scenario(options.scenario)
+    digest = own_digest(scenario) if options.card else None
+    if digest is not None:
+        check_target(digest, source=options.against)
     log = read_server_log(
         options.against,
         format=options.format,
@@ -191,23 +208,39 @@ def _validate(options: argparse.Namespace) -> int:
         write_whole(options.json, json.dumps(work.to_json(found), indent=2) + "\n")
         said.append(f"written  {options.json}")
     if options.out is not None:
-        said.append(f"written  {_draw(found, options.out)}")
+        said.append(f"written  {_draw(found, scenario.name, options.out)}")
+    if digest is not None:
+        sentence = write_card(found, holdout, fingerprint(options.against).raw_sha256, digest)
+        said += [f"engine {sentence}", f"written  {digest}"]
     far = [] if limits is None else too_far(found.holdout or found.all, limits, "held out" if found.holdout else "all")
     say("\n".join([*said, *(f"check failed: {one}" for one in far)]))
     return 1 if far else 0
 
 
-def _draw(found: object, folder: Path) -> Path:
-    from discosim.calibrate.validate import CHECKED, Validation, write_requests
-    from discosim.report.figures.overlaid import overlaid
+def _draw(found: Validation, engine: str, folder: Path) -> Path:
+    from discosim.calibrate.validate import CHECKED, states_at, to_page, write_requests
+    from discosim.core.files import write_whole
+    from discosim.report.figures.overlaid import over_time, overlaid, request_errors
 
-    assert isinstance(found, Validation)
     folder.mkdir(parents=True, exist_ok=True)
     write_requests(found, folder / "requests.csv")
     n = len(found.log)
-    figure = overlaid(
-        {name: getattr(found.log, name) for name in CHECKED},
-        {name: getattr(found.played, name)[:n] for name in CHECKED},
-    )
-    figure.savefig(folder / "overlaid.png", dpi=150)
+    real = {name: getattr(found.log, name) for name in CHECKED}
+    simulated = {name: getattr(found.played, name)[:n] for name in CHECKED}
+    figures = {
+        "overlaid": overlaid(real, simulated),
+        "request_errors": request_errors(found.log.arrival_s, real, simulated),
+    }
+    if (series := found.series) is not None:
+        running, waiting = states_at(found.played, series.t_s)
+        figures["over_time"] = over_time(
+            series.t_s,
+            {"running": series.running, "waiting": series.waiting},
+            {"running": running, "waiting": waiting},
+        )
+    else:
+        (folder / "over_time.png").unlink(missing_ok=True)  # of an older comparison, which the page would show
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=150)
+    write_whole(folder / "validation.json", json.dumps(to_page(found, engine), indent=2) + "\n")
     return folder

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.calibrate.distance import Distances, distances, plain, table
+from discosim.calibrate.distance import Distances, distances, label, plain, table
 from discosim.calibrate.engine_loop import Played, play
 from discosim.calibrate.evidence import Part, load_of
 from discosim.calibrate.setup import engine_of
@@ -35,6 +35,8 @@ class Validation:
         The simulated one; requests that filled up the log come last.
     all, holdout : Distances, Distances or None
         Over all requests, and over those that were held out.
+    series : ServerSeries or None
+        The real server by the second.
     series_mae : mapping of str to float
         Mean distance of ``running`` and ``waiting`` over the seconds of a series, in requests.
     per_request : mapping of str to float
@@ -47,6 +49,7 @@ class Validation:
     played: Played
     all: Distances
     holdout: Distances | None
+    series: ServerSeries | None
     series_mae: dict[str, float]
     per_request: dict[str, float]
     doubts: tuple[str, ...]
@@ -74,6 +77,7 @@ def validate(
         played=played,
         all=distances(log, played, everything),
         holdout=None if held is None else distances(log, played, held),
+        series=series,
         series_mae={} if series is None else _series_mae(series, played),
         per_request=_per_request(log, played),
         doubts=(*log.warnings, *doubts),
@@ -174,3 +178,16 @@ def write_requests(found: Validation, path: Path) -> None:
         ",".join(f"{value:.9g}" for value in row) for row in zip(*(column.tolist() for column in columns), strict=True)
     )
     write_whole(path, "\n".join([",".join(head), *rows]) + "\n")
+
+
+def to_page(found: Validation, engine: str) -> dict[str, Any]:
+    """Return what ``discosim report`` shows of a comparison: :func:`to_json`, and what it is of."""
+    return {
+        "engine": engine,
+        "log": Path(found.log.name).name,
+        "requests": len(found.log),
+        "median_error_of_single_requests": {label(metric): value for metric, value in found.per_request.items()},
+        "over_time": {name: value for name, value in found.series_mae.items() if np.isfinite(value)},
+        "notes": list(found.doubts),
+        **to_json(found),
+    }

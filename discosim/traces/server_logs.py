@@ -122,8 +122,8 @@ def _of_load_test(place: Path, reader: str, unit: str) -> dict[str, ServerLog]:
     timed = {name: series for name, series in groups.items() if len(series) and series.start_s is not None}
     if not timed:
         raise UserError(
-            "holds latencies without the moments at which requests were sent, so no load (vllm bench serve writes "
-            "start_times since 0.11); what it says of its concurrency can be had by read_concurrency",
+            "holds latencies without the moments at which requests were sent, so no load (newer versions of vllm "
+            "bench serve write start_times); what it says of its concurrency can be had by read_concurrency",
             where=str(place),
         )
     return {

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from discosim.calibrate.coefficients import MIX, cost_of_values, priors_of_physics
 from discosim.calibrate.engine_loop import Load, Played, play
 from discosim.calibrate.evidence import load_of, parse_holdout, parse_train, read_evidence
 from discosim.calibrate.fit import fit
 from discosim.calibrate.observed import Requests
-from discosim.calibrate.setup import maker, server_keys, server_of
+from discosim.calibrate.setup import engine_of, maker, scenario_of, server_keys, server_of
 from discosim.calibrate.validate import states_at
 from discosim.cli import main
+from discosim.config import load_scenario
 from discosim.core.errors import UserError
-from discosim.traces.engine_digest import PhysicsFit
+from discosim.runs.build_engine import engine_notes
+from discosim.traces.catalogue import load_digest
+from discosim.traces.digest_file import read_own_digest, write_own_digest
+from discosim.traces.engine_digest import EngineDigest, PhysicsFit
 from discosim.traces.server_log import ServerLog, ServerSeries
 
 TRUE = {
@@ -221,3 +228,78 @@ def test_evidence_parts_a_log_and_keeps_its_load_whole(tmp_path: Path) -> None:
     assert len(seen.load) == 50
     assert (int(seen.counts.sum()), int(rest.counts.sum())) == (30, 20)
     assert seen.misses(run(seen.load))[0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_comparison_goes_onto_the_card_of_an_own_digest_and_says_what_was_seen(tmp_path: Path, capsys) -> None:
+    given = load(24, 5.0)
+    log = write(log_of(given, run(given)), tmp_path / "log.jsonl")
+    other = write(log_of(given, run(given)), tmp_path / "other.jsonl", start_s=1.0)
+    shipped = load_digest("llama-3.1-8b-rtxpro6000", "engine")
+    assert isinstance(shipped, EngineDigest)
+    digest, scenario = tmp_path / "mine.json", tmp_path / "mine.yaml"
+    card = replace(shipped.card, raw_sha256=hashlib.sha256(log.read_bytes()).hexdigest())
+    mine = replace(
+        shipped, name="mine", card=card, physics=GUESS, validated="calibrated on log.jsonl, fitted E2E p50 +1.0 %"
+    )
+    write_own_digest(mine, digest)
+    keys = server_keys("vllm-v1", max_batch=48)
+    scenario.write_text(yaml.safe_dump(scenario_of(keys, Path("mine.json"))))
+
+    def said(against: Path, *options: str) -> str:
+        assert main(["engine", "validate", str(scenario), "--against", str(against), "--card", *options]) == 0
+        capsys.readouterr()
+        (note,) = engine_notes(engine_of(load_scenario(scenario)))
+        return note
+
+    start = "engine calibrated on log.jsonl, fitted E2E p50 +1.0 %; compared with "
+    seen = said(log)
+    assert seen.startswith(
+        start + "all 24 requests of log.jsonl, the log it was calibrated on, so a fit and no forecast: "
+    )
+    assert said(log, "--holdout", "20:").startswith(
+        start + "held-out 4 requests of log.jsonl, the log it was calibrated on: "
+    )
+    assert said(other).startswith(start + "all 24 requests of other.jsonl: TTFT p50 ")
+    assert replace(read_own_digest(digest, "engine"), validated=None) == replace(mine, validated=None)  # type: ignore[type-var]
+
+
+def test_no_comparison_goes_onto_a_shipped_digest(tmp_path: Path, capsys) -> None:
+    given = load(24, 5.0)
+    log = write(log_of(given, run(given)), tmp_path / "log.jsonl")
+    scenario = scenario_of(server_keys("vllm-v1"), None)
+    scenario["server"]["iterations"] = {"kind": "digest", "digest": "llama-3.1-8b-rtxpro6000"}
+    del scenario["server"]["kv_tok"]
+    file = tmp_path / "shipped.yaml"
+    file.write_text(yaml.safe_dump(scenario))
+    assert main(["engine", "validate", str(file), "--against", str(log), "--card"]) == 2
+    error = capsys.readouterr().err
+    assert "server.iterations: --card writes onto a digest of your own" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.long  # it draws five pictures
+def test_a_comparison_becomes_a_page_of_tables_and_curves(tmp_path: Path, capsys) -> None:
+    given = load(24, 5.0)
+    log = write(log_of(given, run(given)), tmp_path / "log.jsonl")
+    scenario, series, folder = tmp_path / "other.yaml", tmp_path / "series.csv", tmp_path / "distance"
+    scenario.write_text(yaml.safe_dump(scenario_of(server_keys("vllm-v1", max_batch=48), None)))
+    head = "t,prompt_throughput,gen_throughput,running,waiting,kv_cache_pct\n"
+    series.write_text(head + "".join(f"{t},0,100,{t},0,0\n" for t in range(1, 6)))
+    command = ["engine", "validate", str(scenario), "--against", str(log), "--out", str(folder)]
+    assert main([*command, "--series", str(series), "--holdout", "20:"]) == 0
+    assert main(["report", str(folder)]) == 0
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    held = json.loads((folder / "validation.json").read_text())
+    for part in ("all", "holdout"):
+        error = held[part]["e2e_s"]["p99"]["error_pct"]
+        assert f"{error:+.1f} %" in page
+    assert set(held["over_time"]) == {"running", "waiting"}
+    assert main(command) == 0  # without a series: no curves of the older comparison stay
+    assert not (folder / "over_time.png").exists()
+    (folder / "validation.json").write_text('{"engine": "x"}')
+    capsys.readouterr()
+    assert main(["report", str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert "validation.json" in error
+    assert error.count("\n") == 1

@@ -30,3 +30,49 @@ def overlaid(real: Mapping[str, Floats], simulated: Mapping[str, Floats]) -> Fig
     figure.axes[0].set_ylabel("share of requests")
     figure.axes[0].legend(frameon=False)
     return figure
+
+
+def over_time(
+    t_s: Floats,
+    real: Mapping[str, Floats],
+    simulated: Mapping[str, Floats],
+) -> Figure:
+    """Return how many requests run and wait over time, real and simulated.
+
+    Parameters
+    ----------
+    t_s : array of float
+        Moments, in s since the first arrival.
+    real, simulated : mapping of str to array of float
+        ``running`` and ``waiting`` at these moments; NaN where unknown.
+    """
+    figure = Figure(figsize=(9.0, 2.8), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("running", "waiting"), strict=True):
+        for label, held, style in (("real", real, "-"), ("simulated", simulated, "--")):
+            axes.plot(t_s, held[name], style, label=label)
+        axes.set_xlabel("time since the first arrival (s)")
+        axes.set_ylabel(f"{name} (requests)")
+        axes.set_ylim(bottom=0.0)
+    figure.axes[0].legend(frameon=False)
+    return figure
+
+
+def request_errors(arrival_s: Floats, real: Mapping[str, Floats], simulated: Mapping[str, Floats]) -> Figure:
+    """Return the relative error of each request, in percent, over the time of its arrival.
+
+    Parameters
+    ----------
+    arrival_s : array of float
+        By request, in s.
+    real, simulated : mapping of str to array of float
+        As in :func:`overlaid`.
+    """
+    figure = Figure(figsize=(9.0, 2.8), layout="constrained")
+    for axes, (name, title) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+        known = np.isfinite(real[name]) & (real[name] > 0.0)
+        axes.axhline(0.0, color="0.6", linewidth=0.8)
+        axes.plot(arrival_s[known], 100.0 * (simulated[name][known] / real[name][known] - 1.0), ".", markersize=4)
+        axes.set_title(title.rpartition(" (")[0], fontsize="medium")
+        axes.set_xlabel("arrival (s)")
+    figure.axes[0].set_ylabel("simulated over real (%)")
+    return figure

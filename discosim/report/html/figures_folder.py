@@ -65,9 +65,9 @@ def figures_page(folder: Path) -> Page:
             sections.append(
                 Section(name="tables", title="The tables as charts", body=join(tag("p", words), chart_host("grid")))
             )
-    pictures = _pictures(folder / "figures")
-    if pictures:
-        sections.append(Section(name="figures", title="Figures", body=pictures))
+    shown = pictures(folder / "figures")
+    if shown:
+        sections.append(Section(name="figures", title="Figures", body=shown))
     sections += _input_sections(folder, run)
     title = run.get("title") or folder.resolve().name
     return Page(title=str(title), lead=_lead(folder, run, verdicts, tables), sections=sections, data=data)
@@ -175,7 +175,7 @@ def _varied(rows: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     return varied
 
 
-def _pictures(folder: Path) -> Html:
+def pictures(folder: Path) -> Html:
     """Return the pictures of a folder inside the page; files that are none, or huge, are named instead."""
     parts = []
     for path in sorted(folder.glob("*.png")):

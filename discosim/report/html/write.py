@@ -18,7 +18,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     Parameters
     ----------
     folder : Path
-        Folder of a run, of a sweep, or of a paper's figures.
+        Folder of a run, of a sweep, of a paper's figures, or of `discosim engine validate --out`.
     out : Path, optional
         The file; ``report.html`` inside the folder where omitted. It takes its name when it is complete. Equal
         folders give equal bytes.
@@ -26,7 +26,7 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     Raises
     ------
     UserError
-        If the folder holds none of the three, a file in it cannot be read, or the report cannot be written.
+        If the folder holds none of the four, a file in it cannot be read, or the report cannot be written.
     """
     target = folder / DEFAULT_NAME if out is None else out
     if target.suffix.lower() not in SUFFIXES:
@@ -47,7 +47,10 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
 def report_text(folder: Path) -> str:
     """Return the HTML of a folder; folder and errors as in :func:`write_report`."""
     if not folder.is_dir():
-        raise UserError("no such folder; expected that of a run, a sweep, or a paper's figures", where=str(folder))
+        raise UserError(
+            "no such folder; expected that of a run, a sweep, a paper's figures, or `engine validate --out`",
+            where=str(folder),
+        )
     if (folder / "plan.json").is_file():
         from discosim.report.html.sweep_folder import sweep_page
 
@@ -60,8 +63,12 @@ def report_text(folder: Path) -> str:
         from discosim.report.html.run_folder import run_page
 
         return assemble(run_page(folder))
+    if (folder / "validation.json").is_file():
+        from discosim.report.html.validate_folder import validate_page
+
+        return assemble(validate_page(folder))
     raise UserError(
-        "holds no results to report: expected run.json and summary.json (a run), plan.json (a sweep) "
-        "or verdicts.csv (a paper's figures)",
+        "holds no results to report: expected run.json and summary.json (a run), plan.json (a sweep), "
+        "verdicts.csv (a paper's figures) or validation.json (an engine beside a real server)",
         where=str(folder),
     )

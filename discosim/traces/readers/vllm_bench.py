@@ -11,8 +11,8 @@ text in ``errors``, a TTFT of 0 and no tokens; the text may be empty, or the lis
 are no success. A success with a TTFT of 0 and tokens was not seen. Without ``--save-detailed`` the file holds averages
 alone.
 SGLang's ``bench_serving --output-details`` writes the same lists, a line a run, without the model's name.
-``start_times`` (vLLM since 0.11) are those of sending, in s of a clock from no known zero, and make the run a workload
-too. A run at an infinite rate without a limit of concurrency sends all requests at once.
+``start_times`` (newer versions of vLLM) are those of sending, in s of a clock from no known zero, and make the run a
+workload too. A run at an infinite rate without a limit of concurrency sends all requests at once.
 """
 
 from __future__ import annotations
