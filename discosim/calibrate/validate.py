@@ -147,11 +147,13 @@ def parse_checks(text: str) -> dict[str, float]:
             limit = float(number)
         except ValueError:
             limit = float("nan")
-        if stat not in {"mean", "p50", "p90", "p99"} or not sign or not limit > 0.0:
+        if stat not in {"mean", "p50", "p90", "p99"} or not sign or not 0.0 < limit < float("inf"):
             raise UserError(
                 f"expected mean, p50, p90 or p99 with a limit in percent, as p50=5,p99=10 (got {item!r})",
                 where="--check",
             )
+        if stat in found:
+            raise UserError(f"{stat} is limited twice", where="--check")
         found[stat] = limit
     return found
 

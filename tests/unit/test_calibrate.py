@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from discosim.calibrate.calibrate import doubt_of_async
 from discosim.calibrate.coefficients import MIX, cost_of_values, priors_of_physics
 from discosim.calibrate.engine_loop import Load, Played, play
 from discosim.calibrate.evidence import load_of, parse_holdout, parse_train, read_evidence
@@ -209,6 +212,49 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys) -> None:
         assert message in error
         assert error.count("\n") == 1
         assert not (tmp_path / "mine.json").exists()
+
+
+def test_nothing_that_is_read_is_written_over(tmp_path: Path, capsys) -> None:
+    given = load(25, 5.0)
+    log = str(write(log_of(given, run(given)), tmp_path / "log.jsonl"))
+    meta, mine = tmp_path / "meta.json", str(tmp_path / "mine.json")
+    meta.write_text('{"engine_kwargs": {"max_num_seqs": 8}}')
+    scenario = tmp_path / "mine.yaml"
+    scenario.write_text("name: kept\n")
+    read = ["calibrate", log, "--meta", str(meta)]
+    compared = ["validate", str(scenario), "--against", log]
+    for arguments, message in (
+        ([*read, "--out", str(meta)], "meta.json: would replace what it reads"),
+        ([*read, "--out", mine, "--scenario-out", str(meta)], "meta.json: would replace what it reads"),
+        ([*read, "--out", mine, "--scenario-out", mine], "mine.json: would be written twice"),
+        (["calibrate", log, "--from", mine, "--out", mine], "mine.json: would replace what it reads"),
+        (["calibrate", str(meta), log, "--out", log], "log.jsonl: would replace what it reads"),
+        (["calibrate", log, "--server", "x.yaml", "--out", mine, "--scenario-out", "y.yaml"], "--scenario-out"),
+        (["calibrate", log, "--server", "x.yaml", "--out", mine, "--async", "off"], "--async"),
+        ([*compared, "--json", str(scenario)], "mine.yaml: would replace what it reads"),
+        ([*compared, "--out", str(meta)], "is no folder"),
+        ([*compared, "--check", "p50=5,p50=6"], "p50 is limited twice"),
+        ([*compared, "--check", "p50=inf"], "expected mean, p50"),
+    ):
+        held = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        assert main(["engine", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == held
+
+
+@pytest.mark.parametrize(("error_pct", "is_async", "said"), [(9.0, True, "off"), (-9.0, False, "on")])
+def test_a_ttft_that_no_coefficient_mends_asks_for_the_other_way_to_schedule(
+    error_pct: float, is_async: bool, said: str
+) -> None:
+    def found(pct: float) -> Any:
+        return SimpleNamespace(train=((None, {"ttft_s": {"p50": {"error_pct": pct}}}),))
+
+    (doubt,) = doubt_of_async(found(error_pct), is_async)
+    assert f"--async {said}" in doubt
+    assert not doubt_of_async(found(-error_pct), is_async)
+    assert not doubt_of_async(found(error_pct / 2), is_async)
 
 
 def test_evidence_parts_a_log_and_keeps_its_load_whole(tmp_path: Path) -> None:
