@@ -61,6 +61,14 @@ def _check_targets(targets: Sequence[Path | None], sources: Sequence[Path | str 
         raise UserError("would be written twice; give each file a name of its own", where=str(written[0]))
 
 
+def _check_folder(folder: Path) -> None:
+    """Refuse a name under which no folder can be made."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        reason = "is read-only" if there.is_dir() else "is no folder"
+        raise UserError(f"cannot be written ({there.name} {reason})", where=f"--out {folder}")
+
+
 def _add_calibrate(add: AddParser) -> None:
     verb = add_verb(
         add,
@@ -217,8 +225,8 @@ def _validate(options: argparse.Namespace) -> int:
     limits = None if options.check is None else work.parse_checks(options.check)
     holdout = None if options.holdout is None else parse_holdout(options.holdout)
     _check_targets([options.json], [options.against, options.series, options.scenario])
-    if options.out is not None and options.out.exists() and not options.out.is_dir():
-        raise UserError("is no folder", where=f"--out {options.out}")
+    if options.out is not None:
+        _check_folder(options.out)
     scenario = load_scenario(options.scenario)
     log = read_server_log(
         options.against,

@@ -62,13 +62,13 @@ def validate(
     UserError
         If the scenario has no engine, the engine refuses a request, or nothing is held out.
     """
+    held = None if holdout is None else holdout.of(log)
+    if held is not None and not held.any():
+        raise UserError(f"{log.name} has {len(log)} requests, and holds out none of them", where="--holdout")
     model = engine_model(engine_of(scenario))
     load, doubts = load_of(log, series)
     played = play(model, load)
     everything = np.ones(len(log), dtype=np.bool_)
-    held = None if holdout is None else holdout.of(log)
-    if held is not None and not held.any():
-        raise UserError(f"{log.name} has {len(log)} requests, and holds out none of them", where="--holdout")
     return Validation(
         log=log,
         played=played,
