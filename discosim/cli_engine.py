@@ -61,14 +61,6 @@ def _check_targets(targets: Sequence[Path | None], sources: Sequence[Path | str 
         raise UserError("would be written twice; give each file a name of its own", where=str(written[0]))
 
 
-def _check_folder(folder: Path) -> None:
-    """Refuse a name under which no folder can be made."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        reason = "is read-only" if there.is_dir() else "is no folder"
-        raise UserError(f"cannot be written ({there.name} {reason})", where=f"--out {folder}")
-
-
 def _add_calibrate(add: AddParser) -> None:
     verb = add_verb(
         add,
@@ -217,7 +209,7 @@ def _validate(options: argparse.Namespace) -> int:
     from discosim.calibrate.distance import too_far
     from discosim.calibrate.evidence import parse_holdout
     from discosim.config import load_scenario
-    from discosim.core.files import write_whole
+    from discosim.core.files import check_folder, write_whole
     from discosim.traces.mapping import parse_mapping
     from discosim.traces.server_logs import read_server_log, require_enough
     from discosim.traces.server_series import read_server_series
@@ -226,7 +218,7 @@ def _validate(options: argparse.Namespace) -> int:
     holdout = None if options.holdout is None else parse_holdout(options.holdout)
     _check_targets([options.json], [options.against, options.series, options.scenario])
     if options.out is not None:
-        _check_folder(options.out)
+        check_folder(options.out)
     scenario = load_scenario(options.scenario)
     log = read_server_log(
         options.against,

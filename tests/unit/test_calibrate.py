@@ -232,8 +232,8 @@ def test_nothing_that_is_read_is_written_over(tmp_path: Path, capsys) -> None:
         (["calibrate", log, "--server", "x.yaml", "--out", mine, "--scenario-out", "y.yaml"], "--scenario-out"),
         (["calibrate", log, "--server", "x.yaml", "--out", mine, "--async", "off"], "--async"),
         ([*compared, "--json", str(scenario)], "mine.yaml: would replace what it reads"),
-        ([*compared, "--out", str(meta)], "meta.json is no folder"),
-        ([*compared, "--out", str(meta / "deeper" / "still")], "meta.json is no folder"),
+        ([*compared, "--out", str(meta)], "exists and is not a folder"),
+        ([*compared, "--out", str(meta / "deeper" / "still")], "cannot be written (Not a directory)"),
         ([*compared, "--check", "p50=5,p50=6"], "p50 is limited twice"),
         ([*compared, "--check", "p50=inf"], "expected mean, p50"),
     ):
