@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from discosim.cli_console import say
 from discosim.cli_help import AddParser, add_verb
@@ -14,6 +16,8 @@ from discosim.core.errors import UserError
 
 if TYPE_CHECKING:
     from discosim.calibrate.validate import Validation
+    from discosim.core.scenario import EngineServer
+    from discosim.traces.server_meta import ServerMeta
 
 FLAVOURS = ("vllm-v1", "vllm-v0", "tgi-2", "sglang")
 
@@ -44,6 +48,20 @@ def _add_log_options(verb: argparse.ArgumentParser) -> None:
     )
 
 
+def _check_targets(targets: Sequence[Path | None], sources: Sequence[Path | str | None]) -> None:
+    """Refuse to write over anything that is read, or two things under one name, before time is spent on either."""
+    from discosim.core.files import check_target, real_path
+
+    written = [target for target in targets if target is not None]
+    for target in written:
+        check_target(target)
+        for source in sources:  # a name that is known here is no file, and in nobody's way
+            if source is not None and real_path(Path(source)) == real_path(target):
+                raise UserError("would replace what it reads; give another name", where=str(target))
+    if len({real_path(target) for target in written}) < len(written):
+        raise UserError("would be written twice; give each file a name of its own", where=str(written[0]))
+
+
 def _add_calibrate(add: AddParser) -> None:
     verb = add_verb(
         add,
@@ -66,6 +84,12 @@ def _add_calibrate(add: AddParser) -> None:
     verb.add_argument("--replicas", metavar="N", type=int, help="replicas (default: that of --meta, or 1)")
     verb.add_argument("--server", metavar="SCENARIO", help="take the server's make and settings from a scenario")
     verb.add_argument("--flavour", choices=FLAVOURS, default="vllm-v1", help="make of the server (default: vllm-v1)")
+    verb.add_argument(
+        "--async",
+        choices=("on", "off"),
+        dest="decides_ahead",
+        help="whether iterations are decided ahead (default: as --meta or the make has it)",
+    )
     verb.add_argument("--max-batch", metavar="N", type=int, help="most requests in a batch")
     verb.add_argument("--token-budget", metavar="N", type=int, help="tokens of an iteration")
     verb.add_argument("--kv-tok", metavar="N", type=int, help="KV memory of a replica, as the server printed it")
@@ -75,17 +99,7 @@ def _add_calibrate(add: AddParser) -> None:
     verb.set_defaults(call=_calibrate)
 
 
-def _calibrate(options: argparse.Namespace) -> None:
-    from discosim.calibrate import calibrate as work
-    from discosim.calibrate.evidence import parse_train, read_evidence
-    from discosim.calibrate.setup import maker, scenario_of, server_keys, server_of
-    from discosim.core.files import check_target
-    from discosim.traces.digest_file import write_own_digest
-    from discosim.traces.mapping import parse_mapping
-    from discosim.traces.readers.source import fingerprint
-    from discosim.traces.server_meta import read_server_meta
-    from discosim.traces.server_series import read_server_series
-
+def _check_calibrate(options: argparse.Namespace) -> None:
     for option in ("tp", "replicas", "max_batch", "token_budget", "kv_tok"):
         if (number := getattr(options, option)) is not None and not 1 <= number <= 10**9:
             raise UserError(f"must be from 1 to 1e9 (got {number})", where=f"--{option.replace('_', '-')}")
@@ -93,27 +107,51 @@ def _calibrate(options: argparse.Namespace) -> None:
         raise UserError("--model and --gpu come together")
     if options.start and options.model:
         raise UserError("give either --from or --model and --gpu")
-    for target in (options.out, options.scenario_out):
-        if target is not None:
-            check_target(target, source=options.logs[0])
+    if options.server and options.decides_ahead:
+        raise UserError("give either --server or --async; a scenario says server.async_scheduling")
+    if options.server and options.scenario_out is not None:
+        raise UserError("give either --server or --scenario-out; the scenario is written already")
+    _check_targets(
+        [options.out, options.scenario_out],
+        [*options.logs, options.series, options.meta, options.model, options.start, options.server],
+    )
+
+
+def _server(options: argparse.Namespace, meta: ServerMeta | None) -> tuple[EngineServer, dict[str, Any] | None]:
+    """Return the server, and its keys where no scenario says them."""
+    from discosim.calibrate.setup import engine_of, server_keys, server_of
+    from discosim.config import load_scenario
+
+    if options.server:
+        return engine_of(load_scenario(options.server)), None
+    keys = server_keys(
+        options.flavour,
+        meta,
+        max_batch=options.max_batch,
+        token_budget=options.token_budget,
+        n_replicas=options.replicas,
+    )
+    if options.decides_ahead:
+        keys["async_scheduling"] = options.decides_ahead == "on"
+    return server_of(keys), keys
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from discosim.calibrate import calibrate as work
+    from discosim.calibrate.evidence import parse_train, read_evidence
+    from discosim.calibrate.setup import maker, scenario_of
+    from discosim.traces.digest_file import write_own_digest
+    from discosim.traces.mapping import parse_mapping
+    from discosim.traces.readers.source import fingerprint
+    from discosim.traces.server_meta import read_server_meta
+    from discosim.traces.server_series import read_server_series
+
+    _check_calibrate(options)
     train = None if options.train is None else parse_train(options.train)
     meta = None if options.meta is None else read_server_meta(options.meta)
     tp = options.tp or (meta.tensor_parallel if meta else None) or 1
     kv_tok = options.kv_tok or (meta.kv_tok if meta else None)
-    if options.server:
-        from discosim.calibrate.setup import engine_of
-        from discosim.config import load_scenario
-
-        server, keys = engine_of(load_scenario(options.server)), None
-    else:
-        keys = server_keys(
-            options.flavour,
-            meta,
-            max_batch=options.max_batch,
-            token_budget=options.token_budget,
-            n_replicas=options.replicas,
-        )
-        server = server_of(keys)
+    server, keys = _server(options, meta)
     if options.model:
         ep = server.n_replicas if server.lockstep else 1
         known = work.known_of_sheet(options.model, options.gpu, tp=tp, ep=ep, lockstep=server.lockstep, kv_tok=kv_tok)
@@ -131,6 +169,8 @@ def _calibrate(options: argparse.Namespace) -> None:
     if not (options.model or options.start):
         known = work.known_of_logs(evidence.train, n_gpus=tp, kv_tok=kv_tok)
     found = work.calibrate(evidence, known, maker(server))
+    if keys is not None and "async_scheduling" not in keys:
+        found = replace(found, doubts=(*found.doubts, *work.doubt_of_async(found, server.async_scheduling)))
     print_ = fingerprint(options.logs[0]).raw_sha256
     write_own_digest(work.digest_of(found, options.out.stem, options.logs[0].name, print_), options.out)
     said = [work.describe(found), f"written  {options.out}"]
@@ -179,7 +219,7 @@ def _validate(options: argparse.Namespace) -> int:
     from discosim.calibrate.distance import too_far
     from discosim.calibrate.evidence import parse_holdout
     from discosim.config import load_scenario
-    from discosim.core.files import check_target, write_whole
+    from discosim.core.files import check_folder, check_target, write_whole
     from discosim.traces.mapping import parse_mapping
     from discosim.traces.readers.source import fingerprint
     from discosim.traces.server_logs import read_server_log, require_enough
@@ -187,8 +227,9 @@ def _validate(options: argparse.Namespace) -> int:
 
     limits = None if options.check is None else work.parse_checks(options.check)
     holdout = None if options.holdout is None else parse_holdout(options.holdout)
-    if options.json is not None:
-        check_target(options.json, source=options.against)
+    _check_targets([options.json], [options.against, options.series, options.scenario])
+    if options.out is not None:
+        check_folder(options.out)
     scenario = load_scenario(options.scenario)
     digest = own_digest(scenario) if options.card else None
     if digest is not None:

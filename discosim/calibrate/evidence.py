@@ -135,7 +135,7 @@ def read_evidence(
             raise UserError(f"{path} holds requests, not figures by concurrency", where="--train")
         for held in read_server_logs(path, format=format, unit=unit, mapping=mapping or {}).values():
             require_enough(held)
-            log = replace(held, name=Path(held.name).name)
+            log = to_the_microsecond(replace(held, name=Path(held.name).name))
             doubts += [f"{log.name}: {doubt}" for doubt in log.warnings]
             load, doubt = load_of(log, series if len(paths) == 1 else None)
             doubts += doubt
@@ -150,6 +150,16 @@ def read_evidence(
     if not seen:
         raise UserError("leaves nothing to fit", where="--train")
     return Evidence(train=tuple(seen), held_out=tuple(rest), doubts=tuple(doubts))
+
+
+def to_the_microsecond(log: ServerLog) -> ServerLog:
+    """Return a log whose times are whole microseconds.
+
+    A fit follows a run that is not smooth in its coefficients, so the last bits of a unit's conversion could lead it
+    elsewhere; the same log in s, ms or ns shall give the same engine. Source: our choice.
+    """
+    times = {name: np.round(getattr(log, name), 6) for name in ("arrival_s", "ttft_s", "e2e_s", "queue_s")}
+    return replace(log, **times)
 
 
 def load_of(log: ServerLog, series: ServerSeries | None) -> tuple[Load, list[str]]:

@@ -65,13 +65,13 @@ def validate(
     UserError
         If the scenario has no engine, the engine refuses a request, or nothing is held out.
     """
+    held = None if holdout is None else holdout.of(log)
+    if held is not None and not held.any():
+        raise UserError(f"{log.name} has {len(log)} requests, and holds out none of them", where="--holdout")
     model = engine_model(engine_of(scenario))
     load, doubts = load_of(log, series)
     played = play(model, load)
     everything = np.ones(len(log), dtype=np.bool_)
-    held = None if holdout is None else holdout.of(log)
-    if held is not None and not held.any():
-        raise UserError(f"{log.name} has {len(log)} requests, and holds out none of them", where="--holdout")
     return Validation(
         log=log,
         played=played,
@@ -151,11 +151,13 @@ def parse_checks(text: str) -> dict[str, float]:
             limit = float(number)
         except ValueError:
             limit = float("nan")
-        if stat not in {"mean", "p50", "p90", "p99"} or not sign or not limit > 0.0:
+        if stat not in {"mean", "p50", "p90", "p99"} or not sign or not 0.0 < limit < float("inf"):
             raise UserError(
                 f"expected mean, p50, p90 or p99 with a limit in percent, as p50=5,p99=10 (got {item!r})",
                 where="--check",
             )
+        if stat in found:
+            raise UserError(f"{stat} is limited twice", where="--check")
         found[stat] = limit
     return found
 

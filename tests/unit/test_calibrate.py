@@ -7,11 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
+from discosim.calibrate.calibrate import doubt_of_async
 from discosim.calibrate.coefficients import MIX, cost_of_values, priors_of_physics
 from discosim.calibrate.engine_loop import Load, Played, play
 from discosim.calibrate.evidence import load_of, parse_holdout, parse_train, read_evidence
@@ -218,6 +221,50 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys) -> None:
         assert not (tmp_path / "mine.json").exists()
 
 
+def test_nothing_that_is_read_is_written_over(tmp_path: Path, capsys) -> None:
+    given = load(25, 5.0)
+    log = str(write(log_of(given, run(given)), tmp_path / "log.jsonl"))
+    meta, mine = tmp_path / "meta.json", str(tmp_path / "mine.json")
+    meta.write_text('{"engine_kwargs": {"max_num_seqs": 8}}')
+    scenario = tmp_path / "mine.yaml"
+    scenario.write_text("name: kept\n")
+    read = ["calibrate", log, "--meta", str(meta)]
+    compared = ["validate", str(scenario), "--against", log]
+    for arguments, message in (
+        ([*read, "--out", str(meta)], "meta.json: would replace what it reads"),
+        ([*read, "--out", mine, "--scenario-out", str(meta)], "meta.json: would replace what it reads"),
+        ([*read, "--out", mine, "--scenario-out", mine], "mine.json: would be written twice"),
+        (["calibrate", log, "--from", mine, "--out", mine], "mine.json: would replace what it reads"),
+        (["calibrate", str(meta), log, "--out", log], "log.jsonl: would replace what it reads"),
+        (["calibrate", log, "--server", "x.yaml", "--out", mine, "--scenario-out", "y.yaml"], "--scenario-out"),
+        (["calibrate", log, "--server", "x.yaml", "--out", mine, "--async", "off"], "--async"),
+        ([*compared, "--json", str(scenario)], "mine.yaml: would replace what it reads"),
+        ([*compared, "--out", str(meta)], "exists and is not a folder"),
+        ([*compared, "--out", str(meta / "deeper" / "still")], "cannot be written (Not a directory)"),
+        ([*compared, "--check", "p50=5,p50=6"], "p50 is limited twice"),
+        ([*compared, "--check", "p50=inf"], "expected mean, p50"),
+    ):
+        held = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        assert main(["engine", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == held
+
+
+@pytest.mark.parametrize(("error_pct", "is_async", "said"), [(9.0, True, "off"), (-9.0, False, "on")])
+def test_a_ttft_that_no_coefficient_mends_asks_for_the_other_way_to_schedule(
+    error_pct: float, is_async: bool, said: str
+) -> None:
+    def found(pct: float) -> Any:
+        return SimpleNamespace(train=((None, {"ttft_s": {"p50": {"error_pct": pct}}}),))
+
+    (doubt,) = doubt_of_async(found(error_pct), is_async)
+    assert f"--async {said}" in doubt
+    assert not doubt_of_async(found(-error_pct), is_async)
+    assert not doubt_of_async(found(error_pct / 2), is_async)
+
+
 def test_evidence_parts_a_log_and_keeps_its_load_whole(tmp_path: Path) -> None:
     given = load(50, 5.0)
     path = write(log_of(given, run(given)), tmp_path / "log.jsonl")
@@ -227,7 +274,27 @@ def test_evidence_parts_a_log_and_keeps_its_load_whole(tmp_path: Path) -> None:
     assert isinstance(rest, Requests)
     assert len(seen.load) == 50
     assert (int(seen.counts.sum()), int(rest.counts.sum())) == (30, 20)
-    assert seen.misses(run(seen.load))[0] == pytest.approx(0.0, abs=1e-9)
+    # times are taken to the microsecond, and none of them is below 10 ms
+    assert seen.misses(run(seen.load))[0] == pytest.approx(0.0, abs=1e-4)
+
+
+def test_one_log_in_three_units_is_the_same_evidence(tmp_path: Path) -> None:
+    given = load(30, 5.0)
+    log = log_of(given, run(given))
+    files = {}
+    for unit, scale in (("s", 1.0), ("ms", 1e3), ("ns", 1e9)):
+        rows = ["prompt_tok,output_tok,arrival,queued,scheduled,first_token,last_token"]
+        for i in range(len(log)):
+            moments = (0.0, 0.0, log.queue_s[i], log.ttft_s[i], log.e2e_s[i])
+            times = [round(log.arrival_s[i] + moment, 6) * scale for moment in moments]
+            told = [f"{round(time)}" if unit == "ns" else f"{time:.{6 if unit == 's' else 3}f}" for time in times]
+            rows.append(",".join([str(log.prompt_tok[i]), str(log.output_tok[i]), *told]))
+        files[unit] = tmp_path / f"{unit}.csv"
+        files[unit].write_text("\n".join(rows) + "\n")
+    in_s, in_ms, in_ns = (read_evidence([path], unit=unit).train[0] for unit, path in files.items())
+    for other in (in_ms, in_ns):
+        for name in ("arrival_s", "ttft_s", "e2e_s", "queue_s"):
+            np.testing.assert_array_equal(getattr(other.log, name), getattr(in_s.log, name))
 
 
 def test_a_comparison_goes_onto_the_card_of_an_own_digest_and_says_what_was_seen(tmp_path: Path, capsys) -> None:
