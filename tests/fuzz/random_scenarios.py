@@ -67,6 +67,7 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("FileLengths", "format"): one_of("auto"),
     ("ReplayedWorkload", "past_share"): one_of(None, 0.2, 0.6),
     ("ReplayedWorkload", "time_unit"): one_of("auto", "s"),
+    ("ReplayedWorkload", "columns"): one_of(()),
     ("*", "min_points"): whole(1, 3),
     ("DigestArrivals", "digest"): one_of("azure-conv", "azure-code", "mooncake-conversation"),
     ("DigestArrivals", "rate_profile"): one_of(False),
@@ -253,6 +254,8 @@ def _section(section: type, rng: Rng, without: tuple[str, ...] = ()) -> Plain:
     skipped = apart if section is scenario.Scenario else set()
     kind = kind_of(section)
     values = _values(section.__name__, {n: k for n, k in keys.items() if n not in {"kind", *skipped}}, rng)
+    if section is scenario.PhysicsIterations:  # one way of saying where the times are from
+        values = {"model": "Llama-3.1-8B", "gpu": "H100-SXM", **values}
     return {"kind": kind, **values} if kind else values
 
 
