@@ -82,7 +82,8 @@ def test_random_kills_leave_no_trace(undisturbed: Path, tmp_path: Path, n: int) 
     for i in range(n):
         folder = tmp_path / str(i)
         folder.mkdir()
-        survived.append(disturb(folder, undisturbed, ("driver", "worker")[i % 2], luck.uniform(0.1, 0.95) * whole_s))
+        share = 0.1 + 0.85 * (i // 2 + luck.random()) / (n / 2)  # of its life; each part of it has its turn
+        survived.append(disturb(folder, undisturbed, ("driver", "worker")[i % 2], share * whole_s))
     assert len(set(survived[::2])) > 1, f"all drivers died at the same stage: {survived}"
 
 
