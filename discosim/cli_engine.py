@@ -15,7 +15,6 @@ from discosim.cli_help import AddParser, add_verb
 from discosim.core.errors import UserError
 
 if TYPE_CHECKING:
-    from discosim.calibrate.validate import Validation
     from discosim.core.scenario import EngineServer
     from discosim.traces.server_meta import ServerMeta
 
@@ -219,7 +218,8 @@ def _validate(options: argparse.Namespace) -> int:
     from discosim.calibrate.distance import too_far
     from discosim.calibrate.evidence import parse_holdout
     from discosim.config import load_scenario
-    from discosim.core.files import check_folder, check_target, write_whole
+    from discosim.core.files import check_target, write_whole
+    from discosim.report.validation_folder import check_validation_folder, write_validation
     from discosim.traces.mapping import parse_mapping
     from discosim.traces.readers.source import fingerprint
     from discosim.traces.server_logs import read_server_log, require_enough
@@ -229,7 +229,7 @@ def _validate(options: argparse.Namespace) -> int:
     holdout = None if options.holdout is None else parse_holdout(options.holdout)
     _check_targets([options.json], [options.against, options.series, options.scenario])
     if options.out is not None:
-        check_folder(options.out)
+        check_validation_folder(options.out)
     scenario = load_scenario(options.scenario)
     digest = own_digest(scenario) if options.card else None
     if digest is not None:
@@ -249,39 +249,11 @@ def _validate(options: argparse.Namespace) -> int:
         write_whole(options.json, json.dumps(work.to_json(found), indent=2) + "\n")
         said.append(f"written  {options.json}")
     if options.out is not None:
-        said.append(f"written  {_draw(found, scenario.name, options.out)}")
+        write_validation(found, scenario.name, options.out)
+        said.append(f"written  {options.out}")
     if digest is not None:
         sentence = write_card(found, holdout, fingerprint(options.against).raw_sha256, digest)
         said += [f"engine {sentence}", f"written  {digest}"]
     far = [] if limits is None else too_far(found.holdout or found.all, limits, "held out" if found.holdout else "all")
     say("\n".join([*said, *(f"check failed: {one}" for one in far)]))
     return 1 if far else 0
-
-
-def _draw(found: Validation, engine: str, folder: Path) -> Path:
-    from discosim.calibrate.validate import CHECKED, states_at, to_page, write_requests
-    from discosim.core.files import write_whole
-    from discosim.report.figures.overlaid import over_time, overlaid, request_errors
-
-    folder.mkdir(parents=True, exist_ok=True)
-    write_requests(found, folder / "requests.csv")
-    n = len(found.log)
-    real = {name: getattr(found.log, name) for name in CHECKED}
-    simulated = {name: getattr(found.played, name)[:n] for name in CHECKED}
-    figures = {
-        "overlaid": overlaid(real, simulated),
-        "request_errors": request_errors(found.log.arrival_s, real, simulated),
-    }
-    if (series := found.series) is not None:
-        running, waiting = states_at(found.played, series.t_s)
-        figures["over_time"] = over_time(
-            series.t_s,
-            {"running": series.running, "waiting": series.waiting},
-            {"running": running, "waiting": waiting},
-        )
-    else:
-        (folder / "over_time.png").unlink(missing_ok=True)  # of an older comparison, which the page would show
-    for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=150)
-    write_whole(folder / "validation.json", json.dumps(to_page(found, engine), indent=2) + "\n")
-    return folder

@@ -183,7 +183,12 @@ def _cost(fitted: Fitted) -> PhysicsCost:
 
 def _unknown(fitted: Fitted) -> list[str]:
     names = [c.name for c, share in zip(fitted.priors.coefficients, fitted.identified, strict=True) if share < UNKNOWN]
-    return [f"Not identified, prior only: {', '.join(names)}."] if names else []
+    said = [f"Not identified, prior only: {', '.join(names)}."] if names else []
+    if MEMORY in names:
+        said.append(
+            "KV memory that is never full is not seen: give --kv-tok, or the engine may preempt where yours does not."
+        )
+    return said
 
 
 def _batches(fitted: Fitted) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,10 +107,7 @@ class Priors:
 
 def cost_of_values(values: Mapping[str, float], expert_share: float, name: str = "fit", n_gpus: int = 1) -> PhysicsCost:
     """Return iteration times of coefficients by name."""
-    held = {key: value for key, value in values.items() if key not in {MIX, MEMORY}}
-    mixed = held["kv_s_per_tok"] * values[MIX]
-    cost = PhysicsCost(**{**held, "kv_mixed_s_per_tok": mixed, "expert_share": expert_share})  # type: ignore[arg-type]  # floats all
-    return replace(cost, name=name, n_gpus=n_gpus)
+    return PhysicsCost(**asdict(fit_of_values(values, expert_share)), name=name, n_gpus=n_gpus)
 
 
 def fit_of_values(values: Mapping[str, float], expert_share: float) -> PhysicsFit:

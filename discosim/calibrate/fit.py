@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.calibrate.coefficients import Priors, cost_of_values
+from discosim.calibrate.coefficients import MEMORY, Priors, cost_of_values
 from discosim.calibrate.engine_loop import Played, play
 from discosim.calibrate.observed import Observed
 from discosim.world.engine.costs.base import CostModel
@@ -94,7 +94,7 @@ class _Misfit:
     def play(self, at: Floats) -> tuple[Played, ...]:
         values = self.priors.values(at)
         cost = cost_of_values(values, self.priors.expert_share)
-        model = self.model(cost, values.get("kv_tok", float(self.priors.kv_tok)))
+        model = self.model(cost, values.get(MEMORY, float(self.priors.kv_tok)))
         self.n_runs += len(self.seen)
         return tuple(play(model, one.load) for one in self.seen)
 

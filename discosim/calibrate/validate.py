@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from discosim.calibrate.distance import Distances, distances, label, plain, table
 from discosim.calibrate.engine_loop import Played, play
-from discosim.calibrate.evidence import Part, load_of
+from discosim.calibrate.evidence import Part, load_of, to_the_microsecond
 from discosim.calibrate.setup import engine_of
 from discosim.core.errors import UserError
 from discosim.core.files import write_whole
@@ -65,6 +65,7 @@ def validate(
     UserError
         If the scenario has no engine, the engine refuses a request, or nothing is held out.
     """
+    log = to_the_microsecond(log)
     held = None if holdout is None else holdout.of(log)
     if held is not None and not held.any():
         raise UserError(f"{log.name} has {len(log)} requests, and holds out none of them", where="--holdout")

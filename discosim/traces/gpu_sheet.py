@@ -57,7 +57,8 @@ def find_gpu(name: str) -> Gpu:
     for gpu in gpus.values():
         if _plain(name) in {_plain(gpu.name), *map(_plain, gpu.also)}:
             return gpu
-    raise UserError(f"unknown GPU {name!r}; {close_match(name, gpus)}")
+    words = {word.upper() for gpu in gpus.values() for word in (gpu.name, *gpu.also)}
+    raise UserError(f"unknown GPU {name!r}; {close_match(name.upper(), words)}")
 
 
 def _plain(name: str) -> str:

@@ -17,7 +17,7 @@ import yaml
 from discosim.calibrate.calibrate import doubt_of_async
 from discosim.calibrate.coefficients import MIX, cost_of_values, priors_of_physics
 from discosim.calibrate.engine_loop import Load, Played, play
-from discosim.calibrate.evidence import load_of, parse_holdout, parse_train, read_evidence
+from discosim.calibrate.evidence import load_of, parse_holdout, parse_train, read_evidence, stagger_of
 from discosim.calibrate.fit import fit
 from discosim.calibrate.observed import Requests
 from discosim.calibrate.setup import engine_of, maker, scenario_of, server_keys, server_of
@@ -27,6 +27,7 @@ from discosim.config import load_scenario
 from discosim.core.errors import UserError
 from discosim.runs.build_engine import engine_notes
 from discosim.traces.catalogue import load_digest
+from discosim.traces.concurrency import ConcurrencySummary, Spread
 from discosim.traces.digest_file import read_own_digest, write_own_digest
 from discosim.traces.engine_digest import EngineDigest, PhysicsFit
 from discosim.traces.server_log import ServerLog, ServerSeries
@@ -200,6 +201,31 @@ def test_the_verbs_by_way_of_files_whatever_their_order_and_their_zero(tmp_path:
     assert main([*validate, "--check", "p50=0.0001"]) == 1
 
 
+def waves(concurrency: int, *, spare_s: float) -> ConcurrencySummary:
+    """Waves of answers of 100 tokens in 2 s, which take so much longer than that."""
+    end, tok = Spread(mean=2.0, p50=2.0, p99=2.0), Spread(mean=100.0, p50=100.0, p99=100.0)
+    return ConcurrencySummary(
+        concurrency=concurrency,
+        n=100,
+        is_waves=True,
+        ttft_s=end,
+        tpot_s=end,
+        e2e_s=end,
+        e2e_per_tok_s=end,
+        prompt_tok=tok,
+        output_tok=tok,
+        output_tok_per_s=concurrency * 100.0 / (2.0 + spare_s),
+    )
+
+
+def test_the_load_of_what_is_held_out_comes_from_what_is_seen() -> None:
+    shown = [waves(1, spare_s=0.2), waves(16, spare_s=1.6)]
+    assert stagger_of(waves(1, spare_s=0.2), shown) == pytest.approx(0.2)
+    for told_s in (0.0, 9.0):  # what it says of itself
+        assert stagger_of(waves(4, spare_s=told_s), shown) == pytest.approx(0.15), "half way from 1 to 16 by factors"
+        assert stagger_of(waves(64, spare_s=told_s), shown) == pytest.approx(0.1)
+
+
 def test_bad_input_is_one_line(tmp_path: Path, capsys) -> None:
     given = load(19, 5.0)
     short = write(log_of(given, run(given)), tmp_path / "short.jsonl")
@@ -238,6 +264,7 @@ def test_nothing_that_is_read_is_written_over(tmp_path: Path, capsys) -> None:
         (["calibrate", str(meta), log, "--out", log], "log.jsonl: would replace what it reads"),
         (["calibrate", log, "--server", "x.yaml", "--out", mine, "--scenario-out", "y.yaml"], "--scenario-out"),
         (["calibrate", log, "--server", "x.yaml", "--out", mine, "--async", "off"], "--async"),
+        ([*compared, "--out", str(tmp_path)], "holds something else; name another folder"),
         ([*compared, "--json", str(scenario)], "mine.yaml: would replace what it reads"),
         ([*compared, "--out", str(meta)], "exists and is not a folder"),
         ([*compared, "--out", str(meta / "deeper" / "still")], "cannot be written (Not a directory)"),

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 
+from discosim.cli_engine import FLAVOURS as OFFERED
 from discosim.config import dump_scenario, load_scenario
 from discosim.config.flavours import FLAVOURS
 from discosim.config.shape import keys_of, without_none
@@ -45,7 +46,7 @@ def scenario(**keys: Any) -> dict[str, Any]:
 
 def test_every_flavour_that_may_be_written_is_known():
     members = get_args(without_none(keys_of(EngineServer)["flavour"].type)[0])
-    assert set(members) == set(FLAVOURS)
+    assert set(members) == set(FLAVOURS) == set(OFFERED)
 
 
 def test_a_make_sets_what_is_not_given():

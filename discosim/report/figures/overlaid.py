@@ -8,10 +8,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from discosim.report.style import house_style
+
 Floats = NDArray[np.float64]
-PANELS = (("ttft_s", "TTFT (s)"), ("tpot_s", "time per token (s)"), ("e2e_s", "end to end (s)"))
+PANELS = (("ttft_s", "TTFT [s]"), ("tpot_s", "time per token [s]"), ("e2e_s", "end to end [s]"))
 
 
+@house_style()
 def overlaid(real: Mapping[str, Floats], simulated: Mapping[str, Floats]) -> Figure:
     """Return the distribution of each metric, real and simulated, in one picture.
 
@@ -32,6 +35,7 @@ def overlaid(real: Mapping[str, Floats], simulated: Mapping[str, Floats]) -> Fig
     return figure
 
 
+@house_style()
 def over_time(
     t_s: Floats,
     real: Mapping[str, Floats],
@@ -50,13 +54,14 @@ def over_time(
     for axes, name in zip(figure.subplots(1, 2), ("running", "waiting"), strict=True):
         for label, held, style in (("real", real, "-"), ("simulated", simulated, "--")):
             axes.plot(t_s, held[name], style, label=label)
-        axes.set_xlabel("time since the first arrival (s)")
-        axes.set_ylabel(f"{name} (requests)")
+        axes.set_xlabel("time since the first arrival [s]")
+        axes.set_ylabel(f"{name} [requests]")
         axes.set_ylim(bottom=0.0)
     figure.axes[0].legend(frameon=False)
     return figure
 
 
+@house_style()
 def request_errors(arrival_s: Floats, real: Mapping[str, Floats], simulated: Mapping[str, Floats]) -> Figure:
     """Return the relative error of each request, in percent, over the time of its arrival.
 
@@ -72,7 +77,7 @@ def request_errors(arrival_s: Floats, real: Mapping[str, Floats], simulated: Map
         known = np.isfinite(real[name]) & (real[name] > 0.0)
         axes.axhline(0.0, color="0.6", linewidth=0.8)
         axes.plot(arrival_s[known], 100.0 * (simulated[name][known] / real[name][known] - 1.0), ".", markersize=4)
-        axes.set_title(title.rpartition(" (")[0], fontsize="medium")
-        axes.set_xlabel("arrival (s)")
-    figure.axes[0].set_ylabel("simulated over real (%)")
+        axes.set_title(title.rpartition(" [")[0], fontsize="medium")
+        axes.set_xlabel("arrival [s]")
+    figure.axes[0].set_ylabel("simulated over real [%]")
     return figure

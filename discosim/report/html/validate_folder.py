@@ -58,11 +58,11 @@ def _table(title: str, metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]) -
     rows = [
         [
             tag("code", metric if stat == "value" else f"{metric} {stat}"),
+            "" if held["error_pct"] is None else f"{held['error_pct']:+.1f} %",
             f"{held['real']:.4g}",
             f"{held['simulated']:.4g}",
-            "" if held["error_pct"] is None else f"{held['error_pct']:+.1f} %",
         ]
         for metric, stats in metrics.items()
         for stat, held in stats.items()
     ]
-    return table(("metric", "real", "simulated", "error"), rows, title)
+    return table(("metric", "error", "real", "simulated"), rows, title)  # a phone shows the first two at least
