@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from small_worlds import HASHES, SHIPPED, WORLDS, Plain, hashes_of, scenario
+from small_worlds import HASHES, SHIPPED, WORLDS, Plain, hashes_of, scenario, shipped
 
-from discosim.config import load_scenario
 from discosim.policies import known_policies
 from discosim.runs.simulate import simulate
 from discosim.world.engine.schedulers.registry import known_schedulers
@@ -28,7 +27,7 @@ def test_small_worlds_give_the_same_bytes(world: Plain, tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_scenarios_give_the_same_bytes(name: str) -> None:
-    assert hashes_of(simulate(load_scenario(name))) == KNOWN["shipped"][name], RENEW
+    assert hashes_of(simulate(shipped(name))) == KNOWN["shipped"][name], RENEW
 
 
 def test_every_policy_and_scheduler_is_among_them() -> None:

@@ -73,7 +73,9 @@ def test_the_queue_is_the_one_of_the_textbook():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("n_customers", "low", "high"), [(LONG, 0.93, 0.97), (SHORT, 0.91, 0.96)])
+@pytest.mark.parametrize(
+    ("n_customers", "low", "high"), [pytest.param(LONG, 0.93, 0.97, marks=pytest.mark.exhaustive), (SHORT, 0.91, 0.96)]
+)
 def test_paired_intervals_cover_and_naive_ones_do_not(n_customers, low, high, capsys):
     """Long replications: 93 to 97 %. Short ones lose about two points to the skewness of a queue's mean.
 
