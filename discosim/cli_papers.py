@@ -79,26 +79,59 @@ def add_claims(add: AddParser) -> None:
         "claims",
         "say which claims of the papers hold here, which do not, and what that rests on",
         "claims",
-        "claims disco",
+        "claims disco --summary",
+        'claims --only "not reproduced"',
         "claims --markdown > claims.md",
         more="Needs a clone: the papers lie in its folder experiments.",
     )
     _add_papers(parser)
-    parser.add_argument("--markdown", action="store_true", help="print one Markdown table")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--summary", action="store_true", help="print one line per claim")
+    form.add_argument("--markdown", action="store_true", help="print one Markdown table")
+    form.add_argument("--json", action="store_true", help="print the verdicts, cells and bounds as JSON")
+    parser.add_argument(
+        "--only", metavar="WORDS", action="append", default=[], help="claims whose name or verdict holds these words"
+    )
+    parser.add_argument(
+        "--plot", metavar="FILE", type=Path, help="draw all of them beside their bounds (PNG, PDF or SVG)"
+    )
     parser.set_defaults(call=_claims)
 
 
 def _claims(options: argparse.Namespace) -> None:
     from discosim.reproduce.experiment import find_experiments, load_experiments
+    from discosim.reproduce.rows import as_json, chosen_verdicts
     from discosim.reproduce.run import judge_all, read_tables
-    from discosim.reproduce.text import markdown, render_claims, render_rule, render_tally, terminal_width
+    from discosim.reproduce.text import (
+        markdown,
+        render_claims,
+        render_rule,
+        render_summary,
+        render_tally,
+        terminal_width,
+    )
 
     width = terminal_width()
-    everything = []
+    found = []
     for experiment in load_experiments(find_experiments(options.experiments), options.paper):
         tables, source = read_tables(experiment, options.profile, options.out)
-        verdicts = judge_all(experiment, tables)
-        everything += verdicts
-        if not options.markdown:
-            say(render_claims(experiment.name, experiment.file.title, source, verdicts, width))
-    say(markdown(everything) if options.markdown else f"{render_rule(width)}\n\n{render_tally(everything)}")
+        found.append((experiment, source, judge_all(experiment, tables)))
+    kept = chosen_verdicts([verdict for *_, verdicts in found for verdict in verdicts], options.only)
+    if options.plot is not None:
+        from discosim.reproduce.forest import write_forest
+
+        write_forest(kept, options.plot)
+        tell(f"written    {options.plot}")
+    if options.json:
+        say(as_json(kept))
+        return
+    if options.markdown:
+        say(markdown(kept))
+        return
+    for experiment, source, verdicts in found:
+        mine = [verdict for verdict in verdicts if verdict in kept]
+        if mine and options.summary:
+            say(render_summary(experiment.name, mine, width))
+        elif mine:
+            say(render_claims(experiment.name, experiment.file.title, source, mine, width))
+    say(f"{render_rule(width)}\n\n{render_tally(kept)}")

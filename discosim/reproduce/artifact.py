@@ -10,14 +10,15 @@ from pathlib import Path
 from discosim.reproduce.experiment import load_experiments
 from discosim.reproduce.run import judge_all
 from discosim.reproduce.tables import read_csv
+from discosim.reproduce.text import bounds_text, ours_text
 
 
 def claims_table(root: Path) -> str:
-    """Return one Markdown row per claim: what it says, the paper's figure, command, table, cost, rule, verdict.
+    """Return one Markdown row per claim: what it says, both figures, bounds, command, table, cost, rule, verdict.
 
     The verdict is that of the committed quick tables.
     """
-    heads = ("Claim", "The paper's figure", "Command", "Table", "Cost", "Accepted by", "Verdict")
+    heads = ("Claim", "The paper's figure", "Bounds", "Ours", "Command", "Table", "Cost", "Accepted by", "Verdict")
     lines = [f"| {' | '.join(heads)} |", "| " + " | ".join("---" for _ in heads) + " |"]
     for experiment in load_experiments(root):
         tables = {name: read_csv(experiment.committed("quick", name)) for name in experiment.file.tables}
@@ -30,11 +31,11 @@ def claims_table(root: Path) -> str:
                 command, cost = f"`discosim figures {experiment.name} --check`", experiment.file.cost["quick"]
                 rule = accept.rule
                 if accept.rule == "interval":
-                    bounds = ("any" if bound is None else f"{bound:g}" for bound in (accept.low, accept.high))
-                    rule = f"interval: {' to '.join(bounds)} {claim.unit}".rstrip()
+                    limits = ("any" if bound is None else f"{bound:g}" for bound in (accept.low, accept.high))
+                    rule = f"interval: {' to '.join(limits)} {claim.unit}".rstrip()
             says = f"`{claim.id}`: {claim.says}"
             paper = f"{claim.published} ({claim.known_from})"
-            cells = (says, paper, command, table, cost, rule, verdict.text)
+            cells = (says, paper, bounds_text(verdict), ours_text(verdict), command, table, cost, rule, verdict.text)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 

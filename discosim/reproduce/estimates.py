@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from discosim.core.errors import UserError, close_match
 from discosim.metrics.stats import Interval, change_of_means, paired_difference, t_interval
 from discosim.reproduce.code import function_of
 from discosim.reproduce.files import Statistic
+from discosim.reproduce.reach import reach
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +34,11 @@ class Cell:
         Estimate and its 95 % interval; equal where it is exact, NaN where it is not defined.
     n : int
         Replications behind it.
+    floor, ceiling : float
+        What it could be at all beside this baseline, see :func:`discosim.reproduce.reach.reach`; infinite where no
+        limit is known.
+    is_idle : bool
+        Whether nothing happened in it: in every replication the policy did exactly as its baseline.
     """
 
     name: str
@@ -38,6 +46,9 @@ class Cell:
     low: float
     high: float
     n: int
+    floor: float = -math.inf
+    ceiling: float = math.inf
+    is_idle: bool = False
 
 
 def cells_of(statistic: Statistic, table: pd.DataFrame, code: ModuleType | None = None) -> list[Cell]:
@@ -70,8 +81,10 @@ def cells_of(statistic: Statistic, table: pd.DataFrame, code: ModuleType | None 
         cells = _simple(statistic, rows)
     if statistic.pick == "each" or not cells:
         return cells
-    choose: Callable[..., Cell] = max if statistic.pick == "largest" else min
-    return [choose((cell for cell in cells if not math.isnan(cell.mean)), key=lambda cell: cell.mean, default=cells[0])]
+    choose: Callable[..., Any] = max if statistic.pick == "largest" else min
+    found = choose((cell for cell in cells if not math.isnan(cell.mean)), key=lambda cell: cell.mean, default=cells[0])
+    floor, ceiling = (choose(getattr(cell, side) for cell in cells) for side in ("floor", "ceiling"))
+    return [replace(found, floor=floor, ceiling=ceiling)]
 
 
 def chosen(table: pd.DataFrame, where: Mapping[str, Any], name: str) -> pd.DataFrame:
@@ -105,7 +118,11 @@ def _simple(statistic: Statistic, rows: pd.DataFrame) -> list[Cell]:
             continue  # this cell lacks one of the two
         name = ", ".join(f"{column}={value}" for column, value in zip(statistic.by, key, strict=True))
         found = _interval(statistic, sample)
-        cells.append(Cell(name, found.mean, found.mean - found.half_width, found.mean + found.half_width, found.n))
+        base = list(sample.get(statistic.baseline, {}).values())
+        floor, ceiling = reach(statistic, float(np.mean(base)) if base else math.nan)
+        is_idle = statistic.kind != "mean" and sample[statistic.policy] == sample[statistic.baseline]
+        low, high = found.mean - found.half_width, found.mean + found.half_width
+        cells.append(Cell(name, found.mean, low, high, found.n, floor, ceiling, is_idle))
     return cells
 
 

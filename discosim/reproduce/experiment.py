@@ -185,10 +185,13 @@ def _check_tested(claim: Claim, here: KeyPath, file: ExperimentFile, problems: P
 
 def _check_expect(claim: Claim, here: KeyPath, problems: Problems) -> None:
     expect = claim.expect
-    if expect is None or (expect.low is None and expect.high is None):
-        problems.add(here, f"claim {claim.id}: needs expect with low, high or both")
-    elif expect.low is not None and expect.high is not None and expect.low >= expect.high:
-        problems.add((*here, "expect"), f"low must be below high (got {expect.low:g} and {expect.high:g})")
+    forms = () if expect is None else ((expect.low, expect.high), (expect.about,), (expect.up_to,))
+    n_given = sum(any(value is not None for value in form) for form in forms)
+    if expect is None or n_given != 1:
+        problems.add(here, f"claim {claim.id}: needs expect with low, high or both; or with about; or with up_to")
+    elif expect.bounds[0] >= expect.bounds[1]:
+        low, high = expect.bounds
+        problems.add((*here, "expect"), f"low must be below high (got {low:g} and {high:g})")
 
 
 def _check_acceptance(claim: Claim, here: KeyPath, file: ExperimentFile, problems: Problems) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,8 +11,12 @@ from discosim.core.spec import spec
 
 InputKind = Literal["measured", "paper", "secondary", "derived", "recollection", "assumed"]
 Profile = Literal["quick", "paper"]
+Role = Literal["paper", "derived", "check"]
+"""A statement of the paper; what we derive from it or from our equations; a check of our own code against itself."""
 WEAK: tuple[InputKind, ...] = ("recollection", "assumed")
 """Kinds of inputs that nobody can look up."""
+TOLERANCE = 0.2
+"""How far a cell may lie from a single figure of a paper, as a share of it. Source: our choice, one for all claims."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +86,36 @@ class Statistic:
 
 @dataclass(frozen=True, kw_only=True)
 class Expect:
-    """What the paper's statement means for a cell: bounds, one of them may be open."""
+    """What the paper's statement means for a cell: bounds, one of them may be open; or one figure.
+
+    A single figure gives bounds by one rule for all claims, `TOLERANCE`: ``about`` both, ``up_to`` the lower one.
+    """
 
     low: float | None = spec(None, doc="The cell must lie above this.")
     high: float | None = spec(None, doc="The cell must lie below this.")
+    about: float | None = spec(None, doc="The paper's figure: the cell must lie within a fifth of it.", gt=0)
+    up_to: float | None = spec(
+        None, doc="The most that the paper says is reached: the cell must lie above four fifths of it.", gt=0
+    )
     why: str = spec("", doc="How the paper's words became these bounds, where that is our reading.")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lower and upper bound; infinite where it is open."""
+        if self.about is not None:
+            return self.about * (1.0 - TOLERANCE), self.about * (1.0 + TOLERANCE)
+        if self.up_to is not None:
+            return self.up_to * (1.0 - TOLERANCE), math.inf
+        return -math.inf if self.low is None else self.low, math.inf if self.high is None else self.high
+
+    @property
+    def rule(self) -> str:
+        """How the bounds came from the paper's words, in ours."""
+        if self.about is not None:
+            return f"within a fifth of {self.about:g}"
+        if self.up_to is not None:
+            return f"four fifths of {self.up_to:g} at least; more is no breach of 'up to'"
+        return self.why
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +151,7 @@ class Claim:
         doc="Where the paper's figure is known from; derived: arithmetic on what is known of it, ours."
     )
     scenario: str = spec(doc="What was simulated.", min_length=1)
+    role: Role = spec("paper", doc="Whose statement it is: the paper's, derived by us, or a check of our own code.")
     inputs: tuple[str, ...] = spec((), doc="Names of inputs the numbers rest on.")
     unit: str = spec("", doc="Unit of the statistic.")
     statistic: Statistic | None = spec(None, doc="What is computed; null where nothing can be.")

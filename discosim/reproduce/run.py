@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from discosim.reproduce.check import Breach, check
 from discosim.reproduce.draw import FORMATS, draw, pictures
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.folder import check_tables, make_ready, recorded
+from discosim.reproduce.rows import write_verdicts
 from discosim.reproduce.tables import Context, Say, make_table, read_csv
 from discosim.reproduce.verdict import Verdict, judge
 from discosim.runs.facts import FACTS, peak_memory_mib
@@ -105,7 +106,7 @@ def make_figures(
             seconds[name] = round(time.perf_counter() - started, 1)
             say(f"{experiment.name}: table {name}, {len(tables[name])} rows [{seconds[name]:.0f} s]")
     verdicts = judge_all(experiment, tables)
-    _write_verdicts(folder / VERDICTS, verdicts)
+    write_verdicts(folder / VERDICTS, verdicts)
     breaches = check(experiment, profile, tables) if is_checked else []
     started = time.perf_counter()
     paths = draw(experiment, profile, folder, executor)
@@ -180,34 +181,3 @@ def read_tables(experiment: Experiment, profile: str, out: Path) -> tuple[dict[s
         f"`discosim figures {experiment.name} --profile {profile}`",
         where=str(experiment.folder),
     )
-
-
-def _write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
-    import pandas as pd
-
-    from discosim.reproduce.tables import as_csv
-
-    write_whole(path, as_csv(pd.DataFrame([plain(verdict) for verdict in verdicts])))
-
-
-def plain(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as one row of plain values."""
-    from discosim.reproduce.text import inputs_text, ours_text
-
-    return {
-        "claim": verdict.claim.id,
-        "verdict": verdict.text,
-        "published": verdict.claim.published,
-        "known_from": verdict.claim.known_from,
-        "ours": ours_text(verdict),
-        "n_agree": verdict.n_agree,
-        "n_disagree": verdict.n_disagree,
-        "n_unclear": verdict.n_unclear,
-        "weak_inputs": " ".join(verdict.weak_inputs),
-        "turned_by": "; ".join(verdict.turned_by),
-        "says": verdict.claim.says,
-        "scenario": verdict.claim.scenario,
-        "rests_on": inputs_text(verdict),
-        "lacking": verdict.claim.lacking,
-        "would_change": verdict.claim.would_change,
-    }

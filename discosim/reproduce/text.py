@@ -8,8 +8,10 @@ import textwrap
 from collections.abc import Sequence
 from typing import get_args
 
+from discosim.report.rule import RULE
 from discosim.reproduce.estimates import Cell
-from discosim.reproduce.verdict import RULE, Verdict, Word
+from discosim.reproduce.files import Role
+from discosim.reproduce.verdict import Side, Verdict, Word
 
 WIDEST, NARROWEST = 118, 60
 
@@ -20,38 +22,75 @@ def terminal_width() -> int:
     return min(WIDEST, max(NARROWEST, columns - 2))
 
 
+SAID: dict[Side, str] = {
+    "agrees": "agree",
+    "disagrees": "disagree",
+    "unclear": "unclear",
+    "idle": "in which nothing happened",
+    "beyond": "out of reach",
+    "certain": "that could not fail",
+}
+HEADS: dict[Role, str] = {
+    "paper": "What the paper says",
+    "derived": "What we derive from it",
+    "check": "Checks of our own code, which hold by construction",
+}
+
+
 def ours_text(verdict: Verdict) -> str:
     """Return our numbers in one line: one cell with its interval, or the least and largest of many and how all fall."""
     cells = [cell for cell in verdict.cells if not math.isnan(cell.mean)]
     if not cells:
         return "-"
-    unit = f" {verdict.claim.unit}" if verdict.claim.unit not in {"", "1"} else ""
+    unit = _unit(verdict)
     if len(cells) == 1:
         return _interval(cells[0], unit)
     low, high = min(cells, key=lambda c: c.mean), max(cells, key=lambda c: c.mean)
-    parts = [
-        f"{n} {word}"
-        for n, word in ((verdict.n_agree, "agree"), (verdict.n_disagree, "disagree"), (verdict.n_unclear, "unclear"))
-        if n
-    ]
-    least, most = (f"{_short(cell.mean)}{_bounds(cell)}" for cell in (low, high))
+    counts = [(verdict.sides.count(side), word) for side, word in SAID.items()]
+    parts = [f"{n} {word}" for n, word in counts if n]
+    least, most = (f"{short(cell.mean)}{_bounds(cell)}" for cell in (low, high))
     return f"{least} to {most}{unit}; of {len(verdict.cells)} cells {', '.join(parts)}"
 
 
-def _short(value: float) -> str:
+def bounds_text(verdict: Verdict) -> str:
+    """Return what a cell has to be, and how that came from the paper's words."""
+    expect = verdict.claim.expect
+    if expect is None:
+        return "-"
+    rule = f" ({expect.rule})" if expect.rule else ""
+    return f"{_range(*expect.bounds)}{_unit(verdict)}{rule}"
+
+
+def reach_text(verdict: Verdict) -> str:
+    """Return what our statistic could be at all in this scenario; empty where no limit is known."""
+    low, high = verdict.reach
+    return "" if math.isinf(low) and math.isinf(high) else f"{_range(low, high)}{_unit(verdict)}"
+
+
+def _range(low: float, high: float) -> str:
+    if math.isinf(low):
+        return f"at most {short(high)}"
+    return f"at least {short(low)}" if math.isinf(high) else f"{short(low)} to {short(high)}"
+
+
+def _unit(verdict: Verdict) -> str:
+    return f" {verdict.claim.unit}" if verdict.claim.unit not in {"", "1"} else ""
+
+
+def short(value: float) -> str:
     """Return a number to three figures, without an exponent where it is large."""
     return f"{value:,.0f}" if 999.5 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 def _interval(cell: Cell, unit: str) -> str:
     bounds = " (exact)" if cell.low == cell.high else _bounds(cell)
-    return f"{_short(cell.mean)}{unit}{bounds}" + (f" ({cell.name})" if cell.name else "")
+    return f"{short(cell.mean)}{unit}{bounds}" + (f" ({cell.name})" if cell.name else "")
 
 
 def _bounds(cell: Cell) -> str:
     if math.isnan(cell.low) or cell.low == cell.high:
         return ""
-    return f" [{_short(cell.low)}, {_short(cell.high)}]"
+    return f" [{short(cell.low)}, {short(cell.high)}]"
 
 
 def inputs_text(verdict: Verdict) -> str:
@@ -73,24 +112,44 @@ def variants_text(verdict: Verdict) -> str:
 def render_claims(paper: str, title: str, source: str, verdicts: Sequence[Verdict], width: int = WIDEST) -> str:
     """Return the verdicts of one paper as text: a block per claim, verdict first; ``width`` in characters."""
     lines = [*_wrapped(title, f"{paper}: ", width), f"from {source}", ""]
+    for role, head in HEADS.items():
+        mine = [verdict for verdict in verdicts if verdict.claim.role == role]
+        if mine and role != "paper":
+            lines += [f"{head}:", ""]
+        for verdict in mine:
+            lines += [*_block(verdict, width), ""]
+    return "\n".join(lines)
+
+
+def _block(verdict: Verdict, width: int) -> list[str]:
+    claim = verdict.claim
+    rows = [
+        ("says", claim.says),
+        ("paper", f"{claim.published}   (known from: {claim.known_from})"),
+        ("bounds", bounds_text(verdict)),
+        ("ours", ours_text(verdict)),
+        ("could be", reach_text(verdict)),
+        ("because", verdict.reason),
+        ("simulated", claim.scenario),
+        ("rests on", inputs_text(verdict)),
+        ("variants", variants_text(verdict) if verdict.variants else ""),
+        ("would change", claim.would_change),
+    ]
+    lines = [f"  {claim.id}: {verdict.text}"]
+    for head, text in rows:
+        lines += _wrapped(text, f"    {head:<13}", width)
+    return lines
+
+
+def render_summary(paper: str, verdicts: Sequence[Verdict], width: int = WIDEST) -> str:
+    """Return one line per claim, cut to ``width`` characters."""
+    longest = max((len(verdict.claim.id) for verdict in verdicts), default=0)
+    lines = [paper]
     for verdict in verdicts:
-        claim = verdict.claim
-        lines.append(f"  {claim.id}: {verdict.text}")
-        rows = [
-            ("says", claim.says),
-            ("paper", f"{claim.published}   (known from: {claim.known_from})"),
-            ("ours", ours_text(verdict)),
-            ("simulated", claim.scenario),
-            ("rests on", inputs_text(verdict)),
-        ]
-        if claim.lacking:
-            rows.append(("lacking", claim.lacking))
-        if verdict.variants:
-            rows.append(("variants", variants_text(verdict)))
-        rows.append(("would change", claim.would_change))
-        for head, text in rows:
-            lines += _wrapped(text, f"    {head:<13}", width)
-        lines.append("")
+        line = (
+            f"  {verdict.claim.id:<{longest}}  {verdict.text}; bounds {bounds_text(verdict)}; ours {ours_text(verdict)}"
+        )
+        lines.append(line if len(line) <= width else line[: width - 3].rstrip() + "...")
     return "\n".join(lines)
 
 
@@ -107,24 +166,32 @@ def render_rule(width: int = WIDEST) -> str:
 
 
 def render_tally(verdicts: Sequence[Verdict]) -> str:
-    """Return how many verdicts there are of each word, and how many of the positive ones rest on assumed inputs."""
-    words = [verdict.word for verdict in verdicts]
+    """Return how many verdicts there are of each word, and how many of them rest on assumed inputs."""
+    papers = [verdict for verdict in verdicts if verdict.claim.role == "paper"]
     counts = []
     for word in get_args(Word):
-        assumed = sum(verdict.word == word != verdict.text for verdict in verdicts)
-        if n := words.count(word):
-            counts.append(f"{n} {word}" + (f" ({assumed} on assumed inputs)" if assumed else ""))
-    return f"{len(words)} claims: {', '.join(counts)}"
+        mine = [verdict for verdict in papers if verdict.word == word]
+        assumed = sum(verdict.text.endswith("on assumed inputs") for verdict in mine)
+        if mine:
+            counts.append(f"{len(mine)} {word}" + (f" ({assumed} on assumed inputs)" if assumed else ""))
+    text = f"{len(papers)} claims: {', '.join(counts)}"
+    for role, name in (("derived", "derived by us"), ("check", "checks of our own code")):
+        mine = [verdict for verdict in verdicts if verdict.claim.role == role]
+        if mine:
+            text += f"; {len(mine)} {name}: {sum(verdict.word == 'reproduced' for verdict in mine)} hold"
+    return text
 
 
 def markdown(verdicts: Sequence[Verdict]) -> str:
     """Return the verdicts as one Markdown table."""
-    lines = ["| claim | paper's figure (known from) | ours | verdict | rests on |", "| --- | --- | --- | --- | --- |"]
+    heads = ("claim", "paper's figure (known from)", "bounds", "ours", "verdict", "rests on")
+    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for verdict in verdicts:
         claim = verdict.claim
         cells = (
             f"`{claim.id}`: {claim.says}",
             f"{claim.published} ({claim.known_from})",
+            bounds_text(verdict),
             ours_text(verdict),
             f"**{verdict.text}**",
             inputs_text(verdict),

@@ -14,13 +14,10 @@ from discosim.reproduce.files import WEAK, Claim, Expect, Input
 if TYPE_CHECKING:
     import pandas as pd
 
-Word = Literal["reproduced", "partly", "not reproduced", "cannot be decided"]
-Side = Literal["agrees", "disagrees", "unclear"]
-RULE = (
-    "A cell agrees where its whole 95 % interval lies inside the paper's bounds, disagrees where all of it lies "
-    "outside, and is unclear where it crosses one. reproduced: all cells agree; partly: some do; not reproduced: none "
-    "does and at least one disagrees; cannot be decided: all are unclear or undefined, or a needed fact is not public."
-)
+Word = Literal["reproduced", "partly", "in few cells", "not reproduced", "too few runs", "not testable here"]
+Side = Literal["agrees", "disagrees", "unclear", "idle", "beyond", "certain"]
+COUNTED: tuple[Side, ...] = ("agrees", "disagrees", "unclear")
+"""Sides of cells that could have come out otherwise."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,8 @@ class Verdict:
         The verdict proper.
     cells : tuple of Cell
         Our numbers.
-    n_agree, n_disagree, n_unclear : int
-        Of the cells.
+    sides : tuple of str
+        Where each of them lies.
     inputs : tuple of (str, Input)
         What the numbers rest on.
     variants : mapping
@@ -49,11 +46,19 @@ class Verdict:
     claim: Claim
     word: Word
     cells: tuple[Cell, ...]
-    n_agree: int
-    n_disagree: int
-    n_unclear: int
+    sides: tuple[Side, ...]
     inputs: tuple[tuple[str, Input], ...]
     variants: Mapping[str, Word]
+
+    @property
+    def n_agree(self) -> int:
+        """How many cells agree."""
+        return self.sides.count("agrees")
+
+    @property
+    def n_counted(self) -> int:
+        """How many cells could have agreed, and could have not."""
+        return sum(side in COUNTED for side in self.sides)
 
     @property
     def weak_inputs(self) -> tuple[str, ...]:
@@ -62,11 +67,32 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """The verdict as it may be quoted: what rests on something nobody can look up says so."""
-        is_positive = self.word in {"reproduced", "partly"}
-        if is_positive and self.weak_inputs:
-            return f"{self.word}, on assumed inputs"
-        return self.word
+        """The verdict as it may be quoted: how many cells, and whether it rests on what nobody can look up."""
+        text: str = self.word
+        if self.word in {"partly", "in few cells"}:
+            text += f" ({self.n_agree} of {self.n_counted})"
+        if self.word not in {"too few runs", "not testable here"} and self.weak_inputs:
+            text += ", on assumed inputs"
+        return text
+
+    @property
+    def reason(self) -> str:
+        """Why the claim is not testable here; empty where it is."""
+        if self.word != "not testable here":
+            return ""
+        if self.claim.lacking:
+            return f"not public: {self.claim.lacking}"
+        if "beyond" in self.sides:
+            return "no outcome could meet the bounds in this scenario"
+        if "certain" in self.sides:
+            return "holds whatever happens: no outcome could miss the bounds"
+        return "nothing happened in any cell" if self.sides else "there is no cell"
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The least and the most that any cell could be; infinite where no limit is known."""
+        floors, ceilings = [cell.floor for cell in self.cells], [cell.ceiling for cell in self.cells]
+        return min(floors, default=-math.inf), max(ceilings, default=math.inf)
 
     @property
     def turned_by(self) -> tuple[str, ...]:
@@ -84,40 +110,54 @@ def side_of(cell: Cell, expect: Expect) -> Side:
     'agrees'
     >>> side_of(Cell("", 5.0, -1.0, 11.0, 3), Expect(low=0.0))
     'unclear'
+    >>> side_of(Cell("", 1.2, 1.1, 1.3, 3, ceiling=1.38), Expect(up_to=3.2))
+    'beyond'
     """
-    if math.isnan(cell.low) or math.isnan(cell.high):
+    low, high = expect.bounds
+    if cell.ceiling < low or cell.floor > high:
+        return "beyond"
+    if low <= cell.floor and cell.ceiling <= high:
+        return "certain"
+    if cell.is_idle:
+        return "idle"
+    return _tested_side(cell, low, high)
+
+
+def _tested_side(cell: Cell, low: float, high: float) -> Side:
+    is_nothing = cell.low == cell.high == 0.0 and 0.0 in {low, high}  # which is neither a rise nor a fall
+    if is_nothing or math.isnan(cell.low) or math.isnan(cell.high):
         return "unclear"
-    low = -math.inf if expect.low is None else expect.low
-    high = math.inf if expect.high is None else expect.high
     if low <= cell.low and cell.high <= high:
         return "agrees"
     return "disagrees" if cell.high < low or cell.low > high else "unclear"
 
 
 def word_of(sides: Sequence[Side]) -> Word:
-    """Return the verdict over the cells of a claim; see :data:`RULE`."""
-    n_agree, n_disagree = sides.count("agrees"), sides.count("disagrees")
-    if n_agree and n_agree == len(sides):
+    """Return the verdict over the cells of a claim; see :data:`discosim.report.rule.RULE`."""
+    counted = [side for side in sides if side in COUNTED]
+    n_agree = counted.count("agrees")
+    if not counted:
+        return "not testable here"
+    if n_agree == len(counted):
         return "reproduced"
     if n_agree:
-        return "partly"
-    return "not reproduced" if n_disagree else "cannot be decided"
+        return "partly" if 2 * n_agree > len(counted) else "in few cells"
+    return "not reproduced" if "disagrees" in counted else "too few runs"
 
 
 def judge(experiment: Experiment, claim: Claim, tables: Mapping[str, pd.DataFrame]) -> Verdict:
     """Compute the verdict of one claim from the tables."""
     inputs = tuple((name, experiment.claims.inputs[name]) for name in claim.inputs)
     if claim.statistic is None or claim.expect is None:
-        return Verdict(experiment.name, claim, "cannot be decided", (), 0, 0, 0, inputs, {})
+        return Verdict(experiment.name, claim, "not testable here", (), (), inputs, {})
     code = experiment.code.get("estimators")
     cells = cells_of(claim.statistic, tables[claim.statistic.table], code)
-    sides = [side_of(cell, claim.expect) for cell in cells]
+    sides = tuple(side_of(cell, claim.expect) for cell in cells)
     variants: dict[str, Word] = {}
     if claim.sensitivity is not None:
         variants = _variants(experiment, claim, tables)
-    counts = (sides.count("agrees"), sides.count("disagrees"), sides.count("unclear"))
-    word: Word = "cannot be decided" if claim.lacking else word_of(sides)
-    return Verdict(experiment.name, claim, word, tuple(cells), *counts, inputs, variants)
+    word: Word = "not testable here" if claim.lacking else word_of(sides)
+    return Verdict(experiment.name, claim, word, tuple(cells), sides, inputs, variants)
 
 
 def variant_cells(experiment: Experiment, claim: Claim, tables: Mapping[str, pd.DataFrame]) -> dict[str, list[Cell]]:

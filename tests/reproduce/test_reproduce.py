@@ -63,12 +63,17 @@ def test_a_cell_is_compared_by_its_whole_interval(low: float, high: float, expec
     ("sides", "word"),
     [
         (["agrees", "agrees"], "reproduced"),
-        (["agrees", "unclear"], "partly"),
-        (["agrees", "disagrees"], "partly"),
+        (["agrees", "agrees", "unclear"], "partly"),
+        (["agrees", "unclear"], "in few cells"),
+        (["agrees", "disagrees"], "in few cells"),
         (["disagrees", "unclear"], "not reproduced"),
         (["disagrees"], "not reproduced"),
-        (["unclear", "unclear"], "cannot be decided"),
-        ([], "cannot be decided"),
+        (["unclear", "unclear"], "too few runs"),
+        (["agrees", "idle", "idle"], "reproduced"),
+        (["disagrees", "beyond"], "not reproduced"),
+        (["idle", "idle"], "not testable here"),
+        (["certain"], "not testable here"),
+        ([], "not testable here"),
     ],
 )
 def test_the_word_follows_from_the_sides(sides: list, word: str) -> None:
@@ -97,9 +102,9 @@ def test_an_assumed_input_shows_in_the_verdict_itself(tmp_path: Path) -> None:
     texts = {verdict.claim.id: verdict.text for verdict in outcome.verdicts}
     assert texts == {
         "tiny-reduction": "reproduced, on assumed inputs",
-        "tiny-count": "cannot be decided",  # one replication has no interval
-        "tiny-time": "cannot be decided",
-        "tiny-unknowable": "cannot be decided",
+        "tiny-count": "too few runs",  # one replication has no interval
+        "tiny-time": "too few runs",
+        "tiny-unknowable": "not testable here",
     }
 
 
@@ -109,7 +114,7 @@ def test_a_lacking_fact_outweighs_every_number(tmp_path: Path) -> None:
     tables, _ = read_tables(experiment, "quick", tmp_path / "out")
     claim = outcome.verdicts[0].claim
     assert judge(experiment, claim, tables).word == "reproduced"
-    assert judge(experiment, replace(claim, lacking="a fact"), tables).word == "cannot be decided"
+    assert judge(experiment, replace(claim, lacking="a fact"), tables).word == "not testable here"
 
 
 # --- statistics -------------------------------------------------------------------------------------------------
@@ -341,8 +346,9 @@ def test_many_cells_show_the_least_and_the_largest_with_their_intervals(tmp_path
     experiment = load_experiment(write_paper(tmp_path / "papers") / "tiny")
     claim = experiment.claims.claims[0]
     cells = (Cell("b=1", 20.0, 18.0, 22.0, 3), Cell("b=2", 30.0, 29.0, 31.0, 3), Cell("b=3", 10.0, 10.0, 10.0, 3))
-    verdict = Verdict("tiny", claim, "partly", cells, 1, 1, 1, (), {})
+    verdict = Verdict("tiny", claim, "in few cells", cells, ("unclear", "agrees", "disagrees"), (), {})
     assert ours_text(verdict) == "10 to 30 [29, 31] %; of 3 cells 1 agree, 1 disagree, 1 unclear"
+    assert verdict.text == "in few cells (1 of 3)"
 
 
 @pytest.mark.parametrize(

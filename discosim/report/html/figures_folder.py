@@ -13,6 +13,7 @@ from discosim.report.html.grid import axis_of, grid
 from discosim.report.html.looks import policy_looks
 from discosim.report.html.markup import Html, badge, facts, join, table, tag, tagged
 from discosim.report.html.page import Page, Section, chart_host
+from discosim.report.rule import RULE
 from discosim.runs.figure_facts import read_figure_facts
 from discosim.runs.whole import Seen, damage
 from discosim.sweep.plan_file import read_plan
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("claim", "verdict", "published", "known_from", "ours", "weak_inputs", "turned_by")
-"""What verdicts.csv has always held; ``says``, ``scenario``, ``rests_on``, ``lacking``, ``would_change`` came later."""
+"""What verdicts.csv has always held; ``says``, ``rests_on``, ``bounds``, ``role`` and others came later."""
 
-RULE = (
-    "A verdict is computed from intervals, by one rule for all claims: reproduced where the whole 95 % interval of "
-    "every cell lies inside what the paper's words mean, partly where that of some does, not reproduced where none "
-    "does and at least one lies outside; else it cannot be decided. “On assumed inputs” says that the numbers rest on "
-    "something nobody can look up."
-)
+ROLES = {
+    "paper": "",
+    "derived": "What we derive from the paper",
+    "check": "Checks of our own code, which hold by construction",
+}
+
 VERDICTS = {"reproduced": "firm", "not reproduced": "against"}
 """How verdicts look; all others are amber."""
 
@@ -118,7 +119,19 @@ def _lead(
 
 
 def _claims(verdicts: Sequence[Mapping[str, str]]) -> Html:
-    return join(tag("p", RULE), *(_claim(row) for row in verdicts))
+    parts: list[Html] = [
+        tag(
+            "p",
+            f"A verdict is computed from intervals, by one rule for all claims. {RULE} “On assumed inputs” says "
+            "that the numbers rest on something nobody can look up.",
+        )
+    ]
+    for role, head in ROLES.items():
+        mine = [row for row in verdicts if row.get("role", "paper") == role]
+        if mine and head:
+            parts.append(tag("h3", head))
+        parts += [_claim(row) for row in mine]
+    return join(*parts)
 
 
 def _claim(row: Mapping[str, str]) -> Html:
@@ -127,7 +140,7 @@ def _claim(row: Mapping[str, str]) -> Html:
     notes = [
         (tagged(rests), "rests on"),
         (row.get("scenario", ""), "what was simulated"),
-        (row.get("lacking", ""), "not public"),
+        (row.get("reason", "") or row.get("lacking", ""), "not testable because"),
         (row["turned_by"], "another verdict under"),
         (row.get("would_change", ""), "would change it"),
     ]
@@ -136,7 +149,14 @@ def _claim(row: Mapping[str, str]) -> Html:
         "article",
         tag("h3", tag("code", row["claim"]), tag("strong", verdict)),
         *([tag("p", row["says"], class_="says")] if row.get("says") else []),
-        facts([("ours", row["ours"]), ("the paper's figure", join(row["published"], " ", badge(row["known_from"])))]),
+        facts(
+            [
+                ("ours", row["ours"]),
+                ("the paper's figure", join(row["published"], " ", badge(row["known_from"]))),
+                ("bounds", row.get("bounds", "")),
+                ("could be", row.get("could_be", "")),
+            ]
+        ),
         *(tag("p", tag("span", f"{head}: ", class_="about"), words) for words, head in notes if words),
         class_="claim",
     )
