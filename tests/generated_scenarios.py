@@ -323,6 +323,8 @@ class Scenarios:
                 raw["async_scheduling"] = False
         if section is s.PhysicsIterations:
             raw = self._one_way(section, raw, rng)
+        if section in {s.Device, s.Battery}:
+            raw = self._own_device(raw, rng) if section is s.Device else self._battery(raw, rng)
         if section is s.Outage:
             raw["end_s"] = float(raw["start_s"]) + rng.randint(1, 9)
         if section is s.BurstArrivals:
@@ -330,6 +332,26 @@ class Scenarios:
         if section is s.Reader and isinstance(raw.get("tok_per_s"), float | int):
             raw["tok_per_s"] = abs(raw["tok_per_s"]) + 1
         return raw
+
+    @staticmethod
+    def _own_device(raw: dict[str, Any], rng: Any) -> dict[str, Any]:
+        """Say in one way only how fast a device prefills, and all that one without a profile needs."""
+        kept = rng.choice(["prefill_s_per_tok", "prefill_tok_per_s"])
+        raw.pop(kept, None)
+        if raw.get("prefill_tok_per_s") is not None:
+            raw["prefill_tok_per_s"] += 1
+        if raw.get("context") == "extrapolate":
+            raw.pop("max_context_tok", None)
+        if raw.get("profile") is None:
+            raw |= {kept: 2.5, "decode_tok_per_s": 3, "prefill_j_per_tok": 0, "decode_j_per_tok": 1e-3}
+            raw.pop(({"prefill_s_per_tok", "prefill_tok_per_s"} - {kept}).pop(), None)
+        return raw
+
+    @staticmethod
+    def _battery(raw: dict[str, Any], rng: Any) -> dict[str, Any]:
+        """Let a battery begin above its reserve."""
+        start = max(2, raw.get("start_percent", 100.0))
+        return raw | {"capacity_wh": rng.uniform(1, 100), "start_percent": start, "reserve_percent": start / 2}
 
     def _one_way(self, section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
         """Say in one way only where iteration times come from."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from discosim.config.device_checks import battery_findings, device_findings
 from discosim.config.keypath import KeyPath, shown
 from discosim.core import scenario as s
 from discosim.core.errors import close_match
@@ -38,6 +39,8 @@ def check_section(section: type, values: Values, raw: Values) -> Findings:
     """
     if section in _RULES:
         yield from _RULES[section](values)
+    if section is s.Device:
+        yield from device_findings(values, raw)
     if section is s.Scenario:
         yield from _policy_names(values, raw)
         yield from _edge(values)
@@ -204,6 +207,7 @@ def why_no_file_name(name: str) -> str:
 
 
 _RULES: dict[type, Callable[[Values], Findings]] = {
+    s.Battery: battery_findings,
     s.BurstArrivals: _burst,
     s.EngineServer: _engine,
     s.Outage: _outage,
