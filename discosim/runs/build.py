@@ -18,7 +18,7 @@ from discosim.policies.view import ASSUMED, View
 from discosim.runs.build_device import device_doubts, device_notes, figures_of
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
 from discosim.runs.build_engine import engine_notes, require_fitting_blocks, run_pilot
-from discosim.runs.build_link import link_model
+from discosim.runs.build_link import link_doubts, link_model
 from discosim.runs.build_server import meter_of, named, server_parts, services
 from discosim.traces.history import Past
 from discosim.traces.workload import make_requests
@@ -117,7 +117,13 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
     )
     view, past_notes = _view(scenario, replace(model, services={}))
     notes = (*device_notes(scenario.devices), *link_notes, *service_notes, *own, *past_notes)
-    return Blueprint(scenario, model, view, notes, (*device_doubts(scenario.devices), *parts.warnings, *doubts))
+    return Blueprint(
+        scenario,
+        model,
+        view,
+        notes,
+        (*device_doubts(scenario.devices), *link_doubts(scenario.link), *parts.warnings, *doubts),
+    )
 
 
 def _checked_scheduler(scenario: Scenario, scheduler: Callable[[], Scheduler]) -> str:

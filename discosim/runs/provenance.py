@@ -106,8 +106,15 @@ def inputs_of(scenario: Scenario) -> list[tuple[str, str, str]]:
     for role, server in _services(scenario).items():
         found.extend((role, *named) for named in _server_inputs(server))
     if isinstance(scenario.link, DigestLink):
-        found.append(("last hop", scenario.link.digest, "rtt"))
+        found.append(("last hop", *_link_input(scenario.link)))
     return list(dict.fromkeys(found))
+
+
+def _link_input(link: DigestLink) -> tuple[str, str]:
+    """Return (name, kind of digest or ``file``) of what round trips come from."""
+    if link.digest is not None:
+        return link.digest, "rtt"
+    return link.digest_file or link.series or "", "file"
 
 
 def _services(scenario: Scenario) -> dict[str, Server]:

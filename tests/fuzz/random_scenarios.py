@@ -127,6 +127,10 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("*", "uplink_mbit_per_s"): one_of(None, 0.5),
     ("*", "tokens_per_packet"): one_of(1, 1, 2, 7),
     ("DigestLink", "digest"): digests("rtt"),
+    ("DigestLink", "digest_file"): one_of(None),
+    ("DigestLink", "series"): one_of(None),
+    ("DigestLink", "series_format"): one_of("auto"),
+    ("DigestLink", "series_group"): one_of(None),
     ("Reader", "tok_per_s"): one_of(4.8, 1.0, 30.0, "reading", "listening"),
     ("EdgeTier", "memory_tok"): one_of(300, 16384),
     ("Cost", "exchange_rate_usd_per_j"): one_of(0, 1e-7, 1e-5),
@@ -275,6 +279,10 @@ def _section(section: type, rng: Rng, without: tuple[str, ...] = ()) -> Plain:
     values = _values(section.__name__, {n: k for n, k in keys.items() if n not in {"kind", *skipped}}, rng)
     if section is scenario.Device:
         values = _own_device(values)
+    if section is scenario.DigestLink:  # of the ways to say where round trips are from, the one without a file
+        own = ("digest_file", "series", "series_format", "series_group", "series_unit", "series_to")
+        values = {name: held for name, held in values.items() if name not in own}
+        values["digest"] = SAMPLES["DigestLink", "digest"](rng)
     if section is scenario.Battery:
         values["reserve_percent"] = 0.5 * values.setdefault("start_percent", 60.0)
     if section is scenario.PhysicsIterations:  # one way of saying where the times are from
