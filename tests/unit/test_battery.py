@@ -116,6 +116,11 @@ def test_each_user_has_a_battery_of_his_own() -> None:
     for user in np.unique(result.columns["user_id"]):
         mine = result.columns["status"][result.columns["user_id"] == user]
         assert mine.tolist() == ["finished"] + ["failed"] * (mine.size - 1)
+    n_users = 1 + result.columns["user_id"].max()
+    span_s = result.summary.value("device_only", "span_s").mean
+    day = result.summary.value("device_only", "battery_user_day_percent").mean
+    assert n_users == 4
+    assert day == pytest.approx(4 * 20.0 / 4 * 86400 / span_s)
 
 
 def test_a_stop_gives_back_what_was_not_done() -> None:
@@ -170,6 +175,27 @@ def test_an_answer_comes_whole_whenever_the_battery_runs_low(name: str) -> None:
         assert record.status == "finished"
         used_device.add(record.device_energy_j > 0.0)
     assert len(used_device) == 2, "the battery must matter"
+
+
+def test_the_oracle_says_where_it_is_no_bound() -> None:
+    oracle = {"kind": "oracle", "constraint": "server", "budget": 0.0}
+    for battery, is_bound in (({"capacity_wh": 1.0}, True), ({"capacity_wh": 0.02, "reserve_percent": 50}, False)):
+        notes = simulate(load_scenario(scenario(battery, oracle))).notes
+        assert any("no bound here: the batteries of" in note for note in notes) != is_bound
+
+
+def test_an_answer_is_not_handed_over_to_a_device_that_is_low() -> None:
+    """It would refuse, and the server would have to prefill anew."""
+    migrated = []
+    for reserve_percent in (0.0, 50.0):
+        battery = Battery(capacity_wh=1.0, start_percent=40.0, reserve_percent=reserve_percent)
+        played = serve("disco", battery, constraint="device", budget=0.0)
+        (record,), (charge,) = played.records, played.world.fleet.charges()
+        assert charge is not None
+        migrated.append(len(record.segments) > 1)
+        assert charge.n_refused == 0
+        assert record.server_prompt_tok == 100
+    assert migrated == [True, False]
 
 
 # --- without one ----------------------------------------------------------------------------------------------
