@@ -155,18 +155,27 @@ def _battery_note(name: str, battery: Battery, assumed: tuple[str, ...]) -> str:
 def device_doubts(devices: Iterable[Device]) -> Iterator[str]:
     """Yield what is to be doubted about figures that the scenario gives: numbers in another unit."""
     for index, device in enumerate(devices):
-        name, per_tok, decode = name_of(device, index), device.prefill_s_per_tok, device.decode_tok_per_s
-        yield from (f"device {name}: {doubt}" for doubt in _battery_doubts(device))
-        if per_tok is not None and per_tok >= SLOW_S_PER_TOK:
-            yield (
-                f"device {name}: prefill_s_per_tok is {per_tok:g}, 100 tokens take {100 * per_tok:,.0f} s; tokens per "
-                "second go under prefill_tok_per_s, and ms are 1/1000 of a second"
-            )
-        if decode is not None and decode < SLOW_TOK_PER_S:
-            yield (
-                f"device {name}: decode_tok_per_s is {decode:g}, an answer of 100 tokens takes {100 / decode:,.0f} s; "
-                "it is a rate, not seconds per token"
-            )
+        doubts = (*_speed_doubts(device, figures_of(device, index)), *_battery_doubts(device))
+        yield from (f"device {name_of(device, index)}: {doubt}" for doubt in doubts)
+
+
+def _speed_doubts(device: Device, figures: dict[str, Any]) -> Iterator[str]:
+    per_tok, decode = figures["prefill_s_per_tok"], figures["decode_tok_per_s"]
+    if device.decode_tok_per_s is not None and decode < SLOW_TOK_PER_S:
+        yield (
+            f"decode_tok_per_s is {decode:g}, an answer of 100 tokens takes {100 / decode:,.0f} s; it is a rate, not "
+            "seconds per token"
+        )
+    elif has_own_speed(device) and per_tok >= SLOW_S_PER_TOK:
+        yield (
+            f"prefill_s_per_tok is {per_tok:g}, a prompt of 100 tokens takes {100 * per_tok:,.0f} s; tokens per second "
+            "go under prefill_tok_per_s, and ms are 1/1000 of a second"
+        )
+    elif (has_own_speed(device) or device.decode_tok_per_s is not None) and per_tok * decode > 1.0:
+        yield (
+            f"a prompt token takes {per_tok:g} s and a decoded one {1 / decode:g} s; prompts are read many tokens at a "
+            "time, so one of the speeds is probably in another unit"
+        )
 
 
 def _battery_doubts(device: Device) -> Iterator[str]:

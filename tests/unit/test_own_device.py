@@ -143,6 +143,7 @@ def test_what_cannot_be_meant_is_refused(said: dict[str, Any], told: str) -> Non
     [
         ({"prefill_s_per_tok": 500.0}, "tokens per second go under prefill_tok_per_s"),
         ({"decode_tok_per_s": 0.05}, "it is a rate"),
+        ({"prefill_tok_per_s": 2.4, "decode_tok_per_s": 20}, "one of the speeds is probably in another unit"),
     ],
 )
 def test_what_is_probably_in_the_other_unit_is_doubted(said: dict[str, Any], told: str) -> None:
