@@ -26,9 +26,19 @@ def add_traces(add: AddParser) -> None:
         "traces check mine.jsonl",
         "traces convert quickstart quickstart.csv --to vidur",
         "traces digest-latency service.csv --out service.json",
+        "traces digest-rtt ping.txt --out home.json",
     )
     add_action = verb.add_subparsers(metavar="ACTION", required=True).add_parser
-    for add_one in (_add_list, _add_show, _add_check, _add_convert, _add_digest, _add_digest_latency, _add_fit_engine):
+    for add_one in (
+        _add_list,
+        _add_show,
+        _add_check,
+        _add_convert,
+        _add_digest,
+        _add_digest_latency,
+        _add_digest_rtt,
+        _add_fit_engine,
+    ):
         add_one(add_action)
 
 
@@ -172,6 +182,47 @@ def _traces_digest_latency(options: argparse.Namespace) -> None:
         group=options.group,
         title=options.title,
         measured_at=options.measured_at,
+        unit=options.unit,
+    )
+    write_own_digest(digest, options.out)
+    say(f"{describe(digest)}\n\nwritten    {options.out}")
+
+
+def _add_digest_rtt(add: AddParser) -> None:
+    verb = add_verb(
+        add,
+        "digest-rtt",
+        "digest round trips of your own last hop, for `link.digest_file`",
+        "traces digest-rtt ping.txt --out home.json",
+        "traces digest-rtt atlas.json --group 'probe 1003' --out probe.json",
+        "traces digest-rtt list.txt --unit ms --measured-to gateway --out wifi.json",
+        more="What the file must look like: docs/how-to/own-device-and-last-hop.md.",
+    )
+    told = "what ping printed, results of RIPE Atlas, rows of M-Lab, a table (rtt_ms) or a plain list"
+    verb.add_argument("file", metavar="FILE", type=Path, help=told)
+    verb.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
+    verb.add_argument("--format", metavar="NAME", default="auto", help="name of the reader (default: recognised)")
+    verb.add_argument("--group", metavar="NAME", help="which path, where the file holds several")
+    verb.add_argument("--title", metavar="TEXT", default="", help="what was measured, in a few words")
+    end = "host: a distant one, so that it holds the wide area (default); gateway: the first one behind the last hop"
+    verb.add_argument("--measured-to", metavar="PLACE", default="host", help=end)
+    verb.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
+    verb.set_defaults(call=_traces_digest_rtt)
+
+
+def _traces_digest_rtt(options: argparse.Namespace) -> None:
+    from discosim.core.files import check_target
+    from discosim.traces.describe import describe
+    from discosim.traces.digest_file import write_own_digest
+    from discosim.traces.own_rtt import digest_rtt
+
+    check_target(options.out, source=options.file)
+    digest = digest_rtt(
+        options.file,
+        format=options.format,
+        group=options.group,
+        title=options.title,
+        measured_to=options.measured_to,
         unit=options.unit,
     )
     write_own_digest(digest, options.out)

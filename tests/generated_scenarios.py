@@ -131,11 +131,17 @@ def write_files(folder: Path) -> dict[tuple[type, str], list[str]]:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(row * (1 + len(name)), encoding="utf-8")
-        for key in ((s.ReplayedWorkload, "file"), (s.FileLengths, "file"), (s.ReplayedServer, "series")):
+        for key in (
+            (s.ReplayedWorkload, "file"),
+            (s.FileLengths, "file"),
+            (s.ReplayedServer, "series"),
+            (s.DigestLink, "series"),
+        ):
             names.setdefault(key, []).append(name)
     for key, digest, kind in (
         ((s.ReplayedServer, "digest_file"), "openrouter-gpt-5.4", "latency"),
         ((s.FileIterations, "file"), "llama2-70b-a100-tp4", "engine"),
+        ((s.DigestLink, "digest_file"), "phone-4g", "rtt"),
     ):
         for name in ("trace.json", "a/trace.json", "'own' digest.json"):
             path = folder / kind / name
@@ -323,6 +329,9 @@ class Scenarios:
                 raw["async_scheduling"] = False
         if section is s.PhysicsIterations:
             raw = self._one_way(section, raw, rng)
+        mends = {s.Device: self._own_device, s.Battery: self._battery, s.DigestLink: self._one_source}
+        if section in mends:
+            raw = mends[section](raw, rng)
         if section is s.Outage:
             raw["end_s"] = float(raw["start_s"]) + rng.randint(1, 9)
         if section is s.BurstArrivals:
@@ -330,6 +339,37 @@ class Scenarios:
         if section is s.Reader and isinstance(raw.get("tok_per_s"), float | int):
             raw["tok_per_s"] = abs(raw["tok_per_s"]) + 1
         return raw
+
+    @staticmethod
+    def _own_device(raw: dict[str, Any], rng: Any) -> dict[str, Any]:
+        """Say in one way only how fast a device prefills, and all that one without a profile needs."""
+        kept = rng.choice(["prefill_s_per_tok", "prefill_tok_per_s"])
+        raw.pop(kept, None)
+        if raw.get("prefill_tok_per_s") is not None:
+            raw["prefill_tok_per_s"] += 1
+        if raw.get("context") == "extrapolate":
+            raw.pop("max_context_tok", None)
+        if raw.get("profile") is None:
+            raw |= {kept: 2.5, "decode_tok_per_s": 3, "prefill_j_per_tok": 0, "decode_j_per_tok": 1e-3}
+            raw.pop(({"prefill_s_per_tok", "prefill_tok_per_s"} - {kept}).pop(), None)
+        return raw
+
+    def _one_source(self, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
+        """Say in one way only where round trips come from."""
+        ways = ("digest", "digest_file", "series")
+        kept = rng.choice(ways)
+        left_out = {
+            *ways,
+            *(() if kept == "series" else (f"series_{key}" for key in ("format", "group", "unit", "to"))),
+        }
+        raw = {name: value for name, value in raw.items() if name not in left_out}
+        return raw | {kept: rng.choice(digests(s.DigestLink) if kept == "digest" else self.files[s.DigestLink, kept])}
+
+    @staticmethod
+    def _battery(raw: dict[str, Any], rng: Any) -> dict[str, Any]:
+        """Let a battery begin above its reserve."""
+        start = max(2, raw.get("start_percent", 100.0))
+        return raw | {"capacity_wh": rng.uniform(1, 100), "start_percent": start, "reserve_percent": start / 2}
 
     def _one_way(self, section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
         """Say in one way only where iteration times come from."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from discosim.config.device_checks import battery_findings, device_findings
 from discosim.config.keypath import KeyPath, shown
 from discosim.core import scenario as s
 from discosim.core.errors import close_match
@@ -20,6 +21,7 @@ FILES: dict[type, tuple[str, ...]] = {
     s.ReplayedServer: ("digest_file", "series"),
     s.FileIterations: ("file",),
     s.PhysicsIterations: ("model_file",),
+    s.DigestLink: ("digest_file", "series"),
 }
 """Keys that name a file, relative to the folder of the config."""
 
@@ -38,6 +40,8 @@ def check_section(section: type, values: Values, raw: Values) -> Findings:
     """
     if section in _RULES:
         yield from _RULES[section](values)
+    if section is s.Device:
+        yield from device_findings(values, raw)
     if section is s.Scenario:
         yield from _policy_names(values, raw)
         yield from _edge(values)
@@ -73,6 +77,20 @@ def _server(values: Values) -> Findings:
         yield ("series_unit",), "has a meaning only beside series; a digest says it by `digest-latency --unit`"
     if values.get("failure_share") is not None and values.get("failures") == "off":
         yield ("failure_share",), "has no effect unless failures is measured"
+
+
+def _link(values: Values) -> Findings:
+    sources = ("digest", "digest_file", "series")
+    if any(name not in values for name in sources):
+        return
+    given = [name for name in sources if values[name] is not None]
+    if len(given) != 1:
+        got = f"(got {' and '.join(given) or 'none'})"
+        yield tuple(given[-1:]), f"needs exactly one of digest, digest_file and series {got}"
+    if values["series"] is None:
+        for name, default in (("format", "auto"), ("group", None), ("unit", "auto"), ("to", "host")):
+            if values.get(f"series_{name}", default) != default:
+                yield (f"series_{name}",), "has a meaning only beside series; a digest has it from `digest-rtt`"
 
 
 def _engine(values: Values) -> Findings:
@@ -204,6 +222,8 @@ def why_no_file_name(name: str) -> str:
 
 
 _RULES: dict[type, Callable[[Values], Findings]] = {
+    s.Battery: battery_findings,
+    s.DigestLink: _link,
     s.BurstArrivals: _burst,
     s.EngineServer: _engine,
     s.Outage: _outage,

@@ -23,6 +23,7 @@ DIGEST_KEYS: dict[type, tuple[str, str]] = {
 FILE_KEYS: dict[type, tuple[str, str]] = {
     s.ReplayedServer: ("digest_file", "latency"),
     s.FileIterations: ("file", "engine"),
+    s.DigestLink: ("digest_file", "rtt"),
 }
 """Of each section that names a digest of the user's own: the key, and what the file must hold."""
 LENGTH_KINDS = ("workload", "clients")

@@ -110,9 +110,8 @@ def _message(annotation: Any, limits: Mapping[str, Any], value: Any, errors: lis
     kind = errors[0]["type"]
     choices = [c for m in members_of(annotation) if get_origin(m) is Literal for c in get_args(m)]
     if isinstance(value, str) and choices:
-        return f"unknown value '{value}'; {close_match(value, map(str, choices))}" + (
-            ", or a number" if float in members_of(annotation) else ""
-        )
+        number = next((f", or {_WORDS[kind]}" for kind in (float, int) if kind in members_of(annotation)), "")
+        return f"unknown value '{value}'; {close_match(value, map(str, choices))}{number}"
     kinds = [error["type"] for error in errors]
     if not isinstance(value, str) and (ranges := [_RANGE_ERRORS[k] for k in kinds if k in _RANGE_ERRORS]):
         name = ranges[0]

@@ -42,6 +42,7 @@ EXAMPLES: dict[tuple[type, str], Any] = {
     (s.Device, "profile"): "pixel-7-pro-bloom-1.1b",
     (s.Throttle, "onset_s"): 60.0,
     (s.Throttle, "sustained"): 0.6,
+    (s.Battery, "capacity_wh"): 18.0,
     (s.ReplayedServer, "digest"): "openrouter-gpt-5.4",
     (s.Outage, "start_s"): 600.0,
     (s.Outage, "end_s"): 660.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from discosim.metrics.battery import BATTERY_REQUEST_METRICS
 from discosim.metrics.declare import MetricDefinition
 from discosim.metrics.edge_definitions import EDGE_REQUEST_METRICS
 from discosim.metrics.engine_definitions import ENGINE_REQUEST_METRICS
@@ -330,6 +331,7 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         formula="-",
         description="finished, failed (arrived, never answered in full) or rejected (over a length limit).",
     ),
+    *BATTERY_REQUEST_METRICS,
 )
 
 TOKEN_METRICS: tuple[MetricDefinition, ...] = (

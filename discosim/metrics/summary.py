@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from discosim.core.errors import UserError, close_match
+from discosim.metrics.battery import NO_BATTERY, Batteries, battery_numbers
 from discosim.metrics.definitions import definition
 from discosim.metrics.edge_definitions import NO_EDGE
 from discosim.metrics.engine_definitions import NO_ENGINE
@@ -52,6 +53,7 @@ def summarise(
     gaps: PooledGaps,
     engine: Mapping[str, float] | None = None,
     edge: Mapping[str, float] | None = None,
+    batteries: Batteries | None = None,
 ) -> dict[str, float]:
     """Compute every number of ``SUMMARY_METRICS`` for one policy in one replication.
 
@@ -65,6 +67,8 @@ def summarise(
         What a white-box server tells of its inside, by the names of the definitions.
     edge : mapping of str to float, optional
         What the edge tier did as a whole, likewise.
+    batteries : Batteries, optional
+        How the users' batteries stand at the end, where there are any.
 
     Returns
     -------
@@ -90,6 +94,7 @@ def summarise(
     numbers |= NO_EDGE if edge is None else edge
     numbers |= sketch_numbers(columns, done, n_finished, n_served)
     numbers |= warmup_numbers(done, n_finished)
+    numbers |= NO_BATTERY if batteries is None else battery_numbers(columns, batteries, numbers["span_s"])
     return {metric.name: float(numbers[metric.name]) for metric in SUMMARY_METRICS}
 
 

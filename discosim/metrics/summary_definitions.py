@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from discosim.metrics.battery import BATTERY_SUMMARY_METRICS
 from discosim.metrics.declare import Direction, MetricDefinition
 from discosim.metrics.edge_definitions import EDGE_SUMMARY_METRICS
 from discosim.metrics.engine_definitions import ENGINE_SUMMARY_METRICS
@@ -329,4 +330,5 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     *ENGINE_SUMMARY_METRICS,
     *_QUEUE,
     *EDGE_SUMMARY_METRICS,
+    *BATTERY_SUMMARY_METRICS,
 )

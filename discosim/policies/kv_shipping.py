@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from discosim.core.spec import spec
 from discosim.policies.base import Policy
+from discosim.policies.going_on import finish_at
 from discosim.world.verbs.adopting import adopt
+from discosim.world.verbs.battery import can_take
 
 if TYPE_CHECKING:
     from discosim.world.session import Session
@@ -43,7 +45,7 @@ class KVShipping(Policy):
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request."""
-        is_helpful = not session.is_device_busy and session.profile.holds(session.prompt_tok + 1)
+        is_helpful = not session.is_device_busy and can_take(session, session.prompt_tok + 1)
         at_most_tok = 1 if is_helpful and not self.speaks_meanwhile else None
         cloud = session.start("server", at_most_tok=at_most_tok)
         if (yield session.first_token_of(cloud)) is None:
@@ -69,8 +71,8 @@ class KVShipping(Policy):
             if left_s <= 1e-9:
                 break
             yield (session.wait(left_s) | over) if received < cloud.n_tok else session.wait(left_s)
-        if not session.profile.holds(session.prompt_tok + received):
-            yield over
+        if not can_take(session, session.prompt_tok + received):
+            yield from finish_at(session, cloud)
             return
         device = adopt(session, received)
         session.hand_over(device)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from discosim.policies.view import View
 from discosim.world.device import DeviceProfile
 from discosim.world.link import BYTES_PER_TOK, Payload
+from discosim.world.verbs.battery import is_battery_low
 
 if TYPE_CHECKING:
     from discosim.world.session import Session
@@ -84,7 +85,8 @@ class Migration:
     Source: DiSCo (secondary source): delta_c_decode * l_remaining > overhead; B = r_c * t_m. What belongs to the
     overhead is open; tokens in flight are our choice, because they are paid. The rest of the answer
     is estimated by the mean residual length of past outputs (our choice; open in the paper). An answer stays where it
-    is when its own device is busy at that moment (our choice: t_m would be unknown, and the client can see it).
+    is when its own device is busy at that moment (our choice: t_m would be unknown, and the client can see it), or low
+    on its battery.
     """
 
     def __init__(self, view: View, server_estimate: ServerEstimate = "mean", payload: Payload = "text") -> None:
@@ -184,7 +186,7 @@ class Migration:
             return _need_tok(route, profile, prompt_tok, rate, first, n)
 
         last_token = yield session.buffer_reaches(need_tok)
-        if last_token is None or (is_to_device and session.is_device_busy):
+        if last_token is None or (is_to_device and (session.is_device_busy or is_battery_low(session))):
             return
         target = session.start(route.target, after_token=last_token, payload=self._payload)
         session.hand_over(target)

@@ -16,6 +16,7 @@ from discosim.policies.budget import Constraint, Side, resolve_constraint
 from discosim.policies.clairvoyance import Foresight
 from discosim.policies.migration import OTHER
 from discosim.policies.view import View
+from discosim.world.verbs.battery import is_battery_low
 
 if TYPE_CHECKING:
     from discosim.world.session import Session
@@ -53,6 +54,7 @@ class Oracle(Policy):
     _plan: Foresight | None = field(init=False, repr=False, default=None)
     _uses_limited: list[bool] = field(init=False, repr=False, default_factory=list)
     _found_busy: set[int] = field(init=False, repr=False, default_factory=set)
+    _n_low: int = field(init=False, repr=False, default=0)
 
     def prepare(self, view: View) -> None:
         """Choose the requests that get the limited endpoint."""
@@ -67,7 +69,10 @@ class Oracle(Policy):
         i = session.request_id
         if session.is_device_busy:
             self._found_busy.add(i)
-        stream = session.start(self._side if self._uses_limited[i] else OTHER[self._side])
+        endpoint = self._side if self._uses_limited[i] else OTHER[self._side]
+        if endpoint == "device" and is_battery_low(session):
+            self._n_low += 1
+        stream = session.start(endpoint)
         winner = yield session.first_token_of(stream)
         if winner is None:
             session.fail()
@@ -84,6 +89,7 @@ class Oracle(Policy):
         found_busy[sorted(self._found_busy)] = True
         was_slow = (columns["first_endpoint"] == "device") & (columns["ttft_s"] > draws.device_ttft_s + SAME_S)
         return {
+            "n_low": float(self._n_low),
             "n_busy": float(((found_busy & could_gain) | was_slow).sum()),
             "n_served": float((columns["status"] != "rejected").sum()),
             "least_s": self._plan.least_mean_s(),
@@ -93,6 +99,8 @@ class Oracle(Policy):
     def remarks(self, tally: Mapping[str, float]) -> Sequence[str]:
         """Say where this is no bound."""
         n_busy, n = round(tally["n_busy"]), round(tally["n_served"])
+        if n_low := round(tally["n_low"]):
+            return (f"no bound here: the batteries of {n_low:,} of {n:,} requests were low, which no draw tells",)
         if not n_busy:
             return ()
         least_s = tally["least_s"] / tally["n_replications"]

@@ -22,11 +22,13 @@ import numpy as np
 from discosim.core.spec import spec
 from discosim.policies.base import Policy
 from discosim.policies.catch_up import NEVER, Choice, PastAnswers, cheapest, occupied_s, shadow_price, smallest_k
+from discosim.policies.going_on import alone_at, finish_at
 from discosim.policies.pacers.base import Outlook
 from discosim.policies.pacers.laws import PACERS
 from discosim.policies.pricing import Asked, Windows
 from discosim.policies.refinement import RefinedQuality
 from discosim.world.verbs.absorbing import AbsorbingStream, absorb, assume_device_quality, go_on
+from discosim.world.verbs.battery import can_take, is_battery_low
 
 if TYPE_CHECKING:
     from discosim.policies.view import View
@@ -265,11 +267,11 @@ class PDDevice(Policy):
         self._reprice(session)
         plan = self._plan(session)
         if plan is None:
-            yield from self._alone(session, "device")
+            yield from alone_at(session, "device", "server")
             return
         is_busy = session.is_device_busy
         if self._is_for_cloud_alone(session, plan, is_busy):
-            yield from self._alone(session, "server")
+            yield from alone_at(session, "server", "device")
             return
         if is_busy:  # nobody knows when its turn comes
             plan = replace(plan, cloud_tok=None)
@@ -279,6 +281,9 @@ class PDDevice(Policy):
         while (yield session.first_token_of(cloud, within_s=self._patience_s(session, device))) is None:
             is_ready = device is not None
             device = device or absorb(session, session.prompt_tok)
+            if device.failure and not cloud.has_failed:  # its battery has run low meanwhile
+                device = None
+                continue
             has_room = session.profile.holds(session.prompt_tok + (plan.cloud_tok or 0))
             if cloud.has_failed or is_ready or not has_room:
                 yield from self._without_cloud(session, device)
@@ -303,7 +308,7 @@ class PDDevice(Policy):
     def _is_for_cloud_alone(self, session: Session, plan: Plan, is_busy: bool) -> bool:
         """Tell whether the device cannot help: it never catches up, is too small, or is busy and not waited for."""
         known_tok = plan.cloud_tok or 0
-        is_too_long = not session.profile.holds(math.ceil(plan.kept_share * session.prompt_tok) + known_tok)
+        is_too_long = not can_take(session, math.ceil(plan.kept_share * session.prompt_tok) + known_tok)
         never = known_tok >= NEVER and not is_busy
         return never or is_too_long or (is_busy and self.busy_device == "cloud_alone")
 
@@ -317,20 +322,9 @@ class PDDevice(Policy):
         if device is not None:
             ready_s = device.caught_up_s(0)
             return None if ready_s == math.inf else max(0.0, ready_s - session.now_s)
-        if session.is_device_busy or not session.profile.holds(session.prompt_tok):
+        if session.is_device_busy or not can_take(session, session.prompt_tok):
             return None
         return session.profile.prefill_s(session.prompt_tok)
-
-    def _alone(self, session: Session, endpoint: str) -> Generator[Any, Any, None]:
-        stream = session.start(endpoint)
-        if (yield session.first_token_of(stream)) is None:
-            other = session.start("server" if endpoint == "device" else "device")
-            if (yield session.first_token_of(other)) is None:
-                session.fail()
-                return
-            stream = other
-        session.keep(stream)
-        yield session.finished()
 
     @staticmethod
     def _without_cloud(session: Session, device: AbsorbingStream) -> Generator[Any, Any, None]:
@@ -346,7 +340,8 @@ class PDDevice(Policy):
     def _refined(self, session: Session, plan: Plan, cloud: Stream) -> Generator[Any, Any, AbsorbingStream | None]:
         """Wait for the refined prompt and let the device begin; None where the cloud has given, or gives, all.
 
-        A cloud that is not limited goes on alone where the device has found other work meanwhile.
+        A cloud that is not limited goes on alone where the device has found other work meanwhile, and any where its
+        battery has run low.
         """
         if self.refine_delay_s > 0.0:
             yield session.wait(self.refine_delay_s)
@@ -354,6 +349,9 @@ class PDDevice(Policy):
             return None
         if plan.cloud_tok is None and session.is_device_busy and self.busy_device == "cloud_alone":
             yield session.finished()
+            return None
+        if is_battery_low(session):
+            yield from finish_at(session, cloud)
             return None
         quality = RefinedQuality(self.quality_knee_short, self.quality_knee_long, floor=self.quality_floor)
         assume_device_quality(session, quality.quality(plan.kept_share, session.prompt_tok))

@@ -15,7 +15,7 @@ from discosim.policies.base import Policy
 ENTRY_POINT_GROUP = "discosim.policies"
 _HELPERS = {
     *("account", "base", "budget", "catch_up", "clairvoyance", "describe", "migration", "past_ttfts", "phone_queue"),
-    *("refinement", "registry", "view", "wait_tables"),
+    *("going_on", "refinement", "registry", "view", "wait_tables"),
 }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from discosim.core.spec import spec
 from discosim.policies.base import Policy
+from discosim.world.verbs.battery import can_take
 from discosim.world.verbs.speculating import speculate
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Speculative(Policy):
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request."""
         answer: Stream
-        if session.is_device_busy or not session.profile.holds(session.prompt_tok):
+        if session.is_device_busy or not can_take(session, session.prompt_tok):
             answer = session.start("server")
         else:
             answer = speculate(session, self.n_draft, self.acceptance)

@@ -15,12 +15,11 @@ from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Device, EngineServer, Scenario, Server
 from discosim.policies.view import ASSUMED, View
+from discosim.runs.build_device import device_doubts, device_notes, figures_of
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
 from discosim.runs.build_engine import engine_notes, require_fitting_blocks, run_pilot
-from discosim.runs.build_link import link_model
+from discosim.runs.build_link import link_doubts, link_model
 from discosim.runs.build_server import meter_of, named, server_parts, services
-from discosim.traces.catalogue import load_digest
-from discosim.traces.digest import DeviceDigest
 from discosim.traces.history import Past
 from discosim.traces.workload import make_requests
 from discosim.world.api_server import ApiServer, ApiServerModel, RawSeries, mean_of
@@ -117,8 +116,13 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
         services=others,
     )
     view, past_notes = _view(scenario, replace(model, services={}))
+    notes = (*device_notes(scenario.devices), *link_notes, *service_notes, *own, *past_notes)
     return Blueprint(
-        scenario, model, view, (*link_notes, *service_notes, *own, *past_notes), (*parts.warnings, *doubts)
+        scenario,
+        model,
+        view,
+        notes,
+        (*device_doubts(scenario.devices), *link_doubts(scenario.link), *parts.warnings, *doubts),
     )
 
 
@@ -136,35 +140,12 @@ def _checked_scheduler(scenario: Scenario, scheduler: Callable[[], Scheduler]) -
 
 
 def _profile(device: Device, index: int) -> DeviceProfile:
-    digest = load_digest(device.profile, "device")
-    assert isinstance(digest, DeviceDigest)
-
-    def energy(override: float | None, measured: float | None, key: str) -> float:
-        value = measured if override is None else override
-        if value is None:
-            raise UserError(
-                f"profile '{device.profile}' has no published energy; give {key} in J per token",
-                where=f"devices[{index}].{key}",
-            )
-        return value
-
-    # Two entries of a fleet may refine the same profile: the index keeps their names apart.
     return DeviceProfile(
-        name=f"{device.profile}#{index}",
-        prefill_s_per_tok=_or(device.prefill_s_per_tok, digest.prefill_s_per_tok),
-        prefill_intercept_s=_or(device.prefill_intercept_s, digest.prefill_intercept_s),
-        chunk_tok=digest.chunk_tok,
-        decode_tok_per_s=_or(device.decode_tok_per_s, digest.decode_tok_per_s),
-        prefill_j_per_tok=energy(device.prefill_j_per_tok, digest.prefill_j_per_tok, "prefill_j_per_tok"),
-        decode_j_per_tok=energy(device.decode_j_per_tok, digest.decode_j_per_tok, "decode_j_per_tok"),
-        max_context_tok=digest.max_context_tok if device.context == "enforce" else None,
+        **figures_of(device, index),
         throttle=device.throttle,
         cold_start=device.cold_start,
+        battery=device.battery,
     )
-
-
-def _or(override: float | None, measured: float) -> float:
-    return measured if override is None else override
 
 
 def _past_ttfts(

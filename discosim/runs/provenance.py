@@ -28,6 +28,7 @@ from discosim.core.scenario import (
 )
 from discosim.core.source_code import SourceCode, is_foreign
 from discosim.policies.registry import policy_class, policy_plugins
+from discosim.runs.build_device import chosen_of, hidden_figures
 from discosim.runs.build_physics import physics_notes
 from discosim.traces.catalogue import digest_sha256, load_digest
 from discosim.traces.digest import DeviceDigest
@@ -43,15 +44,6 @@ UNKNOWN = "unknown"
 """Stands for the fingerprint of code whose source cannot be had."""
 
 POLICY_CODE, SCHEDULER_CODE, COST_CODE = "policy code", "scheduler code", "cost code"
-
-REPLACEABLE = (
-    "prefill_s_per_tok",
-    "prefill_intercept_s",
-    "decode_tok_per_s",
-    "prefill_j_per_tok",
-    "decode_j_per_tok",
-)
-"""Figures of a profile that a scenario may put its own over."""
 
 
 @dataclass(frozen=True)
@@ -108,14 +100,21 @@ def inputs_of(scenario: Scenario) -> list[tuple[str, str, str]]:
             found.append(("lengths", workload.lengths.digest, ""))
         if isinstance(workload.lengths, FileLengths):
             found.append(("lengths", workload.lengths.file, "file"))
-    found.extend(("device", device.profile, "device") for device in scenario.devices)
+    found.extend(("device", device.profile, "device") for device in scenario.devices if device.profile is not None)
     if scenario.edge is not None:
         found.append(("edge", scenario.edge.profile, "device"))
     for role, server in _services(scenario).items():
         found.extend((role, *named) for named in _server_inputs(server))
     if isinstance(scenario.link, DigestLink):
-        found.append(("last hop", scenario.link.digest, "rtt"))
+        found.append(("last hop", *_link_input(scenario.link)))
     return list(dict.fromkeys(found))
+
+
+def _link_input(link: DigestLink) -> tuple[str, str]:
+    """Return (name, kind of digest or ``file``) of what round trips come from."""
+    if link.digest is not None:
+        return link.digest, "rtt"
+    return link.digest_file or link.series or "", "file"
 
 
 def _services(scenario: Scenario) -> dict[str, Server]:
@@ -182,7 +181,7 @@ def input_notes(
     What is to be doubted comes first and begins with ``warning:``.
     """
     notes = [
-        f"{role} {_known(name, kind, chosen)}"
+        f"{role} {_known(name, kind, chosen, scenario.devices if role == 'device' else ())}"
         for role, name, kind in inputs_of(scenario)
         for chosen in _replaced(scenario, role, name)
     ]
@@ -232,11 +231,7 @@ def _replaced(scenario: Scenario, role: str, name: str) -> list[tuple[str, ...]]
         owners = scenario.devices
     elif role == "edge" and scenario.edge is not None:
         owners = (scenario.edge,)
-    ways = [
-        tuple(figure for figure in REPLACEABLE if getattr(owner, figure, None) is not None)
-        for owner in owners
-        if owner.profile == name
-    ]
+    ways = [chosen_of(owner) for owner in owners if owner.profile == name]
     return list(dict.fromkeys(ways)) or [()]
 
 
@@ -251,14 +246,15 @@ def _code_note(part: ForeignPart) -> str:
     return f"{part.role} '{part.kind}': {part.package} ({', '.join(code.parts)}), sha256 {code.sha256[:10]}{used}"
 
 
-def _known(name: str, kind: str, chosen: tuple[str, ...] = ()) -> str:
+def _known(name: str, kind: str, chosen: tuple[str, ...] = (), devices: Sequence[Device] = ()) -> str:
     if kind == "file":
         return f"{Path(name).name}: the user's own file"
     digest = load_digest(name, kind or None)
     if isinstance(digest, DeviceDigest):
         by_status: dict[str, list[str]] = {"chosen in the scenario": list(chosen)} if chosen else {}
+        hidden = hidden_figures((device for device in devices if device.profile == name), chosen, digest)
         for figure, provenance in digest.provenance.items():
-            if figure not in chosen:
+            if figure not in hidden:
                 by_status.setdefault(provenance.status, []).append(figure)
         return f"{name}: " + "; ".join(f"{status}: {', '.join(figures)}" for status, figures in by_status.items())
     counts = Counter(digest.card.status.values())

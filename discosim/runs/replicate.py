@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from discosim.core.request import RequestTable
+from discosim.metrics.battery import NO_BATTERY, battery_columns
 from discosim.metrics.engine_definitions import WHITE_BOX_COLUMNS
 from discosim.metrics.summary import summarise
 from discosim.metrics.summary_definitions import WHITE_BOX_NUMBERS
 from discosim.policies.base import Policy
 from discosim.policies.view import View
+from discosim.runs.batteries import batteries_of
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
 from discosim.runs.series import recorder_of, series_columns
@@ -83,7 +85,13 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
     world.run(policy, collector)
     columns = collector.columns(len(requests))
     inside = world.engine_figures()
-    summary = summarise(columns, collector.gaps, inside, world.edge_figures())
+    batteries = batteries_of(world.fleet, columns)
+    if batteries is not None:
+        columns |= battery_columns(columns, batteries)
+    summary = summarise(columns, collector.gaps, inside, world.edge_figures(), batteries)
+    if batteries is None:  # who has no battery hears nothing of one
+        del columns["battery_percent"]
+        summary = {name: number for name, number in summary.items() if name not in NO_BATTERY}
     if inside is None:  # what only a look inside can tell has no place in the files
         for name in WHITE_BOX_COLUMNS:
             del columns[name]

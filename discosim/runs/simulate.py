@@ -18,6 +18,7 @@ from discosim.metrics.summary import SummaryTable
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.policies.base import Policy
 from discosim.policies.budget import promise_of
+from discosim.runs.batteries import refused_note
 from discosim.runs.build import Blueprint, build
 from discosim.runs.collect import Columns, join_columns
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
@@ -110,6 +111,8 @@ def simulate(
     for entrant in entrants:
         replications = [parts[entrant.name, k] for k in range(scenario.replications)]
         warnings += _doubts(entrant, replications, tallies[entrant.name], blueprint)
+        if refusals := refused_note(entrant.name, summaries[entrant.name]):
+            warnings += (refusals,)
         if note := cut_note(entrant.name, n_cut[entrant.name], scenario.replications):
             warnings += (note,)
     example_columns = choose_examples(examples, {name: parts[name, 0] for name in examples})

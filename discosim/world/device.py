@@ -17,7 +17,8 @@ import simpy
 from numpy.typing import NDArray
 from simpy.events import Event, Timeout
 
-from discosim.core.scenario import ColdStart, Throttle
+from discosim.core.scenario import Battery, ColdStart, Throttle
+from discosim.world.battery import BATTERY_LOW, Charge
 from discosim.world.rounding import ROUNDING
 from discosim.world.stream import Stream, ramp
 
@@ -51,6 +52,8 @@ class DeviceProfile:
     cold_start : ColdStart or None
         Loading the model before the first request and after idle times. No policy foresees it, and its energy is not
         counted. Source: our choice; runtimes drop idle models (Ollama's ``keep_alive``, 5 minutes by default).
+    battery : Battery or None
+        A battery that runs down; None for one that never does.
     """
 
     name: str
@@ -63,6 +66,7 @@ class DeviceProfile:
     max_context_tok: int | None = None
     throttle: Throttle | None = None
     cold_start: ColdStart | None = None
+    battery: Battery | None = None
 
     def holds(self, n_tok: float) -> bool:
         """Tell whether ``n_tok`` tokens fit the context, before the device generates its own."""
@@ -239,6 +243,7 @@ class Device:
         self._heat_s = 0.0
         self._idle_since_s = 0.0
         self._loaded_s = math.inf
+        self.charge = Charge.of(profile.battery, profile.prefill_j_per_tok, profile.decode_j_per_tok)
 
     @property
     def is_busy(self) -> bool:
@@ -246,15 +251,17 @@ class Device:
         return self.env.now < self._end_s or bool(self._waiting)
 
     def start(self, prompt_tok: int, first_token: int, n_tok: int) -> DeviceStream:
-        """Take a stream on, or queue it; it fails at once where its prompt does not fit the context."""
+        """Take a stream on, or queue it; it fails at once as `take` says."""
         stream = DeviceStream(self, prompt_tok, first_token, n_tok)
         self.take(stream)
         return stream
 
     def take(self, stream: DeviceStream) -> None:
-        """Begin a stream, or queue it; it fails at once where its prompt does not fit the context."""
+        """Begin a stream, or queue it; it fails at once where its prompt does not fit or the battery is low."""
         if not self.profile.holds(stream.prompt_tok):
             stream.promise_failure(self.env.now, "prompt longer than the device's context")
+        elif self.charge is not None and not self.charge.lets_in(stream, self.env.now, is_idle=not self.is_busy):
+            stream.promise_failure(self.env.now, BATTERY_LOW)
         elif self.is_busy:
             self._waiting.append(stream)
             if len(self._waiting) == 1:

@@ -9,6 +9,7 @@ import simpy
 from numpy.typing import NDArray
 
 from discosim.core.request import RequestTable
+from discosim.world.battery import Charge
 from discosim.world.device import Device, DeviceProfile, DeviceStream
 from discosim.world.endpoint import Ask, Role
 from discosim.world.luck import Luck
@@ -43,11 +44,17 @@ class Fleet:
         return device
 
     def start(self, ask: Ask) -> DeviceStream:
-        """Take a stream on, or queue it; it fails at once where its prompt does not fit the context."""
+        """Take a stream on, or queue it; it fails at once where its prompt does not fit or the battery is low."""
         device = self.device_of(ask.card.user_id)
         stream = DeviceStream(device, ask.prompt_tok, ask.first_token, ask.n_tok)
         device.take(stream)
         return stream
+
+    def charges(self) -> list[Charge | None]:
+        """Return the battery of every user, also of those who never asked; empty where no kind of device has one."""
+        if all(profile.battery is None for profile, _ in self._kinds):
+            return []
+        return [self.device_of(user).charge for user in range(len(self._kind_of))]
 
     def costs(self, user_id: int, prompt_tok: float, output_tok: float) -> tuple[float, float]:
         """Return the energy of work on a user's device, in J; it has no price in USD."""
@@ -61,7 +68,10 @@ class Fleet:
         """Return nothing: nobody counts what all devices do together."""
 
     def foreseen_ttft_s(self, table: RequestTable) -> Floats:
-        """Return the TTFT of every request on an idle device; ``inf`` where its prompt does not fit the context."""
+        """Return the TTFT of every request on an idle device; ``inf`` where its prompt does not fit the context.
+
+        Batteries are taken to be full: when they are low depends on what is asked before.
+        """
         ttft_s = np.empty(len(table))
         kind_of = np.asarray(self._kind_of)[table.user_id]
         for kind, (profile, _) in enumerate(self._kinds):

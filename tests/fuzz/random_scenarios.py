@@ -78,6 +78,11 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("LognormalThink", "median_s"): log_uniform(0.01, 20.0),
     ("DigestLengths", "digest"): lambda rng: digests(one_of("workload", "clients")(rng))(rng),
     ("Device", "profile"): digests("device"),
+    ("Device", "name"): one_of(None, "my phone"),
+    ("Device", "prefill_tok_per_s"): one_of(None, 5.0, 300.0),
+    ("Device", "chunk_tok"): one_of(None, "none", 1, 100),
+    ("Device", "max_context_tok"): one_of(None, 200),
+    ("Battery", "capacity_wh"): log_uniform(1e-4, 1e-2),
     ("Device", "decode_tok_per_s"): one_of(None, 3.0, 40.0),
     ("Device", "prefill_s_per_tok"): one_of(None, 0.0, 0.01),
     ("Device", "prefill_intercept_s"): one_of(None, 0.0, 0.3),
@@ -122,6 +127,10 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("*", "uplink_mbit_per_s"): one_of(None, 0.5),
     ("*", "tokens_per_packet"): one_of(1, 1, 2, 7),
     ("DigestLink", "digest"): digests("rtt"),
+    ("DigestLink", "digest_file"): one_of(None),
+    ("DigestLink", "series"): one_of(None),
+    ("DigestLink", "series_format"): one_of("auto"),
+    ("DigestLink", "series_group"): one_of(None),
     ("Reader", "tok_per_s"): one_of(4.8, 1.0, 30.0, "reading", "listening"),
     ("EdgeTier", "memory_tok"): one_of(300, 16384),
     ("Cost", "exchange_rate_usd_per_j"): one_of(0, 1e-7, 1e-5),
@@ -248,12 +257,34 @@ def _options(kind: str, rng: Rng) -> Plain:
     return values
 
 
+def _own_device(values: Plain) -> Plain:
+    """Keep the rules that tie the keys of a device together; about half of the devices have no profile."""
+    if values.get("prefill_tok_per_s") is not None:
+        values.pop("prefill_s_per_tok", None)
+    if values.get("context") == "extrapolate":
+        values.pop("max_context_tok", None)
+    if values.get("profile") is None:
+        needed = {"decode_tok_per_s": 20.0, "prefill_j_per_tok": 0.1, "decode_j_per_tok": 0.3}
+        values |= {name: figure for name, figure in needed.items() if values.get(name) is None}
+        if values.get("prefill_tok_per_s") is None and values.get("prefill_s_per_tok") is None:
+            values["prefill_tok_per_s"] = 300.0
+    return values
+
+
 def _section(section: type, rng: Rng, without: tuple[str, ...] = ()) -> Plain:
     keys = {name: key for name, key in keys_of(section).items() if name not in without}
     apart = {"workload", "devices", "server", "services", "policies", "baseline"}
     skipped = apart if section is scenario.Scenario else set()
     kind = kind_of(section)
     values = _values(section.__name__, {n: k for n, k in keys.items() if n not in {"kind", *skipped}}, rng)
+    if section is scenario.Device:
+        values = _own_device(values)
+    if section is scenario.DigestLink:  # of the ways to say where round trips are from, the one without a file
+        own = ("digest_file", "series", "series_format", "series_group", "series_unit", "series_to")
+        values = {name: held for name, held in values.items() if name not in own}
+        values["digest"] = SAMPLES["DigestLink", "digest"](rng)
+    if section is scenario.Battery:
+        values["reserve_percent"] = 0.5 * values.setdefault("start_percent", 60.0)
     if section is scenario.PhysicsIterations:  # one way of saying where the times are from
         values = {"model": "Llama-3.1-8B", "gpu": "H100-SXM", **values}
     return {"kind": kind, **values} if kind else values

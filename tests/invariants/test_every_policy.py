@@ -14,6 +14,7 @@ from worlds import (
     DEAR_SERVER,
     NO_LINK,
     SKEWED_S,
+    Played,
     constant,
     constant_link,
     edge_box,
@@ -29,7 +30,7 @@ from worlds import (
 
 from discosim.config.policy_specs import options_of
 from discosim.core.empirical import QuantileTable
-from discosim.core.scenario import ColdStart, Outage, Throttle
+from discosim.core.scenario import Battery, ColdStart, Outage, Throttle
 from discosim.policies import Policy, known_policies
 from discosim.world.answers import AnswerModel
 from discosim.world.api_server import ApiServerModel, RawSeries
@@ -107,6 +108,15 @@ devices: st.SearchStrategy[DeviceProfile] = st.builds(
         st.builds(Throttle, onset_s=st.floats(0, 5), sustained=st.floats(0.2, 1), cooling=st.floats(0.1, 3))
     ),
     cold_start=may_be(st.builds(ColdStart, load_s=st.floats(0, 5), keep_s=st.floats(0, 30))),
+    battery=may_be(
+        st.builds(
+            Battery,
+            capacity_wh=st.floats(0.001, 1.0),  # a request takes 0.05 Wh at most
+            start_percent=st.floats(40.0, 100.0),
+            reserve_percent=st.floats(0.0, 50.0),
+            drain_w=st.sampled_from([0.0, 0.0, 0.5]),
+        )
+    ),
 )
 services: st.SearchStrategy[ApiServerModel] = st.builds(
     server,
@@ -190,12 +200,32 @@ def test_every_check_holds_in_every_world(
         refines = getattr(policy, "kept_share", 1.0) < 1.0 or getattr(policy, "settings", "") == "priced"
         if limit is not None and record.prompt_tok > limit and not refines:  # a shortened prompt may fit
             assert record.device_prefill_tok == record.device_decode_tok == 0
+    check_batteries(played, is_open_ended=kind in {"pd_device", "speculative"})
+
+
+def check_batteries(played: Played, *, is_open_ended: bool) -> None:
+    """Batteries have lost what requests are billed for, and none took a request on below its reserve."""
+    used_j: dict[int, float] = {}
+    for record in played.records:
+        used_j[record.user_id] = used_j.get(record.user_id, 0.0) + record.device_energy_j
+    for user_id, charge in enumerate(played.world.fleet.charges()):
+        if charge is None:
+            continue
+        assert charge.work_j() == pytest.approx(used_j.get(user_id, 0.0), rel=1e-9, abs=1e-9)
+        held, phone = played.world.profile_of(user_id).battery, played.world.profile_of(user_id)
+        assert held is not None
+        spare_j = max(0.0, held.start_percent - held.reserve_percent) / 100.0 * charge.capacity_j
+        one_j = 600 * phone.prefill_j_per_tok + 200 * phone.decode_j_per_tok  # the longest prompt and answer
+        if not is_open_ended:  # such a stream says only when it takes over how much it will decode
+            assert charge.work_j() <= spare_j + one_j + 1e-9
+        assert 0.0 <= charge.left_percent(played.world.env.now) <= 100.0
 
 
 NOBODY: dict[str, dict[str, Any]] = {
     "the service refuses everything": {"service": server(failure_share=1.0, failure_after_s=0.2)},
     "the service is out": {"service": server(outages=(Outage(start_s=0.0, end_s=1e9),))},
     "the device is too small": {"device": profile(max_context_tok=1)},
+    "the device is low": {"device": profile(battery=Battery(capacity_wh=1.0, start_percent=19.0))},
     "both": {
         "service": server(failure_share=1.0),
         "device": profile(max_context_tok=1),

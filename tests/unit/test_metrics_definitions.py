@@ -96,6 +96,7 @@ def test_the_unit_is_the_suffix_of_the_name():
         "_j": "J",
         "_rps": "1/s",
         "_share": "1",
+        "_percent": "%",
     }
     for metric in all_definitions():
         unit = next((u for suffix, u in suffixes.items() if metric.name.endswith(suffix)), None)

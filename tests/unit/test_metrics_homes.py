@@ -15,12 +15,14 @@ from discosim.core.request import RequestRecord
 from discosim.core.rng import RandomStreams
 from discosim.core.timelines import Timelines
 from discosim.metrics import capacity, numbers, streaming
+from discosim.metrics.battery import battery_columns, battery_numbers
 from discosim.metrics.cost import cost_columns
 from discosim.metrics.declare import MetricDefinition
 from discosim.metrics.definitions import STREAMING_METRICS, all_definitions
 from discosim.metrics.histogram import PooledGaps
 from discosim.metrics.summary import summarise
 from discosim.metrics.timeline import latency_columns, request_columns, visible_columns
+from discosim.runs.batteries import batteries_of
 from discosim.runs.build import build
 from discosim.runs.collect import Collector
 from discosim.runs.replicate import prepared
@@ -40,7 +42,7 @@ SCENARIO: dict[str, Any] = {
         "max_output_tok": 600,
         "over_limit": "clip",
     },
-    "devices": [{"profile": "snapdragon-8-elite-llama-3.2-3b"}],
+    "devices": [{"profile": "snapdragon-8-elite-llama-3.2-3b", "battery": {"capacity_wh": 18, "drain_w": 0.5}}],
     "server": {
         "kind": "engine",
         "iterations": {"kind": "digest", "digest": "llama2-70b-a100-tp8"},
@@ -70,7 +72,10 @@ def homes() -> tuple[dict[str, Numbers], Numbers, Numbers]:
     gaps = PooledGaps()
     columns = request_columns(flat, pacer=True, gaps=gaps)
     inside, edge = world.engine_figures(), world.edge_figures()
-    summary = summarise(columns, gaps, inside, edge)
+    batteries = batteries_of(world.fleet, columns)
+    assert batteries is not None
+    columns |= battery_columns(columns, batteries)
+    summary = summarise(columns, gaps, inside, edge, batteries)
     finished = columns["status"] == "finished"
     done = {name: values[finished] for name, values in columns.items()}
     n, n_served = int(finished.sum()), int((columns["status"] != "rejected").sum())
@@ -103,6 +108,8 @@ def homes() -> tuple[dict[str, Numbers], Numbers, Numbers]:
         f"{metrics}numbers.quality_numbers": numbers.quality_numbers(columns, n_served),
         f"{metrics}numbers.endpoint_numbers": numbers.endpoint_numbers(columns, done, n, n_served),
         f"{metrics}numbers.throughput_numbers": numbers.throughput_numbers(columns, done, n),
+        f"{metrics}battery.battery_columns": {**battery_columns(columns, batteries)},
+        f"{metrics}battery.battery_numbers": battery_numbers(columns, batteries, summary["span_s"]),
         f"{metrics}numbers.sketch_numbers": numbers.sketch_numbers(columns, done, n, n_served),
         f"{metrics}numbers.warmup_numbers": numbers.warmup_numbers(done, n),
         "discosim.world.engine.engine.Engine.figures": inside or {},

@@ -5,6 +5,7 @@ config layer, the JSON Schema and the reference page are all read off this packa
 """
 
 from discosim.core.scenario.answers import LABELS, Answers, LabelledAnswers, PickAccuracy, Quality, ShareOfAnswers
+from discosim.core.scenario.battery import Battery
 from discosim.core.scenario.closed_loop import (
     ClosedLoopArrivals,
     ConstantThink,
@@ -58,6 +59,7 @@ __all__ = [
     "LABELS",
     "Answers",
     "Arrivals",
+    "Battery",
     "BurstArrivals",
     "ClientArrivals",
     "ClosedLoopArrivals",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from discosim.core.scenario.battery import Battery
 from discosim.core.spec import spec
 
 
@@ -27,13 +28,44 @@ class ColdStart:
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """One kind of device of the fleet: a measured profile, and what the scenario changes about it."""
+    """One kind of device of the fleet: a measured profile and what the scenario changes about it, or its own figures."""
 
-    profile: str = spec(doc="Name of a device profile (`discosim traces list`).", min_length=1)
+    profile: str | None = spec(
+        None,
+        doc="Name of a device profile (`discosim traces list`); null for a device of one's own, which needs "
+        "`decode_tok_per_s`, a prefill speed and both energies.",
+        min_length=1,
+    )
+    name: str | None = spec(
+        None, doc="What the notes call it; null for its profile or its place in the list.", min_length=1, since="0.2"
+    )
     share: float = spec(1.0, doc="Share of the users who own it (shares are normalised).", gt=0)
     decode_tok_per_s: float | None = spec(None, doc="Replace the measured decode rate.", unit="tok/s", gt=0)
     prefill_s_per_tok: float | None = spec(None, doc="Replace the measured prefill time per token.", unit="s/tok", ge=0)
+    prefill_tok_per_s: float | None = spec(
+        None,
+        doc="The same as a rate, which is what most tools print; not beside `prefill_s_per_tok`.",
+        unit="tok/s",
+        gt=0,
+        since="0.2",
+    )
     prefill_intercept_s: float | None = spec(None, doc="Replace the measured fixed prefill time.", unit="s", ge=0)
+    chunk_tok: int | Literal["none"] | None = spec(
+        None,
+        doc="Prompt tokens that are processed together, so that a prompt counts as whole chunks; `none` for a prefill "
+        "in proportion. null is the profile's chunk, unless the scenario replaces the prefill speed and the profile's "
+        "chunk is assumed.",
+        unit="tok",
+        ge=1,
+        since="0.2",
+    )
+    max_context_tok: int | None = spec(
+        None,
+        doc="Longest prompt, tokens that another endpoint wrote included; null for the profile's, or no limit.",
+        unit="tok",
+        ge=1,
+        since="0.2",
+    )
     prefill_j_per_tok: float | None = spec(None, doc="Replace the energy per prompt token.", unit="J/tok", ge=0)
     decode_j_per_tok: float | None = spec(None, doc="Replace the energy per decoded token.", unit="J/tok", ge=0)
     context: Literal["enforce", "extrapolate"] = spec(
@@ -41,3 +73,4 @@ class Device:
     )
     throttle: Throttle | None = spec(None, doc="Thermal throttling; null for none.")
     cold_start: ColdStart | None = spec(None, doc="Loading the model; null for a model that is always in memory.")
+    battery: Battery | None = spec(None, doc="A battery that runs down; null for one that never does.", since="0.2")

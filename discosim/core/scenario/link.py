@@ -35,7 +35,32 @@ class DigestLink:
     """A round trip that wanders as a measured RTT series does."""
 
     kind: Literal["digest"] = spec("digest", doc="Round trips from a measured digest.")
-    digest: str = spec(doc="Name of a round-trip digest (`discosim traces list`).", min_length=1)
+    digest: str | None = spec(
+        None,
+        doc="Name of a round-trip digest (`discosim traces list`); either this, `digest_file` or `series`.",
+        min_length=1,
+    )
+    digest_file: str | None = spec(
+        None, doc="Own digest (`discosim traces digest-rtt`), relative to the config.", min_length=1, since="0.2"
+    )
+    series: str | None = spec(
+        None,
+        doc="Own round trips, relative to the config: what ping printed, RIPE Atlas, M-Lab, a table or a list.",
+        min_length=1,
+        since="0.2",
+    )
+    series_format: str = spec("auto", doc="Format of `series`.", since="0.2")
+    series_group: str | None = spec(
+        None, doc="Which path of `series`, where it holds several.", min_length=1, since="0.2"
+    )
+    series_unit: Literal["auto", "s", "ms", "us", "ns"] = spec(
+        "auto", doc="What the times of `series` are in; auto is what file or format say.", since="0.2"
+    )
+    series_to: Literal["host", "gateway"] = spec(
+        "host",
+        doc="Where `series` was measured to: a distant host, so that it holds the wide area, or the first one behind the last hop.",
+        since="0.2",
+    )
     up_share: float = spec(0.5, doc="Share of the round trip spent upwards (our choice: half).", ge=0, le=1)
     overlap: Literal["remove_floor", "keep"] = spec(
         "remove_floor",

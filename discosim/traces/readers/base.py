@@ -198,6 +198,8 @@ class RttSeries:
         Which recording each probe belongs to; autocorrelation must not cross from one to the next.
     unit_s : float or None
         Seconds that the format's own unit of time stands for; None where the file names a unit beside each value.
+    is_unit_stated : bool
+        False where the format has no unit of its own and the file says none: somebody must say it.
     notes : mapping
         Every rule applied and its count.
     warnings : tuple of str
@@ -211,6 +213,7 @@ class RttSeries:
     loss_share: float
     recording: Ints | None = None
     unit_s: float | None = 1.0
+    is_unit_stated: bool = True
     notes: Notes = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

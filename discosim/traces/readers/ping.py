@@ -4,10 +4,11 @@ Format: a line for each reply, ``icmp_seq=3 ttl=57 time=11.2 ms`` (busybox: ``se
 without a number), a header, and a summary at the end.
 Origin: iputils, BSD and macOS, busybox and Windows; the lines as these programs print them.
 Quirks: a lost probe has no line (Linux), or one that says so (macOS, Windows); by the numbers of the replies and the
-summary's count of probes the lost ones have their places. Where replies have no number, losses that only the summary
-counts are put at the end. Duplicates are left out and counted. ``time<1ms`` is read as 0.5 ms, half its bound. Words
-may be in any language: a reply is a line with ``ttl=`` and one time in ms. The time between probes is that of
-``-D``'s stamps, or the summary's whole time over the probes.
+summary's count of probes the lost ones have their places. Where replies have no number, lines in a language that is
+not known here are the losses if they are as many as the summary counts; else those are put at the end. Duplicates are
+left out and counted. ``time<1ms`` is read as 0.5 ms, half its bound. Words may be in any language: a reply is a line
+with ``ttl=`` and one time in ms. The time between probes is that of ``-D``'s stamps, or the summary's whole time over
+the probes.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class _Run:
     replies: list[tuple[int | None, float, float | None]] = field(default_factory=list)
     missed: list[int] = field(default_factory=list)
     order: list[float | None] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
+    is_over: bool = False
     sent: int | None = None
     received: int | None = None
     whole_ms: float | None = None
@@ -101,6 +104,10 @@ def _line(run: _Run, line: str, where: str) -> None:
         return
     sequence, reply = _SEQUENCE.search(line), _REPLY.search(line)
     if reply is None or not (sequence or _TTL.search(line) or line.startswith("Reply from")):
+        if not line.strip():  # what follows is the summary
+            run.is_over = bool(run.order)
+        elif not run.is_over and not sequence:  # a loss, in a language that is not known here, if the summary agrees
+            run.unread.append(len(run.order))
         if sequence and "time" in line:
             raise UserError(f"expected a reply with a time in ms, got {line.strip()[:60]!r}", where=where)
         return
@@ -150,7 +157,9 @@ def _series(run: _Run, group: str, where: str) -> RttSeries:
     else:
         ms = np.array([np.nan if time is None else time for time in run.order])
         unplaced = (run.sent or 0) - ms.size
-        if unplaced > 0:
+        if 0 < unplaced == len(run.unread):
+            ms = np.insert(ms, run.unread, np.nan)
+        elif unplaced > 0:
             ms = np.append(ms, np.full(unplaced, np.nan))
             doubts.append(f"The summary counts {unplaced:,} lost probes that have no line; they were put at the end.")
     n_received = int(np.isfinite(ms).sum())

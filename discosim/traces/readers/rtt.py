@@ -20,6 +20,7 @@ def series_of_probes(
     spacing_s: float | None = None,
     loss_share: float | None = None,
     unit_s: float | None = 1e-3,
+    is_unit_stated: bool = True,
     recording: Ints | None = None,
     counts: Mapping[str, int] | None = None,
     warnings: Iterable[str] = (),
@@ -40,7 +41,7 @@ def series_of_probes(
         Median time between probes.
     loss_share : float, optional
         Share of packets lost, where the file says it; that of the probes otherwise.
-    unit_s, recording
+    unit_s, is_unit_stated, recording
         As in `RttSeries`.
     counts : mapping of str to int, optional
         More notes.
@@ -71,6 +72,7 @@ def series_of_probes(
         loss_share=float(lost.mean()) if loss_share is None else loss_share,
         recording=recording,
         unit_s=unit_s,
+        is_unit_stated=is_unit_stated,
         notes={"format": format_name, "probes": int(zero.size), "lost": int(lost.sum()), **(counts or {})},
         warnings=tuple(doubts),
     )

@@ -33,8 +33,20 @@ SHORTEST_RTT_S = 2e-5
 STATED_RATIO = (500.0, 2000.0)
 OUTLIER_RATIO = 300.0
 """Times of single requests over the median that are worth a note; the heaviest published series reaches 60."""
+AMBIGUOUS = (2e-2, 2.0)
+"""Median round trips, as written, that may be in ms as well as in s: others are too many s, or too few ms."""
+NO_UNIT = "Its numbers name no unit and were taken for ms."
 _SERIES = TypeVar("_SERIES", LatencySeries, RttSeries)
 HOW_TO_SAY = "say which with server.series_unit or --unit (s, ms, us, ns)"
+HOW_TO_SAY_RTT = "say which with link.series_unit or --unit (s, ms, us, ns)"
+SLOW_RTT_S = 2.0
+QUICK_RTT_S = 2e-4
+"""Median round trips that are worth a note: a satellite's is 0.6 s, and a cable in the room's 0.2 ms."""
+
+
+def may_be_seconds(numbers: Floats) -> bool:
+    """Tell whether round trips that name no unit, and mostly are in ms, could be in s just as well."""
+    return AMBIGUOUS[0] <= _median(numbers[numbers > 0.0]) <= AMBIGUOUS[1]
 
 
 def in_unit(series: _SERIES, unit: str, where: str) -> _SERIES:
@@ -55,6 +67,8 @@ def in_unit(series: _SERIES, unit: str, where: str) -> _SERIES:
         If the unit is unknown, or the file names a unit beside each value.
     """
     if unit == AUTO:
+        if isinstance(series, RttSeries) and not series.is_unit_stated:
+            raise UserError(f"does not say what its times are in{_readings(series)}; {HOW_TO_SAY_RTT}", where=where)
         return series
     if unit not in UNITS_S:
         raise UserError(f"unknown unit of time {unit!r}; {close_match(unit, (AUTO, *UNITS_S))}", where=where)
@@ -65,7 +79,8 @@ def in_unit(series: _SERIES, unit: str, where: str) -> _SERIES:
     factor = UNITS_S[unit] / series.unit_s
     names = ("rtt_s",) if isinstance(series, RttSeries) else ("ttft_s", "tpot_s")
     times: dict[str, Any] = {name: getattr(series, name) * factor for name in names}
-    return replace(series, **times)
+    doubts = tuple(doubt for doubt in series.warnings if doubt != NO_UNIT)  # now somebody has named it
+    return replace(series, **times, warnings=doubts)
 
 
 def require_plausible(series: _SERIES, unit: str, where: str) -> _SERIES:
@@ -115,6 +130,7 @@ def fault_of(series: LatencySeries | RttSeries) -> str:
 def doubts_of(series: LatencySeries | RttSeries) -> Iterator[str]:
     """Yield what is to be doubted about the size of the times, short of a fault."""
     if isinstance(series, RttSeries):
+        yield from _rtt_doubts(series)
         return
     ttft_s, tpot_s = _median(series.seen_ttft_s), _median(series.seen_tpot_s)
     if LONG_TTFT_S < ttft_s <= LONGEST_TTFT_S and not fault_of(series):
@@ -136,6 +152,25 @@ def doubts_of(series: LatencySeries | RttSeries) -> Iterator[str]:
             )
 
 
+def _readings(series: RttSeries) -> str:
+    """Return in which units the median would be an ordinary round trip, as a clause."""
+    assert series.unit_s is not None
+    number = _median(series.received_s) / series.unit_s
+    usual = [unit for unit, size_s in UNITS_S.items() if QUICK_RTT_S <= number * size_s <= SLOW_RTT_S]
+    return f": a median of {number:g} would be usual in {' or '.join(usual)}" if usual else ""
+
+
+def _rtt_doubts(series: RttSeries) -> Iterator[str]:
+    rtt_s = _median(series.received_s)
+    if fault_of(series) or QUICK_RTT_S <= rtt_s <= SLOW_RTT_S:
+        return
+    slow = rtt_s > SLOW_RTT_S
+    what = "slower than by satellite, or ms taken for s" if slow else "quicker than any last hop, or s taken for ms"
+    yield f"The median round trip is {rtt_s:g} s: {what}" + (
+        f"; {HOW_TO_SAY_RTT}." if series.unit_s is not None else "."
+    )
+
+
 def _median(times_s: Floats) -> float:
     return float(np.median(times_s)) if times_s.size else float("nan")
 
@@ -152,14 +187,15 @@ def _meant(
     """Return the unit with which the medians would be ordinary and how to say it, as clauses."""
     if series.unit_s is None:
         return ""
+    how = HOW_TO_SAY_RTT if isinstance(series, RttSeries) else HOW_TO_SAY
     for unit, size_s in UNITS_S.items():
         factor = size_s / series.unit_s
         if factor == 1.0 or _is_off(ttft_s * factor, tpot_s * factor):
             continue
         if rtt_s * factor > LONGEST_RTT_S or rtt_s * factor < SHORTEST_RTT_S:
             continue
-        return f", so the file's times are probably in {unit}; {HOW_TO_SAY}"
-    return f", and no one unit mends it: are its columns in different units? Else {HOW_TO_SAY}"
+        return f", so the file's times are probably in {unit}; {how}"
+    return f", and no one unit mends it: are its columns in different units? Else {how}"
 
 
 def _contradiction(series: LatencySeries, ttft_s: float) -> str:
