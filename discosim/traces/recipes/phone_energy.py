@@ -117,8 +117,8 @@ def _recipe(phone: str, raw_model: str, engine: str) -> Recipe:
             quirks=(
                 f"The prefill line misses a median by up to {error:.0%}.",
                 (
-                    f"Single runs: decode {_spread(speeds)} tok/s, prompt token {_spread(prefill_mj)} mJ, decoded token "
-                    f"{_spread(decode_mj)} mJ, their ratio {_spread(decode_mj / prefill_mj)}."
+                    f"Single runs: decode {_spread(speeds)} tok/s, prompt token {_spread(prefill_mj)} mJ, decoded "
+                    f"token {_spread(decode_mj)} mJ, their ratio {_spread(decode_mj / prefill_mj)}."
                 ),
                 (
                     f"Median mJ of a prompt token by prompt length: {_by_length(rows, 'prefill_energy')}; of a decoded "
