@@ -103,9 +103,7 @@ def energy(table: pd.DataFrame) -> pd.DataFrame:
     found = named(table)
     per_b, ratio = found.pop("devices[0].decode_j_per_tok_per_b"), found.pop("devices[0].decode_over_prefill")
     names = [
-        "the paper's model"
-        if pd.isna(joules)
-        else f"{joules:g} J per decoded token and 1e9 parameters, ratio {times:g}"
+        "the paper's model" if pd.isna(joules) else f"{joules:g} J/tok per 1e9 parameters, ratio {times:g}"
         for joules, times in zip(per_b, ratio, strict=True)
     ]
     found.insert(0, "energy", names)
