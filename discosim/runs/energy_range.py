@@ -250,12 +250,14 @@ def _changed(at: Sequence[Mapping[str, Floats]]) -> list[str]:
     """Return the pairs of policies whose order is another one somewhere in the range, in words, most moved first.
 
     The order is what the interval of the paired difference says: less, more, or unclear where it holds 0. Where a
-    policy was run again, the replications that it has stand for both; they are compared with the same ones here.
+    policy was run again, the replications that it has there stand for both.
     """
     found = []
     for other, one in combinations(at[0], 2):  # plain policies stand first, and are what others are compared with
-        n_all = min(means[name].size for means in at for name in (one, other))
-        pairs = [(means[one][:n_all], means[other][:n_all]) for means in at]
+        pairs = []
+        for means in at:
+            n = min(means[one].size, means[other].size)
+            pairs.append((means[one][:n], means[other][:n]))
         orders = {_order(*pair) for pair in pairs}
         if len(orders) == 1:
             continue
