@@ -16,7 +16,7 @@ SLOWEST_TOK_PER_S = 1.0
 NEEDED = (
     (("decode_tok_per_s",), "decode_tok_per_s"),
     (("prefill_tok_per_s", "prefill_s_per_tok"), "prefill_tok_per_s (or prefill_s_per_tok)"),
-    (("prefill_j_per_tok",), "prefill_j_per_tok"),
+    (("prefill_j_per_tok", "decode_over_prefill"), "prefill_j_per_tok"),
     (("decode_j_per_tok",), "decode_j_per_tok"),
 )
 """What a device without a profile must say: the keys of which one will do, and how a message names them."""

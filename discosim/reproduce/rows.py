@@ -46,7 +46,7 @@ def plain(verdict: Verdict) -> dict[str, Any]:
         "could_be": reach_text(verdict),
         **{f"n_{name}": verdict.sides.count(side) for side, name in NAMES.items()},
         "weak_inputs": " ".join(verdict.weak_inputs),
-        "turned_by": "; ".join(verdict.turned_by),
+        "turned_by": "; ".join((*verdict.turned_by, *verdict.turned_by_energy)),
         "says": verdict.claim.says,
         "scenario": verdict.claim.scenario,
         "rests_on": inputs_text(verdict),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from discosim.report.rule import RULE
 from discosim.reproduce.estimates import Cell
 from discosim.reproduce.files import Role
-from discosim.reproduce.verdict import Side, Verdict, Word
+from discosim.reproduce.verdict import Side, Verdict, Word, turned
 
 WIDEST, NARROWEST = 118, 60
 
@@ -101,12 +101,17 @@ def inputs_text(verdict: Verdict) -> str:
     return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items()) or "-"
 
 
-def variants_text(verdict: Verdict) -> str:
-    """Return how far the verdict depends on what is open."""
-    first, word = next(iter(verdict.variants.items()))
-    n_others = len(verdict.variants) - 1
-    same = f"{first}: {word}; the same in {n_others - len(verdict.turned_by)} of {n_others} others"
-    return "; ".join([same, *(f"{name}: {verdict.variants[name]}" for name in verdict.turned_by)])
+def variants_text(variants: Mapping[str, Word]) -> str:
+    """Return how far a verdict depends on what is open."""
+    first, word = next(iter(variants.items()))
+    others, changed = len(variants) - 1, turned(variants)
+    same = f"{first}: {word}; the same in {others - len(changed)} of {others} others"
+    return "; ".join([same, *(f"{name}: {variants[name]}" for name in changed)])
+
+
+def energy_text(verdict: Verdict) -> str:
+    """Return how far a verdict depends on joules that are assumed; empty where it reads none."""
+    return f"in the measured range of joules per token: {variants_text(verdict.energy)}" if verdict.energy else ""
 
 
 def render_claims(paper: str, title: str, source: str, verdicts: Sequence[Verdict], width: int = WIDEST) -> str:
@@ -132,7 +137,8 @@ def _block(verdict: Verdict, width: int) -> list[str]:
         ("because", verdict.reason),
         ("simulated", claim.scenario),
         ("rests on", inputs_text(verdict)),
-        ("variants", variants_text(verdict) if verdict.variants else ""),
+        ("variants", variants_text(verdict.variants) if verdict.variants else ""),
+        ("energy", energy_text(verdict)),
         ("would change", claim.would_change),
     ]
     lines = [f"  {claim.id}: {verdict.text}"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from discosim.core.errors import UserError
 from discosim.core.scenario import Battery, Device
+from discosim.runs.build_energy import energies_of
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest
 
@@ -21,9 +21,14 @@ REPLACEABLE = (
     "decode_tok_per_s",
     "prefill_j_per_tok",
     "decode_j_per_tok",
+    "decode_j_per_tok_per_b",
+    "decode_over_prefill",
     "max_context_tok",
 )
 """Figures of a profile that a scenario may put its own over."""
+
+SETTLES = {"decode_j_per_tok_per_b": "decode_j_per_tok", "decode_over_prefill": "prefill_j_per_tok"}
+"""What a figure says by another one."""
 
 SLOW_S_PER_TOK, SLOW_TOK_PER_S = 1.0, 0.5
 """A prefill and a decode that no published device is as slow as by ten times: probably the other unit."""
@@ -71,14 +76,8 @@ def figures_of(device: Device, index: int) -> dict[str, Any]:
         "decode_tok_per_s": figure("decode_tok_per_s"),
         "max_context_tok": figure("max_context_tok") if device.context == "enforce" else None,
     }
-    for key in ("prefill_j_per_tok", "decode_j_per_tok"):
-        figures[key] = figure(key)
-        if figures[key] is None:
-            raise UserError(
-                f"profile '{device.profile}' has no published energy; give {key} in J per token",
-                where=f"devices[{index}].{key}",
-            )
-    return figures
+    energies = energies_of(device, digest, f"devices[{index}]")
+    return figures | {"prefill_j_per_tok": energies.prefill_j_per_tok, "decode_j_per_tok": energies.decode_j_per_tok}
 
 
 def drops_chunk(device: Device, digest: DeviceDigest | None) -> bool:
@@ -100,7 +99,7 @@ def has_own_speed(device: Device) -> bool:
 
 def hidden_figures(devices: Iterable[Device], chosen: tuple[str, ...], digest: DeviceDigest) -> set[str]:
     """Return the figures of a profile that devices with these figures of their own make no use of."""
-    hidden = set(chosen)
+    hidden = {*chosen, *(SETTLES[figure] for figure in chosen if figure in SETTLES)}
     if hidden & set(OWN_SPEED):
         hidden |= set(OWN_SPEED)
     if any(chosen_of(device) == chosen and drops_chunk(device, digest) for device in devices):
@@ -139,7 +138,8 @@ def assumed_energies(device: Device, digest: DeviceDigest | None) -> tuple[str, 
     """Return the energies of a device that are assumptions of its profile."""
     keys = ("prefill_j_per_tok", "decode_j_per_tok")
     known = {} if digest is None else digest.provenance
-    return tuple(key for key in keys if getattr(device, key) is None and known[key].status == "assumption")
+    own = {*chosen_of(device), *(SETTLES[figure] for figure in chosen_of(device) if figure in SETTLES)}
+    return tuple(key for key in keys if key not in own and known[key].status == "assumption")
 
 
 def _battery_note(name: str, battery: Battery, assumed: tuple[str, ...]) -> str:

@@ -193,7 +193,11 @@ def times_of(digest: EngineDigest) -> tuple[float, float, float]:
 def _provenance_rows(digest: Digest) -> Rows:
     if not isinstance(digest, DeviceDigest):
         return []
-    return [(field, f"{held.status}; {held.source}") for field, held in digest.provenance.items()]
+    rows = [(field, f"{held.status}; {held.source}") for field, held in digest.provenance.items()]
+    if (held := digest.energy_range) is not None:
+        decode, ratio = (" to ".join(map(_short, pair)) for pair in (held.decode_j_per_tok, held.decode_over_prefill))
+        rows.append(("energy range", f"{decode} J per decoded token, {ratio} times a prompt token"))
+    return rows
 
 
 def _spread(held: QuantileTable | CorrelatedSeries, *, scale: float = 1.0, at: tuple[float, ...] = (0.5, 0.99)) -> str:
