@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -86,6 +86,8 @@ def require_plausible(series: _SERIES, unit: str, where: str) -> _SERIES:
         With the unit that would make the times ordinary, and the key that says it.
     """
     fault: str = fault_of(series)
+    if isinstance(series, LatencySeries) and series.unit_doubt and unit == AUTO:
+        raise UserError(f"{series.group}: {series.unit_doubt}", where=where)
     if fault and unit == AUTO and series.unit_s is not None:
         raise UserError(f"{series.group}: {fault}", where=where)
     found: tuple[str, ...] = (*((fault,) if fault else ()), *doubts_of(series))
@@ -134,6 +136,17 @@ def doubts_of(series: LatencySeries | RttSeries) -> Iterator[str]:
                 f"The {name} of {n_off:,} of {times_s.size:,} requests is more than {OUTLIER_RATIO:g} times off the "
                 f"median of {middle_s:g} s: outliers, or rows in another unit."
             )
+
+
+def units_of_service(medians: Callable[[str], tuple[float, float]]) -> list[str]:
+    """Return the units in which median TTFT and time per token are those of a service.
+
+    Parameters
+    ----------
+    medians : callable
+        ``medians(unit)`` gives both in s, NaN where one is not known.
+    """
+    return [unit for unit in UNITS_S if not _is_off(*medians(unit))]
 
 
 def _median(times_s: Floats) -> float:
