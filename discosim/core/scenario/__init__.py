@@ -29,6 +29,7 @@ from discosim.core.scenario.engine import (
     SchedulerSpec,
     Swap,
 )
+from discosim.core.scenario.limits import Capacity, Quota, RateLimit
 from discosim.core.scenario.link import ConstantLink, DigestLink, Link, NoLink
 from discosim.core.scenario.outage import Outage
 from discosim.core.scenario.prices import Cost, Prices
@@ -59,6 +60,7 @@ __all__ = [
     "Answers",
     "Arrivals",
     "BurstArrivals",
+    "Capacity",
     "ClientArrivals",
     "ClosedLoopArrivals",
     "Coefficients",
@@ -102,6 +104,8 @@ __all__ = [
     "PrefillPool",
     "Prices",
     "Quality",
+    "Quota",
+    "RateLimit",
     "Reader",
     "Recompute",
     "ReplayedServer",

@@ -2,7 +2,8 @@
 
 Format: ``ttft_s`` with ``tpot_s``, or with ``e2e_s`` (also ``total_s``) and ``output_tok``; each time also as
 ``..._ms``, ``..._us`` or ``..._ns``. Optional: ``prompt_tok, output_tok``, ``at_s`` (when it was sent, in numbers or
-dates; rows are sorted by it), ``error`` (a word where the attempt failed; its times may then be absent) and ``service`` (several in one file).
+dates; rows are sorted by it), ``error`` (a word where the attempt failed; its times may then be absent) and
+``service`` (several in one file).
 Columns such as ``status, success, failed, error_code, http_status`` (`outcomes.KNOWN`) say too which attempts failed; a
 word in them that tells neither is refused. Names that other tools give are known too (`latency_names`), where the
 file is of no other format.
