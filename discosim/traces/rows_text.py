@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from discosim.traces.rows_digest import HourFactors, PromptSlope, RefusalRuns
 
 
+DAYS_TO_TELL = 2.7
+"""Days of rows, the hours that make a day counted, that can tell the hour from a drift; see `recipes.rows`."""
+
+
 def slope_sentence(slope: PromptSlope) -> str:
     """Return what the rows say of the prompt's length."""
     figures = (
@@ -22,6 +26,8 @@ def slope_sentence(slope: PromptSlope) -> str:
 
 def hours_sentence(hours: HourFactors) -> str:
     """Return what the rows say of the hour of the day."""
+    if not hours.is_shown and hours.days < DAYS_TO_TELL:
+        return f"{hours.days:.1f} days of rows cannot tell the hour of the day from a drift, which three days can"
     if not hours.is_shown:
         return f"times show no dependence on the hour of the day ({hours.days:.1f} days of rows)"
     low, high = min(hours.ttft_factor), max(hours.ttft_factor)
@@ -29,10 +35,7 @@ def hours_sentence(hours: HourFactors) -> str:
         f"TTFT {low:.2f} to {high:.2f} and time per token {min(hours.tpot_factor):.2f} to {max(hours.tpot_factor):.2f}"
     )
     clock = "UTC, or the file's own clock" if hours.clock == "utc" else "hours since the first row"
-    drift = "" if hours.days >= 3 else "; so few days cannot tell the hour from a drift"
-    return (
-        f"times depend on the hour of the day ({ends} times the median by hour, {clock}, {hours.days:.1f} days{drift})"
-    )
+    return f"times depend on the hour of the day ({ends} times the median by hour, {clock}, {hours.days:.1f} days)"
 
 
 def runs_sentence(runs: RefusalRuns, failure_share: float) -> str:
