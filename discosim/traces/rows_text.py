@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from discosim.traces.rows_digest import HourFactors, PromptSlope, RefusalRuns
 
-
 DAYS_TO_TELL = 2.7
 """Days of rows, the hours that make a day counted, that can tell the hour from a drift; see `recipes.rows`."""
 
