@@ -148,11 +148,6 @@ class ServerStream(Stream):
     def _make_arrivals(self, generated_s: Floats) -> Floats:
         return self._server.link.deliver(generated_s, self._user_id)
 
-    @property
-    def accepted_s(self) -> float:
-        """When it reaches the service."""
-        return self._accepted_s
-
     def over_s(self) -> float:
         """Return when the last token reaches the client, or the news that the service has refused."""
         return self._failed_s if self.failure else float(self.arrival_s[-1])

@@ -1,8 +1,9 @@
 """A replayed service behind a gate: quotas and rate limits that refuse or delay, and a capacity beyond which it queues.
 
 What a request meets is decided when it reaches the service, in order of arrival: first its user's quota, then the
-bucket, then the queue. Its TTFT and token times are drawn as without a gate; they count from the moment when the
-service turns to it. So the policy decides who waits, and nobody can foresee it.
+bucket, then the queue. Parts of an answer that are asked for at one moment are let in together or not at all. TTFT and
+token times are drawn as without a gate, and count from the moment when the service turns to a request. So the policy
+decides who waits, and nobody can foresee it.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class GatedStream(ServerStream):
     A request whose cancel arrives while it waits costs nothing (our choice: nothing was processed).
     """
 
-    __slots__ = ("_is_dropped", "_ttft_s", "end_s", "holds")
+    __slots__ = ("_ttft_s", "end_s", "holds", "is_dropped")
 
     _server: GatedServer
 
@@ -72,10 +73,25 @@ class GatedStream(ServerStream):
         super().__init__(*args)  # type: ignore[arg-type]  # what a ServerStream takes
         self._ttft_s = self._start_s - self._accepted_s
         self._start_s = math.inf
-        self._is_dropped = False
+        self.is_dropped = False  # its cancel arrived while it waited
         self.is_closed = False
         self.end_s = math.inf  # when the service is done with it
         self.holds = False  # whether it has a place
+
+    @property
+    def accepted_s(self) -> float:
+        """When it reaches the service."""
+        return self._accepted_s
+
+    @property
+    def request_id(self) -> int:
+        """Which request it is of."""
+        return self._request_id
+
+    @property
+    def user_id(self) -> int:
+        """Whose request it is."""
+        return self._user_id
 
     def is_known(self) -> bool:
         """Tell whether its timeline is known: the service has turned to it."""
@@ -96,12 +112,12 @@ class GatedStream(ServerStream):
 
     def arrive(self, _: Event) -> None:
         """Reach the service."""
-        if not self._is_dropped:
-            self._server.receive(self, self._user_id)
+        if not self.is_dropped:
+            self._server.receive(self)
 
     def turn(self, _: Event) -> None:
         """Have waited for the bucket."""
-        if not self._is_dropped:
+        if not self.is_dropped:
             self._server.queue(self)
 
     def begin(self, tok_per_s: float | None) -> None:
@@ -134,7 +150,7 @@ class GatedStream(ServerStream):
         if self.holds:
             self._server.leave(self)
         elif self._start_s == math.inf and not self.failure:
-            self._is_dropped = True
+            self.is_dropped = True
             self._server.forget(self)
             self._close()
 
@@ -162,6 +178,8 @@ class GatedServer(ApiServer):
         gate = model.gate
         self._quotas = None if gate.quota is None else Quotas(gate.quota, gate.start_s)
         self._buckets = None if gate.rate_limit is None else Buckets(gate.rate_limit)
+        self._waits = gate.rate_limit is not None and gate.rate_limit.excess == "wait"
+        self._arrived: dict[tuple[int, float], list[GatedStream]] = {}
         self._tok_per_s = None if gate.capacity is None else gate.capacity.tok_per_s
         self._n_free = math.inf if gate.capacity is None else gate.capacity.concurrent or 1
         self._waiting: deque[GatedStream] = deque()
@@ -171,26 +189,35 @@ class GatedServer(ApiServer):
         assert isinstance(stream, GatedStream)
         Timeout(self.env, max(0.0, stream.accepted_s - self.env.now)).callbacks.append(stream.arrive)
 
-    def receive(self, stream: GatedStream, user_id: int) -> None:
-        """Look at the quota and the bucket of a request that has arrived: it is refused, waits, or goes on."""
-        now_s, n_tok = self.env.now, stream.prompt_tok + stream.n_tok
-        if self._quotas is not None and not self._quotas.fits(user_id, now_s, n_tok):
-            self.refuse(stream, now_s, user_id)
-            return
-        wait_s = 0.0
-        if self._buckets is not None:
-            bucket = self._buckets.of(user_id)
-            if self._buckets.waits:
-                wait_s = bucket.wait_s(now_s)
-            elif not bucket.takes(now_s):
-                self.refuse(stream, now_s, user_id)
-                return
-        if self._quotas is not None:
-            self._quotas.give(user_id, now_s, n_tok)
-        if wait_s > 0.0:
-            Timeout(self.env, wait_s).callbacks.append(stream.turn)
-        else:
+    def receive(self, stream: GatedStream) -> None:
+        """Take note of a request that has arrived; the parts of an answer, which arrive together, stand or fall so."""
+        if self._quotas is None and self._buckets is None:
             self.queue(stream)
+            return
+        together = self._arrived.setdefault((stream.request_id, stream.requested_s), [])
+        together.append(stream)
+        if len(together) == 1:
+            Timeout(self.env, 0.0).callbacks.append(lambda _: self._look(stream))
+
+    def _look(self, first: GatedStream) -> None:
+        """Look at the quota and the bucket of what has arrived: it is refused, waits, or goes on."""
+        now_s, user_id = self.env.now, first.user_id
+        streams = [held for held in self._arrived.pop((first.request_id, first.requested_s)) if not held.is_dropped]
+        n, n_tok = len(streams), sum(held.prompt_tok + held.n_tok for held in streams)
+        quotas, bucket = self._quotas, None if self._buckets is None else self._buckets.of(user_id)
+        is_within = quotas is None or quotas.fits(user_id, now_s, n_tok, n)
+        if is_within and bucket is not None and not self._waits:
+            is_within = bucket.takes(now_s, n)
+        if is_within and quotas is not None:
+            quotas.give(user_id, now_s, n_tok, n)
+        for stream in streams:
+            wait_s = bucket.wait_s(now_s) if bucket is not None and self._waits and is_within else 0.0
+            if not is_within:
+                self.refuse(stream, now_s, user_id)
+            elif wait_s > 0.0:
+                Timeout(self.env, wait_s).callbacks.append(stream.turn)
+            else:
+                self.queue(stream)
 
     def queue(self, stream: GatedStream) -> None:
         """Begin with a request, or let it wait for a place."""

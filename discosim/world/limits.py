@@ -76,12 +76,12 @@ class Bucket:
         self._level = min(float(self.burst), self._level + self.rate_per_s * (now_s - self._at_s))
         self._at_s = now_s
 
-    def takes(self, now_s: float) -> bool:
-        """Tell whether a request gets through at ``now_s``, which never falls, and count it where it does."""
+    def takes(self, now_s: float, n: int = 1) -> bool:
+        """Tell whether ``n`` requests get through at ``now_s``, which never falls, and count them where they do."""
         self._fill(now_s)
-        if self._level < 1.0 - SLACK:
+        if self._level < n - SLACK:
             return False
-        self._level -= 1.0
+        self._level -= n
         return True
 
     def wait_s(self, now_s: float) -> float:
@@ -95,7 +95,6 @@ class Buckets:
     """The rate limit of a service: one bucket, or one for each user."""
 
     def __init__(self, limit: RateLimit) -> None:
-        self.waits = limit.excess == "wait"
         self._limit = limit
         self._held: dict[int, Bucket] = {}
 
@@ -124,15 +123,15 @@ class Quotas:
         self._start_s = start_s
         self._given: dict[int, tuple[int, int, int]] = {}  # user -> day, requests, tokens
 
-    def fits(self, user_id: int, now_s: float, n_tok: int) -> bool:
-        """Tell whether a request of ``n_tok`` tokens, prompt and answer, is within the quota of its user and day."""
+    def fits(self, user_id: int, now_s: float, n_tok: int, n: int = 1) -> bool:
+        """Tell whether ``n`` requests of ``n_tok`` tokens, prompts and answers, are within what their user has left."""
         _, requests, tok = self._today(user_id, now_s)
-        return requests + 1 <= self._requests and tok + n_tok <= self._tok
+        return requests + n <= self._requests and tok + n_tok <= self._tok
 
-    def give(self, user_id: int, now_s: float, n_tok: int) -> None:
-        """Count a request that was taken."""
+    def give(self, user_id: int, now_s: float, n_tok: int, n: int = 1) -> None:
+        """Count requests that were taken."""
         day, requests, tok = self._today(user_id, now_s)
-        self._given[user_id] = day, requests + 1, tok + n_tok
+        self._given[user_id] = day, requests + n, tok + n_tok
 
     def _today(self, user_id: int, now_s: float) -> tuple[int, int, int]:
         day = int((self._start_s + now_s) // DAY_S)
