@@ -84,6 +84,7 @@ def test_a_unit_that_cannot_be_told_is_refused_until_it_is_said(tmp_path: Path) 
         ("at_s", [DAY, DAY + 30, DAY + 61.5], DAY),
         ("sent_at", [DAY * 1000, DAY * 1000 + 30_000, DAY * 1000 + 61_500], DAY),
         ("at_ms", [500, 30_500, 62_000], None),
+        ("at_ns", [2e9, 32e9, 63.5e9], None),
         ("time", DATES, DAY),
     ],
 )
@@ -100,6 +101,19 @@ def test_rows_out_of_order_are_put_in_order_and_counted(tmp_path: Path) -> None:
     series = read_latency(written(tmp_path, ["at_s", "ttft_s", "tpot_s"], rows, "csv"))
     assert series.ttft_s.tolist() == [0.5, 0.75, 0.6]
     assert "1 of 3 rows were sent before the row above them (at_s): put in order." in series.warnings
+
+
+def test_a_column_of_durations_called_time_orders_nothing(tmp_path: Path) -> None:
+    rows: list[list[object]] = [[r[0], r[1], t] for r, t in zip(ROWS, (1.9, 0.8, 1.1), strict=True)]
+    series = read_latency(written(tmp_path, ["ttft_s", "tpot_s", "time"], rows, "csv"))
+    assert series.start_s is None
+    assert series.ttft_s.tolist() == [0.5, 0.75, 0.6]
+
+
+def test_an_answer_does_not_end_before_it_begins(tmp_path: Path) -> None:
+    rows: list[list[object]] = [[r[0], w * 1e3, r[3]] for r, w in zip(ROWS, WHOLE, strict=True)]
+    series = read_latency(written(tmp_path, ["ttft_s", "latency", "tokens"], rows, "csv"))
+    np.testing.assert_allclose(series.tpot_s, [row[1] for row in ROWS])
 
 
 def test_stamps_in_another_unit_than_the_name_says_are_refused(tmp_path: Path) -> None:

@@ -69,6 +69,21 @@ def clock_of(table: Table, name: str, unit: str | None) -> Clock:
     )
 
 
+def are_moments(table: Table, name: str) -> bool:
+    """Tell whether cells are dates with a time, or Unix time: a column called time may hold durations."""
+    column = table.columns[name]
+    if isinstance(column, ArrowColumn) and column.moments_ns() is not None:
+        return True
+    words = [word for word in table.words(name).tolist() if word]
+    values = column.floats()
+    is_unix = bool(np.isfinite(values).all()) and _unix_unit(float(np.median(values))) is not None
+    return is_unix or (bool(words) and all("-" in word[1:] and ":" in word for word in words))
+
+
+def _unix_unit(middle: float) -> str | None:
+    return next((u for u, per_s in PER_S.items() if _UNIX_S[0] <= middle / per_s <= _UNIX_S[1]), None)
+
+
 def _ticks(table: Table, name: str, unit: str | None) -> tuple[Ints | Floats, int]:
     column = table.columns[name]
     words = [] if isinstance(column, ArrowColumn) else [word for word in table.words(name).tolist() if word]
@@ -77,14 +92,8 @@ def _ticks(table: Table, name: str, unit: str | None) -> tuple[Ints | Floats, in
         return ticks_of(table, name), _DATE_PER_S
     values = table.numbers(name)
     exact = column.whole() if np.all(values == np.floor(values)) else None
-    middle = float(np.median(values))
-    looks = next((u for u, per_s in PER_S.items() if _UNIX_S[0] <= middle / per_s <= _UNIX_S[1]), None)
-    if (
-        unit is not None
-        and looks is not None
-        and looks != unit
-        and not _UNIX_S[0] <= middle / PER_S[unit] <= _UNIX_S[1]
-    ):
+    looks = _unix_unit(float(np.median(values)))
+    if unit == "s" and looks not in {None, "s"}:  # numbers of a finer unit may be of any size from 0
         raise table.error(
             0,
             name,

@@ -139,6 +139,11 @@ def _choose(field: str, held: list[Found], found: dict[str, Found], where: str) 
         found[field] = held[0]
 
 
+def is_surely_moments(column: Found) -> bool:
+    """Tell whether a column's name says when a call was sent, and cannot be a duration or half a date."""
+    return plain_name(column.name) not in {"time", "date", "when"}
+
+
 def is_enough(found: Mapping[str, Found]) -> bool:
     """Tell whether a table has a TTFT and what gives a time per token."""
     return "ttft" in found and ("tpot" in found or "speed" in found or {"whole", "output_tok"} <= set(found))

@@ -24,7 +24,7 @@ from discosim.core.errors import UserError
 from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Reader
 from discosim.traces.readers.head import first_keys
 from discosim.traces.readers.latency import is_one_token, series_of_attempts, tpot_of, word_of
-from discosim.traces.readers.latency_clock import Clock, clock_of
+from discosim.traces.readers.latency_clock import Clock, are_moments, clock_of
 from discosim.traces.readers.latency_names import (
     OURS,
     TIMES,
@@ -33,6 +33,7 @@ from discosim.traces.readers.latency_names import (
     is_enough,
     is_near,
     is_plainly_ours,
+    is_surely_moments,
     lacking,
     services_in,
 )
@@ -143,6 +144,8 @@ def _unit_of(
 
     def medians(unit: str) -> tuple[float, float]:
         held = {field: raw[field] * UNITS_S[found[field].unit or unit] for field in TIMES if field in raw}
+        if "whole" in held and _median(held["whole"], ok) < _median(held["ttft"], ok):
+            return np.inf, np.inf  # no answer ends before it begins
         tpot_s = held.get("tpot")
         if tpot_s is None and "speed" in raw:
             tpot_s = np.divide(1.0, raw["speed"], out=np.full(ok.shape, np.nan), where=raw["speed"] > 0)
@@ -158,8 +161,7 @@ def _unit_of(
         return "s", (), f"{names}: no unit is named, and {both} would both do; {say}, or say which with " + _KEYS
     if not fits or fits == ["s"]:  # none fits: the medians in s are refused, with what would mend them
         return "s", (), ""
-    ttft, _ = medians("s")
-    return fits[0], (f"{names}: no unit is named; read in {fits[0]} (in s the median TTFT would be {ttft:.6g} s).",), ""
+    return fits[0], (f"{names}: no unit is named; read in {fits[0]}, in which they are those of a service.",), ""
 
 
 _KEYS = "server.series_unit or --unit (s, ms, us, ns)."
@@ -204,7 +206,7 @@ def read(path: Path) -> dict[str, LatencySeries]:
     silent, _ = silent_failures(ok, output_tok, ttft_s, tpot_s, *(() if output_tok is not None else (e2e_s,)))
     is_failed, code = is_failed | silent, np.where(silent, SILENT, code).astype(np.object_)
     clock = Clock(np.empty(0), None, np.arange(len(table)))
-    if "at" in found:
+    if "at" in found and (is_surely_moments(found["at"]) or are_moments(table, found["at"].name)):
         clock = clock_of(table, found["at"].name, found["at"].unit)
     tpot_name = next((found[field].name for field in ("tpot", "whole", "speed") if field in found), "tpot_s")
     warnings = (*said.warnings, *_reading(found), *times.notes, *clock.warnings)
