@@ -313,14 +313,9 @@ class Scenarios:
     def _mended(self, section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
         """Keep the rules that tie several keys together."""
         if section is s.ReplayedServer:
-            raw = {name: value for name, value in raw.items() if name not in {"digest", "digest_file", "series"}}
-            kept = rng.choice(["digest", "digest_file", "series"])
-            raw[kept] = rng.choice(digests(section) if kept == "digest" else self.files[section, kept])
-            if kept != "series":
-                raw.pop("series_group", None)
-                raw.pop("series_unit", None)
-            if raw.get("failures") != "measured":
-                raw.pop("failure_share", None)
+            raw = self._replayed(section, raw, rng)
+        if section in {s.Capacity, s.Quota}:
+            raw = self._limit(section, raw, rng)
         if section is s.EngineServer:
             raw |= {"prefix_cache_tok": 0, "prefix_block_tok": raw.get("block_tok", 16)}  # as the inner cache wants
             if raw.get("prefill_pool") is not None:
@@ -370,6 +365,27 @@ class Scenarios:
         """Let a battery begin above its reserve."""
         start = max(2, raw.get("start_percent", 100.0))
         return raw | {"capacity_wh": rng.uniform(1, 100), "start_percent": start, "reserve_percent": start / 2}
+
+    def _replayed(self, section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
+        """Let a replayed service name one source, and nothing that has no effect."""
+        raw = {name: value for name, value in raw.items() if name not in {"digest", "digest_file", "series"}}
+        kept = rng.choice(["digest", "digest_file", "series"])
+        raw[kept] = rng.choice(digests(section) if kept == "digest" else self.files[section, kept])
+        if kept != "series":
+            raw.pop("series_group", None)
+            raw.pop("series_unit", None)
+        if raw.get("failures", "off") == "off":
+            raw.pop("failure_share", None)
+        if raw.get("failures") != "runs":
+            raw.pop("failure_run", None)
+        return raw
+
+    def _limit(self, section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
+        """Let a capacity say one thing, and a quota something."""
+        if section is s.Capacity:
+            kept = rng.choice(["concurrent", "tok_per_s"])
+            return {kept: raw.get(kept) or 3}
+        return raw if any(value is not None for value in raw.values()) else {"tok_per_user_per_day": 3}
 
     def _one_way(self, section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
         """Say in one way only where iteration times come from."""

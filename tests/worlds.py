@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from discosim.runs.collect import Collector
 from discosim.world.api_server import ApiServer, ApiServerModel, mean_of
 from discosim.world.device import DeviceProfile
 from discosim.world.edge.tier import EdgeModel
+from discosim.world.gate import Gate, GatedServerModel
 from discosim.world.link import Link, LinkModel
 from discosim.world.luck import Luck
 from discosim.world.meter import Meter
@@ -87,6 +88,12 @@ def server(**changes: Any) -> ApiServerModel:
     """Return a service with a skewed TTFT and a varying TPOT."""
     plain = ApiServerModel(ttft=law(), tpot=law(QuantileTable((0.0, 1.0), (0.01, 0.05))))
     return replace(plain, **changes)
+
+
+def gated(service: ApiServerModel, **limits: Any) -> GatedServerModel:
+    """Return a service behind a gate; see `Gate` for its limits."""
+    plain = {held.name: getattr(service, held.name) for held in fields(ApiServerModel)}
+    return GatedServerModel(**plain, gate=Gate(**limits))
 
 
 def edge_box(**changes: Any) -> EdgeModel:

@@ -82,7 +82,23 @@ def _server(values: Values) -> Findings:
     if values.get("series_unit", "auto") != "auto" and values["series"] is None:
         yield ("series_unit",), "has a meaning only beside series; a digest says it by `digest-latency --unit`"
     if values.get("failure_share") is not None and values.get("failures") == "off":
-        yield ("failure_share",), "has no effect unless failures is measured"
+        yield ("failure_share",), "has no effect unless failures is measured or runs"
+    if values.get("failure_run") is not None and values.get("failures") in {"off", "measured"}:
+        yield ("failure_run",), "has no effect unless failures is runs"
+
+
+def _capacity(values: Values) -> Findings:
+    if not {"concurrent", "tok_per_s"} <= set(values):
+        return
+    given = [name for name in ("concurrent", "tok_per_s") if values[name] is not None]
+    if len(given) != 1:
+        yield tuple(given[1:]), f"needs exactly one of concurrent and tok_per_s (got {' and '.join(given) or 'none'})"
+
+
+def _quota(values: Values) -> Findings:
+    keys = ("requests_per_user_per_day", "tok_per_user_per_day")
+    if all(key in values and values[key] is None for key in keys):
+        yield (), f"needs {' or '.join(keys)}"
 
 
 def _link(values: Values) -> Findings:
@@ -232,9 +248,11 @@ _RULES: dict[type, Callable[[Values], Findings]] = {
     s.DigestLink: _link,
     s.BurstArrivals: _burst,
     s.Device: _device,
+    s.Capacity: _capacity,
     s.EngineServer: _engine,
     s.Outage: _outage,
     s.ReplayedServer: _server,
     s.PhysicsIterations: _physics,
+    s.Quota: _quota,
     s.Scenario: _scenario,
 }

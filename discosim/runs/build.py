@@ -19,7 +19,7 @@ from discosim.runs.build_device import device_doubts, device_notes, figures_of
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
 from discosim.runs.build_engine import engine_notes, require_fitting_blocks, run_pilot
 from discosim.runs.build_link import link_doubts, link_model
-from discosim.runs.build_server import meter_of, named, server_parts, services
+from discosim.runs.build_server import is_gated, meter_of, named, server_parts, services
 from discosim.traces.history import Past
 from discosim.traces.workload import make_requests
 from discosim.world.api_server import ApiServer, ApiServerModel, RawSeries, mean_of
@@ -35,6 +35,9 @@ Ints = NDArray[np.int64]
 
 HISTORY_N = 100_000
 """Past requests a policy may learn from; so many that thresholds carry no sampling noise worth mentioning."""
+
+PILOT_N = 2000
+"""Requests of the past that live through the queue or the limits of a replayed service."""
 
 HISTORY_REPLICATION = 2**31
 """The replication whose luck is the past; no run ever reaches it."""
@@ -116,7 +119,7 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
         services=others,
     )
     view, past_notes = _view(scenario, replace(model, services={}))
-    notes = (*device_notes(scenario.devices), *link_notes, *service_notes, *own, *past_notes)
+    notes = (*device_notes(scenario.devices), *link_notes, *parts.notes, *service_notes, *own, *past_notes)
     return Blueprint(
         scenario,
         model,
@@ -164,10 +167,12 @@ def _view(scenario: Scenario, model: WorldModel) -> tuple[View, tuple[str, ...]]
     streams = RandomStreams(scenario.seed, HISTORY_REPLICATION)
     past = Past.of(scenario.workload, streams, Path())
     prompt_tok, output_tok = past.lengths(HISTORY_N)
-    if isinstance(scenario.server, EngineServer):
-        pilot = run_pilot(scenario.server, scenario.reader, model, past)
+    if isinstance(scenario.server, EngineServer) or is_gated(scenario.server):
+        n = scenario.server.pilot_requests if isinstance(scenario.server, EngineServer) else PILOT_N
+        pilot = run_pilot(n, scenario.reader, model, past)
         ttft_s, tpot_s, server_prompt_tok = pilot.ttft_s, pilot.tpot_s, pilot.prompt_tok
-        seen = f"TTFTs of a pilot run of {pilot.n_requests:,} of them, all at the engine"
+        kind = "engine" if isinstance(scenario.server, EngineServer) else "service"
+        seen = f"TTFTs of a pilot run of {pilot.n_requests:,} of them, all at the {kind}"
     else:
         assert isinstance(model.server, ApiServerModel)
         ttft_s = _past_ttfts(model.server, model.link, prompt_tok, output_tok, streams)

@@ -28,6 +28,7 @@ from discosim.traces.catalogue import load_digest
 from discosim.traces.digest_file import read_own_digest
 from discosim.traces.engine_digest import EngineDigest
 from discosim.traces.history import Past
+from discosim.world.api_server import ApiServerModel, mean_of
 from discosim.world.engine.costs.base import CostModel, fastest_s
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.costs.distserve import DistServeCost, Line
@@ -260,14 +261,14 @@ class Pilot:
     n_requests: int
 
 
-def run_pilot(spec: EngineServer, reader: Reader, model: WorldModel, past: Past) -> Pilot:
-    """Let requests of the past, all of them, go to the engine.
+def run_pilot(n_requests: int, reader: Reader, model: WorldModel, past: Past) -> Pilot:
+    """Let requests of the past, all of them, go to a service that feels its load.
 
     Source: our choice. A client of a real service learns from what it and others have seen there; a pilot with all
     requests at the server is the past of a service that no device relieves yet. Its requests are the past's, not
-    the run's. Requests that the engine rejects are none of its TTFTs.
+    the run's. Requests that an engine rejects are none of its TTFTs.
     """
-    requests = past.requests(spec.pilot_requests, reader)
+    requests = past.requests(n_requests, reader)
     calm = replace(model, link=replace(model.link, outages=()))
     world = World(calm, requests, Luck(past.streams, len(requests)))
     pairs: list[tuple[int, float]] = []
@@ -284,7 +285,12 @@ def run_pilot(spec: EngineServer, reader: Reader, model: WorldModel, past: Past)
 
     world.run(ServerOnly(), note)
     if not any(math.isfinite(ttft_s) for _, ttft_s in pairs):
-        raise UserError(f"the pilot run answered no request: every one is over {_limits(model)}", where="server")
+        why = (
+            "its limits refuse all"
+            if isinstance(model.server, ApiServerModel)
+            else f"every one is over {_limits(model)}"
+        )
+        raise UserError(f"the pilot run answered no request: {why}", where="server")
     return Pilot(
         prompt_tok=np.array([prompt for prompt, _ in pairs], dtype=np.int64),
         ttft_s=np.array([ttft_s for _, ttft_s in pairs]),
@@ -303,6 +309,8 @@ def _limits(model: WorldModel) -> str:
 
 
 def model_tpot(model: WorldModel) -> float:
-    """Return the time of a lone decode iteration, in s."""
+    """Return the time of a lone decode iteration, or the mean of a replayed law, in s."""
+    if isinstance(model.server, ApiServerModel):
+        return mean_of(model.server.tpot)
     assert isinstance(model.server, EngineModel)
     return model.server.replica.cost.decode_line(1)[0]

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
-from discosim.core.empirical import CorrelatedSeries
 from discosim.core.errors import UserError
 from discosim.core.scenario import EngineServer, Prices, ReplayedServer, Scenario, Server
 from discosim.runs.build_engine import engine_model
 from discosim.runs.build_link import link_model
-from discosim.traces.catalogue import load_digest
-from discosim.traces.digest import LatencyDigest
-from discosim.traces.digest_file import read_own_digest
-from discosim.traces.readers import read_latency
-from discosim.world.api_server import ApiServerModel, RawSeries
+from discosim.runs.build_rows import service_laws
+from discosim.world.api_server import ApiServerModel
 from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.schedulers.base import Scheduler
+from discosim.world.gate import Gate, GatedServerModel
+from discosim.world.hours import HOUR_S
 from discosim.world.meter import Meter
 from discosim.world.world import Service
 
@@ -36,11 +34,14 @@ class ServerParts:
         What its TTFT contains already.
     warnings : tuple of str
         What to doubt about its file.
+    notes : tuple of str
+        What was done with its rows, and how it feels its load.
     """
 
     model: ApiServerModel | EngineModel
     contains: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def server_parts(spec: Server, scheduler: Callable[[], Scheduler] | None = None) -> ServerParts:
@@ -54,7 +55,7 @@ def server_parts(spec: Server, scheduler: Callable[[], Scheduler] | None = None)
     """
     if isinstance(spec, EngineServer):
         return ServerParts(engine_model(spec, scheduler))
-    return ServerParts(*_replayed(spec))
+    return _replayed(spec)
 
 
 def services(scenario: Scenario) -> tuple[dict[str, Service], tuple[str, ...], tuple[str, ...]]:
@@ -69,6 +70,7 @@ def services(scenario: Scenario) -> tuple[dict[str, Service], tuple[str, ...], t
         meter = meter_of(spec.prices, scenario.cost.exchange_rate_usd_per_j)
         found[name] = Service(parts.model, meter, link)
         notes += [f"service {name}: {note}" for note in taken_out]
+        notes += [f"service {name}: {note.removeprefix('server: ')}" for note in parts.notes]
         warnings += [f"service {name}: {doubt.removeprefix('server: ')}" for doubt in parts.warnings]
     return found, tuple(notes), tuple(warnings)
 
@@ -95,52 +97,46 @@ def named(name: str) -> Iterator[None]:
         raise UserError(message, where=f"services.{name}{dot}{key}") from None
 
 
-def _replayed(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...], tuple[str, ...]]:
-    """Return the service, what its TTFT already contains, and what to doubt about its file."""
-    warnings: tuple[str, ...] = ()
-    ttft: CorrelatedSeries | RawSeries
-    tpot: CorrelatedSeries | RawSeries
-    if spec.digest is not None or spec.digest_file is not None:
-        digest = _latency_digest(spec)
-        ttft, tpot = digest.ttft, digest.tpot
-        failure_share, contains = digest.failure_share, digest.card.contains
-        if spec.digest_file is not None:  # the cards of shipped digests are in the docs
-            warnings = tuple(f"server: {doubt}" for doubt in digest.card.quirks)
-    else:
-        assert spec.series is not None
-        series = read_latency(spec.series, spec.series_format, spec.series_group, spec.series_unit)
-        for name, times in (("TTFT", series.seen_ttft_s), ("time per token", series.seen_tpot_s)):
-            if not times.size:
-                raise UserError(f"holds no request with a {name}", where=spec.series)
-        # each is replayed in its own order, as the starting rows of the two are drawn apart
-        ttft, tpot = RawSeries(tuple(series.seen_ttft_s)), RawSeries(tuple(series.seen_tpot_s))
-        failure_share, contains = series.failure_share, ("inference", "queueing", "wide_area")
-        warnings = tuple(f"server: {doubt}" for doubt in series.warnings)
-    if spec.failures == "off":
-        failure_share = 0.0
-    elif spec.failure_share is not None:
-        failure_share = spec.failure_share
+def _replayed(spec: ReplayedServer) -> ServerParts:
+    laws = service_laws(spec)
     model = ApiServerModel(
-        ttft=ttft,
-        tpot=tpot,
-        ttft_s_per_prompt_tok=spec.ttft_s_per_prompt_tok,
-        ttft_reference_prompt_tok=spec.ttft_reference_prompt_tok,
+        ttft=laws.ttft,
+        tpot=laws.tpot,
+        ttft_s_per_prompt_tok=laws.s_per_prompt_tok,
+        ttft_reference_prompt_tok=laws.reference_prompt_tok,
         jitter_p99_over_p50=spec.tbt_jitter_p99_over_p50,
-        failure_share=failure_share,
+        failure_share=laws.failure_share,
+        failure_run=laws.failure_run,
         failure_after_s=spec.failure_after_s,
         outages=spec.outages,
         prompt_usd_per_tok=spec.prices.prompt_usd_per_mtok * USD_PER_MTOK,
         output_usd_per_tok=spec.prices.output_usd_per_mtok * USD_PER_MTOK,
+        hours=laws.hours,
     )
-    return model, contains, warnings
+    if is_gated(spec):
+        gate = Gate(spec.capacity, spec.rate_limit, spec.quota, (spec.start_hour or 0.0) * HOUR_S)
+        model = GatedServerModel(**{held.name: getattr(model, held.name) for held in fields(model)}, gate=gate)
+    notes = (*laws.notes, load_note(spec))
+    return ServerParts(
+        model, laws.contains, tuple(f"server: {doubt}" for doubt in laws.warnings), tuple(f"server: {n}" for n in notes)
+    )
 
 
-def _latency_digest(spec: ReplayedServer) -> LatencyDigest:
-    if spec.digest_file is not None:
-        held = read_own_digest(spec.digest_file, "latency")
-        assert isinstance(held, LatencyDigest)
-        return held
-    assert spec.digest is not None
-    digest = load_digest(spec.digest, "latency")
-    assert isinstance(digest, LatencyDigest)
-    return digest
+def is_gated(spec: Server) -> bool:
+    """Tell whether a replayed service refuses, delays or queues by who else asks."""
+    return isinstance(spec, ReplayedServer) and any(
+        held is not None for held in (spec.capacity, spec.rate_limit, spec.quota)
+    )
+
+
+def load_note(spec: ReplayedServer) -> str:
+    """Return how a replayed service feels its load."""
+    capacity = spec.capacity
+    if capacity is None:
+        return "load does not change its times, as what is inside is unknown; server.capacity lets it queue"
+    held = (
+        f"{capacity.concurrent:,} requests at once"
+        if capacity.concurrent
+        else f"{capacity.tok_per_s:g} tokens a second"
+    )
+    return f"beyond {held} requests wait, first in, first out; its rows are taken for times without such a wait"

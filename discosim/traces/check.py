@@ -32,6 +32,8 @@ from discosim.traces.readers.base import Floats, Ints, Notes
 from discosim.traces.readers.server import NAME as SERVER
 from discosim.traces.readers.source import settled
 from discosim.traces.readers.units import AUTO, fault_of, in_unit, require_plausible
+from discosim.traces.recipes.rows import kept, row_laws
+from discosim.traces.rows_text import sentences
 from discosim.traces.server_log import ServerLog
 from discosim.traces.server_logs import read_server_logs
 
@@ -320,7 +322,8 @@ def _of_latency(series: LatencySeries) -> Section:
     tables = [quantiles(name, times, memory=lag1(times)) for name, times in seen.items() if times.size]
     lengths = {"prompt_tok": series.prompt_tok, "output_tok": series.output_tok}
     tables += [quantiles(name, tok) for name, tok in lengths.items() if tok is not None]
-    return Section(series.group, facts | _plain(series.notes), tuple(tables), series.warnings)
+    shown = dict(sentences(*kept(row_laws(series)), series.failure_share))
+    return Section(series.group, facts | shown | _plain(series.notes), tuple(tables), series.warnings)
 
 
 def _of_rtt(series: RttSeries) -> Section:

@@ -16,6 +16,7 @@ from discosim.traces.digest import (
 )
 from discosim.traces.engine_digest import EngineDigest, tokens_s
 from discosim.traces.kinds import Digest, kind_of
+from discosim.traces.rows_text import sentences
 
 Rows = list[tuple[str, str]]
 
@@ -97,6 +98,7 @@ def describe(held: str | Digest) -> str:
         ("title", card.title),
         *zip(COLUMNS[kind_of(digest)][:-2], cells(digest), strict=False),
         *_provenance_rows(digest),
+        *_shown_rows(digest),
         ("contains", "" if "contains" in COLUMNS[kind_of(digest)] else ", ".join(card.contains)),
         ("status", ", ".join(f"{field}: {status}" for field, status in card.status.items())),
         ("licence", card.licence),
@@ -198,6 +200,12 @@ def _provenance_rows(digest: Digest) -> Rows:
         decode, ratio = (" to ".join(map(_short, pair)) for pair in (held.decode_j_per_tok, held.decode_over_prefill))
         rows.append(("energy range", f"{decode} J per decoded token, {ratio} times a prompt token"))
     return rows
+
+
+def _shown_rows(digest: Digest) -> Rows:
+    if not isinstance(digest, LatencyDigest):
+        return []
+    return list(sentences(digest.slope, digest.hours, digest.runs, digest.failure_share))
 
 
 def _spread(held: QuantileTable | CorrelatedSeries, *, scale: float = 1.0, at: tuple[float, ...] = (0.5, 0.99)) -> str:

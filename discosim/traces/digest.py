@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from discosim.core.bounds import require_within
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
+from discosim.traces.rows_digest import HourFactors, PromptSlope, RefusalRuns
 
 STATUSES = ("measured", "published-figure", "recollection", "assumption")
 """How a number is known, from best to worst."""
@@ -222,6 +223,8 @@ class LatencyDigest:
         Time between successive requests, seconds, where known.
     moments : mapping of str to float
         Figures of the raw series.
+    slope, hours, runs : PromptSlope, HourFactors, RefusalRuns, or None
+        What the rows show beside that; None where they cannot tell, or were not asked.
     """
 
     name: str
@@ -234,6 +237,9 @@ class LatencyDigest:
     moments: Mapping[str, float]
     prompt_tok: int | None = None
     spacing_s: float | None = None
+    slope: PromptSlope | None = None
+    hours: HourFactors | None = None
+    runs: RefusalRuns | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.failure_share <= 1.0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from discosim.traces.digest import Card, LatencyDigest
 from discosim.traces.readers import fingerprint, read_latency
 from discosim.traces.readers.source import settled
 from discosim.traces.readers.units import AUTO
+from discosim.traces.recipes import rows
 from discosim.traces.recipes.latency import METHOD, failures_by_code, latency_digest
 
 FEW = 50
@@ -49,7 +51,8 @@ def digest_latency(
     Returns
     -------
     LatencyDigest
-        Quantile tables and memory of TTFT and TPOT, failures, and a card that says where they come from.
+        Quantile tables and memory of TTFT and TPOT, failures, what the rows show of the prompt's length, the hour of
+        the day and runs of refusals, and a card that says where they come from.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def digest_latency(
         quirks=(*few, *said, *series.warnings),
         contains=_CONTAINS[measured_at],
     )
-    return latency_digest(
+    digest = latency_digest(
         series.group,
         card,
         series.ttft_s,
@@ -91,3 +94,5 @@ def digest_latency(
         failure_share=series.failure_share,
         prompt_tok=int(lengths[0]) if lengths.size == 1 else None,
     )
+    slope, hours, runs = rows.kept(rows.row_laws(series))
+    return replace(digest, slope=slope, hours=hours, runs=runs)

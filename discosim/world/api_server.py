@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import simpy
@@ -20,12 +21,15 @@ from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
 from discosim.world.endpoint import Ask, Role, Site
+from discosim.world.hours import HourLaw
+from discosim.world.limits import refused_in_runs
 from discosim.world.link import BYTES_PER_TOK, Link
 from discosim.world.luck import Luck
 from discosim.world.meter import FREE, Meter
 from discosim.world.rounding import ROUNDING
 from discosim.world.stream import Stream, ramp
 
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Z99 = float(ndtri(0.99))
@@ -72,12 +76,16 @@ class ApiServerModel:
         Source: shape our choice; ratios of 1.1 to 6 by load are published for vLLM (ML.ENERGY, facts only).
     failure_share : float
         Share of requests refused, in [0, 1].
+    failure_run : float or None
+        Mean number of refused requests in a row, in request order; None where each is refused by itself.
     failure_after_s : float
         Time at the service before a refusal, >= 0.
     outages : tuple of Outage
         Windows in which every arriving request is refused.
     prompt_usd_per_tok, output_usd_per_tok : float
         Prices, >= 0.
+    hours : HourLaw or None
+        How times follow the hour of the day; None for one law at all hours.
     """
 
     ttft: Law
@@ -86,10 +94,12 @@ class ApiServerModel:
     ttft_reference_prompt_tok: int = 0
     jitter_p99_over_p50: float = 1.0
     failure_share: float = 0.0
+    failure_run: float | None = None
     failure_after_s: float = 0.5
     outages: tuple[Outage, ...] = ()
     prompt_usd_per_tok: float = 0.0
     output_usd_per_tok: float = 0.0
+    hours: HourLaw | None = None
 
     def extra_ttft_s(self, prompt_tok: Ints) -> Floats:
         """Return the part of the TTFT that grows with the prompt, in s."""
@@ -173,6 +183,7 @@ class ApiServer:
 
     role: Role = "server"
     max_candidates = 1
+    stream_class: ClassVar[type[ServerStream]] = ServerStream
 
     def __init__(
         self,
@@ -191,7 +202,7 @@ class ApiServer:
         self.link = link
         self._luck = luck
         self._meter = meter
-        self._attempts: list[tuple[list[float], list[float], list[float] | None]] = []
+        self._attempts: list[tuple[list[float], list[float], list[bool] | None]] = []
         self._tape = luck.shared(f"{self._draws}.jitter", self._jitter_tape)
 
     def _jitter_tape(self, streams: RandomStreams) -> Floats | None:
@@ -205,10 +216,11 @@ class ApiServer:
         gaps = np.exp(sigma * rng.standard_normal(2 * JITTER_TAPE) - sigma**2 / 2)
         return np.concatenate(([0.0], np.cumsum(gaps)))
 
-    def _attempt(self, attempt: int) -> tuple[list[float], list[float], list[float] | None]:
+    def _attempt(self, attempt: int) -> tuple[list[float], list[float], list[bool] | None]:
         while len(self._attempts) <= attempt:
             k = len(self._attempts)
-            fails = self._luck.uniform_list(f"{self._draws}.failure.{k}") if self.model.failure_share > 0 else None
+            refused = self._refused(k)
+            fails = None if refused is None else refused.tolist()
             self._attempts.append(
                 (
                     self._luck.series_list(f"{self._draws}.ttft.{k}", self.model.ttft),
@@ -217,6 +229,19 @@ class ApiServer:
                 )
             )
         return self._attempts[attempt]
+
+    def _refused(self, attempt: int) -> Bools | None:
+        """Return which requests the service refuses at an attempt; in runs, it refuses all attempts or none."""
+        share, mean_run, role = self.model.failure_share, self.model.failure_run, f"{self._draws}.failure"
+        if share <= 0:
+            return None
+        if mean_run is None:
+            refused: Bools = self._luck.uniform(f"{role}.{attempt}") < share
+            return refused
+        n = self._luck.n_requests
+        return self._luck.shared(
+            f"{role}.runs", lambda streams: refused_in_runs(n, share, mean_run, streams.generator(f"{role}.runs"))
+        )
 
     def start(self, ask: Ask) -> ServerStream:
         """Send a request up; every attempt of an answer has draws of its own.
@@ -232,19 +257,28 @@ class ApiServer:
         accepted_s = now + link.up_s(now, user_id) + link.bulk_s(prompt_tok * BYTES_PER_TOK[ask.payload])
         above = prompt_tok - model.ttft_reference_prompt_tok
         extra_s = ask.prefill_factor * model.ttft_s_per_prompt_tok * above if above > 0 else 0.0
-        start_s = accepted_s + ttft_s[request_id] + extra_s
-        tpot = tpot_s[request_id]
-        stream = ServerStream(
+        ttft, tpot = ttft_s[request_id], tpot_s[request_id]
+        if model.hours is not None:
+            of_ttft, of_tpot = model.hours.at(accepted_s)
+            ttft, tpot = ttft * of_ttft, tpot * of_tpot
+        start_s = accepted_s + ttft + extra_s
+        stream = self.stream_class(
             self, prompt_tok, ask.first_token, ask.n_tok, request_id, user_id, accepted_s, start_s, tpot
         )
-        if (model.outages and self._refuses(accepted_s)) or (
-            fails is not None and fails[request_id] < model.failure_share
-        ):
-            refused_s = accepted_s + model.failure_after_s
-            stream.promise_failure(refused_s + link.down_s(refused_s, user_id), "the service refused the request")
+        if (model.outages and self._refuses(accepted_s)) or (fails is not None and fails[request_id]):
+            self.refuse(stream, accepted_s, user_id)
         else:
-            stream.announce()
+            self.admit(stream)
         return stream
+
+    def refuse(self, stream: ServerStream, at_s: float, user_id: int) -> None:
+        """Refuse a request that reaches the service at ``at_s``."""
+        refused_s = at_s + self.model.failure_after_s
+        stream.promise_failure(refused_s + self.link.down_s(refused_s, user_id), "the service refused the request")
+
+    def admit(self, stream: ServerStream) -> None:
+        """Take a request on."""
+        stream.announce()
 
     def _refuses(self, at_s: float) -> bool:
         return any(outage.start_s <= at_s < outage.end_s for outage in self.model.outages)
@@ -273,7 +307,7 @@ class ApiServer:
     def figures(self, span_s: float) -> None:
         """Return nothing: nobody can look inside."""
 
-    def foreseen_ttft_s(self, table: RequestTable) -> Floats:
+    def foreseen_ttft_s(self, table: RequestTable) -> Floats | None:
         """Return the TTFT of every request, were it sent on arrival; ``inf`` where the service would refuse it."""
         return self.true_ttft_s(table.arrival_s, table.user_id, table.prompt_tok, table.output_tok)
 
@@ -286,13 +320,15 @@ class ApiServer:
         lengths_tok, which = np.unique(prompt_tok, return_inverse=True)
         upload_s = np.array([link.bulk_s(n * BYTES_PER_TOK["text"]) for n in lengths_tok.tolist()])[which]
         accepted_s = sent_s + link.up_array_s(sent_s, user_id) + upload_s
-        start_s: Floats = (
-            accepted_s + self._luck.series(f"{self._draws}.ttft.0", model.ttft) + model.extra_ttft_s(prompt_tok)
-        )
-        leaves_s = start_s + self._packet_s(output_tok)
+        ttft_s, packet_s = self._luck.series(f"{self._draws}.ttft.0", model.ttft), self._packet_s(output_tok)
+        if model.hours is not None:
+            of_ttft, of_tpot = model.hours.at_all(accepted_s)
+            ttft_s, packet_s = ttft_s * of_ttft, packet_s * of_tpot
+        start_s: Floats = accepted_s + ttft_s + model.extra_ttft_s(prompt_tok)
+        leaves_s = start_s + packet_s
         total: Floats = leaves_s + link.down_array_s(leaves_s, user_id) - sent_s
-        if model.failure_share > 0:
-            total[self._luck.uniform(f"{self._draws}.failure.0") < model.failure_share] = np.inf
+        if (refused := self._refused(0)) is not None:
+            total[refused] = np.inf
         for outage in model.outages:
             total[(accepted_s >= outage.start_s) & (accepted_s < outage.end_s)] = np.inf
         return total

@@ -212,7 +212,11 @@ class World:
             )
         server_s = self.server.foreseen_ttft_s(table)
         if server_s is None:
-            raise UserError("a clairvoyant policy needs draws, which `server.kind: engine` has not", where="policies")
+            raise UserError(
+                "a clairvoyant policy needs draws, which `server.kind: engine` has not, nor a replayed service with "
+                "`capacity`, `rate_limit` or `quota`",
+                where="policies",
+            )
         return Draws(
             server_ttft_s=server_s,
             device_ttft_s=self.fleet.foreseen_ttft_s(table),

@@ -102,6 +102,14 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("ReplayedServer", "ttft_reference_prompt_tok"): one_of(0, 100),
     ("ReplayedServer", "tbt_jitter_p99_over_p50"): one_of(1.0, 3.0),
     ("ReplayedServer", "failure_share"): one_of(None, 0.3, 1.0),
+    ("ReplayedServer", "failure_run"): one_of(3.0),
+    ("ReplayedServer", "start_hour"): one_of(None, 0.0, 23.5),
+    ("Capacity", "concurrent"): one_of(1, 3),
+    ("Capacity", "tok_per_s"): one_of(50.0),
+    ("RateLimit", "requests_per_s"): one_of(0.05, 2.0),
+    ("RateLimit", "burst"): one_of(1, 4),
+    ("Quota", "requests_per_user_per_day"): one_of(1, 5),
+    ("Quota", "tok_per_user_per_day"): one_of(None, 400),
     ("*", "prompt_usd_per_mtok"): one_of(0, 0.7),
     ("*", "output_usd_per_mtok"): one_of(0, 2),
     ("*", "source"): one_of("", "a: b"),
@@ -170,6 +178,9 @@ def random_scenario(rng: Rng, traces: Path) -> Plain:
     needs_edge = any(known[policy["kind"]].needs_edge for policy in data["policies"])
     if needs_edge and data.get("edge") is None:
         data["edge"] = _section(scenario.EdgeTier, rng)
+    if any(policy["kind"] == "oracle" for policy in data["policies"]) and rng.random() < 0.8:
+        for gate in ("capacity", "rate_limit", "quota"):  # nobody foresees what these let through
+            data["server"].pop(gate, None)
     data["baseline"] = one_of(None, *(policy.get("name") or policy["kind"] for policy in data["policies"]))(rng)
     if rng.random() < 0.3:
         data["services"] = {name: _server(rng) for name in ("fast", "cheap")[: int(rng.integers(1, 3))]}
@@ -223,6 +234,14 @@ def _server(rng: Rng) -> Plain:
         data["digest"] = SAMPLES["ReplayedServer", "digest"](rng)
         if data.get("failures", "off") == "off":
             data.pop("failure_share", None)
+        if data.get("failures") == "runs":
+            data |= {"failure_share": one_of(0.3, 0.6)(rng), "failure_run": 3.0}
+        else:
+            data.pop("failure_run", None)
+        if data.get("capacity") is not None:
+            data["capacity"] = one_of({"concurrent": 2}, {"tok_per_s": 50.0})(rng)
+        if data.get("quota") is not None:
+            data["quota"].setdefault("requests_per_user_per_day", 2)
         return data
     data = _section(scenario.EngineServer, rng)
     if rng.random() < 0.8:  # a context limit or KV memory too small for most requests is tried now and then

@@ -41,6 +41,7 @@ TOKEN_COLUMNS = ("endpoint", "generated_s", "delivered_s", "displayed_s")
 def _short_past(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let policies learn from 2,000 past requests: a past of 100,000 costs more than these worlds."""
     monkeypatch.setattr(build_module, "HISTORY_N", 2000)
+    monkeypatch.setattr(build_module, "PILOT_N", 40)
 
 
 def scenarios(first: int, last: int, folder: Path) -> Iterator[tuple[int, Plain]]:

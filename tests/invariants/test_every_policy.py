@@ -19,6 +19,7 @@ from worlds import (
     constant_link,
     edge_box,
     examples,
+    gated,
     law,
     model,
     past,
@@ -30,12 +31,13 @@ from worlds import (
 
 from discosim.config.policy_specs import options_of
 from discosim.core.empirical import QuantileTable
-from discosim.core.scenario import Battery, ColdStart, Outage, Throttle
+from discosim.core.scenario import Battery, Capacity, ColdStart, Outage, Quota, RateLimit, Throttle
 from discosim.policies import Policy, known_policies
 from discosim.world.answers import AnswerModel
 from discosim.world.api_server import ApiServerModel, RawSeries
 from discosim.world.device import DeviceProfile
 from discosim.world.edge.tier import EdgeModel
+from discosim.world.hours import HourLaw
 from discosim.world.link import LinkModel
 from discosim.world.meter import Meter
 from discosim.world.quality import QualityModel
@@ -127,8 +129,21 @@ services: st.SearchStrategy[ApiServerModel] = st.builds(
     jitter_p99_over_p50=st.sampled_from([1.0, 3.0]),
     failure_share=st.sampled_from([0.0, 0.0, 0.3, 1.0]),
     failure_after_s=st.sampled_from([0.0, 0.5]),
+    failure_run=st.sampled_from([None, 4.0]),
     outages=st.sampled_from([(), (Outage(start_s=5.0, end_s=30.0),)]),
+    hours=st.sampled_from([None, None, HourLaw(23.99, (0.5,) * 12 + (2.0,) * 12, (1.0,) * 12 + (3.0,) * 12)]),
 )
+capacities = st.sampled_from([None, Capacity(concurrent=1), Capacity(concurrent=3), Capacity(tok_per_s=40.0)])
+rates = st.sampled_from(
+    [
+        None,
+        RateLimit(requests_per_s=0.2, burst=2),
+        RateLimit(requests_per_s=0.2, excess="wait"),
+        RateLimit(requests_per_s=0.1, per="user"),
+    ]
+)
+quotas = st.sampled_from([None, Quota(requests_per_user_per_day=2), Quota(tok_per_user_per_day=500)])
+limited = st.fixed_dictionaries({"capacity": capacities, "rate_limit": rates, "quota": quotas})
 wandering = law(QuantileTable((0.0, 0.5, 0.9, 1.0), (0.0, 0.0, 0.06, 0.9)), 0.5)
 links: st.SearchStrategy[LinkModel] = st.builds(
     replace,
@@ -177,8 +192,10 @@ def test_every_check_holds_in_every_world(
     kind: str, data: st.DataObject, parts: WorldModel, gap_s: float, n_users: int, seed: int
 ) -> None:
     policy = data.draw(policies(kind))
-    table = requests(30, seed=seed, gap_s=gap_s, n_users=n_users, rejected=np.arange(30) % 7 == 3)
     view = past(parts, n=101, seed=seed)
+    if "oracle" not in policy.needs and any((limits := data.draw(limited)).values()):
+        parts = replace(parts, server=gated(parts.server, **limits))
+    table = requests(30, seed=seed, gap_s=gap_s, n_users=n_users, rejected=np.arange(30) % 7 == 3)
     played = play(policy, parts, table, seed=seed, view=view)  # raises on any breach of INV-1 to INV-5
     assert played.world.n_arrived == 30
     for record in played.records:

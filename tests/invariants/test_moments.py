@@ -18,6 +18,7 @@ from worlds import (
     constant,
     constant_link,
     edge_box,
+    gated,
     law,
     long,
     model,
@@ -30,7 +31,7 @@ from worlds import server as service
 
 from discosim.core.empirical import QuantileTable
 from discosim.core.errors import InvariantError
-from discosim.core.scenario import Throttle
+from discosim.core.scenario import Capacity, Quota, RateLimit, Throttle
 from discosim.policies import Policy
 from discosim.world.answers import AnswerModel
 from discosim.world.engine.engine import EngineModel, PrefillPool
@@ -211,6 +212,19 @@ KINDS = {
     "service, packets": Kind(world(link=SLOW_LINK), to("server")),
     "service, wandering": Kind(world(link=WANDERING), to("server")),
     "service that refuses": Kind(world(service(failure_share=1.0), constant_link(0.1)), to("server"), speaks=False),
+    "service in the queue": Kind(
+        world(gated(API, capacity=Capacity(concurrent=1))), second(to("server"), to("server"))
+    ),
+    "service in the queue, far away": Kind(
+        world(gated(API, capacity=Capacity(tok_per_s=9.0)), SLOW_LINK), second(to("server"), to("server"))
+    ),
+    "service behind a bucket": Kind(
+        world(gated(API, rate_limit=RateLimit(requests_per_s=1.0, excess="wait")), WANDERING),
+        second(to("server"), to("server")),
+    ),
+    "service behind a quota": Kind(
+        world(gated(API, quota=Quota(tok_per_user_per_day=5)), constant_link(0.1)), to("server"), speaks=False
+    ),
     "engine": Kind(world(engine()), to("server")),
     "engine, one token": Kind(world(engine()), to("server"), n_tok=1),
     "engine, one token, packets": Kind(world(engine(), SLOW_LINK), to("server"), n_tok=1),

@@ -30,6 +30,7 @@ from discosim.core.scenario.engine import (
     SchedulerSpec,
     Swap,
 )
+from discosim.core.scenario.limits import Capacity, Quota, RateLimit
 from discosim.core.scenario.link import ConstantLink, DigestLink, Link, NoLink
 from discosim.core.scenario.outage import Outage
 from discosim.core.scenario.prices import Cost, Prices
@@ -61,6 +62,7 @@ __all__ = [
     "Arrivals",
     "Battery",
     "BurstArrivals",
+    "Capacity",
     "ClientArrivals",
     "ClosedLoopArrivals",
     "Coefficients",
@@ -104,6 +106,8 @@ __all__ = [
     "PrefillPool",
     "Prices",
     "Quality",
+    "Quota",
+    "RateLimit",
     "Reader",
     "Recompute",
     "ReplayedServer",

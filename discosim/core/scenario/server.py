@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from discosim.core.scenario.engine import Iterations, Preemption, PrefillPool, Recompute, SchedulerSpec
+from discosim.core.scenario.limits import Capacity, Quota, RateLimit
 from discosim.core.scenario.outage import Outage
 from discosim.core.scenario.prices import Prices
 from discosim.core.spec import spec
@@ -39,12 +40,40 @@ class ReplayedServer:
     tbt_jitter_p99_over_p50: float = spec(
         1.0, doc="Ratio p99/p50 of log-normal gaps inside one answer; 1 gives equal gaps.", ge=1
     )
-    failures: Literal["off", "measured"] = spec("off", doc="`measured` lets requests fail with the measured share.")
-    failure_share: float | None = spec(None, doc="Replace the measured share; needs `failures: measured`.", ge=0, le=1)
+    failures: Literal["off", "measured", "runs"] = spec(
+        "off",
+        doc="`measured` lets requests fail with the measured share, each by itself; `runs` in runs, as long as measured.",
+    )
+    failure_share: float | None = spec(
+        None, doc="Replace the measured share; has no effect where failures are off.", ge=0, le=1
+    )
+    failure_run: float | None = spec(
+        None, doc="Replace the measured mean number of refusals in a row; needs `failures: runs`.", ge=1, since="0.2"
+    )
     failure_after_s: float = spec(
         0.5, doc="Time at the server before a failing request is refused (our choice).", unit="s", ge=0
     )
     outages: tuple[Outage, ...] = spec((), doc="Outage windows.")
+    ttft_slope: Literal["measured", "off"] = spec(
+        "measured",
+        doc="`measured` lets the TTFT grow with the prompt as own rows show it, where they do and `ttft_s_per_prompt_tok` is 0.",
+        since="0.2",
+    )
+    start_hour: float | None = spec(
+        None,
+        doc="Hour of the day at time 0: times follow the hours of own rows that show them; null for no hours.",
+        unit="h",
+        ge=0,
+        lt=24,
+        since="0.2",
+    )
+    capacity: Capacity | None = spec(
+        None,
+        doc="What it works on at once, and queues beyond; null for a service that load does not change.",
+        since="0.2",
+    )
+    rate_limit: RateLimit | None = spec(None, doc="Requests that it takes a second; null for no limit.", since="0.2")
+    quota: Quota | None = spec(None, doc="What a user may ask for in a day; null for no limit.", since="0.2")
     prices: Prices = spec(doc="Prices.")
 
 

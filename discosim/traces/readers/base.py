@@ -132,6 +132,10 @@ class LatencySeries:
         When each attempt was sent, in s from the first one on; NaN where the file does not say it of one.
     concurrency : int, optional
         Requests that the load generator kept in flight, where the file says so.
+    begin_unix_s : float or None
+        Unix time at which ``start_s`` is 0, where the file has it.
+    unit_doubt : str
+        Why the unit of the times cannot be told, in a sentence; '' where it can.
     notes : mapping
         Every rule applied and its count.
     warnings : tuple of str
@@ -152,6 +156,8 @@ class LatencySeries:
     stated_ttft_s: float | None = None
     start_s: Floats | None = None
     concurrency: int | None = None
+    begin_unix_s: float | None = None
+    unit_doubt: str = ""
     notes: Notes = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

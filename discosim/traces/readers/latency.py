@@ -79,6 +79,8 @@ def series_of_attempts(
     stated_ttft_s: float | None = None,
     start_s: Floats | None = None,
     concurrency: int | None = None,
+    begin_unix_s: float | None = None,
+    unit_doubt: str = "",
     counts: Mapping[str, int | float | str] | None = None,
     prefix: str = "failed_",
     warnings: Iterable[str] = (),
@@ -103,7 +105,7 @@ def series_of_attempts(
         Lengths, and hours of the day.
     n_recounted : int
         Answers whose tokens were counted by their gaps (`tokens_by_gaps`).
-    totals, unit_s, run_s, stated_ttft_s, start_s, concurrency
+    totals, unit_s, run_s, stated_ttft_s, start_s, concurrency, begin_unix_s, unit_doubt
         As in `LatencySeries`.
     counts : mapping, optional
         More notes, for instance on attempts that the reader left out before.
@@ -147,6 +149,8 @@ def series_of_attempts(
         stated_ttft_s=stated_ttft_s,
         start_s=start_s,
         concurrency=concurrency,
+        begin_unix_s=begin_unix_s,
+        unit_doubt=unit_doubt,
         notes={
             "format": format_name,
             "attempts": int(is_failed.size),

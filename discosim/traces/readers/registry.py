@@ -142,6 +142,10 @@ def detect(path: str | PathLike[str]) -> Reader:
         raise UserError(f"more than one format fits; name one of: {names}", where=str(place))
     if known := other_tool(head):
         raise UserError(f"is {known}", where=str(place))
+    if native_latency.may_be(head, place):
+        return native_latency.READER
+    if lacks := native_latency.what_lacks(head, place):
+        raise UserError(f"no known format fits; as a table of latencies it {lacks}", where=str(place))
     raise UserError(f"no known format fits{what_it_seems(head, place, _READERS)}", where=str(place))
 
 
@@ -178,6 +182,9 @@ def _read_as(
     path: str | PathLike[str], format_name: str, kinds: Iterable[Kind], time_unit: TimeUnit = "auto"
 ) -> Produced:
     reader = detect(path) if format_name == "auto" else reader_named(format_name)
+    if tuple(kinds) == ("latency",) and format_name == "auto" and reader.produces == "requests":
+        # a log of requests with its latencies is either, by what is asked for
+        reader = native_latency.READER if native_latency.may_be(read_head(Path(path)), Path(path)) else reader
     if reader.produces == "latency" and "requests" in kinds and (load := _load_of(reader, Path(path))) is not None:
         if time_unit != "auto" and tuple(kinds) == ("requests",):
             raise UserError(f"{reader.name} says the unit of its times of sending; leave it at auto", where=str(path))

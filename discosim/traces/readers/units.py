@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -101,6 +101,8 @@ def require_plausible(series: _SERIES, unit: str, where: str) -> _SERIES:
         With the unit that would make the times ordinary, and the key that says it.
     """
     fault: str = fault_of(series)
+    if isinstance(series, LatencySeries) and series.unit_doubt and unit == AUTO:
+        raise UserError(f"{series.group}: {series.unit_doubt}", where=where)
     if fault and unit == AUTO and series.unit_s is not None:
         raise UserError(f"{series.group}: {fault}", where=where)
     found: tuple[str, ...] = (*((fault,) if fault else ()), *doubts_of(series))
@@ -169,6 +171,17 @@ def _rtt_doubts(series: RttSeries) -> Iterator[str]:
     yield f"The median round trip is {rtt_s:g} s: {what}" + (
         f"; {HOW_TO_SAY_RTT}." if series.unit_s is not None else "."
     )
+
+
+def units_of_service(medians: Callable[[str], tuple[float, float]]) -> list[str]:
+    """Return the units in which median TTFT and time per token are those of a service.
+
+    Parameters
+    ----------
+    medians : callable
+        ``medians(unit)`` gives both in s, NaN where one is not known.
+    """
+    return [unit for unit in UNITS_S if not _is_off(*medians(unit))]
 
 
 def _median(times_s: Floats) -> float:
