@@ -71,7 +71,7 @@ class Phone:
 
         load_s, loaded_s, is_warm, cold = 0.0, self.loaded_s, self.is_warm, profile.cold_start
         if cold is not None and not (loaded_s <= idle_since_s and idle_s <= cold.keep_s):
-            load_s, is_warm = cold.load_s, False
+            load_s, is_warm = cold.load_s or 0.0, False
             loaded_s = begin_s + elapsed_s(load_s)
         first = 1.0 if is_warm else profile.first
         stall_s = noise.stall_s

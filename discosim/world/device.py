@@ -370,7 +370,7 @@ class Device:
         is_loaded = self._is_loaded()
         if not is_loaded:
             self._is_warm = False
-        load_s = 0.0 if is_loaded or self.profile.cold_start is None else self.profile.cold_start.load_s
+        load_s = 0.0 if is_loaded or self.profile.cold_start is None else self.profile.cold_start.load_s or 0.0
         self._end_s = stream.begin(self._pace(), load_s, 1.0 if self._is_warm else self.profile.first)
         if not is_loaded:
             self._loaded_s = stream.loaded_s()
