@@ -34,7 +34,7 @@ def main() -> None:
     picture = Path(sys.argv[2] if len(sys.argv) > 2 else "results/heat.png")
     table = table_of(folder)
     table.to_csv(picture.with_suffix(".csv"), index=False)
-    figure, axes = plt.subplots(figsize=(5.0, 3.2))
+    figure, axes = plt.subplots(figsize=(5.0, 3.2), layout="constrained")
     for k, (policy, rows) in enumerate(table.groupby("policy", observed=True)):
         for floor, line in rows.groupby("floor"):
             style = {"color": f"C{k}", "linestyle": "-" if floor < 1.0 else ":"}
