@@ -66,9 +66,9 @@ def bare_timeout_s(n: int = 400_000, n_processes: int = 1) -> float:
     return (time.perf_counter() - start) / n
 
 
-def run_disco(n_requests: int) -> Cost:
+def run_disco(n_requests: int, *overrides: str) -> Cost:
     """Simulate DiSCo-D with migration and compute all metrics; drawing the inputs is part of the total."""
-    scenario = load_scenario(SCENARIO, overrides=[f"workload.n_requests={n_requests}"])
+    scenario = load_scenario(SCENARIO, overrides=[f"workload.n_requests={n_requests}", *overrides])
     blueprint = build(scenario)
     gc.collect()
     gc.set_threshold(100_000, 50, 100)

@@ -7,6 +7,7 @@ from typing import Any
 
 from discosim.config.device_checks import battery_findings, device_findings
 from discosim.config.keypath import KeyPath, shown
+from discosim.config.noise_checks import noise_findings
 from discosim.core import scenario as s
 from discosim.core.errors import close_match
 from discosim.core.plugins import in_words
@@ -42,6 +43,7 @@ def check_section(section: type, values: Values, raw: Values) -> Findings:
         yield from _RULES[section](values)
     if section is s.Device:
         yield from device_findings(values, raw)
+    yield from noise_findings(section, values)
     if section is s.Scenario:
         yield from _policy_names(values, raw)
         yield from _edge(values)

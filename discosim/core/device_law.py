@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from discosim.core.bounds import require_within
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
+
+MOST_TIMES = 1e4
+"""More than any device needs of its usual time: a longer one is a mistake of units."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +30,7 @@ class Stalls:
     def __post_init__(self) -> None:
         if not 0.0 <= self.share <= 1.0 or not self.duration.values[0] > 0:
             raise ValueError("stalls need a share in [0, 1] and durations > 0")
+        require_within("the longest stall", "s", self.duration.values[-1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +57,15 @@ class Residual:
 
     def __post_init__(self) -> None:
         laws = [law for law in (self.prefill, self.decode) if law is not None]
-        if any(not law.table.values[0] > 0 for law in laws) or not self.first >= 1.0:
-            raise ValueError("a residual law needs ratios > 0 and a first request that is no quicker than the others")
+        if any(not law.table.values[0] > 0 for law in laws) or not 1.0 <= self.first <= MOST_TIMES:
+            raise ValueError(
+                "a residual law needs ratios > 0 and a first request that is no quicker than the others "
+                f"(and at most {MOST_TIMES:,.0f} times as slow)"
+            )
+        if any(law.table.values[-1] > MOST_TIMES for law in laws):
+            raise ValueError(f"a residual law's ratios are at most {MOST_TIMES:,.0f}")
+        if any(not -1.0 < law.latent_rho < 1.0 for law in laws):
+            raise ValueError("a residual law's latent_rho lies between -1 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,5 +91,6 @@ class Heat:
     floor: float
 
     def __post_init__(self) -> None:
-        if not (self.heating_s > 0 and self.cooling_s > 0 and 0.0 <= self.onset < 1.0 and 0.0 < self.floor <= 1.0):
+        is_timed = 0 < self.heating_s < math.inf and 0 < self.cooling_s < math.inf
+        if not (is_timed and 0.0 <= self.onset < 1.0 and 0.0 < self.floor <= 1.0):
             raise ValueError("heat needs time constants > 0, an onset in [0, 1) and a floor in (0, 1]")

@@ -19,6 +19,7 @@ from discosim.runs.build_device import device_doubts, device_notes, figures_of
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
 from discosim.runs.build_engine import engine_notes, require_fitting_blocks, run_pilot
 from discosim.runs.build_link import link_doubts, link_model
+from discosim.runs.build_noise import noise_notes, with_noise
 from discosim.runs.build_server import is_gated, meter_of, named, server_parts, services
 from discosim.traces.history import Past
 from discosim.traces.workload import make_requests
@@ -102,7 +103,10 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
         engine for the scheduler.
     """
     own = () if scheduler is None else (_checked_scheduler(scenario, scheduler),)
-    fleet = tuple((_profile(device, i), device.share) for i, device in enumerate(scenario.devices))
+    fleet = tuple(
+        (with_noise(_profile(device, i), device, f"devices[{i}]"), device.share)
+        for i, device in enumerate(scenario.devices)
+    )
     parts = server_parts(scenario.server, scheduler)
     link, link_notes = link_model(scenario.link, parts.contains)
     others, service_notes, doubts = services(scenario)
@@ -119,7 +123,15 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
         services=others,
     )
     view, past_notes = _view(scenario, replace(model, services={}))
-    notes = (*device_notes(scenario.devices), *link_notes, *parts.notes, *service_notes, *own, *past_notes)
+    notes = (
+        *device_notes(scenario.devices),
+        *link_notes,
+        *parts.notes,
+        *service_notes,
+        *own,
+        *noise_notes(scenario),
+        *past_notes,
+    )
     return Blueprint(
         scenario,
         model,
@@ -143,12 +155,12 @@ def _checked_scheduler(scenario: Scenario, scheduler: Callable[[], Scheduler]) -
 
 
 def _profile(device: Device, index: int) -> DeviceProfile:
-    return DeviceProfile(
+    line = DeviceProfile(
         **figures_of(device, index),
         throttle=device.throttle,
-        cold_start=device.cold_start,
         battery=device.battery,
     )
+    return with_noise(line, device, f"devices[{index}]")
 
 
 def _past_ttfts(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from discosim.core.bounds import require_within
+from discosim.core.device_law import Heat, Residual
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.traces.rows_digest import HourFactors, PromptSlope, RefusalRuns
 
@@ -352,6 +353,12 @@ class DeviceDigest:
         Energy of a prompt token and of a decoded token, joules, >= 0.
     max_context_tok : int or None
         Prompt plus output tokens that fit; None where unknown.
+    residual : Residual or None
+        How measured times differ from the line; None where nobody measured it.
+    heat : Heat or None
+        How the device slows down when it gets hot; None where nobody measured it.
+    cold_start_load_s : float or None
+        Time to load the model before a first request, seconds, >= 0; None where nobody measured it.
     provenance : mapping of str to Provenance
         Status and source of every figure above, by field name.
     energy_range : EnergyRange or None
@@ -372,9 +379,12 @@ class DeviceDigest:
     max_context_tok: int | None
     provenance: Mapping[str, Provenance]
     energy_range: EnergyRange | None = None
+    residual: Residual | None = None
+    heat: Heat | None = None
+    cold_start_load_s: float | None = None
 
     def __post_init__(self) -> None:
-        not_negative = (self.prefill_s_per_tok, self.prefill_intercept_s)
+        not_negative = (self.prefill_s_per_tok, self.prefill_intercept_s, self.cold_start_load_s or 0.0)
         energies = (self.prefill_j_per_tok or 0.0, self.decode_j_per_tok or 0.0)
         if min(*not_negative, *energies) < 0 or not self.decode_tok_per_s > 0 or not self.params_b > 0:
             raise ValueError("a device profile needs times and energies >= 0 and a decode rate > 0")

@@ -80,7 +80,7 @@ def read_own_digest(file: str | PathLike[str], kind: str) -> Digest:
     ----------
     file : path
         The file.
-    kind : {"latency", "engine", "rtt"}
+    kind : {"latency", "engine", "rtt", "device"}
         What it must hold.
 
     Raises
@@ -115,6 +115,7 @@ _MADE_BY = {
     "latency": "make one with `discosim traces digest-latency`",
     "engine": "make one with `discosim traces fit-engine`",
     "rtt": "make one with `discosim traces digest-rtt`",
+    "device": "make one with `discosim traces digest-device`",
 }
 
 

@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from discosim.core.device_law import Heat
+from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.errors import UserError
 from discosim.traces import catalogue
 from discosim.traces.describe import describe
@@ -71,6 +73,9 @@ def test_every_device_figure_names_status_and_source():
         "prefill_j_per_tok",
         "decode_j_per_tok",
         "max_context_tok",
+        "residual",
+        "heat",
+        "cold_start_load_s",
     }
     for entry in catalogue.list_digests("device"):
         digest = catalogue.load_digest(entry.name)
@@ -96,6 +101,68 @@ def test_npu_prefill_is_one_chunk_of_128_tokens():
     assert digest.chunk_tok == 128
     assert digest.chunk_tok * digest.prefill_s_per_tok == pytest.approx(0.088195, rel=1e-5)
     assert digest.max_context_tok == 4096
+
+
+NOISY = {
+    "residual": {
+        "prefill": {"latent_rho": 0.25, "levels": [0, 0.5, 1], "values": [0.75, 1, 1.5]},
+        "decode": {"latent_rho": 0, "levels": [0, 1], "values": [0.9375, 1.0625]},
+        "stalls": {"share": 0.0625, "duration": {"levels": [0, 1], "values": [2.5, 12]}},
+        "first": 2.5,
+    },
+    "heat": {"heating_s": 40, "cooling_s": 90, "onset": 0.25, "floor": 0.5},
+    "cold_start_load_s": 1.5,
+}
+
+
+def noisy(**replaced) -> dict:
+    content = content_of("pixel-7-pro-bloom-1.1b")
+    content["data"].update({**json.loads(json.dumps(NOISY)), **replaced})
+    return content
+
+
+def test_a_device_digest_holds_noise_and_heat():
+    digest = parse(noisy())
+    assert digest.residual.prefill == CorrelatedSeries(QuantileTable((0, 0.5, 1), (0.75, 1, 1.5)), 0.25)
+    assert digest.residual.decode.table.values == (0.9375, 1.0625)
+    assert digest.residual.stalls.duration.values == (2.5, 12)
+    assert (digest.residual.stalls.share, digest.residual.first, digest.cold_start_load_s) == (0.0625, 2.5, 1.5)
+    assert digest.heat == Heat(heating_s=40, cooling_s=90, onset=0.25, floor=0.5)
+    held = json.loads(dump_digest(digest))["data"]
+    assert {name: held[name] for name in NOISY} == NOISY
+    assert parse_digest(dump_digest(digest), where="x.json") == digest
+
+
+def test_a_device_digest_needs_neither_noise_nor_heat():
+    digest = parse(content_of("pixel-7-pro-bloom-1.1b"))
+    assert (digest.residual, digest.heat, digest.cold_start_load_s) == (None, None, None)
+
+
+ONE = {"levels": [0, 1], "values": [1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("replaced", "message"),
+    [
+        ({"heat": {"heating_s": 40, "floor": 0.5}}, "x.json data heat|missing key cooling_s"),
+        ({"heat": NOISY["heat"] | {"floor": 0}}, "floor in"),
+        ({"heat": NOISY["heat"] | {"floor_": 1}}, "did you mean 'floor'"),
+        ({"heat": NOISY["heat"] | {"heating_s": -1}}, "time constants > 0"),
+        ({"residual": {}}, "missing key prefill"),
+        ({"residual": {"prefill": {"levels": [0, 1], "values": [0, 1]}}}, "ratios > 0"),
+        ({"residual": {"prefill": {"levels": [0, 1], "values": [1, 1e5]}}}, "at most 10,000"),
+        ({"residual": {"prefill": ONE, "first": 0.5}}, "no quicker"),
+        ({"residual": {"prefill": ONE | {"latent_rho": 1}}}, "between -1 and 1"),
+        ({"residual": {"prefill": {"levels": [0, 1], "values": [2, 1]}}}, "non-decreasing"),
+        ({"residual": {"prefill": ONE, "stalls": {"share": 2, "duration": ONE}}}, "share in"),
+        ({"residual": {"prefill": ONE, "stalls": {"share": 1, "duration": ONE | {"values": [1, 1e10]}}}}, "stall"),
+        ({"cold_start_load_s": -1}, "times and energies >= 0"),
+        ({"cold_start_load_s": True}, "expected float"),
+    ],
+)
+def test_noise_and_heat_of_a_digest_are_checked(replaced, message):
+    with pytest.raises(UserError, match=message):
+        parse(noisy(**replaced))
 
 
 def test_the_committed_page_is_the_generated_one():
