@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from discosim.cli_console import say
+from discosim.cli_device import add_digest_device
 from discosim.cli_help import AddParser, add_verb
 from discosim.core.errors import UserError
 
@@ -30,6 +31,7 @@ def add_traces(add: AddParser) -> None:
     add_action = verb.add_subparsers(metavar="ACTION", required=True).add_parser
     for add_one in (_add_list, _add_show, _add_check, _add_convert, _add_digest, _add_digest_latency, _add_fit_engine):
         add_one(add_action)
+    add_digest_device(add_action)
 
 
 def _add_list(add: AddParser) -> None:
