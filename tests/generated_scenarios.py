@@ -241,6 +241,20 @@ def values(annotation: Any, limits: Mapping[str, Any], draw_section: Any) -> st.
     return st.one_of([values(member, limits, draw_section) for member in get_args(inner)])
 
 
+def mended_noise(section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
+    """Let the quantiles of a residual law rise, and keep one model of heat."""
+    if section is s.Device and raw.get("heat", {}).get("kind") == "given":
+        return raw | {"throttle": None}
+    if section is not s.QuantileResidual:
+        return raw
+    n = rng.randint(2, 5)
+    raw = raw | {"levels": [0, *sorted({rng.uniform(0.01, 0.99) for _ in range(n - 2)}), 1.0], "stall_s": None}
+    for key in ("prefill", "decode", "stall_s"):
+        if raw.get(key) is not None or (key == "stall_s" and raw.get("stall_share")):
+            raw[key] = sorted(rng.uniform(0.1, 20.0) for _ in raw["levels"])
+    return raw
+
+
 def digests(section: type) -> list[str]:
     """Return the digests that a section may name."""
     _, kind = DIGEST_KEYS[section]
@@ -321,6 +335,7 @@ class Scenarios:
                 raw["lockstep"] = False
             if raw.get("scheduler", {}).get("kind") in {"andes_v1", "andes_v2", "round_robin"}:
                 raw["async_scheduling"] = False
+        raw = mended_noise(section, raw, rng)
         if section is s.PhysicsIterations:
             raw = self._one_way(section, raw, rng)
         if section is s.Outage:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from discosim.config.keypath import KeyPath, shown
+from discosim.config.noise_checks import noise_findings
 from discosim.core import scenario as s
 from discosim.core.errors import close_match
 from discosim.core.plugins import in_words
@@ -38,6 +39,7 @@ def check_section(section: type, values: Values, raw: Values) -> Findings:
     """
     if section in _RULES:
         yield from _RULES[section](values)
+    yield from noise_findings(section, values)
     if section is s.Scenario:
         yield from _policy_names(values, raw)
         yield from _edge(values)

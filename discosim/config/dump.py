@@ -60,7 +60,10 @@ def dump_yaml(data: Any) -> str:
 def one_line(value: Any) -> str:
     """Return a value as it would stand behind a key in YAML; by its type where no file can hold it."""
     try:
-        return dump_yaml(plain_data(as_plain(value))).removesuffix("\n").removesuffix("...").strip()
+        data = plain_data(as_plain(value))
+        if isinstance(data, list | dict):
+            return yaml.dump(data, Dumper=StrictDumper, sort_keys=False, default_flow_style=True, width=10**6).strip()
+        return dump_yaml(data).removesuffix("\n").removesuffix("...").strip()
     except UserError:
         return f"a {type(value).__name__}"
 

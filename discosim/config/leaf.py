@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from discosim.config.keypath import shown
 from discosim.config.plain import check_scalar, plain
-from discosim.config.shape import members_of
+from discosim.config.shape import item_type, members_of
 from discosim.core.errors import UserError, close_match
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ def expectation(annotation: Any, limits: Mapping[str, Any]) -> str:
             words.append(f"one of {', '.join(str(choice) for choice in get_args(member))}")
         elif member in {int, float} and bounds:
             words.append(f"{_WORDS[member]} {bounds}")
+        elif (item := item_type(member)) in {int, float}:
+            words.append(f"a list, each {expectation(item, limits)}")
         else:
             words.append(_WORDS.get(member) or _type_name(member))
     return ", or ".join(words)

@@ -109,3 +109,26 @@ class CorrelatedSeries:
         shocks[1:] *= np.sqrt(1.0 - rho**2)
         latent = np.fromiter(accumulate(shocks.tolist(), lambda before, shock: rho * before + shock), float, n)
         return self.table.ppf(ndtr(latent))
+
+    def sample_by(self, owner: NDArray[np.int64], rng: np.random.Generator) -> Floats:
+        """Draw one value for each entry; those of one owner are consecutive values of a series of his own.
+
+        Parameters
+        ----------
+        owner : array of int, shape (n,)
+            Whose value each is. Where there is one owner, the values are those of :meth:`sample`.
+        rng : numpy.random.Generator
+            Draw i belongs to entry i.
+        """
+        if self.latent_rho == 0.0:
+            return self.table.ppf(rng.random(owner.size))
+        from scipy.special import ndtr
+
+        rho, step = self.latent_rho, float(np.sqrt(1.0 - self.latent_rho**2))
+        latent: list[float] = []
+        last: dict[int, float] = {}
+        for who, shock in zip(owner.tolist(), rng.standard_normal(owner.size).tolist(), strict=True):
+            before = last.get(who)
+            last[who] = now = shock if before is None else rho * before + step * shock
+            latent.append(now)
+        return self.table.ppf(ndtr(np.array(latent)))

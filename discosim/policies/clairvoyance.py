@@ -87,19 +87,14 @@ class Foresight:
         for i in order[(self._fits & ~draws.rejected)[order]].tolist():
             profile, user = draws.profiles[i], int(draws.user_id[i])
             at_s = float(draws.arrival_s[i])
-            has_memory = profile.throttle is not None or profile.cold_start is not None
             if user != open_user:
                 phone, open_user = Phone(), user
                 found.append([])
-            elif not has_memory and phone.end_s <= at_s:
+            elif not profile.has_memory and phone.end_s <= at_s:
                 found.append([])
             found[-1].append(i)
-            _, phone = phone.ask(profile, at_s, int(draws.prompt_tok[i]), int(draws.output_tok[i]))
-        return [
-            cluster
-            for cluster in found
-            if len(cluster) > 1 or draws.profiles[cluster[0]].throttle or draws.profiles[cluster[0]].cold_start
-        ]
+            _, phone = phone.ask(profile, at_s, int(draws.prompt_tok[i]), int(draws.output_tok[i]), draws.noise_of(i))
+        return [cluster for cluster in found if len(cluster) > 1 or draws.profiles[cluster[0]].has_memory]
 
     @cached_property
     def _is_alone(self) -> Bools:
@@ -116,11 +111,11 @@ class Foresight:
         states: list[tuple[float, float, int, Phone, tuple[bool, ...]]] = [(0.0, 0.0, 0, Phone(), ())]
         for k, i in enumerate(cluster):
             at_s, prompt = float(draws.arrival_s[i]), int(draws.prompt_tok[i])
-            server_s, toll = float(self._server_s[i]), price * prompt
+            server_s, toll, noise = float(self._server_s[i]), price * prompt, draws.noise_of(i)
             then_s = float(draws.arrival_s[cluster[k + 1]]) if k + 1 < len(cluster) else math.inf
             found = []
             for cost, seconds, tokens, phone, uses in states:
-                first_s, busy = phone.ask(draws.profiles[i], at_s, prompt, int(draws.output_tok[i]))
+                first_s, busy = phone.ask(draws.profiles[i], at_s, prompt, int(draws.output_tok[i]), noise)
                 device_s = first_s - at_s
                 if is_device:
                     found.append((cost + server_s, seconds + server_s, tokens, phone, (*uses, False)))
@@ -211,7 +206,7 @@ class Foresight:
             if is_used == (self.side == "device"):
                 at_s = float(draws.arrival_s[i])
                 asked = (draws.profiles[i], at_s, int(draws.prompt_tok[i]), int(draws.output_tok[i]))
-                first_s, phone = phone.ask(*asked)
+                first_s, phone = phone.ask(*asked, draws.noise_of(i))
                 total += first_s - at_s
             else:
                 total += float(self._server_s[i])

@@ -386,10 +386,10 @@ class PDDevice(Policy):
         if expected is None and not device.has_begun:
             expected = NEVER
         elif expected is None:
-            lead_s = first_s - (device.caught_up_s(0) - profile.prefill_s(device.prompt_tok))
+            lead_s = first_s - (device.foreseen_s(0) - profile.prefill_s(device.prompt_tok))
             expected = smallest_k(profile, device.prompt_tok, lead_s, plan.interval_s, self.slowdown)
         outlook = Outlook(
-            hand_over_s=device.caught_up_s(min(expected, NEVER)),
+            hand_over_s=device.foreseen_s(min(expected, NEVER)),
             cloud_tok=expected,
             cloud_gap_s=self._cloud_gap_s,
             device_gap_s=1.0 / profile.decode_tok_per_s,

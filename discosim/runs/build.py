@@ -18,6 +18,7 @@ from discosim.policies.view import ASSUMED, View
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
 from discosim.runs.build_engine import engine_notes, require_fitting_blocks, run_pilot
 from discosim.runs.build_link import link_model
+from discosim.runs.build_noise import noise_notes, with_noise
 from discosim.runs.build_server import meter_of, named, server_parts, services
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest
@@ -100,7 +101,10 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
         engine for the scheduler.
     """
     own = () if scheduler is None else (_checked_scheduler(scenario, scheduler),)
-    fleet = tuple((_profile(device, i), device.share) for i, device in enumerate(scenario.devices))
+    fleet = tuple(
+        (with_noise(_profile(device, i), device, f"devices[{i}]"), device.share)
+        for i, device in enumerate(scenario.devices)
+    )
     parts = server_parts(scenario.server, scheduler)
     link, link_notes = link_model(scenario.link, parts.contains)
     others, service_notes, doubts = services(scenario)
@@ -118,7 +122,11 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
     )
     view, past_notes = _view(scenario, replace(model, services={}))
     return Blueprint(
-        scenario, model, view, (*link_notes, *service_notes, *own, *past_notes), (*parts.warnings, *doubts)
+        scenario,
+        model,
+        view,
+        (*link_notes, *service_notes, *own, *noise_notes(scenario), *past_notes),
+        (*parts.warnings, *doubts),
     )
 
 

@@ -1,8 +1,9 @@
 """A user's device: one request decodes at a time, first in first out.
 
 Prefill takes ``intercept + s_per_tok * tokens``, or whole chunks of it on an NPU with fixed graphs; the last prefill
-pass yields the first token, the others follow at the decode rate. A device that has been busy for long can throttle;
-one that has been idle for long may have to load its model anew.
+pass yields the first token, the others follow at the decode rate. What was measured beside this line is drawn for each
+request (`noise`). A device that has been busy for long can get slow (`pace`); one that has been idle for long may have
+to load its model anew.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ import simpy
 from numpy.typing import NDArray
 from simpy.events import Event, Timeout
 
+from discosim.core.device_law import Heat, Residual
 from discosim.core.scenario import ColdStart, Throttle
+from discosim.world.noise import NONE, Noise
+from discosim.world.pace import Pace, TwoSpeeds, Warming
 from discosim.world.rounding import ROUNDING
 from discosim.world.stream import Stream, ramp
 
@@ -51,6 +55,12 @@ class DeviceProfile:
     cold_start : ColdStart or None
         Loading the model before the first request and after idle times. No policy foresees it, and its energy is not
         counted. Source: our choice; runtimes drop idle models (Ollama's ``keep_alive``, 5 minutes by default).
+    residual : Residual or None
+        How measured times differ from the line; None for a device that always keeps to it. No policy foresees a draw.
+    heat : Heat or None
+        Thermal model with a state of its own, in place of `throttle`. Source: see `Heat`.
+    heat_at_start : float
+        Heat at time 0, in [0, 1].
     """
 
     name: str
@@ -63,13 +73,34 @@ class DeviceProfile:
     max_context_tok: int | None = None
     throttle: Throttle | None = None
     cold_start: ColdStart | None = None
+    residual: Residual | None = None
+    heat: Heat | None = None
+    heat_at_start: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.throttle is not None and self.heat is not None:
+            raise ValueError(f"device '{self.name}': throttle and heat are two models of one thing; give one")
+
+    @property
+    def first(self) -> float:
+        """Time of a first request after a start over that of a later one, >= 1."""
+        return 1.0 if self.residual is None else self.residual.first
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether what it did before can change the time that a request takes."""
+        memories = (self.throttle, self.heat, self.cold_start)
+        return any(memory is not None for memory in memories) or self.first > 1.0
 
     def holds(self, n_tok: float) -> bool:
         """Tell whether ``n_tok`` tokens fit the context, before the device generates its own."""
         return self.max_context_tok is None or n_tok <= self.max_context_tok
 
     def prefill_s(self, n_tok: float) -> float:
-        """Return the time to the first token of ``n_tok`` prompt tokens, in s, idle, cool and with the model loaded."""
+        """Return the time to the first token of ``n_tok`` prompt tokens by the line, in s.
+
+        That is what a policy may know: of an idle and cool device with the model loaded, without its noise.
+        """
         if self.chunk_tok is not None:
             n_tok = math.ceil(n_tok / self.chunk_tok) * self.chunk_tok
         return self.prefill_intercept_s + self.prefill_s_per_tok * n_tok
@@ -86,42 +117,50 @@ class DeviceStream(Stream):
 
     __slots__ = (
         "_begin_s",
+        "_first",
         "_is_prefill_only",
         "_load_s",
+        "_noise",
+        "_pace",
         "_prefill_end_s",
         "_prefill_s",
-        "_room_s",
+        "_stall_s",
         "_stop_s",
         "device",
+        "gap_s",
     )
 
     endpoint = "device"
 
-    def __init__(self, device: Device, prompt_tok: int, first_token: int, n_tok: int) -> None:
+    def __init__(self, device: Device, prompt_tok: int, first_token: int, n_tok: int, noise: Noise = NONE) -> None:
         super().__init__(device.env, prompt_tok, first_token, n_tok)
         self.device = device
+        self.gap_s = device.gap_s * noise.decode
+        self._noise = noise
         self._begin_s = math.inf
-        self._load_s = 0.0
+        self._load_s = self._stall_s = 0.0
+        self._first = 1.0
         self._prefill_s = math.inf
         self._prefill_end_s = math.inf
         self._stop_s = math.inf
-        self._room_s = math.inf
+        self._pace: Pace | None = None
         self._is_prefill_only = False
 
-    def begin(self, room_s: float, load_s: float) -> float:
+    def begin(self, pace: Pace | None, load_s: float, first: float) -> float:
         """Start the work now and return when it would end.
 
         Parameters
         ----------
-        room_s : float
-            Seconds of full speed before throttling.
+        pace : Pace or None
+            How fast work goes from now on; None for full speed throughout.
         load_s : float
             Work of loading the model first, in s at full speed.
+        first : float
+            How much longer the work before the first token takes because it is the first after a start, >= 1.
         """
-        self._begin_s = now_s = self.env.now
-        self._room_s = room_s
-        self._load_s = load_s
-        self._prefill_s = load_s + self._first_work_s()
+        self._set_out(pace, load_s, first)
+        now_s = self._begin_s
+        self._prefill_s = load_s + (self._stall_s + self._first_work_s())
         self._prefill_end_s = now_s + self._elapsed_s(self._prefill_s)
         if self._is_prefill_only:
             self._stop_s = self._prefill_end_s
@@ -130,6 +169,21 @@ class DeviceStream(Stream):
         if self._is_asked:
             self._move()
         return self.last_arrival_s()
+
+    def _set_out(self, pace: Pace | None, load_s: float, first: float) -> None:
+        """Note when and how the work begins."""
+        self._begin_s = self.env.now
+        self._pace = pace
+        self._load_s = load_s
+        self._first = first
+        self._stall_s = self._stall_work_s()
+
+    def _stall_work_s(self) -> float:
+        """Return the work that a stall right after the load keeps the device from, in s at full speed."""
+        stall_s, pace = self._noise.stall_s, self._pace
+        if pace is None or stall_s == 0.0:
+            return stall_s
+        return pace.work_s(pace.elapsed_s(self._load_s) + stall_s) - self._load_s
 
     def is_known(self) -> bool:
         """Tell whether its timeline is known: the device has turned to it."""
@@ -143,37 +197,40 @@ class DeviceStream(Stream):
         return self.env.now if self.is_stopped else self._failed_s
 
     def _first_work_s(self) -> float:
-        """Return the work before the first token, in s at full speed."""
-        return self.device.profile.prefill_s(self.prompt_tok)
+        """Return the work before the first token, in s at full speed, load and stall left out."""
+        return self.device.profile.prefill_s(self.prompt_tok) * self._noise.prefill * self._first
 
     def loaded_s(self) -> float:
         """Return when the model is in memory; the prefill begins then."""
         return self._begin_s + self._elapsed_s(self._load_s)
 
+    def warm_s(self) -> float:
+        """Return when the work before the first token is done, after which the runtime is warm; inf while unknown."""
+        return self._prefill_end_s
+
+    def heat_at(self, end_s: float) -> float:
+        """Return the heat of the device where it turns away at ``end_s``; 0 where none is kept."""
+        return 0.0 if self._pace is None else self._pace.heat_after(end_s - self._begin_s)
+
     def _elapsed_s(self, work_s: float) -> float:
-        throttle = self.device.profile.throttle
-        if throttle is None or work_s <= self._room_s:
-            return work_s
-        return self._room_s + (work_s - self._room_s) / throttle.sustained
+        return work_s if self._pace is None else self._pace.elapsed_s(work_s)
 
     def _make_generated(self) -> Floats:
-        times_s: Floats = ramp(self.n_tok) * self.device.gap_s
-        throttle = self.device.profile.throttle
-        if throttle is None:
+        times_s: Floats = ramp(self.n_tok) * self.gap_s
+        if self._pace is None:
             times_s += self._prefill_end_s
             return times_s
         times_s += self._prefill_s
-        hot_s = self._room_s + (times_s - self._room_s) / throttle.sustained
-        np.maximum(times_s, hot_s, out=times_s)
+        times_s = self._pace.elapsed_array_s(times_s)
         times_s += self._begin_s
         return times_s
 
     def last_arrival_s(self) -> float:
         """Return when the last token is generated, without making the whole timeline."""
-        work_s = (self.n_tok - 1) * self.device.gap_s
-        if self.device.profile.throttle is None:
+        work_s = (self.n_tok - 1) * self.gap_s
+        if self._pace is None:
             return work_s + self._prefill_end_s
-        return self._elapsed_s(work_s + self._prefill_s) + self._begin_s
+        return self._pace.elapsed_s(work_s + self._prefill_s) + self._begin_s
 
     def stop(self, *, finish_prefill: bool = False) -> None:
         """Stop now, or at the end of a prefill that has to be finished; a device hears of it at once."""
@@ -224,7 +281,9 @@ class Device:
     request, and the device is on every request's path. For the same reason the end of a stream is an event only
     while another one waits for it.
 
-    The heat of a throttled device is the busy time it has not yet cooled off; above the onset all work is slowed.
+    The heat of a throttled device is the busy time it has not yet cooled off; above the onset all work is slowed. Where
+    the profile has a law of heat, the heat follows that: it rises while the device is busy with requests, be it that
+    they load, stall or wait for tokens of somebody else, and falls while it is idle.
     """
 
     def __init__(self, env: simpy.Environment, profile: DeviceProfile) -> None:
@@ -237,17 +296,19 @@ class Device:
         self._waiting: deque[DeviceStream] = deque()
         self._next_turn: Event | None = None
         self._heat_s = 0.0
+        self._heat = profile.heat_at_start
         self._idle_since_s = 0.0
         self._loaded_s = math.inf
+        self._is_warm = False
 
     @property
     def is_busy(self) -> bool:
         """Whether a stream is being served or queued."""
         return self.env.now < self._end_s or bool(self._waiting)
 
-    def start(self, prompt_tok: int, first_token: int, n_tok: int) -> DeviceStream:
+    def start(self, prompt_tok: int, first_token: int, n_tok: int, noise: Noise = NONE) -> DeviceStream:
         """Take a stream on, or queue it; it fails at once where its prompt does not fit the context."""
-        stream = DeviceStream(self, prompt_tok, first_token, n_tok)
+        stream = DeviceStream(self, prompt_tok, first_token, n_tok, noise)
         self.take(stream)
         return stream
 
@@ -298,33 +359,40 @@ class Device:
     def _close(self) -> None:
         if self._current is not None:
             self._heat_s += self._end_s - self._begun_s
+            self._heat = self._current.heat_at(self._end_s)
+            self._is_warm = self._is_warm or self._current.warm_s() <= self._end_s
             self._idle_since_s = self._end_s
             self._current = None
 
     def _begin(self, stream: DeviceStream) -> None:
         self._current = stream
         self._begun_s = self.env.now
-        load_s = self._load_s()
-        self._end_s = stream.begin(self._room_s(), load_s)
-        if load_s > 0.0:
+        is_loaded = self._is_loaded()
+        if not is_loaded:
+            self._is_warm = False
+        load_s = 0.0 if is_loaded or self.profile.cold_start is None else self.profile.cold_start.load_s or 0.0
+        self._end_s = stream.begin(self._pace(), load_s, 1.0 if self._is_warm else self.profile.first)
+        if not is_loaded:
             self._loaded_s = stream.loaded_s()
         if self._waiting:
             self._turn_at(self._end_s)
 
-    def _load_s(self) -> float:
-        """Return the work of loading the model before the next stream; a load that was broken off begins anew."""
+    def _is_loaded(self) -> bool:
+        """Tell whether the model is in memory for the next stream; a load that was broken off begins anew."""
         cold = self.profile.cold_start
         if cold is None:
-            return 0.0
-        is_loaded = self._loaded_s <= self._idle_since_s and self.env.now - self._idle_since_s <= cold.keep_s
-        return 0.0 if is_loaded else cold.load_s
+            return True
+        return self._loaded_s <= self._idle_since_s and self.env.now - self._idle_since_s <= cold.keep_s
 
-    def _room_s(self) -> float:
-        """Return how long the next stream runs at full speed before the device throttles."""
-        throttle = self.profile.throttle
-        if throttle is None:
-            return math.inf
+    def _pace(self) -> Pace | None:
+        """Return how fast the work of the next stream goes; None for full speed throughout."""
+        profile = self.profile
         idle_s = self.env.now - self._idle_since_s
+        if profile.heat is not None:
+            return Warming(profile.heat, self._heat * math.exp(-idle_s / profile.heat.cooling_s))
+        throttle = profile.throttle
+        if throttle is None:
+            return None
         # Heat beyond the onset does not pile up: the sustained speed is where the phone stays cool enough.
         self._heat_s = max(0.0, min(self._heat_s, throttle.onset_s) - throttle.cooling * idle_s)
-        return throttle.onset_s - self._heat_s
+        return TwoSpeeds(throttle.onset_s - self._heat_s, throttle.sustained)

@@ -9,13 +9,18 @@ import simpy
 from numpy.typing import NDArray
 
 from discosim.core.request import RequestTable
+from discosim.world.cards import Card
 from discosim.world.device import Device, DeviceProfile, DeviceStream
 from discosim.world.endpoint import Ask, Role
 from discosim.world.luck import Luck
+from discosim.world.noise import NONE, Noise, Noises
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Kinds = Sequence[tuple[DeviceProfile, float]]
 """Kinds of devices and their shares of the users; shares need not sum to one."""
+MOST_ATTEMPTS = 255
+"""Streams of one request on its device that have luck of their own; later ones meet that of this one."""
 
 
 class Fleet:
@@ -25,11 +30,13 @@ class Fleet:
     role: Role = "device"
     max_candidates = 0
 
-    def __init__(self, env: simpy.Environment, kinds: Kinds, n_users: int, luck: Luck) -> None:
+    def __init__(self, env: simpy.Environment, kinds: Kinds, n_users: int, luck: Luck, user_id: Ints) -> None:
         self._env = env
         self._kinds = kinds
         self._kind_of = fleet_index(kinds, n_users, luck)
         self._devices: dict[int, Device] = {}
+        self._noises = [_noises(profile, kind, user_id, luck) for kind, (profile, _) in enumerate(kinds)]
+        self._n_asked = bytearray(user_id.size)  # how often each request has asked its device
 
     def profile_of(self, user_id: int) -> DeviceProfile:
         """Return the device profile of a user."""
@@ -45,9 +52,18 @@ class Fleet:
     def start(self, ask: Ask) -> DeviceStream:
         """Take a stream on, or queue it; it fails at once where its prompt does not fit the context."""
         device = self.device_of(ask.card.user_id)
-        stream = DeviceStream(device, ask.prompt_tok, ask.first_token, ask.n_tok)
+        stream = DeviceStream(device, ask.prompt_tok, ask.first_token, ask.n_tok, self.noise_of(ask.card))
         device.take(stream)
         return stream
+
+    def noise_of(self, card: Card) -> Noise:
+        """Return the noise of a request's next stream on its user's device; each one has its own."""
+        noises = self._noises[self._kind_of[card.user_id]]
+        if noises is None:
+            return NONE
+        attempt = self._n_asked[card.request_id]
+        self._n_asked[card.request_id] = min(attempt + 1, MOST_ATTEMPTS)
+        return noises.of(card.request_id, attempt)
 
     def costs(self, user_id: int, prompt_tok: float, output_tok: float) -> tuple[float, float]:
         """Return the energy of work on a user's device, in J; it has no price in USD."""
@@ -61,15 +77,39 @@ class Fleet:
         """Return nothing: nobody counts what all devices do together."""
 
     def foreseen_ttft_s(self, table: RequestTable) -> Floats:
-        """Return the TTFT of every request on an idle device; ``inf`` where its prompt does not fit the context."""
+        """Return the TTFT of every request on an idle and cool device, by its true draws.
+
+        ``inf`` where its prompt does not fit the context.
+        """
         ttft_s = np.empty(len(table))
         kind_of = np.asarray(self._kind_of)[table.user_id]
         for kind, (profile, _) in enumerate(self._kinds):
             mine = kind_of == kind
             ttft_s[mine] = profile.prefill_array_s(table.prompt_tok[mine])
+            if (noises := self._noises[kind]) is not None:
+                ratio, _, stall_s = noises.draws(0)
+                ttft_s[mine] = stall_s[mine] + ttft_s[mine] * ratio[mine]
             if profile.max_context_tok is not None:
                 ttft_s[mine & (table.prompt_tok > profile.max_context_tok)] = np.inf
         return ttft_s
+
+    def foreseen_noise(self, table: RequestTable) -> list[Noise] | None:
+        """Return what every request meets when it first asks its device; None where nobody meets anything.
+
+        For clairvoyant policies and tests only.
+        """
+        if not any(self._noises):
+            return None
+        kinds = (self._noises[self._kind_of[user]] for user in table.user_id.tolist())
+        return [NONE if noises is None else noises.of(i, 0) for i, noises in enumerate(kinds)]
+
+
+def _noises(profile: DeviceProfile, kind: int, user_id: Ints, luck: Luck) -> Noises | None:
+    """Return the noise of one kind, shared by all policies of the replication."""
+    residual = profile.residual
+    if residual is None:
+        return None
+    return luck.shared(f"device.noise.{kind}", lambda streams: Noises(residual, kind, user_id, streams))
 
 
 def fleet_index(fleet: Kinds, n_users: int, luck: Luck) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from discosim.world.fleet import Fleet
 from discosim.world.link import Link, LinkModel
 from discosim.world.luck import Luck
 from discosim.world.meter import Meter
+from discosim.world.noise import NONE, Noise
 from discosim.world.quality import QualityModel
 from discosim.world.serving import Serving
 from discosim.world.session import Session
@@ -108,8 +109,8 @@ class Draws:
     Parameters
     ----------
     server_ttft_s, device_ttft_s : array of float, shape (n,)
-        TTFT at the client if the request were sent to that endpoint alone on arrival, with an idle device; ``inf``
-        where that endpoint would refuse it.
+        TTFT at the client if the request were sent to that endpoint alone on arrival, with an idle and cool device;
+        ``inf`` where that endpoint would refuse it.
     prompt_tok, output_tok : array of int, shape (n,)
         Lengths.
     rejected : array of bool, shape (n,)
@@ -120,6 +121,8 @@ class Draws:
         Whose requests they are; each user has one device.
     profiles : tuple of DeviceProfile, length n
         The device of each request's user.
+    device_noise : sequence of Noise, length n, or None
+        What each request meets beside its device's line; None where nobody meets anything.
     """
 
     server_ttft_s: Floats
@@ -130,6 +133,11 @@ class Draws:
     arrival_s: Floats
     user_id: NDArray[np.int64]
     profiles: tuple[DeviceProfile, ...]
+    device_noise: Sequence[Noise] | None = None
+
+    def noise_of(self, i: int) -> Noise:
+        """Return what request ``i`` meets beside its device's line."""
+        return NONE if self.device_noise is None else self.device_noise[i]
 
 
 class World:
@@ -155,7 +163,7 @@ class World:
         n_users = 1 + int(requests.user_id.max(initial=0))
         self.link = self._link(model.link, n_users, "link")
         site = Site(self.env, self.link, luck, n_users, model.meter, observer)
-        self.fleet = Fleet(self.env, model.fleet, n_users, luck)
+        self.fleet = Fleet(self.env, model.fleet, n_users, luck, requests.user_id)
         self.server = model.server.open("server", site)
         self.edge = None if model.edge is None else model.edge.open("edge", site)
         self.answers = Answers(model.answers, luck)
@@ -222,6 +230,7 @@ class World:
             arrival_s=table.arrival_s,
             user_id=table.user_id,
             profiles=tuple(self.profile_of(user) for user in table.user_id.tolist()),
+            device_noise=self.fleet.foreseen_noise(table),
         )
 
     def engine_figures(self) -> dict[str, float] | None:

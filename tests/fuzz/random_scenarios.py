@@ -90,6 +90,17 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("Throttle", "onset_s"): one_of(0.0, 3.0),
     ("Throttle", "sustained"): one_of(0.3, 1.0),
     ("ColdStart", "load_s"): one_of(0.0, 2.0),
+    ("LognormalResidual", "prefill_cv"): one_of(0.0, 0.3, 2.0),
+    ("LognormalResidual", "first"): one_of(1.0, 2.5),
+    ("QuantileResidual", "levels"): one_of((0, 0.9, 1)),
+    ("QuantileResidual", "prefill"): one_of((0.7, 1.1, 4)),
+    ("QuantileResidual", "decode"): one_of(None, (0.5, 1, 3)),
+    ("QuantileResidual", "stall_share"): one_of(0.1),
+    ("QuantileResidual", "stall_s"): one_of((0.5, 2, 20)),
+    ("MeasuredHeat", "start"): one_of(0.0),
+    ("GivenHeat", "heating_s"): log_uniform(0.5, 60.0),
+    ("GivenHeat", "cooling_s"): log_uniform(0.5, 200.0),
+    ("GivenHeat", "floor"): one_of(0.001, 0.4, 1.0),
     ("ReplayedServer", "digest"): digests("latency"),
     ("ReplayedServer", "ttft_s_per_prompt_tok"): one_of(0.0, 0.001),
     ("ReplayedServer", "ttft_reference_prompt_tok"): one_of(0, 100),
@@ -150,6 +161,11 @@ def random_scenario(rng: Rng, traces: Path) -> Plain:
     data = _section(scenario.Scenario, rng)
     data["workload"] = _workload(rng, traces)
     data["devices"] = [_section(scenario.Device, rng) for _ in range(1 + int(rng.integers(3)))][:3]
+    for device in data["devices"]:
+        if device.get("residual", {}).get("kind") == "quantiles":  # stalls come together with their share
+            device["residual"] |= {"stall_share": 0.1, "stall_s": SAMPLES["QuantileResidual", "stall_s"](rng)}
+        if device.get("heat", {}).get("kind") == "given":
+            device.pop("throttle", None)
     data["workload"]["n_users"] = max(data["workload"].get("n_users", 100), len(data["devices"]))
     if data["workload"].get("arrivals", {}).get("kind") == "closed_loop":
         data["workload"]["arrivals"]["users"] = data["workload"]["n_users"]

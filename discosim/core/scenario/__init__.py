@@ -13,6 +13,17 @@ from discosim.core.scenario.closed_loop import (
     Think,
 )
 from discosim.core.scenario.device import ColdStart, Device, Throttle
+from discosim.core.scenario.device_noise import (
+    GivenHeat,
+    HeatSpec,
+    LognormalResidual,
+    MeasuredHeat,
+    MeasuredResidual,
+    NoHeat,
+    NoResidual,
+    QuantileResidual,
+    ResidualSpec,
+)
 from discosim.core.scenario.edge import EdgeLink, EdgePrices, EdgeTier, LanLink, LastHopLink
 from discosim.core.scenario.engine import (
     Coefficients,
@@ -82,6 +93,8 @@ __all__ = [
     "FileLengths",
     "GammaArrivals",
     "GeneratedWorkload",
+    "GivenHeat",
+    "HeatSpec",
     "Iterations",
     "LabelledAnswers",
     "LanLink",
@@ -89,8 +102,13 @@ __all__ = [
     "Lengths",
     "Link",
     "LognormalLengths",
+    "LognormalResidual",
     "LognormalThink",
+    "MeasuredHeat",
+    "MeasuredResidual",
+    "NoHeat",
     "NoLink",
+    "NoResidual",
     "OpenArrivals",
     "Outage",
     "PhysicsIterations",
@@ -102,10 +120,12 @@ __all__ = [
     "PrefillPool",
     "Prices",
     "Quality",
+    "QuantileResidual",
     "Reader",
     "Recompute",
     "ReplayedServer",
     "ReplayedWorkload",
+    "ResidualSpec",
     "Scale",
     "Scenario",
     "SchedulerSpec",

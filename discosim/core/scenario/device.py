@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from discosim.core.scenario.device_noise import HeatSpec, MeasuredHeat, MeasuredResidual, ResidualSpec
 from discosim.core.spec import spec
 
 
@@ -21,7 +22,7 @@ class Throttle:
 class ColdStart:
     """A model that has to be loaded before the device can work, and is dropped from memory when idle for long."""
 
-    load_s: float = spec(doc="Time to load the model.", unit="s", ge=0)
+    load_s: float | None = spec(None, doc="Time to load the model; null for the profile's.", unit="s", ge=0)
     keep_s: float = spec(300.0, doc="Idle time after which the model is dropped.", unit="s", ge=0)
 
 
@@ -41,3 +42,5 @@ class Device:
     )
     throttle: Throttle | None = spec(None, doc="Thermal throttling; null for none.")
     cold_start: ColdStart | None = spec(None, doc="Loading the model; null for a model that is always in memory.")
+    residual: ResidualSpec = spec(MeasuredResidual, doc="How times differ from the line.", since="0.2")
+    heat: HeatSpec = spec(MeasuredHeat, doc="How it slows down when hot; not beside `throttle`.", since="0.2")

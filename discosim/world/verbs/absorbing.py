@@ -16,13 +16,15 @@ import numpy as np
 
 from discosim.core.errors import InvariantError
 from discosim.world.device import Device, DeviceStream, Floats
+from discosim.world.noise import NONE, Noise
+from discosim.world.pace import Pace
 from discosim.world.session import Session
 
 
 def absorb(session: Session, prompt_tok: int) -> AbsorbingStream:
     """Let the device prefill ``prompt_tok`` >= 1 tokens, and whatever it receives meanwhile, without answering."""
     device = session.setting.fleet.device_of(session.user_id)
-    stream = AbsorbingStream(device, prompt_tok)
+    stream = AbsorbingStream(device, prompt_tok, session.setting.fleet.noise_of(session.card))
     device.take(stream)
     session.take(stream)
     return stream
@@ -41,12 +43,11 @@ def assume_device_quality(session: Session, factor: float) -> None:
 class AbsorbingStream(DeviceStream):
     """A device stream whose first token is not known when it begins; see the module."""
 
-    __slots__ = ("_absorbed_s", "_is_told", "_own_tok", "_own_work_s")
+    __slots__ = ("_absorbed_s", "_is_told", "_own_tok")
 
-    def __init__(self, device: Device, prompt_tok: int) -> None:
-        super().__init__(device, prompt_tok, 1, 0)
+    def __init__(self, device: Device, prompt_tok: int, noise: Noise = NONE) -> None:
+        super().__init__(device, prompt_tok, 1, 0, noise)
         self._own_tok = prompt_tok
-        self._own_work_s = device.profile.prefill_s(prompt_tok)
         self._absorbed_s = -math.inf
         self._is_told = False
 
@@ -61,14 +62,32 @@ class AbsorbingStream(DeviceStream):
             return math.inf
         return self._begin_s + self._elapsed_s(self._work_s(n_received))
 
-    def _work_s(self, n_received: int) -> float:
-        return self._load_s + self._own_work_s + n_received * self.device.profile.prefill_s_per_tok
+    def foreseen_s(self, n_received: int) -> float:
+        """Return :meth:`caught_up_s` as a policy may foresee it: by the line, without this request's noise."""
+        if not self.has_begun:
+            return math.inf
+        profile = self.device.profile
+        work_s = self._load_s + profile.prefill_s(self._own_tok) + n_received * profile.prefill_s_per_tok
+        return self._begin_s + self._elapsed_s(work_s)
 
-    def begin(self, room_s: float, load_s: float) -> float:
+    def warm_s(self) -> float:
+        """Return when its own prompt is prefilled; inf while queued."""
+        return self.caught_up_s(0)
+
+    def _work_s(self, n_received: int) -> float:
+        own_s = self._load_s + (self._stall_s + self._own_work_s())
+        return own_s + n_received * self._each_s()
+
+    def _own_work_s(self) -> float:
+        return self.device.profile.prefill_s(self._own_tok) * self._noise.prefill * self._first
+
+    def _each_s(self) -> float:
+        """Return the work of one absorbed token."""
+        return self.device.profile.prefill_s_per_tok * self._noise.prefill
+
+    def begin(self, pace: Pace | None, load_s: float, first: float) -> float:
         """Start the prefill now; the end is open until :meth:`go_on` has been called."""
-        self._begin_s = self.env.now
-        self._room_s = room_s
-        self._load_s = load_s
+        self._set_out(pace, load_s, first)
         if self._is_told:
             return self._plan()
         self._move()
@@ -81,7 +100,7 @@ class AbsorbingStream(DeviceStream):
         self._is_told = True
         self.first_token, self.n_tok = after_token + 1, n_tok
         self.prompt_tok = self._own_tok + after_token
-        self._absorbed_s = received_s + (self.device.profile.prefill_s_per_tok if after_token else 0.0)
+        self._absorbed_s = received_s + (self._each_s() if after_token else 0.0)
         if self.has_begun:
             self.device.extend(self, self._plan())
 
@@ -89,11 +108,8 @@ class AbsorbingStream(DeviceStream):
         """Promise the first token, and return when the last one comes."""
         work_s = self._work_s(self.first_token - 1)
         elapsed_s = max(self._elapsed_s(work_s), self._absorbed_s - self._begin_s, self.env.now - self._begin_s)
-        throttle = self.device.profile.throttle
-        if throttle is None or elapsed_s <= self._room_s:
-            self._prefill_s = elapsed_s
-        else:  # as if waiting for tokens were work
-            self._prefill_s = self._room_s + (elapsed_s - self._room_s) * throttle.sustained
+        # as if waiting for tokens were work
+        self._prefill_s = elapsed_s if self._pace is None else self._pace.work_s(elapsed_s)
         # not by a rounding error before the token that was absorbed last
         self._prefill_end_s = max(self._begin_s + elapsed_s, self._absorbed_s, self.env.now)
         self.promise(self._prefill_end_s)

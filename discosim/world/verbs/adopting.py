@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from discosim.world.device import Device, DeviceStream
+from discosim.world.noise import NONE, Noise
 from discosim.world.session import Session
 
 
 def adopt(session: Session, after_token: int) -> AdoptingStream:
     """Let the device decode after token ``after_token`` on a KV cache that it has received in full."""
     device = session.setting.fleet.device_of(session.user_id)
-    stream = AdoptingStream(device, after_token + 1, session.card.output_tok - after_token)
+    noise = session.setting.fleet.noise_of(session.card)
+    stream = AdoptingStream(device, after_token + 1, session.card.output_tok - after_token, noise)
     device.take(stream)
     session.take(stream)
     return stream
@@ -23,8 +25,9 @@ class AdoptingStream(DeviceStream):
 
     __slots__ = ()
 
-    def __init__(self, device: Device, first_token: int, n_tok: int) -> None:
-        super().__init__(device, 0, first_token, n_tok)
+    def __init__(self, device: Device, first_token: int, n_tok: int, noise: Noise = NONE) -> None:
+        # a stall lies in the prefill, which somebody else has done
+        super().__init__(device, 0, first_token, n_tok, noise._replace(stall_s=0.0))
 
     def _first_work_s(self) -> float:
-        return self.device.gap_s
+        return self.gap_s * self._first

@@ -24,6 +24,8 @@ from simpy.events import Event, Timeout
 from discosim.world.device import Device
 from discosim.world.link import Link
 from discosim.world.moment import Act, when
+from discosim.world.noise import NONE, Noise
+from discosim.world.pace import Warming
 from discosim.world.rounding import ROUNDING
 from discosim.world.session import Session
 from discosim.world.spent import Spent
@@ -38,7 +40,7 @@ def speculate(session: Session, draft_tok: int, acceptance: float) -> VerifiedSt
     """
     setting, user_id, prompt_tok = session.setting, session.user_id, session.prompt_tok
     device = setting.fleet.device_of(user_id)
-    drafter = DraftingStream(device, prompt_tok)
+    drafter = DraftingStream(device, prompt_tok, setting.fleet.noise_of(session.card))
     device.take(drafter)
     rng = setting.luck.streams.generator("policy.accepted", session.request_id)
     made_tok = rounds_tok(session.card.output_tok, draft_tok, acceptance, rng)
@@ -72,9 +74,23 @@ class DraftingStream(AbsorbingStream):
 
     __slots__ = ("answer",)
 
-    def __init__(self, device: Device, prompt_tok: int) -> None:
-        super().__init__(device, prompt_tok)
+    def __init__(self, device: Device, prompt_tok: int, noise: Noise = NONE) -> None:
+        super().__init__(device, prompt_tok, noise)
         self.answer: VerifiedStream | None = None  # what it drafts for
+
+    def drafted_s(self, from_s: float, n_tok: int) -> float:
+        """Return when ``n_tok`` drafts are made that are begun at ``from_s``; a throttle does not slow them."""
+        if not isinstance(self._pace, Warming):
+            return from_s + n_tok * self.gap_s
+        done_s = self._pace.work_s(from_s - self._begin_s)
+        return self._begin_s + self._pace.elapsed_s(done_s + n_tok * self.gap_s)
+
+    def n_drafted(self, begins_s: Floats, end_s: float) -> Floats:
+        """Return how many drafts are made by ``end_s``, for each of several begins, parts of a draft included."""
+        if not isinstance(self._pace, Warming):
+            return (end_s - begins_s) / self.gap_s
+        work_s = [self._pace.work_s(at_s - self._begin_s) for at_s in (end_s, *begins_s.tolist())]
+        return (work_s[0] - np.array(work_s[1:])) / self.gap_s
 
     def bill(self) -> tuple[float, int]:
         """Return prompt tokens worked on and tokens drafted."""
@@ -203,12 +219,11 @@ class VerifiedStream(Stream):
             return NOTHING
         ready_s = self._drafter.caught_up_s(0)
         n = made_s.size if ready_s < math.inf else 1
-        draft_s = self._draft_tok * self._drafter.device.gap_s
         ends = np.empty(n)
         ends[0] = now_s = float(known.arrival_s[0])
         now_s = max(now_s, ready_s)
         for j in range(1, n):
-            sent_s = now_s + draft_s
+            sent_s = self._drafter.drafted_s(now_s, self._draft_tok)
             at_server_s = sent_s + self._link.up_s(sent_s, self._user_id)
             checked_s = at_server_s + float(made_s[j] - made_s[j - 1])
             now_s = max(now_s, checked_s + self._link.down_s(checked_s, self._user_id))
@@ -277,8 +292,8 @@ class VerifiedStream(Stream):
         if not ends.size:
             return 0
         begins = np.maximum(ends, self._drafter.caught_up_s(0))
-        gaps = (self._stop_s - begins) / self._drafter.device.gap_s
-        return int(np.clip(np.floor(gaps), 0, self._draft_tok).sum())
+        drafted = self._drafter.n_drafted(begins, self._stop_s)
+        return int(np.clip(np.floor(drafted), 0, self._draft_tok).sum())
 
     def bill(self) -> tuple[float, int]:
         """Return prompt tokens processed and tokens verified; drafts are the device's."""
