@@ -7,6 +7,7 @@ from typing import Any
 
 from discosim.config.keypath import KeyPath, shown
 from discosim.config.noise_checks import noise_findings
+from discosim.config.profile_checks import profile_findings
 from discosim.core import scenario as s
 from discosim.core.errors import close_match
 from discosim.core.plugins import in_words
@@ -16,6 +17,7 @@ ROLES = ("device", "server", "edge")
 Findings = Iterator[tuple[KeyPath, str]]
 
 FILES: dict[type, tuple[str, ...]] = {
+    s.Device: ("profile_file",),
     s.FileLengths: ("file",),
     s.ReplayedWorkload: ("file",),
     s.ReplayedServer: ("digest_file", "series"),
@@ -40,6 +42,8 @@ def check_section(section: type, values: Values, raw: Values) -> Findings:
     if section in _RULES:
         yield from _RULES[section](values)
     yield from noise_findings(section, values)
+    if section is s.Device:
+        yield from profile_findings(values)
     if section is s.Scenario:
         yield from _policy_names(values, raw)
         yield from _edge(values)

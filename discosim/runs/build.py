@@ -20,8 +20,7 @@ from discosim.runs.build_engine import engine_notes, require_fitting_blocks, run
 from discosim.runs.build_link import link_model
 from discosim.runs.build_noise import noise_notes, with_noise
 from discosim.runs.build_server import meter_of, named, server_parts, services
-from discosim.traces.catalogue import load_digest
-from discosim.traces.digest import DeviceDigest
+from discosim.runs.device_digest import digest_name, digest_of
 from discosim.traces.history import Past
 from discosim.traces.workload import make_requests
 from discosim.world.api_server import ApiServer, ApiServerModel, RawSeries, mean_of
@@ -144,21 +143,21 @@ def _checked_scheduler(scenario: Scenario, scheduler: Callable[[], Scheduler]) -
 
 
 def _profile(device: Device, index: int) -> DeviceProfile:
-    digest = load_digest(device.profile, "device")
-    assert isinstance(digest, DeviceDigest)
+    digest = digest_of(device)
+    assert digest is not None
 
     def energy(override: float | None, measured: float | None, key: str) -> float:
         value = measured if override is None else override
         if value is None:
             raise UserError(
-                f"profile '{device.profile}' has no published energy; give {key} in J per token",
+                f"profile '{digest_name(device)}' has no published energy; give {key} in J per token",
                 where=f"devices[{index}].{key}",
             )
         return value
 
     # Two entries of a fleet may refine the same profile: the index keeps their names apart.
     return DeviceProfile(
-        name=f"{device.profile}#{index}",
+        name=f"{digest_name(device)}#{index}",
         prefill_s_per_tok=_or(device.prefill_s_per_tok, digest.prefill_s_per_tok),
         prefill_intercept_s=_or(device.prefill_intercept_s, digest.prefill_intercept_s),
         chunk_tok=digest.chunk_tok,

@@ -93,15 +93,15 @@ def stalls_of(excess_s: Floats, n: int) -> Stalls | None:
     return Stalls(share=excess_s.size / n, duration=measure.tabulate(excess_s))
 
 
-def first_times(ratio: Floats, is_first: Bools, *, is_said: bool) -> float:
-    """Return how many times as long a first request takes.
+def first_times(first: Floats, body: Floats, *, is_said: bool) -> float:
+    """Return how many times as long a first request takes, from its ratios and those of the body.
 
     Where the file does not say which rows are first ones, the first row of each run is taken; it counts where it lies
     above 99 % of the others, and else tells nothing of a warm-up.
     """
-    if not is_first.any() or is_first.all():
+    if not first.size or not body.size:
         return 1.0
-    times = float(np.median(ratio[is_first]) / np.median(ratio[~is_first]))
-    if not is_said and times <= float(np.quantile(ratio[~is_first] / np.median(ratio[~is_first]), 0.99)):
+    times = float(np.median(first) / np.median(body))
+    if not is_said and times <= float(np.quantile(body / np.median(body), 0.99)):
         return 1.0
     return min(max(times, 1.0), MOST_TIMES)

@@ -112,7 +112,7 @@ def fit_speed(rows: DeviceRows, factors: Floats, given: float | None, found: Fou
                 "Rows hold whole times alone: the spread of the whole was given to prefill and to decoding, drawn "
                 "apart, so that the spread of their sum is understated."
             )
-    first = first_times(ratio, is_first[used], is_said=is_said)
+    first = first_times(ratio[is_first[used]], body.ratio, is_said=is_said)
     return Speed(line, gap_s, body, decode, int(used.sum()), stalls_s, first)
 
 

@@ -28,8 +28,8 @@ from discosim.traces.readers.units import AUTO
 FEW = 50
 METHOD = (
     "Huber's regression of times over lengths, relative to the fit, coefficients >= 0; steps where their error is at "
-    "most 0.8 of the line's and four standard errors below it; ratios of measured over line as quantile tables with the "
-    f"memory that gives their lag-1; {STALL_RULE}; 95 % intervals by a bootstrap of rows"
+    "most 0.8 of the line's and four standard errors below it; ratios of measured over line as quantile tables with "
+    f"the memory that gives their lag-1; {STALL_RULE}; 95 % intervals by a bootstrap of rows"
 )
 
 

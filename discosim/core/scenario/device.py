@@ -30,7 +30,13 @@ class ColdStart:
 class Device:
     """One kind of device of the fleet: a measured profile, and what the scenario changes about it."""
 
-    profile: str = spec(doc="Name of a device profile (`discosim traces list`).", min_length=1)
+    profile: str | None = spec(None, doc="Name of a device profile (`discosim traces list`).", min_length=1)
+    profile_file: str | None = spec(
+        None,
+        doc="Profile of your own device, as `discosim traces digest-device` makes it; instead of `profile`.",
+        min_length=1,
+        since="0.2",
+    )
     share: float = spec(1.0, doc="Share of the users who own it (shares are normalised).", gt=0)
     decode_tok_per_s: float | None = spec(None, doc="Replace the measured decode rate.", unit="tok/s", gt=0)
     prefill_s_per_tok: float | None = spec(None, doc="Replace the measured prefill time per token.", unit="s/tok", ge=0)

@@ -96,15 +96,15 @@ def _groups(
     times, said = _in_s(times, fields, output, unit, path)
     notes += said
     columns = _columns(table, fields, times, prompt, output, kept)
-    _check_sizes(columns, fields, unit, path)
     start_s = _starts(table, fields, columns, kept, unit)
     columns["start_s"] = start_s
-    zero = kept & (columns["ttft_s"] <= 0) | (columns["total_s"] <= 0)
+    zero = kept & ((columns["ttft_s"] <= 0) | (columns["total_s"] <= 0))
     if zero.any():
         if zero[kept].all():
             raise table.error(int(np.argmax(zero)), _first(fields), "is 0, as in all rows: no time was measured")
         notes.append(f"{int(zero.sum()):,} rows have a time of 0, which is none: left out.")
         kept &= ~zero
+    _check_sizes({name: values[kept] for name, values in columns.items()}, fields, unit, path)
     _refuse_shorter(table, fields, columns, kept)
     says_first = "is_first" in fields
     first = _truths(table, fields["is_first"].name, kept) if says_first else np.zeros(len(table), dtype=np.bool_)
