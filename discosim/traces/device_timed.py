@@ -172,7 +172,7 @@ def _runs(pieces: Pieces, speed: Floats, seen: Bools, start_heat: float | None) 
             continue
         rows = group[places]
         found[name] = HeatRun(
-            label="",
+            label=np.full(rows.size, "", dtype=np.object_),
             busy_s=pieces.busy_s[group],
             idle_s=pieces.idle_s[group],
             piece=places,

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from discosim.core.device_law import Heat
 from discosim.core.errors import UserError
 from discosim.traces.heat_law import heat_at_starts, mean_speed
+from discosim.traces.readers.base import Words
+from discosim.traces.readers.runs import rows_by_name
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -24,6 +26,8 @@ SCALE = 0.05
 BLOCK_S = 30.0
 """Length of the blocks that the bootstrap draws: a phone's governor steps every few tens of seconds."""
 N_DRAWS = 60
+REST_S, SOON_S = 60.0, 5.0
+"""Rest after which the time at work counts anew, and time that is added to it."""
 LEAST_REST_S = 10.0
 """Sum of rests from which cooling is looked for."""
 AT_BOUND = 0.02
@@ -36,8 +40,8 @@ class HeatRun:
 
     Parameters
     ----------
-    label : str
-        What ran: runs of one label share their full speed.
+    label : array of str objects, shape (n,)
+        What ran at each observation: those of one label share their full speed, over all runs.
     busy_s, idle_s : array of float, shape (p,)
         Each piece of work and the rest after it, in s.
     piece : array of int, shape (n,)
@@ -50,7 +54,7 @@ class HeatRun:
         Heat at the beginning where it is known (0 after a long rest); None where it is to be found.
     """
 
-    label: str
+    label: Words
     busy_s: Floats
     idle_s: Floats
     piece: Ints
@@ -63,6 +67,17 @@ class HeatRun:
         """Return what the law says of the observations, over full speed."""
         starts = heat_at_starts(heat, start_heat, self.busy_s, self.idle_s)
         return mean_speed(heat, starts[self.piece], self.from_s, self.to_s)
+
+    def weight(self) -> Floats:
+        """Return what each observation counts: every doubling of the time at work alike, so that no plateau decides.
+
+        The time at work is that since the last rest of a minute, or since the beginning.
+        """
+        began = np.concatenate(([0.0], np.cumsum(self.busy_s + self.idle_s)[:-1]))
+        is_fresh = np.concatenate(([True], self.idle_s[:-1] >= REST_S))
+        fresh_s = np.maximum.accumulate(np.where(is_fresh, began, 0.0))
+        weight = 1.0 / (self.at_s() - fresh_s[self.piece] + SOON_S)
+        return np.asarray(weight / weight.sum())
 
     def at_s(self) -> Floats:
         """Return the end of each observation since the run began, in s."""
@@ -112,7 +127,7 @@ def steady_run(
     begin_s = step_s * np.arange(seen.size)
     kept = np.isfinite(seen) & (seen > 0)
     return HeatRun(
-        label=label,
+        label=np.full(int(kept.sum()), label, dtype=np.object_),
         busy_s=np.array([step_s * (seen.size - 1) + window_s]),
         idle_s=np.zeros(1),
         piece=np.zeros(int(kept.sum()), dtype=np.int64),
@@ -146,8 +161,8 @@ def fit_heat(
 
     Notes
     -----
-    Source: our choice. Soft L1 on the logarithm of the speed, each run with equal weight; the full speeds, of which the
-    logarithm is linear, are eliminated; the best of several beginnings.
+    Source: our choice. Soft L1 on the logarithm of the speed, each run with equal weight (`HeatRun.weight`); the full
+    speeds, of which the logarithm is linear, are eliminated; the best of several beginnings.
     """
     n = sum(run.rate.size for run in runs)
     if n < LEAST:
@@ -202,7 +217,10 @@ class _Problem:
         self.cooling_s = ASSUMED_COOLING_S if cooling_s is None else cooling_s
         self.names = ["heating_s", *(["cooling_s"] if self.looks_at_cooling else []), "onset", "floor"]
         self.open = [i for i, run in enumerate(runs) if run.start_heat is None]
-        self.labels = sorted({run.label for run in runs})
+        label = np.concatenate([run.label for run in runs])
+        self.rows = rows_by_name(label.tolist())
+        self.mass = np.concatenate([run.weight() for run in runs])
+        self.ends = np.cumsum([run.rate.size for run in runs])[:-1]
 
     def beginnings(self) -> list[Floats]:
         """Return several first guesses."""
@@ -250,12 +268,10 @@ class _Problem:
 
     def _levels(self, raw: list[Floats], weights: list[Floats] | None) -> dict[str, float]:
         levels = {}
-        for label in self.labels:
-            mine = [i for i, run in enumerate(self.runs) if run.label == label]
-            values = np.concatenate([raw[i] for i in mine])
-            mass = np.concatenate(
-                [(np.ones(raw[i].size) if weights is None else weights[i]) / raw[i].size for i in mine]
-            )
+        whole = np.concatenate(raw)
+        all_mass = self.mass if weights is None else self.mass * np.concatenate(weights)
+        for label, rows in self.rows.items():
+            values, mass = whole[rows], all_mass[rows]
             level = float(np.sum(values * mass) / np.sum(mass))
             for _ in range(3):  # towards the minimum of the soft L1
                 own = mass / np.sqrt(1.0 + ((values - level) / SCALE) ** 2)
@@ -267,7 +283,10 @@ class _Problem:
         """Return log(seen / law) of each run, full speeds taken out."""
         raw = self._raw(x)
         levels = self._levels(raw, weights)
-        return [held - levels[run.label] for held, run in zip(raw, self.runs, strict=True)]
+        level = np.empty(self.mass.size)
+        for label, rows in self.rows.items():
+            level[rows] = levels[label]
+        return list(np.split(np.concatenate(raw) - level, self.ends))
 
     def full(self, x: Floats) -> dict[str, float]:
         """Return the full speed of each label."""
@@ -278,14 +297,11 @@ class _Problem:
         from scipy.optimize import least_squares
 
         low, high = self._bounds()
-        share = [
-            np.sqrt((np.ones(run.rate.size) if weights is None else weights[i]) / run.rate.size)
-            for i, run in enumerate(self.runs)
-        ]
+        mass = self.mass if weights is None else self.mass * np.concatenate(weights)
+        share = np.sqrt(mass)
 
         def losses(x: Floats) -> Floats:
-            held = self.misses(x, weights)
-            return np.concatenate([w * np.sqrt(2.0 * _soft(miss)) for w, miss in zip(share, held, strict=True)])
+            return np.asarray(share * np.sqrt(2.0 * _soft(np.concatenate(self.misses(x, weights)))))
 
         best: tuple[float, Floats] | None = None
         for start in beginnings:
