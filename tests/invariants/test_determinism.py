@@ -56,8 +56,17 @@ SCENARIO: dict[str, Any] = {
         "lengths": {"kind": "digest", "digest": "azure-conv"},
     },
     "devices": [
-        {"profile": "snapdragon-8-elite-llama-3.2-3b", "context": "extrapolate"},
-        {"profile": "pixel-7-pro-bloom-560m", "context": "extrapolate", "share": 2.0},
+        {
+            "profile": "snapdragon-8-elite-llama-3.2-3b",
+            "context": "extrapolate",
+            "residual": {"kind": "lognormal", "prefill_cv": 0.3, "decode_cv": 0.1, "memory": 0.4, "stall_share": 0.05},
+        },
+        {
+            "profile": "pixel-7-pro-bloom-560m",
+            "context": "extrapolate",
+            "share": 2.0,
+            "heat": {"kind": "given", "heating_s": 40.0, "cooling_s": 90.0, "floor": 0.5},
+        },
     ],
     "server": {
         "kind": "replay",

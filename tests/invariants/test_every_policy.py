@@ -28,6 +28,7 @@ from worlds import (
 )
 
 from discosim.config.policy_specs import options_of
+from discosim.core.device_law import Heat, Residual, Stalls
 from discosim.core.empirical import QuantileTable
 from discosim.core.scenario import ColdStart, Outage, Throttle
 from discosim.policies import Policy, known_policies
@@ -95,8 +96,28 @@ def may_be(strategy: st.SearchStrategy[Any], otherwise: Any = None) -> st.Search
     return st.just(otherwise) | strategy
 
 
+heats: st.SearchStrategy[Heat] = st.builds(
+    Heat, heating_s=st.floats(0.2, 20), cooling_s=st.floats(0.2, 20), onset=st.floats(0, 0.9), floor=st.floats(0.05, 1)
+)
+residuals: st.SearchStrategy[Residual] = st.builds(
+    Residual,
+    prefill=st.sampled_from([law(QuantileTable((0.0, 1.0), (0.5, 3.0)), 0.5), constant(1.2)]),
+    decode=may_be(st.just(law(QuantileTable((0.0, 0.9, 1.0), (0.8, 1.1, 9.0))))),
+    stalls=may_be(st.just(Stalls(share=0.3, duration=QuantileTable((0.0, 1.0), (0.1, 8.0))))),
+    first=st.sampled_from([1.0, 2.5]),
+)
+
+
+def hot_or_not(throttle: Throttle | None, heat: Heat | None, **changes: Any) -> DeviceProfile:
+    """Return a device with one model of heat at most."""
+    return profile(throttle=throttle, heat=None if throttle else heat, **changes)
+
+
 devices: st.SearchStrategy[DeviceProfile] = st.builds(
-    profile,
+    hot_or_not,
+    heat=may_be(heats),
+    heat_at_start=st.sampled_from([0.0, 1.0]),
+    residual=may_be(residuals),
     name=st.sampled_from(["one", "two"]),
     prefill_s_per_tok=may_be(st.floats(0.0001, 0.02), 0.0),
     prefill_intercept_s=st.floats(0.0, 0.5),

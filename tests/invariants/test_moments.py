@@ -28,6 +28,7 @@ from worlds import (
 )
 from worlds import server as service
 
+from discosim.core.device_law import Heat, Residual, Stalls
 from discosim.core.empirical import QuantileTable
 from discosim.core.errors import InvariantError
 from discosim.core.scenario import Throttle
@@ -198,10 +199,19 @@ class Kind:
     n_tok: int = N_TOK
 
 
+NOISY = Residual(
+    prefill=constant(1.3),
+    decode=constant(0.7),
+    stalls=Stalls(share=1.0, duration=QuantileTable.constant(0.4)),
+    first=2.0,
+)
 KINDS = {
     "device": Kind(world(), to("device")),
     "device in the queue": Kind(world(), second(to("device"), to("device"))),
     "hot device": Kind(world(throttle=Throttle(onset_s=0.5, sustained=0.5)), to("device")),
+    "heated device": Kind(world(heat=Heat(heating_s=0.5, cooling_s=1.0, floor=0.3)), to("device")),
+    "noisy device": Kind(world(residual=NOISY), to("device")),
+    "noisy device that absorbs": Kind(world(residual=NOISY), second(to("device"), absorbing)),
     "device without prefill": Kind(world(prefill_s_per_tok=0.0), to("device")),
     "device too small": Kind(world(max_context_tok=10), to("device"), speaks=False),
     "device that absorbs": Kind(world(), absorbing),

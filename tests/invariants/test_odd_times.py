@@ -26,6 +26,7 @@ from worlds import (
     server,
 )
 
+from discosim.core.device_law import Heat, Residual, Stalls
 from discosim.core.empirical import QuantileTable
 from discosim.core.scenario import ColdStart, Outage, Throttle
 from discosim.policies import Policy
@@ -166,13 +167,23 @@ def engine(rng: Rng) -> EngineModel:
     return replace(made, replica=replace(replica, role="decode"), prefill_pool=pool)
 
 
+NOISY = Residual(
+    prefill=law(QuantileTable((0.0, 1.0), (0.7, 1.5)), 0.4),
+    decode=law(QuantileTable((0.0, 1.0), (0.8, 1.3))),
+    stalls=Stalls(share=0.3, duration=QuantileTable((0.0, 1.0), (0.1, 3.0))),
+    first=2.0,
+)
+
+
 def device(rng: Rng) -> Any:
     return profile(
         prefill_s_per_tok=pick(rng, 0.0, 0.0, 1e-4, 0.01),
         prefill_intercept_s=pick(rng, 0.0, 0.0, 0.1),
         decode_tok_per_s=pick(rng, 3.0, 15.0, 1e4),
         chunk_tok=pick(rng, None, 64),
-        throttle=pick(rng, None, None, Throttle(onset_s=0.3, sustained=0.5)),
+        throttle=(throttle := pick(rng, None, None, Throttle(onset_s=0.3, sustained=0.5))),
+        heat=None if throttle else pick(rng, None, Heat(heating_s=0.3, cooling_s=1.0, floor=0.5)),
+        residual=pick(rng, None, NOISY),
         cold_start=pick(rng, None, None, ColdStart(load_s=0.1, keep_s=2.0)),
         max_context_tok=pick(rng, None, None, 100),
     )

@@ -27,6 +27,7 @@ from worlds import (
     server,
 )
 
+from discosim.core.device_law import Heat, Residual, Stalls
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.request import RequestTable
 from discosim.core.scenario import ColdStart, Outage, Throttle
@@ -108,11 +109,18 @@ def test_loading_the_model_makes_nobody_earlier() -> None:
 
 # --- scaling -------------------------------------------------------------------------------------------------------
 
+NOISY = Residual(
+    prefill=law(QuantileTable((0.0, 1.0), (0.5, 3.0)), 0.5),
+    decode=law(QuantileTable((0.0, 1.0), (0.8, 1.3))),
+    stalls=Stalls(share=0.2, duration=QuantileTable((0.0, 1.0), (0.5, 8.0))),
+    first=2.0,
+)
 RICH_WORLD = model(
     fleet=[
         (profile(), 2.0),
         (profile(name="npu", chunk_tok=128, max_context_tok=350, prefill_s_per_tok=0.002), 1.0),
         (profile(name="hot", throttle=Throttle(onset_s=4.0, sustained=0.5, cooling=0.7)), 1.0),
+        (profile(name="heated", heat=Heat(heating_s=5.0, cooling_s=20.0, onset=0.1, floor=0.4), residual=NOISY), 1.0),
         (profile(name="cold", cold_start=ColdStart(load_s=3.0, keep_s=40.0)), 1.0),
     ],
     service=server(
@@ -134,6 +142,9 @@ def stretched(table: QuantileTable | CorrelatedSeries, k: float) -> Any:
 def slower_world(parts: WorldModel, k: float) -> WorldModel:
     """Return the same world on a clock that runs k times slower."""
 
+    def slower_stalls(stalls: Stalls | None) -> Stalls | None:
+        return stalls and replace(stalls, duration=stalls.duration.scaled(k))
+
     def slower_device(d: Any) -> Any:
         hot = d.throttle and replace(d.throttle, onset_s=d.throttle.onset_s * k)
         cold = d.cold_start and replace(d.cold_start, load_s=d.cold_start.load_s * k, keep_s=d.cold_start.keep_s * k)
@@ -144,6 +155,8 @@ def slower_world(parts: WorldModel, k: float) -> WorldModel:
             decode_tok_per_s=d.decode_tok_per_s / k,
             throttle=hot,
             cold_start=cold,
+            heat=d.heat and replace(d.heat, heating_s=d.heat.heating_s * k, cooling_s=d.heat.cooling_s * k),
+            residual=d.residual and replace(d.residual, stalls=slower_stalls(d.residual.stalls)),
         )
 
     service, link, edge = parts.server, parts.link, parts.edge

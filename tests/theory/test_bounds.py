@@ -13,6 +13,7 @@ import pytest
 from scipy.optimize import linprog
 from worlds import NO_LINK, Floats, constant_link, long, model, past, play, profile, requests, server
 
+from discosim.core.device_law import Heat, Residual, Stalls
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.request import RequestTable
 from discosim.core.scenario import ColdStart, DigestLengths, Throttle
@@ -237,6 +238,14 @@ def test_a_plan_for_one_phone_is_the_best_of_all_plans(side: Any) -> None:
         assert total_s(found.tolist()) == pytest.approx(best_s, abs=1e-9)
 
 
+NOISY = Residual(
+    prefill=CorrelatedSeries(QuantileTable((0.0, 0.5, 1.0), (0.6, 1.0, 3.0)), 0.4),
+    decode=CorrelatedSeries(QuantileTable((0.0, 1.0), (0.7, 1.4))),
+    stalls=Stalls(share=0.1, duration=QuantileTable((0.0, 1.0), (1.0, 6.0))),
+    first=2.5,
+)
+
+
 @pytest.mark.parametrize(
     "memory",
     [
@@ -244,18 +253,23 @@ def test_a_plan_for_one_phone_is_the_best_of_all_plans(side: Any) -> None:
         {"cold_start": ColdStart(load_s=1.5, keep_s=20.0)},
         {"throttle": Throttle(onset_s=5.0, sustained=0.5, cooling=0.3)},
         {"cold_start": ColdStart(load_s=0.7, keep_s=5.0), "throttle": Throttle(onset_s=8.0, sustained=0.6)},
+        {"heat": Heat(heating_s=6.0, cooling_s=9.0, onset=0.2, floor=0.4), "heat_at_start": 0.8},
+        {"residual": NOISY, "cold_start": ColdStart(load_s=0.7, keep_s=5.0)},
+        {"residual": NOISY, "heat": Heat(heating_s=6.0, cooling_s=9.0, floor=0.4)},
+        {"residual": NOISY, "throttle": Throttle(onset_s=8.0, sustained=0.6)},
     ],
-    ids=["plain", "cold", "hot", "both"],
+    ids=["plain", "cold", "hot", "both", "heat", "noise, cold", "noise, heat", "noise, hot"],
 )
 def test_a_foretold_phone_answers_when_the_device_does(memory: dict[str, Any]) -> None:
     parts = model(device=profile(prefill_s_per_tok=0.01, prefill_intercept_s=0.1, **memory))
     table = requests(60, seed=4, gap_s=9.0, n_users=1)
-    met = play(DeviceOnly(), parts, table).ttft_s
+    played = play(DeviceOnly(), parts, table)
+    met, draws = played.ttft_s, played.world.draws
     phone, foretold = Phone(), []
-    for at_s, prompt, output in zip(
-        table.arrival_s.tolist(), table.prompt_tok.tolist(), table.output_tok.tolist(), strict=True
+    for i, (at_s, prompt, output) in enumerate(
+        zip(table.arrival_s.tolist(), table.prompt_tok.tolist(), table.output_tok.tolist(), strict=True)
     ):
-        first_s, phone = phone.ask(parts.fleet[0][0], at_s, prompt, output)
+        first_s, phone = phone.ask(parts.fleet[0][0], at_s, prompt, output, draws.noise_of(i))
         foretold.append(first_s - at_s)
     np.testing.assert_allclose(met, foretold, rtol=0, atol=1e-6)
     assert (met > table.prompt_tok * 0.01 + 0.2).any(), "some had to wait"
