@@ -59,6 +59,12 @@ def _burst(values: Values) -> Findings:
         )
 
 
+def _device(values: Values) -> Findings:
+    for one, other in (("decode_j_per_tok_per_b", "decode_j_per_tok"), ("decode_over_prefill", "prefill_j_per_tok")):
+        if values.get(one) is not None and values.get(other) is not None:
+            yield (one,), f"says what {other} says; give one of them"
+
+
 def _outage(values: Values) -> Findings:
     start_s, end_s = values.get("start_s"), values.get("end_s")
     if start_s is not None and end_s is not None and end_s <= start_s:
@@ -211,6 +217,7 @@ def why_no_file_name(name: str) -> str:
 
 _RULES: dict[type, Callable[[Values], Findings]] = {
     s.BurstArrivals: _burst,
+    s.Device: _device,
     s.EngineServer: _engine,
     s.Outage: _outage,
     s.ReplayedServer: _server,

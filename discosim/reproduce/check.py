@@ -42,8 +42,8 @@ def check(experiment: Experiment, profile: str, tables: Mapping[str, pd.DataFram
         if claim.statistic is None or claim.acceptance is None:
             continue
         names = [claim.statistic.table]
-        if claim.sensitivity is not None and claim.sensitivity.table not in names:
-            names.append(claim.sensitivity.table)
+        variants = [given.table for given in (claim.sensitivity, claim.energy) if given is not None]
+        names += [table for table in dict.fromkeys(variants) if table not in names]
         reasons = {name: _of_claim(experiment, profile, claim, name, tables[name]) for name in names}
         broken = [name for name in names if reasons[name]]
         explained.update(broken)
@@ -83,7 +83,7 @@ def _of_claim(experiment: Experiment, profile: str, claim: Claim, name: str, tab
 
 def _read_by(claim: Claim, name: str, table: pd.DataFrame) -> pd.DataFrame:
     """Return what a claim reads of a table: its rows, and of a statistic beyond a function its policies and metric."""
-    statistic, sensitivity = claim.statistic, claim.sensitivity
+    statistic = claim.statistic
     assert statistic is not None
     is_own = name == statistic.table
     rows = chosen(table, statistic.where, name) if is_own else table
@@ -91,8 +91,9 @@ def _read_by(claim: Claim, name: str, table: pd.DataFrame) -> pd.DataFrame:
         return rows
     rows = rows[rows[POLICY].isin({statistic.policy, statistic.baseline})]
     keys = {*statistic.by, *statistic.where, SEED, POLICY, statistic.metric}
-    if sensitivity is not None and not is_own:
-        keys |= {sensitivity.by, *sensitivity.where}
+    for given in (claim.sensitivity, claim.energy):
+        if given is not None and given.table == name and not is_own:
+            keys |= {given.by, *given.where}
     words = {column for column in rows.columns if rows[column].dtype.kind not in "fiub"}
     return rows[[column for column in rows.columns if column in keys | words]]
 

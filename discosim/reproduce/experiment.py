@@ -171,8 +171,9 @@ def _check_tested(claim: Claim, here: KeyPath, file: ExperimentFile, problems: P
     if not claim.inputs:
         problems.add(here, f"claim {claim.id}: must name the inputs its numbers rest on")
     named = {"statistic": statistic.table}
-    if claim.sensitivity is not None:
-        named["sensitivity"] = claim.sensitivity.table
+    for section, given in (("sensitivity", claim.sensitivity), ("energy", claim.energy)):
+        if given is not None:
+            named[section] = given.table
     for section, name in named.items():
         if name not in file.tables:
             problems.add((*here, section, "table"), f"unknown table '{name}'; {close_match(name, file.tables)}")

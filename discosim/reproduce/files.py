@@ -127,6 +127,9 @@ class Claim:
     expect: Expect | None = spec(None, doc="What would agree with the paper.")
     acceptance: Acceptance | None = spec(None, doc="Rule of --check.")
     sensitivity: Sensitivity | None = spec(None, doc="Variants of what is open.")
+    energy: Sensitivity | None = spec(
+        None, doc="Points of the measured range of assumed energies, the setting itself first."
+    )
     lacking: str = spec("", doc="The fact that is not public and without which nothing can be said.")
     would_change: str = spec(doc="What would change the verdict.", min_length=1)
 

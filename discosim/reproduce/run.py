@@ -204,7 +204,7 @@ def plain(verdict: Verdict) -> dict[str, Any]:
         "n_disagree": verdict.n_disagree,
         "n_unclear": verdict.n_unclear,
         "weak_inputs": " ".join(verdict.weak_inputs),
-        "turned_by": "; ".join(verdict.turned_by),
+        "turned_by": "; ".join((*verdict.turned_by, *verdict.turned_by_energy)),
         "says": verdict.claim.says,
         "scenario": verdict.claim.scenario,
         "rests_on": inputs_text(verdict),

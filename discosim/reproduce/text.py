@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from discosim.reproduce.estimates import Cell
-from discosim.reproduce.verdict import RULE, Verdict, Word
+from discosim.reproduce.verdict import RULE, Verdict, Word, turned
 
 WIDEST, NARROWEST = 118, 60
 
@@ -62,12 +62,12 @@ def inputs_text(verdict: Verdict) -> str:
     return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items()) or "-"
 
 
-def variants_text(verdict: Verdict) -> str:
-    """Return how far the verdict depends on what is open."""
-    first, word = next(iter(verdict.variants.items()))
-    n_others = len(verdict.variants) - 1
-    same = f"{first}: {word}; the same in {n_others - len(verdict.turned_by)} of {n_others} others"
-    return "; ".join([same, *(f"{name}: {verdict.variants[name]}" for name in verdict.turned_by)])
+def variants_text(variants: Mapping[str, Word]) -> str:
+    """Return how far a verdict depends on what is open."""
+    first, word = next(iter(variants.items()))
+    others, changed = len(variants) - 1, turned(variants)
+    same = f"{first}: {word}; the same in {others - len(changed)} of {others} others"
+    return "; ".join([same, *(f"{name}: {variants[name]}" for name in changed)])
 
 
 def render_claims(paper: str, title: str, source: str, verdicts: Sequence[Verdict], width: int = WIDEST) -> str:
@@ -86,7 +86,9 @@ def render_claims(paper: str, title: str, source: str, verdicts: Sequence[Verdic
         if claim.lacking:
             rows.append(("lacking", claim.lacking))
         if verdict.variants:
-            rows.append(("variants", variants_text(verdict)))
+            rows.append(("variants", variants_text(verdict.variants)))
+        if verdict.energy:
+            rows.append(("energy", f"in the measured range of joules per token: {variants_text(verdict.energy)}"))
         rows.append(("would change", claim.would_change))
         for head, text in rows:
             lines += _wrapped(text, f"    {head:<13}", width)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from discosim.reproduce.estimates import Cell, cells_of
 from discosim.reproduce.experiment import Experiment
-from discosim.reproduce.files import WEAK, Claim, Expect, Input
+from discosim.reproduce.files import WEAK, Claim, Expect, Input, Sensitivity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +43,8 @@ class Verdict:
         What the numbers rest on.
     variants : mapping
         Variant -> verdict, where the claim has a sensitivity table.
+    energy : mapping
+        Point of the range of assumed energies -> verdict, where the claim reads joules or their price.
     """
 
     paper: str
@@ -54,6 +56,7 @@ class Verdict:
     n_unclear: int
     inputs: tuple[tuple[str, Input], ...]
     variants: Mapping[str, Word]
+    energy: Mapping[str, Word] = field(default_factory=dict)
 
     @property
     def weak_inputs(self) -> tuple[str, ...]:
@@ -71,8 +74,18 @@ class Verdict:
     @property
     def turned_by(self) -> tuple[str, ...]:
         """Variants that give another verdict than the first one, which is the setting itself."""
-        first = next(iter(self.variants.values()), None)
-        return tuple(name for name, word in self.variants.items() if word != first)
+        return turned(self.variants)
+
+    @property
+    def turned_by_energy(self) -> tuple[str, ...]:
+        """Points of the range of assumed energies that give another verdict than the setting itself."""
+        return turned(self.energy)
+
+
+def turned(variants: Mapping[str, Word]) -> tuple[str, ...]:
+    """Return the variants that give another verdict than the first one."""
+    first = next(iter(variants.values()), None)
+    return tuple(name for name, word in variants.items() if word != first)
 
 
 def side_of(cell: Cell, expect: Expect) -> Side:
@@ -112,19 +125,18 @@ def judge(experiment: Experiment, claim: Claim, tables: Mapping[str, pd.DataFram
     code = experiment.code.get("estimators")
     cells = cells_of(claim.statistic, tables[claim.statistic.table], code)
     sides = [side_of(cell, claim.expect) for cell in cells]
-    variants: dict[str, Word] = {}
-    if claim.sensitivity is not None:
-        variants = _variants(experiment, claim, tables)
+    variants = _variants(experiment, claim, claim.sensitivity, tables)
+    energy = _variants(experiment, claim, claim.energy, tables)
     counts = (sides.count("agrees"), sides.count("disagrees"), sides.count("unclear"))
     word: Word = "cannot be decided" if claim.lacking else word_of(sides)
-    return Verdict(experiment.name, claim, word, tuple(cells), *counts, inputs, variants)
+    return Verdict(experiment.name, claim, word, tuple(cells), *counts, inputs, variants, energy)
 
 
-def variant_cells(experiment: Experiment, claim: Claim, tables: Mapping[str, pd.DataFrame]) -> dict[str, list[Cell]]:
+def variant_cells(
+    experiment: Experiment, claim: Claim, sensitivity: Sensitivity, tables: Mapping[str, pd.DataFrame]
+) -> dict[str, list[Cell]]:
     """Compute the claim's statistic for each variant of what is open."""
     assert claim.statistic is not None
-    assert claim.sensitivity is not None
-    sensitivity = claim.sensitivity
     table = tables[sensitivity.table]
     code = experiment.code.get("estimators")
     found = {}
@@ -135,8 +147,12 @@ def variant_cells(experiment: Experiment, claim: Claim, tables: Mapping[str, pd.
     return found
 
 
-def _variants(experiment: Experiment, claim: Claim, tables: Mapping[str, pd.DataFrame]) -> dict[str, Word]:
+def _variants(
+    experiment: Experiment, claim: Claim, sensitivity: Sensitivity | None, tables: Mapping[str, pd.DataFrame]
+) -> dict[str, Word]:
+    if sensitivity is None:
+        return {}
     assert claim.expect is not None
     expect = claim.expect
-    found = variant_cells(experiment, claim, tables)
+    found = variant_cells(experiment, claim, sensitivity, tables)
     return {name: word_of([side_of(cell, expect) for cell in cells]) for name, cells in found.items()}

@@ -16,6 +16,7 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Device, EngineServer, Scenario, Server
 from discosim.policies.view import ASSUMED, View
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
+from discosim.runs.build_energy import energies_of
 from discosim.runs.build_engine import engine_notes, require_fitting_blocks, run_pilot
 from discosim.runs.build_link import link_model
 from discosim.runs.build_noise import noise_notes, with_noise
@@ -146,15 +147,7 @@ def _profile(device: Device, index: int) -> DeviceProfile:
     digest = digest_of(device)
     assert digest is not None
 
-    def energy(override: float | None, measured: float | None, key: str) -> float:
-        value = measured if override is None else override
-        if value is None:
-            raise UserError(
-                f"profile '{digest_name(device)}' has no published energy; give {key} in J per token",
-                where=f"devices[{index}].{key}",
-            )
-        return value
-
+    energies = energies_of(device, digest, f"devices[{index}]")
     # Two entries of a fleet may refine the same profile: the index keeps their names apart.
     return DeviceProfile(
         name=f"{digest_name(device)}#{index}",
@@ -162,8 +155,8 @@ def _profile(device: Device, index: int) -> DeviceProfile:
         prefill_intercept_s=_or(device.prefill_intercept_s, digest.prefill_intercept_s),
         chunk_tok=digest.chunk_tok,
         decode_tok_per_s=_or(device.decode_tok_per_s, digest.decode_tok_per_s),
-        prefill_j_per_tok=energy(device.prefill_j_per_tok, digest.prefill_j_per_tok, "prefill_j_per_tok"),
-        decode_j_per_tok=energy(device.decode_j_per_tok, digest.decode_j_per_tok, "decode_j_per_tok"),
+        prefill_j_per_tok=energies.prefill_j_per_tok,
+        decode_j_per_tok=energies.decode_j_per_tok,
         max_context_tok=digest.max_context_tok if device.context == "enforce" else None,
         throttle=device.throttle,
         cold_start=device.cold_start,

@@ -51,8 +51,13 @@ REPLACEABLE = (
     "decode_tok_per_s",
     "prefill_j_per_tok",
     "decode_j_per_tok",
+    "decode_j_per_tok_per_b",
+    "decode_over_prefill",
 )
 """Figures of a profile that a scenario may put its own over."""
+
+SETTLES = {"decode_j_per_tok_per_b": "decode_j_per_tok", "decode_over_prefill": "prefill_j_per_tok"}
+"""What a figure says by another one."""
 
 
 @dataclass(frozen=True)
@@ -260,8 +265,9 @@ def _known(name: str, kind: str, chosen: tuple[str, ...] = ()) -> str:
     digest = load_digest(name, kind or None)
     if isinstance(digest, DeviceDigest):
         by_status: dict[str, list[str]] = {"chosen in the scenario": list(chosen)} if chosen else {}
+        settled = {*chosen, *(SETTLES[figure] for figure in chosen if figure in SETTLES)}
         for figure, provenance in digest.provenance.items():
-            if figure not in chosen:
+            if figure not in settled:
                 by_status.setdefault(provenance.status, []).append(figure)
         return f"{name}: " + "; ".join(f"{status}: {', '.join(figures)}" for status, figures in by_status.items())
     counts = Counter(digest.card.status.values())

@@ -20,6 +20,7 @@ from discosim.policies.base import Policy
 from discosim.policies.budget import promise_of
 from discosim.runs.build import Blueprint, build
 from discosim.runs.collect import Columns, join_columns
+from discosim.runs.energy_range import energy_range_notes
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
 from discosim.runs.promises import broken_promise
 from discosim.runs.provenance import input_notes
@@ -112,6 +113,11 @@ def simulate(
         warnings += _doubts(entrant, replications, tallies[entrant.name], blueprint)
         if note := cut_note(entrant.name, n_cut[entrant.name], scenario.replications):
             warnings += (note,)
+    energy_doubts, energy_notes = energy_range_notes(
+        blueprint,
+        entrants,
+        {entrant.name: [parts[entrant.name, k] for k in range(scenario.replications)] for entrant in entrants},
+    )
     example_columns = choose_examples(examples, {name: parts[name, 0] for name in examples})
     return RunResult(
         scenario=scenario,
@@ -120,7 +126,7 @@ def simulate(
         replication_columns=_by_replication(summaries),
         example_columns=example_columns,
         endpoint_columns=stacked(by_endpoint) if scenario.services else {},
-        notes=input_notes(scenario, blueprint.notes, workload_notes, warnings),
+        notes=input_notes(scenario, (*blueprint.notes, *energy_notes), workload_notes, (*warnings, *energy_doubts)),
         series_columns=stacked_series(series),
     )
 

@@ -193,11 +193,15 @@ def times_of(digest: EngineDigest) -> tuple[float, float, float]:
 def _provenance_rows(digest: Digest) -> Rows:
     if not isinstance(digest, DeviceDigest):
         return []
-    return [
+    rows = [
         *_law_rows(digest),
         *((field, f"{held.status}; {held.source}") for field, held in digest.provenance.items()),
         *(("not told", f"{figure}: {why}") for figure, why in (digest.not_identified or {}).items()),
     ]
+    if (held := digest.energy_range) is not None:
+        decode, ratio = (" to ".join(map(_short, pair)) for pair in (held.decode_j_per_tok, held.decode_over_prefill))
+        rows.append(("energy range", f"{decode} J per decoded token, {ratio} times a prompt token"))
+    return rows
 
 
 def _law_rows(digest: DeviceDigest) -> Rows:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from discosim.traces.digest import Card, DeviceDigest, Provenance
+from discosim.traces.digest import Card, DeviceDigest, EnergyRange, Provenance
+from discosim.traces.energy_sheet import energy_sheet
 
-STAND_IN_J_PER_TOK_PER_B = 0.1
-"""Joules per token and billion parameters.
+FLOPS_J_PER_TOK_PER_B = 0.1
+"""Joules per token, prompt or output, and billion parameters, as DiSCo's energy model counts them.
 
 Source: the figure of MobileLLM (energy on a phone), known here through the notes on DiSCo, a secondary
-source.
+source; used for DiSCo's own phones alone.
 """
 
-STAND_IN_SOURCE = (
-    "0.1 J per token and billion parameters (MobileLLM, secondary source); a prompt token is charged like a "
-    "decoded one because DiSCo's energy model is linear in FLOPs and both take about 2 x parameters FLOPs "
-    "(our assumption)"
+FLOPS_SOURCE = (
+    "DiSCo's energy model (secondary source): linear in FLOPs, so a prompt token is charged like a decoded one, at 0.1 "
+    "J per token and billion parameters (MobileLLM's figure); phones were measured to spend 3 to 16 times less on a "
+    "prompt token"
 )
 
 PARAMS_B = {
@@ -50,9 +51,43 @@ class Figure:
     source: str
 
 
-def stand_in_energy(model: str) -> Figure:
-    """Return the energy assumed for one token, prompt or output, of a model; J/tok."""
-    return Figure(value=STAND_IN_J_PER_TOK_PER_B * PARAMS_B[model], status="assumption", source=STAND_IN_SOURCE)
+def stand_in_energy(model: str) -> tuple[Figure, Figure]:
+    """Return the energies assumed for a prompt token and a decoded token of a model; J/tok.
+
+    Medians of what was measured on four phones: the decoded token in proportion to the parameters, the prompt token
+    by the ratio of the two. Our assumption: both carry over to other phones, back ends and sizes of model.
+    """
+    sheet = energy_sheet()
+    per_b, ratio = sheet.decode_j_per_tok_per_b, sheet.decode_over_prefill
+    decode_j = per_b.median * PARAMS_B[model]
+    decode_source = (
+        f"{per_b.median:.3g} J per decoded token and billion parameters, the median of {sheet.n_runs} runs on four "
+        f"phones ({per_b.least:.2g} to {per_b.most:.2g}); measured with 1.24 and 1.54 billion, in proportion elsewhere "
+        "(our assumption)"
+    )
+    prefill_source = (
+        f"the decoded token's over {ratio.median:.3g}, the median ratio of the same runs ({ratio.least:.2g} to "
+        f"{ratio.most:.2g})"
+    )
+    return (
+        Figure(value=decode_j / ratio.median, status="assumption", source=prefill_source),
+        Figure(value=decode_j, status="assumption", source=decode_source),
+    )
+
+
+def flops_energy(model: str) -> Figure:
+    """Return the energy that DiSCo's model assumes for one token, prompt or output; J/tok."""
+    return Figure(value=FLOPS_J_PER_TOK_PER_B * PARAMS_B[model], status="assumption", source=FLOPS_SOURCE)
+
+
+def measured_range(model: str) -> EnergyRange:
+    """Return the range inside which an assumed energy of a model may lie: least and most of the measured runs."""
+    sheet = energy_sheet()
+    per_b, ratio = sheet.decode_j_per_tok_per_b, sheet.decode_over_prefill
+    return EnergyRange(
+        decode_j_per_tok=(per_b.least * PARAMS_B[model], per_b.most * PARAMS_B[model]),
+        decode_over_prefill=(ratio.least, ratio.most),
+    )
 
 
 def power_over_rate(power_w: float, rate_tok_per_s: float, *, source: str) -> Figure:
@@ -77,16 +112,27 @@ def assemble(
     decode_j_per_tok: Figure | None = None,
     chunk_tok: Figure | None = None,
     max_context_tok: Figure | None = None,
+    energy_range: EnergyRange | None = None,
 ) -> DeviceDigest:
-    """Build a device profile from tagged figures; energies that are missing get the stand-in."""
-    prefill_j, decode_j = (given or stand_in_energy(model) for given in (prefill_j_per_tok, decode_j_per_tok))
+    """Build a device profile from tagged figures; energies that are missing get the stand-in and its range.
+
+    Parameters
+    ----------
+    energy_range : EnergyRange, optional
+        Where given energies are assumed too.
+    """
+    if prefill_j_per_tok is None or decode_j_per_tok is None:
+        if prefill_j_per_tok is not decode_j_per_tok:
+            raise ValueError("energies of prompt and decoded token come together or not at all")
+        prefill_j_per_tok, decode_j_per_tok = stand_in_energy(model)
+        energy_range = measured_range(model)
     tagged = {
         "prefill_s_per_tok": prefill_s_per_tok,
         "prefill_intercept_s": prefill_intercept_s,
         "chunk_tok": chunk_tok,
         "decode_tok_per_s": decode_tok_per_s,
-        "prefill_j_per_tok": prefill_j,
-        "decode_j_per_tok": decode_j,
+        "prefill_j_per_tok": prefill_j_per_tok,
+        "decode_j_per_tok": decode_j_per_tok,
         "max_context_tok": max_context_tok,
     }
     return DeviceDigest(
@@ -99,10 +145,11 @@ def assemble(
         prefill_intercept_s=prefill_intercept_s.value,
         chunk_tok=_whole(chunk_tok),
         decode_tok_per_s=decode_tok_per_s.value,
-        prefill_j_per_tok=prefill_j.value,
-        decode_j_per_tok=decode_j.value,
+        prefill_j_per_tok=prefill_j_per_tok.value,
+        decode_j_per_tok=decode_j_per_tok.value,
         max_context_tok=_whole(max_context_tok),
         provenance=_provenance(tagged.items()),
+        energy_range=energy_range,
     )
 
 

@@ -296,6 +296,29 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnergyRange:
+    """How far an assumed energy may be off: what was measured elsewhere, scaled to this model.
+
+    Parameters
+    ----------
+    decode_j_per_tok : tuple of float
+        Least and most joules of a decoded token, >= 0.
+    decode_over_prefill : tuple of float
+        Least and most of what a decoded token costs over a prompt token, > 0.
+    """
+
+    decode_j_per_tok: tuple[float, ...]
+    decode_over_prefill: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name, pair in (("energies", self.decode_j_per_tok), ("ratios", self.decode_over_prefill)):
+            if len(pair) != 2 or not 0.0 <= pair[0] <= pair[1]:
+                raise ValueError(f"a range of {name} needs a least and a most, >= 0, in that order")
+        if not self.decode_over_prefill[0] > 0.0:
+            raise ValueError("a range of ratios needs a least above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DeviceDigest:
     """Speed and energy of one model on one device.
 
@@ -338,6 +361,8 @@ class DeviceDigest:
         95 % interval (low, high) of figures that rows gave, by name.
     not_identified : mapping of str to str, or None
         Figures that the rows do not tell, and why.
+    energy_range : EnergyRange or None
+        Where the energies are assumed: the measured range; None where they are known.
     """
 
     name: str
@@ -359,6 +384,7 @@ class DeviceDigest:
     n: int | None = None
     intervals: Mapping[str, tuple[float, ...]] | None = None
     not_identified: Mapping[str, str] | None = None
+    energy_range: EnergyRange | None = None
 
     def __post_init__(self) -> None:
         not_negative = (self.prefill_s_per_tok, self.prefill_intercept_s, self.cold_start_load_s or 0.0)

@@ -106,7 +106,6 @@ def profile_of(
     residual = _residual(rows, speed, found)
     params = params_b or rows.params_b
     energy = energy_of(rows, params)
-    found.notes += energy.notes
     found.unknown |= energy.not_identified
     found.provenance |= energy.provenance
     found.intervals |= energy.intervals
@@ -139,6 +138,7 @@ def profile_of(
         decode_j_per_tok=energy.decode_j_per_tok,
         max_context_tok=None,
         provenance=found.provenance,
+        energy_range=energy.energy_range,
         residual=residual,
         heat=heat,
         cold_start_load_s=float(np.median(load_s)) if load_s.size else None,

@@ -98,6 +98,18 @@ def sensitivity(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([found, p95, racing, pd.concat(beside).assign(variant="baseline: server only")], ignore_index=True)
 
 
+def energy(table: pd.DataFrame) -> pd.DataFrame:
+    """Name each point of the range of energies."""
+    found = named(table)
+    per_b, ratio = found.pop("devices[0].decode_j_per_tok_per_b"), found.pop("devices[0].decode_over_prefill")
+    names = [
+        "the paper's model" if pd.isna(joules) else f"{joules:g} J/tok per 1e9 parameters, ratio {times:g}"
+        for joules, times in zip(per_b, ratio, strict=True)
+    ]
+    found.insert(0, "energy", names)
+    return found
+
+
 def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, int | float) else str(value).replace("_", " ")
 

@@ -83,6 +83,8 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("Device", "prefill_intercept_s"): one_of(None, 0.0, 0.3),
     ("Device", "prefill_j_per_tok"): one_of(0.0, 0.2),
     ("Device", "decode_j_per_tok"): one_of(0.0, 0.4),
+    ("Device", "decode_j_per_tok_per_b"): one_of(None, 0.1),
+    ("Device", "decode_over_prefill"): one_of(None, 16.0),
     ("EdgeTier", "profile"): digests("device"),
     ("EdgeTier", "decode_tok_per_s"): one_of(None, 60.0),
     ("EdgeTier", "prefill_s_per_tok"): one_of(None, 0.0),
@@ -270,6 +272,13 @@ def _section(section: type, rng: Rng, without: tuple[str, ...] = ()) -> Plain:
     skipped = apart if section is scenario.Scenario else set()
     kind = kind_of(section)
     values = _values(section.__name__, {n: k for n, k in keys.items() if n not in {"kind", *skipped}}, rng)
+    if section is scenario.Device:  # one way of saying what a token costs
+        for one, other in (
+            ("decode_j_per_tok_per_b", "decode_j_per_tok"),
+            ("decode_over_prefill", "prefill_j_per_tok"),
+        ):
+            if values.get(one) is not None:
+                values.pop(other, None)
     if section is scenario.PhysicsIterations:  # one way of saying where the times are from
         values = {"model": "Llama-3.1-8B", "gpu": "H100-SXM", **values}
     return {"kind": kind, **values} if kind else values

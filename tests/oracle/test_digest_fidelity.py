@@ -26,8 +26,10 @@ from discosim.traces.digest import (
     RttDigest,
     WorkloadDigest,
 )
+from discosim.traces.energy_sheet import SHEET, energy_sheet
 from discosim.traces.lengths import draw_lengths
 from discosim.traces.recipes.build import build_all, recipes
+from discosim.traces.recipes.phone_energy import sheet_text
 
 PERCENTS = np.arange(1, 100) / 100
 N_SAMPLE, N_SERIES, SERIES_LENGTH = 1_000_000, 20, 50_000
@@ -274,6 +276,46 @@ def test_snapdragon_profiles(raw_traces):
     assert digest.decode_tok_per_s == pytest.approx(rows["decode_tokens_per_s"].item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("engine", ["mnn", "ours"])
+def test_energies_of_phones(raw_traces, engine):
+    """Medians of nine runs each, and a line that is the best in relative error; from the README: 74.6 and 349 mJ."""
+    table = pd.read_csv(raw_traces / "llm-profiler-phones" / "phones.csv")
+    models = {"llama3_2-1b": "llama-3.2-1b", "qwen2_5-1_5b": "qwen2.5-1.5b"}
+    cells = table[table["engine"] == engine].groupby(["device", "model"])
+    assert len(cells) == 8
+    for (phone, model), runs in cells:
+        suffix = "" if engine == "mnn" else "-aecs"
+        digest = catalogue.load_digest(f"{phone}-{models[model]}{suffix}", "device")
+        assert isinstance(digest, DeviceDigest)
+        assert len(runs) == 9
+        assert digest.decode_tok_per_s == pytest.approx(runs["decode_token_speed"].median(), rel=1e-5)
+        assert digest.prefill_j_per_tok == pytest.approx(runs["prefill_energy"].median() / 1000, rel=1e-5)
+        assert digest.decode_j_per_tok == pytest.approx(runs["decode_energy"].median() / 1000, rel=1e-5)
+        times_s = (runs["prefill_len"] / runs["prefill_token_speed"]).groupby(runs["prefill_len"]).median()
+        lengths = times_s.index.to_numpy()
+
+        def loss(fixed_s, per_tok_s, lengths=lengths, times_s=times_s):
+            return (((fixed_s + per_tok_s * lengths) / times_s - 1) ** 2).sum()
+
+        fixed_s, per_tok_s = digest.prefill_intercept_s, digest.prefill_s_per_tok
+        assert fixed_s >= 0
+        for factor in (0.99, 1.01):  # any step aside makes it worse, one below 0 is not allowed
+            assert loss(fixed_s, per_tok_s * factor) > loss(fixed_s, per_tok_s)
+            assert loss(fixed_s + (factor - 1) * 0.1, per_tok_s) > loss(fixed_s, per_tok_s) or fixed_s == 0 > factor - 1
+
+
+def test_the_sheet_of_energies_is_that_of_the_raw_runs(raw_traces):
+    table = pd.read_csv(raw_traces / "llm-profiler-phones" / "phones.csv")
+    ratio = table["decode_energy"] / table["prefill_energy"]
+    per_b = table["decode_energy"] / 1000 / table["model"].map({"llama3_2-1b": 1.24, "qwen2_5-1_5b": 1.54})
+    sheet = energy_sheet()
+    assert sheet.n_runs == len(table) == 144
+    for held, column in ((sheet.decode_over_prefill, ratio), (sheet.decode_j_per_tok_per_b, per_b)):
+        expected = (column.median(), column.min(), column.max())
+        assert (held.median, held.least, held.most) == pytest.approx(expected, rel=1e-5)
+    assert SHEET.read_text(encoding="utf-8") == sheet_text(raw_traces)
+
+
 # --- the recipes give the committed bytes -----------------------------------------------------------------------
 
 
@@ -294,6 +336,8 @@ def test_recipes_give_the_committed_bytes(raw_traces, tmp_path):
         "snapdragon-8-elite-llama-3.2-3b",
         "iphone-llama-3.2-3b",
         "rtx4050-laptop-qwen2.5-1.5b",
+        "xiaomi15pro-qwen2.5-1.5b-aecs",
+        "pixel-7-pro-bloom-1.1b",
     ]
     assert_rebuilt(raw_traces, tmp_path, names)
 

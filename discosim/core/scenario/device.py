@@ -43,6 +43,17 @@ class Device:
     prefill_intercept_s: float | None = spec(None, doc="Replace the measured fixed prefill time.", unit="s", ge=0)
     prefill_j_per_tok: float | None = spec(None, doc="Replace the energy per prompt token.", unit="J/tok", ge=0)
     decode_j_per_tok: float | None = spec(None, doc="Replace the energy per decoded token.", unit="J/tok", ge=0)
+    decode_j_per_tok_per_b: float | None = spec(
+        None,
+        doc="Replace the energy per decoded token by this, times the billions of parameters of the profile's model; a "
+        "prompt token keeps its ratio to it.",
+        unit="J/tok",
+        ge=0,
+        since="0.2",
+    )
+    decode_over_prefill: float | None = spec(
+        None, doc="Replace the energy per prompt token: that of a decoded token over this.", gt=0, since="0.2"
+    )
     context: Literal["enforce", "extrapolate"] = spec(
         "enforce", doc="Fail above the profile's context length, or extrapolate its speed."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from discosim.core.spec import spec
 
@@ -22,4 +23,10 @@ class Cost:
 
     exchange_rate_usd_per_j: float = spec(
         doc="Dollars that one joule of device energy is worth to the user.", unit="USD/J", ge=0
+    )
+    energy_range: Literal["reprice", "run"] = spec(
+        "reprice",
+        doc="How a run looks at the measured range of assumed energies: price the tokens it has anew, or also run anew "
+        "those policies that decide by energy (three replications at each of four ends).",
+        since="0.2",
     )
