@@ -99,7 +99,7 @@ def test_latencies_in_a_queue_give_the_profile_of_the_device_alone(tmp_path: Pat
             tmp_path / "q.csv", "start_s,prompt_chars,output_tok,latency_s", start_s, chars, output, service_s + wait_s
         )
     )
-    assert wait_s.mean() > service_s.mean()
+    assert wait_s.mean() > 0.3
     assert queued.prefill_s_per_tok == pytest.approx(alone.prefill_s_per_tok, rel=1e-2)
     assert queued.prefill_s_per_tok == pytest.approx(4 * 0.35e-3, rel=0.05)
     assert any("wait" in quirk for quirk in queued.card.quirks)
@@ -110,7 +110,9 @@ def test_what_rows_do_not_tell_is_said(tmp_path: Path) -> None:
     same = digest_device(written(tmp_path / "a.csv", "prompt_tok,ttft_s", [100] * 5, [0.5, 0.52, 0.5, 0.49, 0.51]))
     assert same.not_identified is not None
     assert {"prefill_intercept_s", "prefill_s_per_tok", "decode_tok_per_s", "heat"} <= set(same.not_identified)
-    assert same.prefill_intercept_s + 100 * same.prefill_s_per_tok == pytest.approx(0.505)  # the first row is one after a start
+    assert same.prefill_intercept_s + 100 * same.prefill_s_per_tok == pytest.approx(
+        0.505
+    )  # the first row is one after a start
     assert same.provenance["decode_tok_per_s"].status == "assumption"
 
 
