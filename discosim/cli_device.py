@@ -17,7 +17,7 @@ def add_digest_device(add: AddParser) -> None:
         "digest-device",
         "digest the speed of your own device, for `devices: [{profile_file: ...}]`",
         "traces digest-device rows.csv --out laptop.json",
-        "traces digest-device rows.csv --map ttft_s=first --map prompt_tok=n --out laptop.json",
+        "traces digest-device rows.csv --map ttft_s=first --out laptop.json",
         "traces digest-device llama-bench.json --group Vulkan --out laptop.json",
         more="Rows of your own, llama-bench's results, llama.cpp's timings: docs/how-to/your-own-device.md.",
     )
