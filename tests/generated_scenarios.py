@@ -135,6 +135,7 @@ def write_files(folder: Path) -> dict[tuple[type, str], list[str]]:
             names.setdefault(key, []).append(name)
     for key, digest, kind in (
         ((s.ReplayedServer, "digest_file"), "openrouter-gpt-5.4", "latency"),
+        ((s.Device, "profile_file"), "pixel-7-pro-bloom-1.1b", "device"),
         ((s.FileIterations, "file"), "llama2-70b-a100-tp4", "engine"),
     ):
         for name in ("trace.json", "a/trace.json", "'own' digest.json"):
@@ -320,6 +321,10 @@ class Scenarios:
 
     def _mended(self, section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
         """Keep the rules that tie several keys together."""
+        if section is s.Device:
+            raw = {name: value for name, value in raw.items() if name not in {"profile", "profile_file"}}
+            kept = rng.choice(["profile", "profile_file"])
+            raw[kept] = rng.choice(digests(section) if kept == "profile" else self.files[section, kept])
         if section is s.ReplayedServer:
             raw = {name: value for name, value in raw.items() if name not in {"digest", "digest_file", "series"}}
             kept = rng.choice(["digest", "digest_file", "series"])
