@@ -34,15 +34,8 @@ exit codes:
 VERBS: dict[str, tuple[str, ...]] = {
     "run": (),
     "traces": (
-        "list",
-        "show",
-        "check",
-        "convert",
-        "digest",
-        "digest-latency",
-        "digest-rtt",
-        "fit-engine",
-        "fit-profile",
+        *("list", "show", "check", "convert", "digest", "digest-latency", "digest-rtt", "digest-device"),
+        *("fit-engine", "fit-profile"),
     ),
     "engine": ("calibrate", "validate"),
     "explain": ("metric", "policy", "scheduler"),

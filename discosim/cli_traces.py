@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from discosim.cli_console import say
+from discosim.cli_device import add_digest_device
 from discosim.cli_help import AddParser, add_verb
 from discosim.core.errors import UserError
 
@@ -40,6 +41,7 @@ def add_traces(add: AddParser) -> None:
         _add_fit_engine,
     ):
         add_one(add_action)
+    add_digest_device(add_action)
 
 
 def _add_list(add: AddParser) -> None:

@@ -140,6 +140,7 @@ def write_files(folder: Path) -> dict[tuple[type, str], list[str]]:
             names.setdefault(key, []).append(name)
     for key, digest, kind in (
         ((s.ReplayedServer, "digest_file"), "openrouter-gpt-5.4", "latency"),
+        ((s.Device, "profile_file"), "pixel-7-pro-bloom-1.1b", "device"),
         ((s.FileIterations, "file"), "llama2-70b-a100-tp4", "engine"),
         ((s.DigestLink, "digest_file"), "phone-4g", "rtt"),
     ):
@@ -350,16 +351,29 @@ class Scenarios:
             raw["tok_per_s"] = abs(raw["tok_per_s"]) + 1
         return raw
 
-    @staticmethod
-    def _own_device(raw: dict[str, Any], rng: Any) -> dict[str, Any]:
+    def _own_device(self, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
         """Say in one way only how fast a device prefills, and all that one without a profile needs."""
+        raw = {name: value for name, value in raw.items() if name not in {"profile", "profile_file"}}
+        kept = rng.choice(["profile", "profile_file", None])
+        if kept is not None:
+            raw[kept] = rng.choice(digests(s.Device) if kept == "profile" else self.files[s.Device, kept])
         kept = rng.choice(["prefill_s_per_tok", "prefill_tok_per_s"])
         raw.pop(kept, None)
         if raw.get("prefill_tok_per_s") is not None:
             raw["prefill_tok_per_s"] += 1
         if raw.get("context") == "extrapolate":
             raw.pop("max_context_tok", None)
-        if raw.get("profile") is None:
+        for one, other in (
+            ("decode_j_per_tok_per_b", "decode_j_per_tok"),
+            ("decode_over_prefill", "prefill_j_per_tok"),
+        ):
+            if raw.get(one) is not None:
+                raw.pop(other, None)
+        if raw.get("throttle") is not None:
+            raw.pop("heat", None)
+        if raw.get("profile") is None and raw.get("profile_file") is None:
+            raw.pop("decode_j_per_tok_per_b", None)
+            raw.pop("decode_over_prefill", None)
             raw |= {kept: 2.5, "decode_tok_per_s": 3, "prefill_j_per_tok": 0, "decode_j_per_tok": 1e-3}
             raw.pop(({"prefill_s_per_tok", "prefill_tok_per_s"} - {kept}).pop(), None)
         return raw

@@ -8,6 +8,7 @@ from typing import Any
 from discosim.config.device_checks import battery_findings, device_findings
 from discosim.config.keypath import KeyPath, shown
 from discosim.config.noise_checks import noise_findings
+from discosim.config.profile_checks import profile_findings
 from discosim.core import scenario as s
 from discosim.core.errors import close_match
 from discosim.core.plugins import in_words
@@ -17,6 +18,7 @@ ROLES = ("device", "server", "edge")
 Findings = Iterator[tuple[KeyPath, str]]
 
 FILES: dict[type, tuple[str, ...]] = {
+    s.Device: ("profile_file",),
     s.FileLengths: ("file",),
     s.ReplayedWorkload: ("file",),
     s.ReplayedServer: ("digest_file", "series"),
@@ -44,6 +46,8 @@ def check_section(section: type, values: Values, raw: Values) -> Findings:
     if section is s.Device:
         yield from device_findings(values, raw)
     yield from noise_findings(section, values)
+    if section is s.Device:
+        yield from profile_findings(values)
     if section is s.Scenario:
         yield from _policy_names(values, raw)
         yield from _edge(values)

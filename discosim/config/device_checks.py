@@ -26,7 +26,7 @@ def device_findings(values: Values, raw: Values) -> Findings:
     """Yield (path inside the section, message) for every broken rule of a device; ``raw`` is as it was written."""
     yield from _prefill(values)
     has_misspelt = any(key not in values for key in raw)  # which may well have been the profile
-    if not has_misspelt and values.get("profile") is None:
+    if not has_misspelt and values.get("profile") is None and values.get("profile_file") is None:
         yield from _without_profile(values)
     if values.get("max_context_tok") is not None and values.get("context") == "extrapolate":
         yield ("max_context_tok",), "has no effect where context is extrapolate; leave one of the two"

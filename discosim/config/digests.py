@@ -21,6 +21,7 @@ DIGEST_KEYS: dict[type, tuple[str, str]] = {
 }
 """Of each section that names a digest: the key, and the kind of digest; lengths come from two kinds."""
 FILE_KEYS: dict[type, tuple[str, str]] = {
+    s.Device: ("profile_file", "device"),
     s.ReplayedServer: ("digest_file", "latency"),
     s.FileIterations: ("file", "engine"),
     s.DigestLink: ("digest_file", "rtt"),

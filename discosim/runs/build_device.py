@@ -7,7 +7,7 @@ from typing import Any
 
 from discosim.core.scenario import Battery, Device
 from discosim.runs.build_energy import energies_of
-from discosim.traces.catalogue import load_digest
+from discosim.runs.device_digest import digest_name, digest_of
 from discosim.traces.digest import DeviceDigest
 
 OWN_SPEED = ("prefill_s_per_tok", "prefill_tok_per_s")
@@ -39,16 +39,12 @@ LARGE_WH = 100.0
 
 def name_of(device: Device, index: int) -> str:
     """Return what a device is called in notes."""
-    return device.name or device.profile or f"devices[{index}]"
+    return device.name or digest_name(device) or f"devices[{index}]"
 
 
 def profile_of(device: Device) -> DeviceDigest | None:
     """Return the digest behind a device; None for one that stands on its own figures."""
-    if device.profile is None:
-        return None
-    digest = load_digest(device.profile, "device")
-    assert isinstance(digest, DeviceDigest)
-    return digest
+    return digest_of(device)
 
 
 def figures_of(device: Device, index: int) -> dict[str, Any]:

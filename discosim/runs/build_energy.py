@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from discosim.core.errors import UserError
 from discosim.core.scenario import Device
+from discosim.runs.device_digest import digest_name
 from discosim.traces.digest import DeviceDigest
 
 
@@ -57,7 +58,11 @@ def energies_of(device: Device, digest: DeviceDigest | None, where: str) -> Ener
         prefill_j = device.prefill_j_per_tok
     for key, value in (("prefill_j_per_tok", prefill_j), ("decode_j_per_tok", decode_j)):
         if value is None:
-            lacks = "no profile gives it;" if digest is None else f"profile '{device.profile}' has no published energy;"
+            lacks = (
+                "no profile gives it;"
+                if digest is None
+                else f"profile '{digest_name(device)}' has no published energy;"
+            )
             raise UserError(f"{lacks} give {key} in J per token", where=f"{where}.{key}")
     assert prefill_j is not None
     assert decode_j is not None

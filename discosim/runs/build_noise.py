@@ -21,6 +21,7 @@ from discosim.core.scenario import (
     QuantileResidual,
     Scenario,
 )
+from discosim.runs.device_digest import digest_name, digest_of
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest
 from discosim.world.device import DeviceProfile
@@ -90,13 +91,11 @@ def noise_notes(scenario: Scenario) -> tuple[str, ...]:
 
 
 def _name(device: Device) -> str:
-    return device.profile
+    return device.name or digest_name(device) or "of one's own"
 
 
 def _digest(device: Device) -> DeviceDigest | None:
-    digest = load_digest(device.profile, "device")
-    assert isinstance(digest, DeviceDigest)
-    return digest
+    return digest_of(device)
 
 
 def _residual(device: Device, digest: DeviceDigest | None) -> Residual | None:

@@ -30,6 +30,7 @@ from discosim.core.source_code import SourceCode, is_foreign
 from discosim.policies.registry import policy_class, policy_plugins
 from discosim.runs.build_device import chosen_of, hidden_figures
 from discosim.runs.build_physics import physics_notes
+from discosim.runs.device_digest import own_profile_notes, own_profiles
 from discosim.traces.catalogue import digest_sha256, load_digest
 from discosim.traces.digest import DeviceDigest
 from discosim.traces.gpu_sheet import find_gpu
@@ -101,6 +102,7 @@ def inputs_of(scenario: Scenario) -> list[tuple[str, str, str]]:
         if isinstance(workload.lengths, FileLengths):
             found.append(("lengths", workload.lengths.file, "file"))
     found.extend(("device", device.profile, "device") for device in scenario.devices if device.profile is not None)
+    found.extend(own_profiles(scenario.devices))
     if scenario.edge is not None:
         found.append(("edge", scenario.edge.profile, "device"))
     for role, server in _services(scenario).items():
@@ -185,6 +187,7 @@ def input_notes(
         for role, name, kind in inputs_of(scenario)
         for chosen in _replaced(scenario, role, name)
     ]
+    notes.extend(own_profile_notes(scenario.devices))
     for role, server in _services(scenario).items():
         prices = server.prices
         notes.append(

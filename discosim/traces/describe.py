@@ -195,7 +195,11 @@ def times_of(digest: EngineDigest) -> tuple[float, float, float]:
 def _provenance_rows(digest: Digest) -> Rows:
     if not isinstance(digest, DeviceDigest):
         return []
-    rows = [(field, f"{held.status}; {held.source}") for field, held in digest.provenance.items()]
+    rows = [
+        *_law_rows(digest),
+        *((field, f"{held.status}; {held.source}") for field, held in digest.provenance.items()),
+        *(("not told", f"{figure}: {why}") for figure, why in (digest.not_identified or {}).items()),
+    ]
     if (held := digest.energy_range) is not None:
         decode, ratio = (" to ".join(map(_short, pair)) for pair in (held.decode_j_per_tok, held.decode_over_prefill))
         rows.append(("energy range", f"{decode} J per decoded token, {ratio} times a prompt token"))
@@ -206,6 +210,28 @@ def _shown_rows(digest: Digest) -> Rows:
     if not isinstance(digest, LatencyDigest):
         return []
     return list(sentences(digest.slope, digest.hours, digest.runs, digest.failure_share))
+
+
+def _law_rows(digest: DeviceDigest) -> Rows:
+    """Return noise and heat of a device in words."""
+    rows: Rows = [] if digest.n is None else [("rows", f"{digest.n:,}")]
+    if digest.residual is not None:
+        for part, law in (("prefill", digest.residual.prefill), ("decode", digest.residual.decode)):
+            if law is not None:
+                at = _spread(law, at=(0.01, 0.5, 0.99))
+                rows.append((f"{part} over line", f"{at} (p1 / p50 / p99), latent correlation {law.latent_rho:.2f}"))
+        if digest.residual.stalls is not None:
+            stalls = digest.residual.stalls
+            rows.append(("stalls", f"{stalls.share:.2%} of requests, {_spread(stalls.duration, at=(0.0, 0.5, 1.0))} s"))
+        if digest.residual.first > 1.0:
+            rows.append(("first request", f"{digest.residual.first:.2f} times as long"))
+    if digest.heat is not None:
+        heat = digest.heat
+        slows = f"to {heat.floor:.2f} of full speed from heat {heat.onset:.2f} on"
+        rows.append(("heat", f"{slows}; heats in {heat.heating_s:.3g} s, cools in {heat.cooling_s:.3g} s"))
+    if digest.cold_start_load_s is not None:
+        rows.append(("cold start", f"{digest.cold_start_load_s:.3g} s to load"))
+    return rows
 
 
 def _spread(held: QuantileTable | CorrelatedSeries, *, scale: float = 1.0, at: tuple[float, ...] = (0.5, 0.99)) -> str:

@@ -38,6 +38,10 @@ PARAMS_B = {
     "bloom-1.1b": 1.065,
     "bloom-560m": 0.56,
     "qwen1.5-0.5b": 0.465,
+    "qwen3-0.6b": 0.6,
+    "deepseek-r1-1.5b": 1.78,
+    # effective parameters, of 5.1 with the embeddings per layer
+    "gemma-4-e2b": 2.3,
 }
 """Parameters by model, in billions, as their makers state them (DiSCo's three: derived from FLOPs)."""
 

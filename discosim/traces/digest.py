@@ -361,6 +361,12 @@ class DeviceDigest:
         Time to load the model before a first request, seconds, >= 0; None where nobody measured it.
     provenance : mapping of str to Provenance
         Status and source of every figure above, by field name.
+    n : int or None
+        Rows behind the figures; None where single published figures are quoted.
+    intervals : mapping of str to tuple of float, or None
+        95 % interval (low, high) of figures that rows gave, by name.
+    not_identified : mapping of str to str, or None
+        Figures that the rows do not tell, and why.
     energy_range : EnergyRange or None
         Where the energies are assumed: the measured range; None where they are known.
     """
@@ -382,6 +388,9 @@ class DeviceDigest:
     residual: Residual | None = None
     heat: Heat | None = None
     cold_start_load_s: float | None = None
+    n: int | None = None
+    intervals: Mapping[str, tuple[float, ...]] | None = None
+    not_identified: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         not_negative = (self.prefill_s_per_tok, self.prefill_intercept_s, self.cold_start_load_s or 0.0)

@@ -84,9 +84,9 @@ class Fleet:
         """Return nothing: nobody counts what all devices do together."""
 
     def foreseen_ttft_s(self, table: RequestTable) -> Floats:
-        """Return the TTFT of every request on an idle and cool device, by its true draws; batteries are taken to be full.
+        """Return the TTFT of every request on an idle and cool device, by its true draws.
 
-        ``inf`` where its prompt does not fit the context.
+        ``inf`` where its prompt does not fit the context. Batteries are taken to be full.
         """
         ttft_s = np.empty(len(table))
         kind_of = np.asarray(self._kind_of)[table.user_id]

@@ -37,6 +37,12 @@ class Device:
         "`decode_tok_per_s`, a prefill speed and both energies.",
         min_length=1,
     )
+    profile_file: str | None = spec(
+        None,
+        doc="Profile of your own device, as `discosim traces digest-device` makes it; instead of `profile`.",
+        min_length=1,
+        since="0.2",
+    )
     name: str | None = spec(
         None, doc="What the notes call it; null for its profile or its place in the list.", min_length=1, since="0.2"
     )
