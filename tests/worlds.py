@@ -13,6 +13,7 @@ import simpy
 from hypothesis import HealthCheck, settings
 from numpy.typing import ArrayLike, NDArray
 
+from discosim.core.chunk_law import ChunkLaw
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.request import RequestRecord, RequestTable
 from discosim.core.rng import RandomStreams
@@ -87,6 +88,17 @@ def server(**changes: Any) -> ApiServerModel:
     """Return a service with a skewed TTFT and a varying TPOT."""
     plain = ApiServerModel(ttft=law(), tpot=law(QuantileTable((0.0, 1.0), (0.01, 0.05))))
     return replace(plain, **changes)
+
+
+def bursts() -> ChunkLaw:
+    """Return how tokens of a service come together that sends two or so at a time and stalls now and then."""
+    return ChunkLaw(
+        size=CorrelatedSeries(QuantileTable((0.0, 0.3, 0.9, 1.0), (1.0, 2.0, 3.0, 12.0)), 0.2),
+        gap=CorrelatedSeries(QuantileTable((0.0, 0.5, 0.98, 1.0), (0.1, 1.8, 4.0, 60.0)), -0.3),
+        size_then_gap=0.3,
+        gap_then_size=0.4,
+        first=QuantileTable((0.0, 1.0), (1.0, 2.0)),
+    )
 
 
 def edge_box(**changes: Any) -> EdgeModel:

@@ -18,6 +18,7 @@ FILES: dict[type, tuple[str, ...]] = {
     s.FileLengths: ("file",),
     s.ReplayedWorkload: ("file",),
     s.ReplayedServer: ("digest_file", "series"),
+    s.Chunks: ("digest_file",),
     s.FileIterations: ("file",),
     s.PhysicsIterations: ("model_file",),
 }
@@ -73,6 +74,15 @@ def _server(values: Values) -> Findings:
         yield ("series_unit",), "has a meaning only beside series; a digest says it by `digest-latency --unit`"
     if values.get("failure_share") is not None and values.get("failures") == "off":
         yield ("failure_share",), "has no effect unless failures is measured"
+    if values.get("chunks") is not None and values.get("tbt_jitter_p99_over_p50", 1.0) != 1.0:
+        yield ("tbt_jitter_p99_over_p50",), "must be 1 beside chunks, which hold how far gaps vary"
+
+
+def _chunks(values: Values) -> Findings:
+    if {"digest", "digest_file"} <= values.keys() and (values["digest"] is None) == (values["digest_file"] is None):
+        given = "none" if values["digest"] is None else "both"
+        place: KeyPath = () if values["digest"] is None else ("digest_file",)
+        yield place, f"needs exactly one of digest and digest_file (got {given})"
 
 
 def _engine(values: Values) -> Findings:
@@ -205,6 +215,7 @@ def why_no_file_name(name: str) -> str:
 
 _RULES: dict[type, Callable[[Values], Findings]] = {
     s.BurstArrivals: _burst,
+    s.Chunks: _chunks,
     s.EngineServer: _engine,
     s.Outage: _outage,
     s.ReplayedServer: _server,

@@ -16,12 +16,14 @@ DIGEST_KEYS: dict[type, tuple[str, str]] = {
     s.Device: ("profile", "device"),
     s.EdgeTier: ("profile", "device"),
     s.ReplayedServer: ("digest", "latency"),
+    s.Chunks: ("digest", "chunks"),
     s.DigestIterations: ("digest", "engine"),
     s.DigestLink: ("digest", "rtt"),
 }
 """Of each section that names a digest: the key, and the kind of digest; lengths come from two kinds."""
 FILE_KEYS: dict[type, tuple[str, str]] = {
     s.ReplayedServer: ("digest_file", "latency"),
+    s.Chunks: ("digest_file", "chunks"),
     s.FileIterations: ("file", "engine"),
 }
 """Of each section that names a digest of the user's own: the key, and what the file must hold."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from discosim.core.empirical import CorrelatedSeries
 from discosim.core.errors import UserError
-from discosim.core.scenario import EngineServer, Prices, ReplayedServer, Scenario, Server
+from discosim.core.scenario import Chunks, EngineServer, Prices, ReplayedServer, Scenario, Server
 from discosim.runs.build_engine import engine_model
 from discosim.runs.build_link import link_model
 from discosim.traces.catalogue import load_digest
+from discosim.traces.chunk_digest import ChunkDigest
 from discosim.traces.digest import LatencyDigest
 from discosim.traces.digest_file import read_own_digest
 from discosim.traces.readers import read_latency
@@ -116,6 +117,9 @@ def _replayed(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...], tu
         ttft, tpot = RawSeries(tuple(series.seen_ttft_s)), RawSeries(tuple(series.seen_tpot_s))
         failure_share, contains = series.failure_share, ("inference", "queueing", "wide_area")
         warnings = tuple(f"server: {doubt}" for doubt in series.warnings)
+    chunks = None if spec.chunks is None else _chunk_digest(spec.chunks)
+    if spec.chunks is not None and chunks is not None and spec.chunks.digest_file is not None:
+        warnings += tuple(f"server: {doubt}" for doubt in chunks.card.quirks)
     if spec.failures == "off":
         failure_share = 0.0
     elif spec.failure_share is not None:
@@ -131,6 +135,7 @@ def _replayed(spec: ReplayedServer) -> tuple[ApiServerModel, tuple[str, ...], tu
         outages=spec.outages,
         prompt_usd_per_tok=spec.prices.prompt_usd_per_mtok * USD_PER_MTOK,
         output_usd_per_tok=spec.prices.output_usd_per_mtok * USD_PER_MTOK,
+        chunks=None if chunks is None else chunks.law,
     )
     return model, contains, warnings
 
@@ -144,3 +149,13 @@ def _latency_digest(spec: ReplayedServer) -> LatencyDigest:
     digest = load_digest(spec.digest, "latency")
     assert isinstance(digest, LatencyDigest)
     return digest
+
+
+def _chunk_digest(spec: Chunks) -> ChunkDigest:
+    if spec.digest_file is not None:
+        held = read_own_digest(spec.digest_file, "chunks")
+    else:
+        assert spec.digest is not None
+        held = load_digest(spec.digest, "chunks")
+    assert isinstance(held, ChunkDigest)
+    return held

@@ -22,6 +22,7 @@ from discosim.core.scenario import (
     FileLengths,
     PhysicsIterations,
     PluginIterations,
+    ReplayedServer,
     ReplayedWorkload,
     Scenario,
     Server,
@@ -113,6 +114,9 @@ def inputs_of(scenario: Scenario) -> list[tuple[str, str, str]]:
         found.append(("edge", scenario.edge.profile, "device"))
     for role, server in _services(scenario).items():
         found.extend((role, *named) for named in _server_inputs(server))
+        if isinstance(server, ReplayedServer) and (chunks := server.chunks) is not None:
+            ways = ((chunks.digest, "chunks"), (chunks.digest_file, "file"))
+            found.extend((f"{role} chunks", name, kind) for name, kind in ways if name is not None)
     if isinstance(scenario.link, DigestLink):
         found.append(("last hop", scenario.link.digest, "rtt"))
     return list(dict.fromkeys(found))

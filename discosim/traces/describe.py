@@ -6,6 +6,7 @@ import numpy as np
 
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.traces.catalogue import digest_sha256, load_digest
+from discosim.traces.chunk_digest import ChunkDigest
 from discosim.traces.devices import statuses
 from discosim.traces.digest import (
     ClientDigest,
@@ -75,6 +76,16 @@ COLUMNS = {
         "KV kB/tok",
         "KV tok",
         "context tok",
+        "licence",
+        "status",
+    ),
+    "chunks": (
+        "streams",
+        "events",
+        "tok per event mean / p50 / p99",
+        "gap over mean time per token p50 / p99",
+        "gaps inside events %",
+        "longest gap s",
         "licence",
         "status",
     ),
@@ -158,14 +169,29 @@ def cells(digest: Digest) -> tuple[str, ...]:
                 f"{_energy(digest.prefill_j_per_tok)} / {_energy(digest.decode_j_per_tok)}",
                 _count(digest.max_context_tok),
             )
-        case EngineDigest():
-            return (
-                str(digest.n_gpus),
-                *(_short(1000 * time_s) for time_s in times_of(digest)),
-                _short(digest.kv_bytes_per_tok / 1000),
-                _count(digest.kv_tok),
-                _count(digest.max_context_tok),
-            )
+        case EngineDigest() | ChunkDigest():
+            return _engine_cells(digest) if isinstance(digest, EngineDigest) else _chunk_cells(digest)
+
+
+def _engine_cells(digest: EngineDigest) -> tuple[str, ...]:
+    return (
+        str(digest.n_gpus),
+        *(_short(1000 * time_s) for time_s in times_of(digest)),
+        _short(digest.kv_bytes_per_tok / 1000),
+        _count(digest.kv_tok),
+        _count(digest.max_context_tok),
+    )
+
+
+def _chunk_cells(digest: ChunkDigest) -> tuple[str, ...]:
+    return (
+        f"{digest.n_streams:,}",
+        f"{digest.n:,}",
+        f"{_short(digest.moments['event_tok_mean'])} / {_spread(digest.law.size)}",
+        _spread(digest.law.gap),
+        _short(100 * digest.moments["under_threshold_share"]),
+        _short(digest.moments["gap_longest_s"]),
+    )
 
 
 def times_of(digest: EngineDigest) -> tuple[float, float, float]:

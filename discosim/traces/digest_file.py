@@ -80,7 +80,7 @@ def read_own_digest(file: str | PathLike[str], kind: str) -> Digest:
     ----------
     file : path
         The file.
-    kind : {"latency", "engine"}
+    kind : {"latency", "engine", "chunks"}
         What it must hold.
 
     Raises
@@ -114,6 +114,7 @@ def write_own_digest(digest: Digest, path: Path) -> None:
 _MADE_BY = {
     "latency": "make one with `discosim traces digest-latency`",
     "engine": "make one with `discosim traces fit-engine`",
+    "chunks": "make one with `discosim traces digest-chunks`",
 }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from discosim.traces.chunk_digest import ChunkDigest
 from discosim.traces.digest import ClientDigest, DeviceDigest, LatencyDigest, RttDigest, WorkloadDigest
 from discosim.traces.engine_digest import EngineDigest
 
-Digest = WorkloadDigest | ClientDigest | LatencyDigest | RttDigest | DeviceDigest | EngineDigest
+Digest = WorkloadDigest | ClientDigest | LatencyDigest | RttDigest | DeviceDigest | EngineDigest | ChunkDigest
 
 KINDS: dict[str, type[Digest]] = {
     "workload": WorkloadDigest,
@@ -14,6 +15,7 @@ KINDS: dict[str, type[Digest]] = {
     "rtt": RttDigest,
     "device": DeviceDigest,
     "engine": EngineDigest,
+    "chunks": ChunkDigest,
 }
 """Kind of a digest, which is also its folder, to its class."""
 

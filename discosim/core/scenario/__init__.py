@@ -34,7 +34,7 @@ from discosim.core.scenario.outage import Outage
 from discosim.core.scenario.prices import Cost, Prices
 from discosim.core.scenario.reader import Reader
 from discosim.core.scenario.root import PolicySpec, Scenario
-from discosim.core.scenario.server import EngineServer, ReplayedServer, Server
+from discosim.core.scenario.server import Chunks, EngineServer, ReplayedServer, Server
 from discosim.core.scenario.workload import (
     Arrivals,
     BurstArrivals,
@@ -59,6 +59,7 @@ __all__ = [
     "Answers",
     "Arrivals",
     "BurstArrivals",
+    "Chunks",
     "ClientArrivals",
     "ClosedLoopArrivals",
     "Coefficients",

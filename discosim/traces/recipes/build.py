@@ -21,6 +21,7 @@ def recipes() -> dict[str, Recipe]:
         distserve,
         ireland,
         kernel_profiles,
+        latencylab,
         llmperf,
         mooncake,
         openrouter,
@@ -48,6 +49,7 @@ def recipes() -> dict[str, Recipe]:
         distserve,
         splitwise_engine,
         kernel_profiles,
+        latencylab,
     )
     return {recipe.name: recipe for source in sources for recipe in source.RECIPES}
 
