@@ -136,6 +136,7 @@ def write_files(folder: Path) -> dict[tuple[type, str], list[str]]:
     for key, digest, kind in (
         ((s.ReplayedServer, "digest_file"), "openrouter-gpt-5.4", "latency"),
         ((s.FileIterations, "file"), "llama2-70b-a100-tp4", "engine"),
+        ((s.Chunks, "digest_file"), "azure-gpt-4-1106-chunks", "chunks"),
     ):
         for name in ("trace.json", "a/trace.json", "'own' digest.json"):
             path = folder / kind / name
@@ -304,7 +305,7 @@ class Scenarios:
             return st.dictionaries(SERVICES, servers, max_size=2)
         return values(key.type, key.limits, self.section)
 
-    def _mended(self, section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
+    def _mended(self, section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:  # noqa: C901 - one rule after the other
         """Keep the rules that tie several keys together."""
         if section is s.ReplayedServer:
             raw = {name: value for name, value in raw.items() if name not in {"digest", "digest_file", "series"}}
@@ -315,6 +316,11 @@ class Scenarios:
                 raw.pop("series_unit", None)
             if raw.get("failures") != "measured":
                 raw.pop("failure_share", None)
+            if raw.get("chunks") is not None:
+                raw.pop("tbt_jitter_p99_over_p50", None)
+        if section is s.Chunks:
+            kept = rng.choice(["digest", "digest_file"])
+            raw = {kept: rng.choice(digests(section) if kept == "digest" else self.files[section, kept])}
         if section is s.EngineServer:
             raw |= {"prefix_cache_tok": 0, "prefix_block_tok": raw.get("block_tok", 16)}  # as the inner cache wants
             if raw.get("prefill_pool") is not None:

@@ -94,6 +94,7 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("ReplayedServer", "ttft_s_per_prompt_tok"): one_of(0.0, 0.001),
     ("ReplayedServer", "ttft_reference_prompt_tok"): one_of(0, 100),
     ("ReplayedServer", "tbt_jitter_p99_over_p50"): one_of(1.0, 3.0),
+    ("ReplayedServer", "chunks"): lambda rng: {"digest": digests("chunks")(rng)},
     ("ReplayedServer", "failure_share"): one_of(None, 0.3, 1.0),
     ("*", "prompt_usd_per_mtok"): one_of(0, 0.7),
     ("*", "output_usd_per_mtok"): one_of(0, 2),
@@ -212,6 +213,8 @@ def _server(rng: Rng) -> Plain:
         data["digest"] = SAMPLES["ReplayedServer", "digest"](rng)
         if data.get("failures", "off") == "off":
             data.pop("failure_share", None)
+        if data.get("chunks") is not None:
+            data.pop("tbt_jitter_p99_over_p50", None)
         return data
     data = _section(scenario.EngineServer, rng)
     if rng.random() < 0.8:  # a context limit or KV memory too small for most requests is tried now and then

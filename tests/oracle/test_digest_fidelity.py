@@ -194,7 +194,11 @@ def test_round_trip_digests(raw_traces, name):
     assert_gives_back(digest.rtt, rtt_s, 0.001, 3)
 
 
-CHUNKS = [entry.name for entry in catalogue.list_digests("chunks")]
+QUICK = ("azure-gpt-3.5-0613-chunks", "openai-gpt-3.5-0613-chunks")
+CHUNKS = [
+    entry.name if entry.name in QUICK else pytest.param(entry.name, marks=pytest.mark.long)
+    for entry in catalogue.list_digests("chunks")
+]
 
 
 def correlation(pairs: list[tuple[list[float], list[float]]]) -> float:
