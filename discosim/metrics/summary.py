@@ -13,6 +13,7 @@ from discosim.core.errors import UserError, close_match
 from discosim.metrics.definitions import definition
 from discosim.metrics.edge_definitions import NO_EDGE
 from discosim.metrics.engine_definitions import NO_ENGINE
+from discosim.metrics.events import event_numbers
 from discosim.metrics.histogram import PooledGaps
 from discosim.metrics.numbers import (
     distribution,
@@ -90,6 +91,7 @@ def summarise(
     numbers |= NO_EDGE if edge is None else edge
     numbers |= sketch_numbers(columns, done, n_finished, n_served)
     numbers |= warmup_numbers(done, n_finished)
+    numbers |= event_numbers(done, gaps.events)
     return {metric.name: float(numbers[metric.name]) for metric in SUMMARY_METRICS}
 
 

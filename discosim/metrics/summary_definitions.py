@@ -7,6 +7,7 @@ from functools import partial
 from discosim.metrics.declare import Direction, MetricDefinition
 from discosim.metrics.edge_definitions import EDGE_SUMMARY_METRICS
 from discosim.metrics.engine_definitions import ENGINE_SUMMARY_METRICS
+from discosim.metrics.event_definitions import EVENT_SUMMARY_METRICS
 
 _HOME = "discosim.metrics.numbers."
 _summary = partial(MetricDefinition, level="summary", dtype="float64")
@@ -329,4 +330,5 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     *ENGINE_SUMMARY_METRICS,
     *_QUEUE,
     *EDGE_SUMMARY_METRICS,
+    *EVENT_SUMMARY_METRICS,
 )

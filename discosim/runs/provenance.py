@@ -197,6 +197,8 @@ def input_notes(
             f"output tokens: {prices.source or 'source not given'}"
         )
     notes.extend(_service_notes(scenario))
+    if any(isinstance(server, ReplayedServer) and server.chunks is not None for server in _services(scenario).values()):
+        notes.append("chunks: TBT counts the gaps of 0 between tokens that came together; inter_event_* does not")
     notes.append(f"exchange rate {scenario.cost.exchange_rate_usd_per_j:g} USD per J: chosen in the scenario")
     if scenario.edge is not None:
         edge = scenario.edge.prices

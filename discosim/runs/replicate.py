@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from discosim.core.request import RequestTable
 from discosim.metrics.engine_definitions import WHITE_BOX_COLUMNS
+from discosim.metrics.event_definitions import EVENT_COLUMNS, EVENT_NUMBERS
 from discosim.metrics.summary import summarise
 from discosim.metrics.summary_definitions import WHITE_BOX_NUMBERS
 from discosim.policies.base import Policy
@@ -15,8 +16,9 @@ from discosim.policies.view import View
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
 from discosim.runs.series import recorder_of, series_columns
+from discosim.world.api_server import ApiServerModel
 from discosim.world.luck import Luck
-from discosim.world.world import World
+from discosim.world.world import World, WorldModel
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,14 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
     """
     recorder = recorder_of(blueprint.model.server)
     world = World(blueprint.model, requests, luck, recorder)
+    has_chunks = sends_in_chunks(blueprint.model)
     collector = Collector(
-        entrant.name, blueprint.model.meter, blueprint.scenario.reader.pacer, keep, blueprint.model.meters
+        entrant.name,
+        blueprint.model.meter,
+        blueprint.scenario.reader.pacer,
+        keep,
+        blueprint.model.meters,
+        has_chunks=has_chunks,
     )
     policy = prepared(entrant.policy, blueprint.view, world)
     world.run(policy, collector)
@@ -85,10 +93,9 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
     inside = world.engine_figures()
     summary = summarise(columns, collector.gaps, inside, world.edge_figures())
     if inside is None:  # what only a look inside can tell has no place in the files
-        for name in WHITE_BOX_COLUMNS:
-            del columns[name]
-        for name in WHITE_BOX_NUMBERS:
-            del summary[name]
+        _leave_out(columns, summary, WHITE_BOX_COLUMNS, WHITE_BOX_NUMBERS)
+    if not has_chunks:
+        _leave_out(columns, summary, EVENT_COLUMNS, EVENT_NUMBERS)
     return Outcome(
         columns=columns,
         summary=summary,
@@ -98,6 +105,21 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         series={} if recorder is None else series_columns(recorder.series()),
         is_cut=recorder is not None and recorder.is_cut,
     )
+
+
+def sends_in_chunks(model: WorldModel) -> bool:
+    """Tell whether tokens of a service come together, so that events of arrival are another thing than tokens."""
+    services = (model.server, *(service.model for service in model.services.values()))
+    return any(isinstance(service, ApiServerModel) and service.chunks is not None for service in services)
+
+
+def _leave_out(
+    columns: Columns, summary: dict[str, float], column_names: tuple[str, ...], number_names: tuple[str, ...]
+) -> None:
+    for name in column_names:
+        del columns[name]
+    for name in number_names:
+        del summary[name]
 
 
 def prepared(policy: Policy, view: View, world: World) -> Policy:

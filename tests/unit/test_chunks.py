@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,11 @@ from discosim import load_scenario, simulate
 from discosim.core.chunk_law import ChunkLaw
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.errors import UserError
+from discosim.core.request import RequestRecord
 from discosim.core.rng import RandomStreams
+from discosim.core.timelines import Timelines
+from discosim.metrics.events import event_columns, event_numbers
+from discosim.metrics.histogram import GapHistogram
 from discosim.policies.server_only import ServerOnly
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import Card
@@ -33,6 +38,12 @@ PAIRS = ChunkLaw(size=constant(2.0), gap=constant(7.0))
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.corrcoef(first, second)[0, 1])
+
+
+def replace_times(record: RequestRecord, times_s: np.ndarray) -> RequestRecord:
+    changed = copy.copy(record)
+    changed.generated_s = changed.delivered_s = times_s
+    return changed
 
 
 # --- the law ----------------------------------------------------------------------------------------------------
@@ -234,6 +245,23 @@ def test_the_foreseen_first_token_is_the_one_that_comes(tokens_per_packet: int) 
     assert past(parts).server_ttft_s.mean() == pytest.approx(played.ttft_s.mean(), rel=0.3)
 
 
+def test_gaps_between_events_are_told_from_gaps_between_tokens() -> None:
+    # one token | 0.5 s | three at once | 1 s | one: five tokens, three events
+    times = np.array([2.0, 2.5, 2.5, 2.5 + 5e-7, 3.5])
+    timelines = play(
+        ServerOnly(), model(service=server(ttft=constant(1.0), tpot=constant(0.1))), requests(2, output_tok=[5, 1])
+    )
+    flat = Timelines.of([replace_times(timelines.records[0], times), timelines.records[1]])
+    pool = GapHistogram()
+    columns = event_columns(flat, pool)
+    assert columns["n_events"].tolist() == [3, 1]
+    np.testing.assert_allclose(columns["inter_event_max_s"], [1.0, np.nan])
+    np.testing.assert_allclose(columns["inter_event_p99_s"], [0.995, np.nan])
+    numbers = event_numbers({"output_tok": np.array([5, 1]), "n_events": columns["n_events"]}, pool)
+    assert numbers["event_tok_mean"] == 6 / 4
+    assert numbers["inter_event_pooled_p50_s"] == pytest.approx(0.75, rel=2e-3)
+
+
 # --- in a scenario ----------------------------------------------------------------------------------------------
 
 SCENARIO = """
@@ -260,6 +288,12 @@ def test_a_scenario_sends_by_a_shipped_digest_or_by_a_file(tmp_path: Path) -> No
         runs.append(simulate(load_scenario(tmp_path / f"{name}.yaml")))
     one, own = runs
     assert one.requests.equals(own.requests)
+    assert one.summary.value("server_only", "event_tok_mean").mean == pytest.approx(2.19, rel=0.1)
+    assert one.requests["n_events"].min() > 10
+    (tmp_path / "plain.yaml").write_text(SCENARIO.replace("CHUNKS, ", ""))
+    plain = simulate(load_scenario(tmp_path / "plain.yaml"))
+    assert not [name for name in plain.columns if "event" in name]
+    assert not [name for name in plain.summary.metrics if "event" in name]
     assert "server chunks openai-gpt-4-0125-chunks: measured, n = 3907" in one.notes
     assert "server chunks mine.json: the user's own file" in own.notes
     assert any("A chunk is taken for a token" in note for note in own.notes)

@@ -18,7 +18,8 @@ from discosim.metrics import capacity, numbers, streaming
 from discosim.metrics.cost import cost_columns
 from discosim.metrics.declare import MetricDefinition
 from discosim.metrics.definitions import STREAMING_METRICS, all_definitions
-from discosim.metrics.histogram import PooledGaps
+from discosim.metrics.events import event_columns, event_numbers
+from discosim.metrics.histogram import GapHistogram, PooledGaps
 from discosim.metrics.summary import summarise
 from discosim.metrics.timeline import latency_columns, request_columns, visible_columns
 from discosim.runs.build import build
@@ -68,7 +69,7 @@ def homes() -> tuple[dict[str, Numbers], Numbers, Numbers]:
     world.run(prepared(build_policy(scenario.policies[0]), parts.view, world), records.append)
     flat = Timelines.of(records)
     gaps = PooledGaps()
-    columns = request_columns(flat, pacer=True, gaps=gaps)
+    columns = request_columns(flat, pacer=True, gaps=gaps) | event_columns(flat, gaps.events)
     inside, edge = world.engine_figures(), world.edge_figures()
     summary = summarise(columns, gaps, inside, edge)
     finished = columns["status"] == "finished"
@@ -91,6 +92,8 @@ def homes() -> tuple[dict[str, Numbers], Numbers, Numbers]:
         f"{metrics}cost.cost_columns": cost_columns(flat),
         f"{metrics}timeline.latency_columns": latency_columns(flat, rows, True, PooledGaps()),
         f"{metrics}timeline.visible_columns": visible_columns(flat, ttft, qoe),
+        f"{metrics}events.event_columns": event_columns(flat, GapHistogram()),
+        f"{metrics}events.event_numbers": event_numbers(done, gaps.events),
         f"{metrics}numbers.request_counts": numbers.request_counts(columns["status"]),
         f"{metrics}numbers.distribution": {
             **numbers.distribution("ttft", ttft[finished]),
