@@ -19,6 +19,7 @@ DIGEST_KEYS: dict[type, tuple[str, str]] = {
     s.Chunks: ("digest", "chunks"),
     s.DigestIterations: ("digest", "engine"),
     s.DigestLink: ("digest", "rtt"),
+    s.JointQuality: ("digest", "quality"),
 }
 """Of each section that names a digest: the key, and the kind of digest; lengths come from two kinds."""
 FILE_KEYS: dict[type, tuple[str, str]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from discosim.metrics.accuracy import ACCURACY_REQUEST_METRICS
 from discosim.metrics.declare import MetricDefinition
 from discosim.metrics.edge_definitions import EDGE_REQUEST_METRICS
 from discosim.metrics.engine_definitions import ENGINE_REQUEST_METRICS
@@ -327,6 +328,7 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
     *ENGINE_REQUEST_METRICS,
     *EDGE_REQUEST_METRICS,
     *EVENT_REQUEST_METRICS,
+    *ACCURACY_REQUEST_METRICS,
     _text(
         name="status",
         formula="-",

@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from discosim.core.errors import UserError, close_match
+from discosim.metrics.accuracy import accuracy_numbers
 from discosim.metrics.definitions import definition
 from discosim.metrics.edge_definitions import NO_EDGE
 from discosim.metrics.engine_definitions import NO_ENGINE
@@ -92,6 +93,7 @@ def summarise(
     numbers |= sketch_numbers(columns, done, n_finished, n_served)
     numbers |= warmup_numbers(done, n_finished)
     numbers |= event_numbers(done, gaps.events)
+    numbers |= accuracy_numbers(columns)
     return {metric.name: float(numbers[metric.name]) for metric in SUMMARY_METRICS}
 
 

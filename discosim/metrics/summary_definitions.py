@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from discosim.metrics.accuracy import ACCURACY_SUMMARY_METRICS
 from discosim.metrics.declare import Direction, MetricDefinition
 from discosim.metrics.edge_definitions import EDGE_SUMMARY_METRICS
 from discosim.metrics.engine_definitions import ENGINE_SUMMARY_METRICS
@@ -331,4 +332,5 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     *_QUEUE,
     *EDGE_SUMMARY_METRICS,
     *EVENT_SUMMARY_METRICS,
+    *ACCURACY_SUMMARY_METRICS,
 )

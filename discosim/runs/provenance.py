@@ -10,6 +10,7 @@ from pathlib import Path
 
 from discosim.core.plugins import Plugins, code_of
 from discosim.core.scenario import (
+    AssumedQuality,
     ClientArrivals,
     Device,
     DigestArrivals,
@@ -20,6 +21,7 @@ from discosim.core.scenario import (
     EngineServer,
     FileIterations,
     FileLengths,
+    JointQuality,
     PhysicsIterations,
     PluginIterations,
     ReplayedServer,
@@ -119,6 +121,8 @@ def inputs_of(scenario: Scenario) -> list[tuple[str, str, str]]:
             found.extend((f"{role} chunks", name, kind) for name, kind in ways if name is not None)
     if isinstance(scenario.link, DigestLink):
         found.append(("last hop", scenario.link.digest, "rtt"))
+    if isinstance(scenario.quality, JointQuality):
+        found.append(("quality", scenario.quality.digest, "quality"))
     return list(dict.fromkeys(found))
 
 
@@ -206,7 +210,12 @@ def input_notes(
             f"edge price {edge.prompt_usd_per_mtok:g} / {edge.output_usd_per_mtok:g} USD per million prompt / output "
             f"tokens: {edge.source or 'source not given'}; slots, batch slowdown and memory of a box: assumption"
         )
-    if scenario.quality is not None:
+    if isinstance(scenario.quality, JointQuality):
+        notes.append(
+            "quality: right or wrong by the model that wrote most of an answer, the weak one on the device, the strong "
+            "one at the server; drawn from the counts of a benchmark, no answer was read by anybody"
+        )
+    if isinstance(scenario.quality, AssumedQuality):
         notes.append("quality: every number is an assumption of the scenario; no answer was read by anybody")
     for role, server in _services(scenario).items():
         if isinstance(server, EngineServer) and isinstance(server.iterations, PhysicsIterations):

@@ -6,7 +6,10 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from discosim.core.request import RequestTable
+from discosim.metrics.accuracy import ACCURACY_COLUMNS, ACCURACY_NUMBERS, right_column
 from discosim.metrics.engine_definitions import WHITE_BOX_COLUMNS
 from discosim.metrics.event_definitions import EVENT_COLUMNS, EVENT_NUMBERS
 from discosim.metrics.summary import summarise
@@ -17,6 +20,7 @@ from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
 from discosim.runs.series import recorder_of, series_columns
 from discosim.world.api_server import ApiServerModel
+from discosim.world.joint import BOTH, ONLY_STRONG, ONLY_WEAK
 from discosim.world.luck import Luck
 from discosim.world.world import World, WorldModel
 
@@ -90,12 +94,18 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
     policy = prepared(entrant.policy, blueprint.view, world)
     world.run(policy, collector)
     columns = collector.columns(len(requests))
+    judge = world.setting.judge
+    if judge is not None:
+        cells = judge.cells(columns["prompt_tok"])
+        columns |= right_column(columns, np.isin(cells, (BOTH, ONLY_WEAK)), np.isin(cells, (BOTH, ONLY_STRONG)))
     inside = world.engine_figures()
     summary = summarise(columns, collector.gaps, inside, world.edge_figures())
     if inside is None:  # what only a look inside can tell has no place in the files
         _leave_out(columns, summary, WHITE_BOX_COLUMNS, WHITE_BOX_NUMBERS)
     if not has_chunks:
         _leave_out(columns, summary, EVENT_COLUMNS, EVENT_NUMBERS)
+    if judge is None:
+        _leave_out(columns, summary, ACCURACY_COLUMNS, ACCURACY_NUMBERS)
     return Outcome(
         columns=columns,
         summary=summary,

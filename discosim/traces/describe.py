@@ -17,6 +17,7 @@ from discosim.traces.digest import (
 )
 from discosim.traces.engine_digest import EngineDigest, tokens_s
 from discosim.traces.kinds import Digest, kind_of
+from discosim.traces.quality_digest import QualityDigest
 
 Rows = list[tuple[str, str]]
 
@@ -86,6 +87,14 @@ COLUMNS = {
         "gap over mean time per token p50 / p99",
         "gaps inside events %",
         "longest gap s",
+        "licence",
+        "status",
+    ),
+    "quality": (
+        "questions",
+        "weak / strong right %",
+        "both / only strong / only weak / neither %",
+        "only strong % by quarter of length",
         "licence",
         "status",
     ),
@@ -169,8 +178,18 @@ def cells(digest: Digest) -> tuple[str, ...]:
                 f"{_energy(digest.prefill_j_per_tok)} / {_energy(digest.decode_j_per_tok)}",
                 _count(digest.max_context_tok),
             )
-        case EngineDigest() | ChunkDigest():
-            return _engine_cells(digest) if isinstance(digest, EngineDigest) else _chunk_cells(digest)
+        case EngineDigest() | ChunkDigest() | QualityDigest():
+            return _later_cells(digest)
+
+
+def _later_cells(digest: EngineDigest | ChunkDigest | QualityDigest) -> tuple[str, ...]:
+    match digest:
+        case EngineDigest():
+            return _engine_cells(digest)
+        case ChunkDigest():
+            return _chunk_cells(digest)
+        case QualityDigest():
+            return _quality_cells(digest)
 
 
 def _engine_cells(digest: EngineDigest) -> tuple[str, ...]:
@@ -192,6 +211,13 @@ def _chunk_cells(digest: ChunkDigest) -> tuple[str, ...]:
         _short(100 * digest.moments["under_threshold_share"]),
         _short(digest.moments["gap_longest_s"]),
     )
+
+
+def _quality_cells(digest: QualityDigest) -> tuple[str, ...]:
+    right = (digest.moments["weak_right"], digest.moments["strong_right"])
+    shares = [count / digest.n for count in digest.table.counts]
+    by_length = [band.table.only_strong_share for band in digest.bands]
+    return f"{digest.n:,}", *(" / ".join(f"{100 * x:.1f}" for x in row) for row in (right, shares, by_length))
 
 
 def times_of(digest: EngineDigest) -> tuple[float, float, float]:

@@ -5,8 +5,18 @@ from __future__ import annotations
 from discosim.traces.chunk_digest import ChunkDigest
 from discosim.traces.digest import ClientDigest, DeviceDigest, LatencyDigest, RttDigest, WorkloadDigest
 from discosim.traces.engine_digest import EngineDigest
+from discosim.traces.quality_digest import QualityDigest
 
-Digest = WorkloadDigest | ClientDigest | LatencyDigest | RttDigest | DeviceDigest | EngineDigest | ChunkDigest
+Digest = (
+    WorkloadDigest
+    | ClientDigest
+    | LatencyDigest
+    | RttDigest
+    | DeviceDigest
+    | EngineDigest
+    | ChunkDigest
+    | QualityDigest
+)
 
 KINDS: dict[str, type[Digest]] = {
     "workload": WorkloadDigest,
@@ -16,6 +26,7 @@ KINDS: dict[str, type[Digest]] = {
     "device": DeviceDigest,
     "engine": EngineDigest,
     "chunks": ChunkDigest,
+    "quality": QualityDigest,
 }
 """Kind of a digest, which is also its folder, to its class."""
 

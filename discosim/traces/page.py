@@ -17,6 +17,7 @@ _TITLES = {
     "device": "Devices",
     "engine": "Engines",
     "chunks": "Chunks of streams",
+    "quality": "Joint quality",
 }
 
 
@@ -128,5 +129,9 @@ _KIND_NOTES = {
         "How many tokens of a stream come together, and how long the next ones take, over the stream's mean\n"
         "time per token. Stalls are in the gaps. `server.chunks` lets a replayed service send like that; its\n"
         "TTFT and time per token stay those of its own digest."
+    ),
+    "quality": (
+        "Which of two models answers a question right, counted on the same questions. `quality: {kind: joint}`\n"
+        "draws it for every request, the weak model writing on devices, the strong one at the server."
     ),
 }

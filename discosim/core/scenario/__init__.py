@@ -4,7 +4,16 @@ Each class is one ``kind:`` of one section of a YAML file. Ranges and meanings s
 config layer, the JSON Schema and the reference page are all read off this package.
 """
 
-from discosim.core.scenario.answers import LABELS, Answers, LabelledAnswers, PickAccuracy, Quality, ShareOfAnswers
+from discosim.core.scenario.answers import (
+    LABELS,
+    Answers,
+    AssumedQuality,
+    JointQuality,
+    LabelledAnswers,
+    PickAccuracy,
+    Quality,
+    ShareOfAnswers,
+)
 from discosim.core.scenario.closed_loop import (
     ClosedLoopArrivals,
     ConstantThink,
@@ -58,6 +67,7 @@ __all__ = [
     "LABELS",
     "Answers",
     "Arrivals",
+    "AssumedQuality",
     "BurstArrivals",
     "Chunks",
     "ClientArrivals",
@@ -84,6 +94,7 @@ __all__ = [
     "GammaArrivals",
     "GeneratedWorkload",
     "Iterations",
+    "JointQuality",
     "LabelledAnswers",
     "LanLink",
     "LastHopLink",

@@ -26,6 +26,7 @@ def recipes() -> dict[str, Recipe]:
         mooncake,
         openrouter,
         published_devices,
+        routellm,
         servegen,
         sharegpt,
         splitwise_engine,
@@ -50,6 +51,7 @@ def recipes() -> dict[str, Recipe]:
         splitwise_engine,
         kernel_profiles,
         latencylab,
+        routellm,
     )
     return {recipe.name: recipe for source in sources for recipe in source.RECIPES}
 
