@@ -264,7 +264,8 @@ class Scenarios:
         """Give a scenario its policies, and the numbers that must fit each other."""
         names = data.draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
         has_edge, services = raw.get("edge") is not None, list(raw.get("services", {}))
-        policies = [self._policy(name, data, services, has_edge=has_edge) for name in names]
+        has_joint = (raw.get("quality") or {}).get("kind") == "joint"
+        policies = [self._policy(name, data, services, has_edge=has_edge, has_joint=has_joint) for name in names]
         baseline = data.draw(st.none() | st.sampled_from(names))
         n_users = data.draw(st.integers(len(raw["devices"]), 1000))
         workload = {**raw["workload"], "n_users": n_users}
@@ -351,11 +352,17 @@ class Scenarios:
             raw[kept] = {"weights_s": rng.uniform(0.001, 0.1), "compute_s_per_tok": rng.uniform(1e-6, 1e-3)}
         return raw
 
-    def _policy(self, name: str, data: st.DataObject, services: list[str], *, has_edge: bool) -> dict[str, Any]:
+    def _policy(
+        self, name: str, data: st.DataObject, services: list[str], *, has_edge: bool, has_joint: bool
+    ) -> dict[str, Any]:
         """Return a policy with some of its options; where these do not go together, with none."""
         from discosim import policies
 
-        known = {kind: held for kind, held in policies.known_policies().items() if has_edge or not held.needs_edge}
+        known = {
+            kind: held
+            for kind, held in policies.known_policies().items()
+            if (has_edge or not held.needs_edge) and (has_joint or not held.needs_joint)
+        }
         kind = data.draw(st.sampled_from(sorted(known)))
         options = data.draw(self.section(known[kind]))
         for option in {"service", "retry_service"} & options.keys():

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from discosim.core.chunk_law import ChunkLaw
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
+from discosim.core.joint_quality import JointTable
 from discosim.core.request import RequestRecord, RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.policies import Policy
@@ -24,6 +25,7 @@ from discosim.runs.collect import Collector
 from discosim.world.api_server import ApiServer, ApiServerModel, mean_of
 from discosim.world.device import DeviceProfile
 from discosim.world.edge.tier import EdgeModel
+from discosim.world.joint import JointModel
 from discosim.world.link import Link, LinkModel
 from discosim.world.luck import Luck
 from discosim.world.meter import Meter
@@ -56,6 +58,7 @@ def examples(n: int) -> settings:
 
 
 NO_LINK = LinkModel()
+JOINT = JointModel.of(JointTable(both=60, only_strong=20, only_weak=5, neither=15))
 SKEWED_S = QuantileTable((0.0, 0.5, 0.9, 1.0), (0.2, 0.6, 1.5, 6.0))
 DEAR_SERVER = Meter(prompt_usd_per_tok=1e-6, output_usd_per_tok=4e-6, exchange_rate_usd_per_j=1e-7)
 DEAR_DEVICE = Meter(prompt_usd_per_tok=1e-8, output_usd_per_tok=4e-8, exchange_rate_usd_per_j=1e-5)
@@ -129,6 +132,7 @@ def model(
     """Return a world model; the service bills what the meter says. Without ``edge`` there is a box as above."""
     service = service or server()
     service = replace(service, prompt_usd_per_tok=meter.prompt_usd_per_tok, output_usd_per_tok=meter.output_usd_per_tok)
+    more.setdefault("joint", JOINT)
     return WorldModel(
         tuple(fleet or ((device or profile(), 1.0),)), service, link, meter, edge=edge or edge_box(), **more
     )
@@ -199,6 +203,7 @@ def past(
         edge=parts.edge,
         answers=parts.answers,
         quality=parts.quality or ASSUMED,
+        joint=parts.joint,
     )
 
 

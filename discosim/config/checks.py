@@ -42,6 +42,7 @@ def check_section(section: type, values: Values, raw: Values) -> Findings:
     if section is s.Scenario:
         yield from _policy_names(values, raw)
         yield from _edge(values)
+        yield from _joint(values)
         yield from _services(values)
 
 
@@ -171,6 +172,18 @@ def _edge(values: Values) -> Findings:
     for i, policy in enumerate(values.get("policies", ())):
         if known[policy.kind].needs_edge:
             yield ("policies", i), f"policy '{policy.kind}' needs an edge tier; add an `edge:` section"
+
+
+def _joint(values: Values) -> Findings:
+    from discosim.policies import known_policies
+
+    if "quality" not in values or isinstance(values["quality"], s.JointQuality):
+        return
+    known = known_policies()
+    for i, policy in enumerate(values.get("policies", ())):
+        if known[policy.kind].needs_joint:
+            needs = "needs to know which models are right; add `quality: {kind: joint, digest: ...}`"
+            yield ("policies", i), f"policy '{policy.kind}' {needs}"
 
 
 def _services(values: Values) -> Findings:

@@ -32,6 +32,7 @@ class Router(Policy):
         "refuses, the other is asked: our choice."
     )
     constraint: ClassVar[str] = "server"
+    needs_joint: ClassVar[bool] = True
 
     auc: float = spec(
         0.8,

@@ -123,6 +123,7 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("*", "uplink_mbit_per_s"): one_of(None, 0.5),
     ("*", "tokens_per_packet"): one_of(1, 1, 2, 7),
     ("DigestLink", "digest"): digests("rtt"),
+    ("JointQuality", "digest"): digests("quality"),
     ("Reader", "tok_per_s"): one_of(4.8, 1.0, 30.0, "reading", "listening"),
     ("EdgeTier", "memory_tok"): one_of(300, 16384),
     ("Cost", "exchange_rate_usd_per_j"): one_of(0, 1e-7, 1e-5),
@@ -160,6 +161,8 @@ def random_scenario(rng: Rng, traces: Path) -> Plain:
     needs_edge = any(known[policy["kind"]].needs_edge for policy in data["policies"])
     if needs_edge and data.get("edge") is None:
         data["edge"] = _section(scenario.EdgeTier, rng)
+    if any(known[policy["kind"]].needs_joint for policy in data["policies"]):
+        data["quality"] = _section(scenario.JointQuality, rng)
     data["baseline"] = one_of(None, *(policy.get("name") or policy["kind"] for policy in data["policies"]))(rng)
     if rng.random() < 0.3:
         data["services"] = {name: _server(rng) for name in ("fast", "cheap")[: int(rng.integers(1, 3))]}

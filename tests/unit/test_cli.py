@@ -299,6 +299,7 @@ def test_traces_list_and_show_speak_of_the_shipped_digests() -> None:
         "device",
         "engine",
         "chunks",
+        "quality",
     }
     shown = in_a_process("traces", "show", "azure-conv")
     assert (shown.returncode, shown.stderr) == (0, "")

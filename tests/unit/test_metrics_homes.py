@@ -15,6 +15,7 @@ from discosim.core.request import RequestRecord
 from discosim.core.rng import RandomStreams
 from discosim.core.timelines import Timelines
 from discosim.metrics import capacity, numbers, streaming
+from discosim.metrics.accuracy import accuracy_numbers, right_column
 from discosim.metrics.cost import cost_columns
 from discosim.metrics.declare import MetricDefinition
 from discosim.metrics.definitions import STREAMING_METRICS, all_definitions
@@ -70,6 +71,8 @@ def homes() -> tuple[dict[str, Numbers], Numbers, Numbers]:
     flat = Timelines.of(records)
     gaps = PooledGaps()
     columns = request_columns(flat, pacer=True, gaps=gaps) | event_columns(flat, gaps.events)
+    right = np.arange(len(flat)) % 2 == 0, np.arange(len(flat)) % 3 == 0
+    columns |= right_column(columns, *right)
     inside, edge = world.engine_figures(), world.edge_figures()
     summary = summarise(columns, gaps, inside, edge)
     finished = columns["status"] == "finished"
@@ -94,6 +97,8 @@ def homes() -> tuple[dict[str, Numbers], Numbers, Numbers]:
         f"{metrics}timeline.visible_columns": visible_columns(flat, ttft, qoe),
         f"{metrics}events.event_columns": event_columns(flat, GapHistogram()),
         f"{metrics}events.event_numbers": event_numbers(done, gaps.events),
+        f"{metrics}accuracy.right_column": right_column(columns, *right),
+        f"{metrics}accuracy.accuracy_numbers": accuracy_numbers(columns),
         f"{metrics}numbers.request_counts": numbers.request_counts(columns["status"]),
         f"{metrics}numbers.distribution": {
             **numbers.distribution("ttft", ttft[finished]),
