@@ -88,4 +88,4 @@ class JointQuality:
     )
 
 
-Quality = AssumedQuality | JointQuality
+Quality = JointQuality | AssumedQuality
