@@ -143,6 +143,7 @@ def write_files(folder: Path) -> dict[tuple[type, str], list[str]]:
         ((s.Device, "profile_file"), "pixel-7-pro-bloom-1.1b", "device"),
         ((s.FileIterations, "file"), "llama2-70b-a100-tp4", "engine"),
         ((s.DigestLink, "digest_file"), "phone-4g", "rtt"),
+        ((s.Chunks, "digest_file"), "azure-gpt-4-1106-chunks", "chunks"),
     ):
         for name in ("trace.json", "a/trace.json", "'own' digest.json"):
             path = folder / kind / name
@@ -284,7 +285,8 @@ class Scenarios:
         """Give a scenario its policies, and the numbers that must fit each other."""
         names = data.draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
         has_edge, services = raw.get("edge") is not None, list(raw.get("services", {}))
-        policies = [self._policy(name, data, services, has_edge=has_edge) for name in names]
+        has_joint = (raw.get("quality") or {}).get("kind") == "joint"
+        policies = [self._policy(name, data, services, has_edge=has_edge, has_joint=has_joint) for name in names]
         baseline = data.draw(st.none() | st.sampled_from(names))
         n_users = data.draw(st.integers(len(raw["devices"]), 1000))
         workload = {**raw["workload"], "n_users": n_users}
@@ -331,6 +333,9 @@ class Scenarios:
             raw = self._replayed(section, raw, rng)
         if section in {s.Capacity, s.Quota}:
             raw = self._limit(section, raw, rng)
+        if section is s.Chunks:
+            kept = rng.choice(["digest", "digest_file"])
+            raw = {kept: rng.choice(digests(section) if kept == "digest" else self.files[section, kept])}
         if section is s.EngineServer:
             raw |= {"prefix_cache_tok": 0, "prefix_block_tok": raw.get("block_tok", 16)}  # as the inner cache wants
             if raw.get("prefill_pool") is not None:
@@ -407,6 +412,8 @@ class Scenarios:
             raw.pop("failure_share", None)
         if raw.get("failures") != "runs":
             raw.pop("failure_run", None)
+        if raw.get("chunks") is not None:
+            raw.pop("tbt_jitter_p99_over_p50", None)
         return raw
 
     def _limit(self, section: type, raw: dict[str, Any], rng: Any) -> dict[str, Any]:
@@ -430,11 +437,17 @@ class Scenarios:
             raw[kept] = {"weights_s": rng.uniform(0.001, 0.1), "compute_s_per_tok": rng.uniform(1e-6, 1e-3)}
         return raw
 
-    def _policy(self, name: str, data: st.DataObject, services: list[str], *, has_edge: bool) -> dict[str, Any]:
+    def _policy(
+        self, name: str, data: st.DataObject, services: list[str], *, has_edge: bool, has_joint: bool
+    ) -> dict[str, Any]:
         """Return a policy with some of its options; where these do not go together, with none."""
         from discosim import policies
 
-        known = {kind: held for kind, held in policies.known_policies().items() if has_edge or not held.needs_edge}
+        known = {
+            kind: held
+            for kind, held in policies.known_policies().items()
+            if (has_edge or not held.needs_edge) and (has_joint or not held.needs_joint)
+        }
         kind = data.draw(st.sampled_from(sorted(known)))
         options = data.draw(self.section(known[kind]))
         for option in {"service", "retry_service"} & options.keys():

@@ -13,7 +13,9 @@ import simpy
 from hypothesis import HealthCheck, settings
 from numpy.typing import ArrayLike, NDArray
 
+from discosim.core.chunk_law import ChunkLaw
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
+from discosim.core.joint_quality import JointTable
 from discosim.core.request import RequestRecord, RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.policies import Policy
@@ -24,6 +26,7 @@ from discosim.world.api_server import ApiServer, ApiServerModel, mean_of
 from discosim.world.device import DeviceProfile
 from discosim.world.edge.tier import EdgeModel
 from discosim.world.gate import Gate, GatedServerModel
+from discosim.world.joint import JointModel
 from discosim.world.link import Link, LinkModel
 from discosim.world.luck import Luck
 from discosim.world.meter import Meter
@@ -56,6 +59,7 @@ def examples(n: int) -> settings:
 
 
 NO_LINK = LinkModel()
+JOINT = JointModel.of(JointTable(both=60, only_strong=20, only_weak=5, neither=15))
 SKEWED_S = QuantileTable((0.0, 0.5, 0.9, 1.0), (0.2, 0.6, 1.5, 6.0))
 DEAR_SERVER = Meter(prompt_usd_per_tok=1e-6, output_usd_per_tok=4e-6, exchange_rate_usd_per_j=1e-7)
 DEAR_DEVICE = Meter(prompt_usd_per_tok=1e-8, output_usd_per_tok=4e-8, exchange_rate_usd_per_j=1e-5)
@@ -96,6 +100,17 @@ def gated(service: ApiServerModel, **limits: Any) -> GatedServerModel:
     return GatedServerModel(**plain, gate=Gate(**limits))
 
 
+def bursts() -> ChunkLaw:
+    """Return how tokens of a service come together that sends two or so at a time and stalls now and then."""
+    return ChunkLaw(
+        size=CorrelatedSeries(QuantileTable((0.0, 0.3, 0.9, 1.0), (1.0, 2.0, 3.0, 12.0)), 0.2),
+        gap=CorrelatedSeries(QuantileTable((0.0, 0.5, 0.98, 1.0), (0.1, 1.8, 4.0, 60.0)), -0.3),
+        size_then_gap=0.3,
+        gap_then_size=0.4,
+        first=QuantileTable((0.0, 1.0), (1.0, 2.0)),
+    )
+
+
 def edge_box(**changes: Any) -> EdgeModel:
     """Return a pool of one box with four slots, twice as quick as the phone when alone."""
     plain = EdgeModel(
@@ -124,6 +139,7 @@ def model(
     """Return a world model; the service bills what the meter says. Without ``edge`` there is a box as above."""
     service = service or server()
     service = replace(service, prompt_usd_per_tok=meter.prompt_usd_per_tok, output_usd_per_tok=meter.output_usd_per_tok)
+    more.setdefault("joint", JOINT)
     return WorldModel(
         tuple(fleet or ((device or profile(), 1.0),)), service, link, meter, edge=edge or edge_box(), **more
     )
@@ -194,6 +210,7 @@ def past(
         edge=parts.edge,
         answers=parts.answers,
         quality=parts.quality or ASSUMED,
+        joint=parts.joint,
     )
 
 

@@ -29,6 +29,7 @@ from discosim.config.policy_specs import (
 from discosim.config.problems import Problems
 from discosim.config.shape import (
     Key,
+    first_kind,
     is_container,
     item_type,
     item_types,
@@ -179,6 +180,8 @@ class Builder:
         if not self._is_mapping(raw, path):
             return BAD
         by_kind = {kind_of(section): section for section in sections}
+        if "kind" not in raw and (first := first_kind(sections)):
+            raw = {"kind": first, **raw}
         kind = self._kind(raw, by_kind, path)
         return BAD if kind is None else self.section(by_kind[kind], raw, path)
 

@@ -22,6 +22,7 @@ FILES: dict[type, tuple[str, ...]] = {
     s.FileLengths: ("file",),
     s.ReplayedWorkload: ("file",),
     s.ReplayedServer: ("digest_file", "series"),
+    s.Chunks: ("digest_file",),
     s.FileIterations: ("file",),
     s.PhysicsIterations: ("model_file",),
     s.DigestLink: ("digest_file", "series"),
@@ -51,6 +52,7 @@ def check_section(section: type, values: Values, raw: Values) -> Findings:
     if section is s.Scenario:
         yield from _policy_names(values, raw)
         yield from _edge(values)
+        yield from _joint(values)
         yield from _services(values)
 
 
@@ -91,6 +93,8 @@ def _server(values: Values) -> Findings:
         yield ("failure_share",), "has no effect unless failures is measured or runs"
     if values.get("failure_run") is not None and values.get("failures") in {"off", "measured"}:
         yield ("failure_run",), "has no effect unless failures is runs"
+    if values.get("chunks") is not None and values.get("tbt_jitter_p99_over_p50", 1.0) != 1.0:
+        yield ("tbt_jitter_p99_over_p50",), "must be 1 beside chunks, which hold how far gaps vary"
 
 
 def _capacity(values: Values) -> Findings:
@@ -119,6 +123,13 @@ def _link(values: Values) -> Findings:
         for name, default in (("format", "auto"), ("group", None), ("unit", "auto"), ("to", "host")):
             if values.get(f"series_{name}", default) != default:
                 yield (f"series_{name}",), "has a meaning only beside series; a digest has it from `digest-rtt`"
+
+
+def _chunks(values: Values) -> Findings:
+    if {"digest", "digest_file"} <= values.keys() and (values["digest"] is None) == (values["digest_file"] is None):
+        given = "none" if values["digest"] is None else "both"
+        place: KeyPath = () if values["digest"] is None else ("digest_file",)
+        yield place, f"needs exactly one of digest and digest_file (got {given})"
 
 
 def _engine(values: Values) -> Findings:
@@ -209,6 +220,18 @@ def _edge(values: Values) -> Findings:
             yield ("policies", i), f"policy '{policy.kind}' needs an edge tier; add an `edge:` section"
 
 
+def _joint(values: Values) -> Findings:
+    from discosim.policies import known_policies
+
+    if "quality" not in values or isinstance(values["quality"], s.JointQuality):
+        return
+    known = known_policies()
+    for i, policy in enumerate(values.get("policies", ())):
+        if known[policy.kind].needs_joint:
+            needs = "needs to know which models are right; add `quality: {kind: joint, digest: ...}`"
+            yield ("policies", i), f"policy '{policy.kind}' {needs}"
+
+
 def _services(values: Values) -> Findings:
     from discosim.config.policy_specs import build_policy
 
@@ -255,6 +278,7 @@ _RULES: dict[type, Callable[[Values], Findings]] = {
     s.BurstArrivals: _burst,
     s.Device: _device,
     s.Capacity: _capacity,
+    s.Chunks: _chunks,
     s.EngineServer: _engine,
     s.Outage: _outage,
     s.ReplayedServer: _server,

@@ -16,13 +16,16 @@ DIGEST_KEYS: dict[type, tuple[str, str]] = {
     s.Device: ("profile", "device"),
     s.EdgeTier: ("profile", "device"),
     s.ReplayedServer: ("digest", "latency"),
+    s.Chunks: ("digest", "chunks"),
     s.DigestIterations: ("digest", "engine"),
     s.DigestLink: ("digest", "rtt"),
+    s.JointQuality: ("digest", "quality"),
 }
 """Of each section that names a digest: the key, and the kind of digest; lengths come from two kinds."""
 FILE_KEYS: dict[type, tuple[str, str]] = {
     s.Device: ("profile_file", "device"),
     s.ReplayedServer: ("digest_file", "latency"),
+    s.Chunks: ("digest_file", "chunks"),
     s.FileIterations: ("file", "engine"),
     s.DigestLink: ("digest_file", "rtt"),
 }

@@ -32,6 +32,7 @@ EXAMPLES: dict[tuple[type, str], Any] = {
     (s.ExponentialThink, "mean_s"): 5.0,
     (s.LognormalThink, "median_s"): 5.0,
     (s.ClientArrivals, "digest"): "servegen-deepseek-r1",
+    (s.JointQuality, "digest"): "routellm-mmlu",
     (s.ConstantLengths, "prompt_tok"): 128,
     (s.ConstantLengths, "output_tok"): 256,
     (s.LognormalLengths, "prompt_median_tok"): 100.0,
@@ -77,7 +78,7 @@ EXAMPLES: dict[tuple[type, str], Any] = {
 """Values of the keys that have no default, and of those whose default alone makes no valid section."""
 
 
-SHOWN = {(s.Scenario, "edge")}
+SHOWN = {(s.Scenario, "edge"), (s.Scenario, "quality")}
 """Sections that may be left out but are shown in full: policies of the reference need them."""
 
 

@@ -42,7 +42,8 @@ def _object(keys: Mapping[str, Key], about: str, kind: str) -> dict[str, Any]:
     required = [key.name for key in keys.values() if not key.has_default]
     if kind:
         properties["kind"] = {"const": kind, "description": properties["kind"].get("description", "")}
-        required = ["kind", *(name for name in required if name != "kind")]
+        if not keys["kind"].is_later:  # else it is meant where none is written
+            required = ["kind", *(name for name in required if name != "kind")]
     return {
         "type": "object",
         "description": about,

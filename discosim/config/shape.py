@@ -112,6 +112,11 @@ def sections_of(annotation: Any) -> tuple[type, ...]:
     return members if all(isinstance(m, type) and is_dataclass(m) for m in members) else ()
 
 
+def first_kind(sections: tuple[type, ...]) -> str:
+    """Return the kind that is meant where none is written, or '': that of a section which once was the only one."""
+    return next((kind_of(section) for section in sections if keys_of(section)["kind"].is_later), "")
+
+
 def kind_of(section: type) -> str:
     """Return the value of ``kind`` that selects a section, or '' where it has none."""
     key = keys_of(section).get("kind")

@@ -124,6 +124,11 @@ TRAPS: tuple[Trap, ...] = (
         "are 0 and the gap before it is long.",
     ),
     Trap(
+        ("tbt", "inter_event", "n_events", "event_tok"),
+        "Where a service sends in chunks, TBT counts the gaps of 0 between tokens that came together; inter_event_* "
+        "counts the gaps between arrivals, as AIPerf's inter_chunk_latency does and vLLM's ITL of such a service.",
+    ),
+    Trap(
         ("qoe",),
         "Andes averages lateness over tokens and dilutes it with the length of the answer; Etalon counts "
         "missed slots; a stall ratio ignores the wait for the first token.",

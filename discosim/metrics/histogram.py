@@ -89,7 +89,8 @@ def _bins(gaps_s: Floats) -> Ints:
 
 @dataclass
 class PooledGaps:
-    """The gaps of all answers of one policy in one replication, as delivered and as displayed."""
+    """The gaps of all answers of one policy in one replication: as delivered, as displayed, and between events."""
 
     delivered: GapHistogram = field(default_factory=GapHistogram)
     displayed: GapHistogram = field(default_factory=GapHistogram)
+    events: GapHistogram = field(default_factory=GapHistogram)

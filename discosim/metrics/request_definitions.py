@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from discosim.metrics.accuracy import ACCURACY_REQUEST_METRICS
 from discosim.metrics.battery import BATTERY_REQUEST_METRICS
 from discosim.metrics.declare import MetricDefinition
 from discosim.metrics.edge_definitions import EDGE_REQUEST_METRICS
 from discosim.metrics.engine_definitions import ENGINE_REQUEST_METRICS
+from discosim.metrics.event_definitions import EVENT_REQUEST_METRICS
 
 _request = partial(MetricDefinition, level="request", computed_by="discosim.metrics.cost.cost_columns")
 _text = partial(_request, unit="", dtype="string")
@@ -326,6 +328,8 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
     ),
     *ENGINE_REQUEST_METRICS,
     *EDGE_REQUEST_METRICS,
+    *EVENT_REQUEST_METRICS,
+    *ACCURACY_REQUEST_METRICS,
     _text(
         name="status",
         formula="-",

@@ -10,10 +10,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from discosim.core.errors import UserError, close_match
+from discosim.metrics.accuracy import accuracy_numbers
 from discosim.metrics.battery import NO_BATTERY, Batteries, battery_numbers
 from discosim.metrics.definitions import definition
 from discosim.metrics.edge_definitions import NO_EDGE
 from discosim.metrics.engine_definitions import NO_ENGINE
+from discosim.metrics.events import event_numbers
 from discosim.metrics.histogram import PooledGaps
 from discosim.metrics.numbers import (
     distribution,
@@ -95,6 +97,8 @@ def summarise(
     numbers |= sketch_numbers(columns, done, n_finished, n_served)
     numbers |= warmup_numbers(done, n_finished)
     numbers |= NO_BATTERY if batteries is None else battery_numbers(columns, batteries, numbers["span_s"])
+    numbers |= event_numbers(done, gaps.events)
+    numbers |= accuracy_numbers(columns)
     return {metric.name: float(numbers[metric.name]) for metric in SUMMARY_METRICS}
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from discosim.metrics.accuracy import ACCURACY_SUMMARY_METRICS
 from discosim.metrics.battery import BATTERY_SUMMARY_METRICS
 from discosim.metrics.declare import Direction, MetricDefinition
 from discosim.metrics.edge_definitions import EDGE_SUMMARY_METRICS
 from discosim.metrics.engine_definitions import ENGINE_SUMMARY_METRICS
+from discosim.metrics.event_definitions import EVENT_SUMMARY_METRICS
 
 _HOME = "discosim.metrics.numbers."
 _summary = partial(MetricDefinition, level="summary", dtype="float64")
@@ -331,4 +333,6 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     *_QUEUE,
     *EDGE_SUMMARY_METRICS,
     *BATTERY_SUMMARY_METRICS,
+    *EVENT_SUMMARY_METRICS,
+    *ACCURACY_SUMMARY_METRICS,
 )

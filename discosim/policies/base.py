@@ -32,6 +32,8 @@ class Policy:
         ``{"oracle"}`` asks for the true draws (``view.draws`` in ``prepare``); nobody else may see them.
     needs_edge : bool
         Whether it runs only where the scenario has an edge tier.
+    needs_joint : bool
+        Whether it runs only where the scenario says which models are right (`quality.kind: joint`).
     """
 
     kind: ClassVar[str] = ""
@@ -39,6 +41,7 @@ class Policy:
     departures: ClassVar[str] = ""
     needs: ClassVar[frozenset[str]] = frozenset()
     needs_edge: ClassVar[bool] = False
+    needs_joint: ClassVar[bool] = False
 
     def asks_for(self) -> Sequence[str]:
         """Return the endpoints that it asks for by names which not every scenario has, as far as its options say.

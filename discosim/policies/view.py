@@ -14,6 +14,7 @@ from discosim.policies.past_ttfts import PastTtfts
 from discosim.world.answers import AnswerModel
 from discosim.world.device import DeviceProfile
 from discosim.world.edge.tier import EdgeModel
+from discosim.world.joint import JointModel
 from discosim.world.meter import Meter
 from discosim.world.quality import QualityModel
 from discosim.world.world import ONE_KIND, Draws
@@ -51,6 +52,8 @@ class View:
         How long the parts of an answer are.
     quality : QualityModel
         What answers are assumed to be worth; the default assumptions where the scenario has none.
+    joint : JointModel or None
+        Which models are right how often; None where nobody knows.
     draws : Draws or None
         The true draws of this replication, only for policies that declare ``needs = {"oracle"}``.
     """
@@ -68,6 +71,7 @@ class View:
     quality: QualityModel = ASSUMED
     draws: Draws | None = None
     server_prompt_tok: Ints | None = None
+    joint: JointModel | None = None
 
     def edge_for(self, policy: str) -> EdgeModel:
         """Return the edge tier.

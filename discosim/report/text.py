@@ -96,6 +96,9 @@ def table_text(summary: PlainSummary, title: str = "") -> str:
         _column(summary, BUDGET, "device", "%", "budget_used_device", factor=100.0, worth=0, decimals=1),
         _column(summary, BUDGET, "server", "%", "budget_used_server", factor=100.0, worth=0, decimals=1),
     ]
+    if "accuracy" in summary["metrics"]:
+        right = _column(summary, "quality", "right", "%", "accuracy", factor=100.0, worth=8, decimals=1)
+        columns.insert(6, right)  # beside what readers feel
     n = int(summary["n_replications"])
     what = f"mean ± half-width of the {_level(summary)} interval over {n} replications"
     first = f"{title}: " if title else ""

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from discosim.core.errors import UserError
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
-from discosim.core.scenario import Device, EngineServer, Scenario, Server
+from discosim.core.scenario import AssumedQuality, Device, EngineServer, JointQuality, Scenario, Server
 from discosim.policies.view import ASSUMED, View
 from discosim.runs.build_device import device_doubts, device_notes, figures_of
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
 from discosim.runs.build_engine import engine_notes, require_fitting_blocks, run_pilot
+from discosim.runs.build_joint import joint_model
 from discosim.runs.build_link import link_doubts, link_model
 from discosim.runs.build_noise import noise_notes, with_noise
 from discosim.runs.build_server import is_gated, meter_of, named, server_parts, services
@@ -119,7 +120,8 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
         meter=meter_of(scenario.server.prices, scenario.cost.exchange_rate_usd_per_j),
         edge=None if scenario.edge is None else edge_model(scenario.edge),
         answers=answer_model(scenario.answers),
-        quality=None if scenario.quality is None else quality_model(scenario.quality),
+        quality=quality_model(scenario.quality) if isinstance(scenario.quality, AssumedQuality) else None,
+        joint=joint_model(scenario.quality) if isinstance(scenario.quality, JointQuality) else None,
         services=others,
     )
     view, past_notes = _view(scenario, replace(model, services={}))
@@ -207,5 +209,6 @@ def _view(scenario: Scenario, model: WorldModel) -> tuple[View, tuple[str, ...]]
         edge=None if scenario.edge is None else edge_model(scenario.edge),
         answers=model.answers,
         quality=model.quality or ASSUMED,
+        joint=model.joint,
     )
     return view, (f"past: requests {past.note}; {seen}",)

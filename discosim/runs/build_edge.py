@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.errors import UserError
-from discosim.core.scenario import LABELS, Answers, EdgeLink, EdgeTier, LanLink, Quality, ShareOfAnswers
+from discosim.core.scenario import LABELS, Answers, AssumedQuality, EdgeLink, EdgeTier, LanLink, ShareOfAnswers
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest
 from discosim.world.answers import AnswerModel
@@ -65,7 +65,7 @@ def answer_model(spec: Answers) -> AnswerModel:
     return AnswerModel(share, spec.part_tok, spec.part_sigma)
 
 
-def quality_model(spec: Quality) -> QualityModel:
+def quality_model(spec: AssumedQuality) -> QualityModel:
     """Resolve assumed quality."""
     picks = spec.pick_accuracy
     return QualityModel(

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 from discosim.core.errors import UserError
-from discosim.core.scenario import EngineServer, Prices, ReplayedServer, Scenario, Server
+from discosim.core.scenario import Chunks, EngineServer, Prices, ReplayedServer, Scenario, Server
 from discosim.runs.build_engine import engine_model
 from discosim.runs.build_link import link_model
 from discosim.runs.build_rows import service_laws
+from discosim.traces.catalogue import load_digest
+from discosim.traces.chunk_digest import ChunkDigest
+from discosim.traces.digest_file import read_own_digest
 from discosim.world.api_server import ApiServerModel
 from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.schedulers.base import Scheduler
@@ -99,6 +102,10 @@ def named(name: str) -> Iterator[None]:
 
 def _replayed(spec: ReplayedServer) -> ServerParts:
     laws = service_laws(spec)
+    chunks = None if spec.chunks is None else _chunk_digest(spec.chunks)
+    doubts = laws.warnings
+    if spec.chunks is not None and chunks is not None and spec.chunks.digest_file is not None:
+        doubts = (*doubts, *chunks.card.quirks)
     model = ApiServerModel(
         ttft=laws.ttft,
         tpot=laws.tpot,
@@ -112,13 +119,14 @@ def _replayed(spec: ReplayedServer) -> ServerParts:
         prompt_usd_per_tok=spec.prices.prompt_usd_per_mtok * USD_PER_MTOK,
         output_usd_per_tok=spec.prices.output_usd_per_mtok * USD_PER_MTOK,
         hours=laws.hours,
+        chunks=None if chunks is None else chunks.law,
     )
     if is_gated(spec):
         gate = Gate(spec.capacity, spec.rate_limit, spec.quota, (spec.start_hour or 0.0) * HOUR_S)
         model = GatedServerModel(**{held.name: getattr(model, held.name) for held in fields(model)}, gate=gate)
     notes = (*laws.notes, load_note(spec))
     return ServerParts(
-        model, laws.contains, tuple(f"server: {doubt}" for doubt in laws.warnings), tuple(f"server: {n}" for n in notes)
+        model, laws.contains, tuple(f"server: {doubt}" for doubt in doubts), tuple(f"server: {n}" for n in notes)
     )
 
 
@@ -140,3 +148,13 @@ def load_note(spec: ReplayedServer) -> str:
         else f"{capacity.tok_per_s:g} tokens a second"
     )
     return f"beyond {held} requests wait, first in, first out; its rows are taken for times without such a wait"
+
+
+def _chunk_digest(spec: Chunks) -> ChunkDigest:
+    if spec.digest_file is not None:
+        held = read_own_digest(spec.digest_file, "chunks")
+    else:
+        assert spec.digest is not None
+        held = load_digest(spec.digest, "chunks")
+    assert isinstance(held, ChunkDigest)
+    return held

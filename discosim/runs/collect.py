@@ -13,6 +13,7 @@ from discosim.core.request import RequestRecord
 from discosim.core.timeline import paced
 from discosim.core.timelines import Timelines, TimelineWriter
 from discosim.metrics.endpoints import endpoint_columns
+from discosim.metrics.events import event_columns
 from discosim.metrics.histogram import PooledGaps
 from discosim.metrics.timeline import request_columns
 from discosim.runs.checks import check_columns, check_complete, check_endpoints, check_timelines
@@ -49,6 +50,8 @@ class Collector:
         Request ids whose token rows are kept; all of them with ``--tokens``, else the first few.
     meters : mapping of str to Meter
         Prices of every service, where there are several; what each endpoint did is checked and kept then.
+    has_chunks : bool
+        Whether a service sends in chunks; events of arrival are told apart from tokens then.
     """
 
     policy: str
@@ -56,6 +59,7 @@ class Collector:
     pacer: bool
     keep_tokens_of: range
     meters: Mapping[str, Meter] = field(default_factory=dict)
+    has_chunks: bool = False
     gaps: PooledGaps = field(default_factory=PooledGaps)
     _writer: TimelineWriter = field(default_factory=TimelineWriter)
     _parts: list[Columns] = field(default_factory=list)
@@ -80,6 +84,8 @@ class Collector:
     def _take_batch(self, timelines: Timelines) -> None:
         check_timelines(timelines, self.policy)
         columns = request_columns(timelines, pacer=self.pacer, gaps=self.gaps)
+        if self.has_chunks:
+            columns |= event_columns(timelines, self.gaps.events)
         server_usd = None
         if self.meters:
             server_usd = check_endpoints(columns, timelines, self.meters, self.policy)

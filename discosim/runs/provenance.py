@@ -10,6 +10,7 @@ from pathlib import Path
 
 from discosim.core.plugins import Plugins, code_of
 from discosim.core.scenario import (
+    AssumedQuality,
     ClientArrivals,
     Device,
     DigestArrivals,
@@ -20,8 +21,10 @@ from discosim.core.scenario import (
     EngineServer,
     FileIterations,
     FileLengths,
+    JointQuality,
     PhysicsIterations,
     PluginIterations,
+    ReplayedServer,
     ReplayedWorkload,
     Scenario,
     Server,
@@ -107,8 +110,13 @@ def inputs_of(scenario: Scenario) -> list[tuple[str, str, str]]:
         found.append(("edge", scenario.edge.profile, "device"))
     for role, server in _services(scenario).items():
         found.extend((role, *named) for named in _server_inputs(server))
+        if isinstance(server, ReplayedServer) and (chunks := server.chunks) is not None:
+            ways = ((chunks.digest, "chunks"), (chunks.digest_file, "file"))
+            found.extend((f"{role} chunks", name, kind) for name, kind in ways if name is not None)
     if isinstance(scenario.link, DigestLink):
         found.append(("last hop", *_link_input(scenario.link)))
+    if isinstance(scenario.quality, JointQuality):
+        found.append(("quality", scenario.quality.digest, "quality"))
     return list(dict.fromkeys(found))
 
 
@@ -195,6 +203,8 @@ def input_notes(
             f"output tokens: {prices.source or 'source not given'}"
         )
     notes.extend(_service_notes(scenario))
+    if any(isinstance(server, ReplayedServer) and server.chunks is not None for server in _services(scenario).values()):
+        notes.append("chunks: TBT counts the gaps of 0 between tokens that came together; inter_event_* does not")
     notes.append(f"exchange rate {scenario.cost.exchange_rate_usd_per_j:g} USD per J: chosen in the scenario")
     if scenario.edge is not None:
         edge = scenario.edge.prices
@@ -202,7 +212,12 @@ def input_notes(
             f"edge price {edge.prompt_usd_per_mtok:g} / {edge.output_usd_per_mtok:g} USD per million prompt / output "
             f"tokens: {edge.source or 'source not given'}; slots, batch slowdown and memory of a box: assumption"
         )
-    if scenario.quality is not None:
+    if isinstance(scenario.quality, JointQuality):
+        notes.append(
+            "quality: right or wrong by the model that wrote most of an answer, the weak one on the device, the strong "
+            "one at the server; drawn from the counts of a benchmark, no answer was read by anybody"
+        )
+    if isinstance(scenario.quality, AssumedQuality):
         notes.append("quality: every number is an assumption of the scenario; no answer was read by anybody")
     for role, server in _services(scenario).items():
         if isinstance(server, EngineServer) and isinstance(server.iterations, PhysicsIterations):

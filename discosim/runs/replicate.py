@@ -6,9 +6,13 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from discosim.core.request import RequestTable
+from discosim.metrics.accuracy import ACCURACY_COLUMNS, ACCURACY_NUMBERS, right_column
 from discosim.metrics.battery import NO_BATTERY, battery_columns
 from discosim.metrics.engine_definitions import WHITE_BOX_COLUMNS
+from discosim.metrics.event_definitions import EVENT_COLUMNS, EVENT_NUMBERS
 from discosim.metrics.summary import summarise
 from discosim.metrics.summary_definitions import WHITE_BOX_NUMBERS
 from discosim.policies.base import Policy
@@ -17,8 +21,10 @@ from discosim.runs.batteries import batteries_of
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
 from discosim.runs.series import recorder_of, series_columns
+from discosim.world.api_server import ApiServerModel
+from discosim.world.joint import BOTH, ONLY_STRONG, ONLY_WEAK
 from discosim.world.luck import Luck
-from discosim.world.world import World
+from discosim.world.world import World, WorldModel
 
 
 @dataclass(frozen=True)
@@ -78,12 +84,22 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
     """
     recorder = recorder_of(blueprint.model.server)
     world = World(blueprint.model, requests, luck, recorder)
+    has_chunks = sends_in_chunks(blueprint.model)
     collector = Collector(
-        entrant.name, blueprint.model.meter, blueprint.scenario.reader.pacer, keep, blueprint.model.meters
+        entrant.name,
+        blueprint.model.meter,
+        blueprint.scenario.reader.pacer,
+        keep,
+        blueprint.model.meters,
+        has_chunks=has_chunks,
     )
     policy = prepared(entrant.policy, blueprint.view, world)
     world.run(policy, collector)
     columns = collector.columns(len(requests))
+    judge = world.setting.judge
+    if judge is not None:
+        cells = judge.cells(columns["prompt_tok"])
+        columns |= right_column(columns, np.isin(cells, (BOTH, ONLY_WEAK)), np.isin(cells, (BOTH, ONLY_STRONG)))
     inside = world.engine_figures()
     batteries = batteries_of(world.fleet, columns)
     if batteries is not None:
@@ -93,10 +109,11 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         del columns["battery_percent"]
         summary = {name: number for name, number in summary.items() if name not in NO_BATTERY}
     if inside is None:  # what only a look inside can tell has no place in the files
-        for name in WHITE_BOX_COLUMNS:
-            del columns[name]
-        for name in WHITE_BOX_NUMBERS:
-            del summary[name]
+        _leave_out(columns, summary, WHITE_BOX_COLUMNS, WHITE_BOX_NUMBERS)
+    if not has_chunks:
+        _leave_out(columns, summary, EVENT_COLUMNS, EVENT_NUMBERS)
+    if judge is None:
+        _leave_out(columns, summary, ACCURACY_COLUMNS, ACCURACY_NUMBERS)
     return Outcome(
         columns=columns,
         summary=summary,
@@ -106,6 +123,21 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         series={} if recorder is None else series_columns(recorder.series()),
         is_cut=recorder is not None and recorder.is_cut,
     )
+
+
+def sends_in_chunks(model: WorldModel) -> bool:
+    """Tell whether tokens of a service come together, so that events of arrival are another thing than tokens."""
+    services = (model.server, *(service.model for service in model.services.values()))
+    return any(isinstance(service, ApiServerModel) and service.chunks is not None for service in services)
+
+
+def _leave_out(
+    columns: Columns, summary: dict[str, float], column_names: tuple[str, ...], number_names: tuple[str, ...]
+) -> None:
+    for name in column_names:
+        del columns[name]
+    for name in number_names:
+        del summary[name]
 
 
 def prepared(policy: Policy, view: View, world: World) -> Policy:

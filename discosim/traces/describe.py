@@ -6,6 +6,7 @@ import numpy as np
 
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.traces.catalogue import digest_sha256, load_digest
+from discosim.traces.chunk_digest import ChunkDigest
 from discosim.traces.devices import statuses
 from discosim.traces.digest import (
     ClientDigest,
@@ -16,6 +17,7 @@ from discosim.traces.digest import (
 )
 from discosim.traces.engine_digest import EngineDigest, tokens_s
 from discosim.traces.kinds import Digest, kind_of
+from discosim.traces.quality_digest import QualityDigest
 from discosim.traces.rows_text import sentences
 
 Rows = list[tuple[str, str]]
@@ -76,6 +78,24 @@ COLUMNS = {
         "KV kB/tok",
         "KV tok",
         "context tok",
+        "licence",
+        "status",
+    ),
+    "chunks": (
+        "streams",
+        "events",
+        "tok per event mean / p50 / p99",
+        "gap over mean time per token p50 / p99",
+        "gaps inside events %",
+        "longest gap s",
+        "licence",
+        "status",
+    ),
+    "quality": (
+        "questions",
+        "weak / strong right %",
+        "both / only strong / only weak / neither %",
+        "only strong % by quarter of length",
         "licence",
         "status",
     ),
@@ -160,14 +180,46 @@ def cells(digest: Digest) -> tuple[str, ...]:
                 f"{_energy(digest.prefill_j_per_tok)} / {_energy(digest.decode_j_per_tok)}",
                 _count(digest.max_context_tok),
             )
+        case EngineDigest() | ChunkDigest() | QualityDigest():
+            return _later_cells(digest)
+
+
+def _later_cells(digest: EngineDigest | ChunkDigest | QualityDigest) -> tuple[str, ...]:
+    match digest:
         case EngineDigest():
-            return (
-                str(digest.n_gpus),
-                *(_short(1000 * time_s) for time_s in times_of(digest)),
-                _short(digest.kv_bytes_per_tok / 1000),
-                _count(digest.kv_tok),
-                _count(digest.max_context_tok),
-            )
+            return _engine_cells(digest)
+        case ChunkDigest():
+            return _chunk_cells(digest)
+        case QualityDigest():
+            return _quality_cells(digest)
+
+
+def _engine_cells(digest: EngineDigest) -> tuple[str, ...]:
+    return (
+        str(digest.n_gpus),
+        *(_short(1000 * time_s) for time_s in times_of(digest)),
+        _short(digest.kv_bytes_per_tok / 1000),
+        _count(digest.kv_tok),
+        _count(digest.max_context_tok),
+    )
+
+
+def _chunk_cells(digest: ChunkDigest) -> tuple[str, ...]:
+    return (
+        f"{digest.n_streams:,}",
+        f"{digest.n:,}",
+        f"{_short(digest.moments['event_tok_mean'])} / {_spread(digest.law.size)}",
+        _spread(digest.law.gap),
+        _short(100 * digest.moments["under_threshold_share"]),
+        _short(digest.moments["gap_longest_s"]),
+    )
+
+
+def _quality_cells(digest: QualityDigest) -> tuple[str, ...]:
+    right = (digest.moments["weak_right"], digest.moments["strong_right"])
+    shares = [count / digest.n for count in digest.table.counts]
+    by_length = [band.table.only_strong_share for band in digest.bands]
+    return f"{digest.n:,}", *(" / ".join(f"{100 * x:.1f}" for x in row) for row in (right, shares, by_length))
 
 
 def times_of(digest: EngineDigest) -> tuple[float, float, float]:

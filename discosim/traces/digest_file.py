@@ -80,7 +80,7 @@ def read_own_digest(file: str | PathLike[str], kind: str) -> Digest:
     ----------
     file : path
         The file.
-    kind : {"latency", "engine", "rtt", "device"}
+    kind : {"latency", "engine", "rtt", "device", "chunks"}
         What it must hold.
 
     Raises
@@ -116,6 +116,7 @@ _MADE_BY = {
     "engine": "make one with `discosim traces fit-engine`",
     "rtt": "make one with `discosim traces digest-rtt`",
     "device": "make one with `discosim traces digest-device`",
+    "chunks": "make one with `discosim traces digest-chunks`",
 }
 
 

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from discosim.traces.chunk_digest import ChunkDigest
 from discosim.traces.digest import ClientDigest, DeviceDigest, LatencyDigest, RttDigest, WorkloadDigest
 from discosim.traces.engine_digest import EngineDigest
+from discosim.traces.quality_digest import QualityDigest
 
-Digest = WorkloadDigest | ClientDigest | LatencyDigest | RttDigest | DeviceDigest | EngineDigest
+Digest = (
+    WorkloadDigest
+    | ClientDigest
+    | LatencyDigest
+    | RttDigest
+    | DeviceDigest
+    | EngineDigest
+    | ChunkDigest
+    | QualityDigest
+)
 
 KINDS: dict[str, type[Digest]] = {
     "workload": WorkloadDigest,
@@ -14,6 +25,8 @@ KINDS: dict[str, type[Digest]] = {
     "rtt": RttDigest,
     "device": DeviceDigest,
     "engine": EngineDigest,
+    "chunks": ChunkDigest,
+    "quality": QualityDigest,
 }
 """Kind of a digest, which is also its folder, to its class."""
 

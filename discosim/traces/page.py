@@ -16,6 +16,8 @@ _TITLES = {
     "rtt": "Last hops",
     "device": "Devices",
     "engine": "Engines",
+    "chunks": "Chunks of streams",
+    "quality": "Joint quality",
 }
 
 
@@ -127,5 +129,14 @@ _KIND_NOTES = {
         "curves or as coefficients of what a GPU does, and the size of the KV cache. The columns show\n"
         "what the digest gives for one prompt, for decoding alone and for a decode batch of 64, each\n"
         "with 1,000 tokens of context."
+    ),
+    "chunks": (
+        "How many tokens of a stream come together, and how long the next ones take, over the stream's mean\n"
+        "time per token. Stalls are in the gaps. `server.chunks` lets a replayed service send like that; its\n"
+        "TTFT and time per token stay those of its own digest."
+    ),
+    "quality": (
+        "Which of two models answers a question right, counted on the same questions. `quality: {kind: joint}`\n"
+        "draws it for every request, the weak model writing on devices, the strong one at the server."
     ),
 }

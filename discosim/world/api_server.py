@@ -16,10 +16,12 @@ import simpy
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from discosim.core.chunk_law import ChunkLaw
 from discosim.core.empirical import CorrelatedSeries
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
+from discosim.world.chunks import ChunkTape, made
 from discosim.world.endpoint import Ask, Role, Site
 from discosim.world.hours import HourLaw
 from discosim.world.limits import refused_in_runs
@@ -86,6 +88,8 @@ class ApiServerModel:
         Prices, >= 0.
     hours : HourLaw or None
         How times follow the hour of the day; None for one law at all hours.
+    chunks : ChunkLaw or None
+        How tokens come together; None lets each leave when it is made. In place of jitter, which it contains.
     """
 
     ttft: Law
@@ -100,6 +104,7 @@ class ApiServerModel:
     prompt_usd_per_tok: float = 0.0
     output_usd_per_tok: float = 0.0
     hours: HourLaw | None = None
+    chunks: ChunkLaw | None = None
 
     def extra_ttft_s(self, prompt_tok: Ints) -> Floats:
         """Return the part of the TTFT that grows with the prompt, in s."""
@@ -114,7 +119,18 @@ class ApiServerModel:
 class ServerStream(Stream):
     """A stream from the service; its timeline is known when it is asked for, and computed when somebody looks."""
 
-    __slots__ = ("_accepted_s", "_request_id", "_server", "_start_s", "_stop_s", "_tpot_s", "_user_id", "endpoint")
+    __slots__ = (
+        "_accepted_s",
+        "_attempt",
+        "_leaves_s",
+        "_request_id",
+        "_server",
+        "_start_s",
+        "_stop_s",
+        "_tpot_s",
+        "_user_id",
+        "endpoint",
+    )
 
     endpoint: str
 
@@ -129,6 +145,7 @@ class ServerStream(Stream):
         accepted_s: float,
         start_s: float,
         tpot_s: float,
+        attempt: int = 0,
     ) -> None:
         super().__init__(server.env, prompt_tok, first_token, n_tok)
         self.endpoint = server.name
@@ -139,14 +156,26 @@ class ServerStream(Stream):
         self._start_s = start_s
         self._tpot_s = tpot_s
         self._stop_s = math.inf
+        self._attempt = attempt
+        self._leaves_s: Floats | None = None
 
     def _make_generated(self) -> Floats:
+        chunks = self._server.chunks
+        if chunks is not None:
+            leaves = chunks.leaves(self.n_tok, self._server.chunk_start(self._request_id, self._attempt))
+            made_s = made(leaves) * self._tpot_s
+            made_s += self._start_s
+            leaves *= self._tpot_s
+            leaves += self._start_s
+            self._leaves_s = leaves
+            return made_s
         times_s = self._server.gaps(self._request_id, self.n_tok) * self._tpot_s
         times_s += self._start_s
         return times_s
 
     def _make_arrivals(self, generated_s: Floats) -> Floats:
-        return self._server.link.deliver(generated_s, self._user_id)
+        leaves_s = generated_s if self._leaves_s is None else self._leaves_s
+        return self._server.link.deliver(leaves_s, self._user_id)
 
     def over_s(self) -> float:
         """Return when the last token reaches the client, or the news that the service has refused."""
@@ -204,6 +233,15 @@ class ApiServer:
         self._meter = meter
         self._attempts: list[tuple[list[float], list[float], list[bool] | None]] = []
         self._tape = luck.shared(f"{self._draws}.jitter", self._jitter_tape)
+        self.chunks = luck.shared(f"{self._draws}.chunks", self._chunk_tape)
+
+    def _chunk_tape(self, streams: RandomStreams) -> ChunkTape | None:
+        law = self.model.chunks
+        return None if law is None else ChunkTape(law, streams.generator(f"{self._draws}.chunks"))
+
+    def chunk_start(self, request_id: int, attempt: int) -> float:
+        """Return the draw of an answer that says where it begins on the tape of chunks; each attempt has its own."""
+        return self._luck.uniform_list(f"{self._draws}.chunks.start.{attempt}")[request_id]
 
     def _jitter_tape(self, streams: RandomStreams) -> Floats | None:
         """Draw token times in units of the TPOT; every answer reads them from its own starting point."""
@@ -263,7 +301,7 @@ class ApiServer:
             ttft, tpot = ttft * of_ttft, tpot * of_tpot
         start_s = accepted_s + ttft + extra_s
         stream = self.stream_class(
-            self, prompt_tok, ask.first_token, ask.n_tok, request_id, user_id, accepted_s, start_s, tpot
+            self, prompt_tok, ask.first_token, ask.n_tok, request_id, user_id, accepted_s, start_s, tpot, ask.attempt
         )
         if (model.outages and self._refuses(accepted_s)) or (fails is not None and fails[request_id]):
             self.refuse(stream, accepted_s, user_id)
@@ -339,7 +377,9 @@ class ApiServer:
         if not last.any():
             return np.zeros(last.size)
         steps = last.astype(float)
-        if self._tape is not None:
+        if self.chunks is not None:
+            steps = self.chunks.leave(last, output_tok, self._luck.uniform(f"{self._draws}.chunks.start.0"))
+        elif self._tape is not None:
             first = (self._luck.uniform(f"{self._draws}.jitter.start") * JITTER_TAPE).astype(np.int64)
             steps = self._tape[first + last] - self._tape[first]
         waits_s: Floats = steps * self._luck.series(f"{self._draws}.tpot.0", self.model.tpot)

@@ -10,6 +10,7 @@ import simpy
 from discosim.world.answers import Answers
 from discosim.world.endpoint import Endpoint, Role
 from discosim.world.fleet import Fleet
+from discosim.world.joint import Judge
 from discosim.world.link import Link
 from discosim.world.luck import Luck
 from discosim.world.meter import Meter
@@ -40,6 +41,8 @@ class Setting:
         Who can be asked, by name, in the order of the scenario; the fleet is one of them.
     roles : mapping of str to str
         Of endpoints that are not named by their role, the role; where there are any, bills are itemised by name.
+    judge : Judge or None
+        Which models would answer a request right; None where nobody knows.
     """
 
     env: simpy.Environment
@@ -51,3 +54,4 @@ class Setting:
     fleet: Fleet
     endpoints: Mapping[str, Endpoint]
     roles: Mapping[str, Role]
+    judge: Judge | None = None

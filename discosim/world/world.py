@@ -19,6 +19,7 @@ from discosim.world.cards import Card, cards_of
 from discosim.world.device import DeviceProfile
 from discosim.world.endpoint import Endpoint, EndpointModel, Observer, Site
 from discosim.world.fleet import Fleet
+from discosim.world.joint import JointModel, Judge
 from discosim.world.link import Link, LinkModel
 from discosim.world.luck import Luck
 from discosim.world.meter import Meter
@@ -83,6 +84,8 @@ class WorldModel:
         How good answers are assumed to be; None where the scenario assumes nothing.
     services : mapping of str to Service
         Further services, by the names under which policies ask for them.
+    joint : JointModel or None
+        Which models are right how often; None where nobody knows.
     """
 
     fleet: tuple[tuple[DeviceProfile, float], ...]
@@ -93,6 +96,7 @@ class WorldModel:
     answers: AnswerModel = ONE_KIND
     quality: QualityModel | None = None
     services: Mapping[str, Service] = field(default_factory=dict)
+    joint: JointModel | None = None
 
     @property
     def meters(self) -> dict[str, Meter]:
@@ -180,6 +184,7 @@ class World:
             fleet=self.fleet,
             endpoints={endpoint.name: endpoint for endpoint in opened},
             roles={endpoint.name: endpoint.role for endpoint in opened if endpoint.name != endpoint.role},
+            judge=None if model.joint is None else Judge(model.joint, luck),
         )
         self.n_arrived = 0
 

@@ -112,6 +112,7 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("ReplayedServer", "ttft_s_per_prompt_tok"): one_of(0.0, 0.001),
     ("ReplayedServer", "ttft_reference_prompt_tok"): one_of(0, 100),
     ("ReplayedServer", "tbt_jitter_p99_over_p50"): one_of(1.0, 3.0),
+    ("ReplayedServer", "chunks"): lambda rng: {"digest": digests("chunks")(rng)},
     ("ReplayedServer", "failure_share"): one_of(None, 0.3, 1.0),
     ("ReplayedServer", "failure_run"): one_of(3.0),
     ("ReplayedServer", "start_hour"): one_of(None, 0.0, 23.5),
@@ -152,6 +153,7 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("DigestLink", "series"): one_of(None),
     ("DigestLink", "series_format"): one_of("auto"),
     ("DigestLink", "series_group"): one_of(None),
+    ("JointQuality", "digest"): digests("quality"),
     ("Reader", "tok_per_s"): one_of(4.8, 1.0, 30.0, "reading", "listening"),
     ("EdgeTier", "memory_tok"): one_of(300, 16384),
     ("Cost", "exchange_rate_usd_per_j"): one_of(0, 1e-7, 1e-5),
@@ -175,6 +177,13 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
 """(class or ``*``, key) -> what it may hold. The dynamic program of Andes is left out: it takes seconds by design."""
 
 
+def _foreseen(data: Plain, rng: Rng) -> None:
+    """Take gates from most worlds with an oracle, as nobody foresees what these let through."""
+    if any(policy["kind"] == "oracle" for policy in data["policies"]) and rng.random() < 0.8:
+        for gate in ("capacity", "rate_limit", "quota"):
+            data["server"].pop(gate, None)
+
+
 def random_scenario(rng: Rng, traces: Path) -> Plain:
     """Return a scenario as a file would hold it; ``traces`` is a folder in which it may write its own files."""
     data = _section(scenario.Scenario, rng)
@@ -194,9 +203,9 @@ def random_scenario(rng: Rng, traces: Path) -> Plain:
     needs_edge = any(known[policy["kind"]].needs_edge for policy in data["policies"])
     if needs_edge and data.get("edge") is None:
         data["edge"] = _section(scenario.EdgeTier, rng)
-    if any(policy["kind"] == "oracle" for policy in data["policies"]) and rng.random() < 0.8:
-        for gate in ("capacity", "rate_limit", "quota"):  # nobody foresees what these let through
-            data["server"].pop(gate, None)
+    _foreseen(data, rng)
+    if any(known[policy["kind"]].needs_joint for policy in data["policies"]):
+        data["quality"] = _section(scenario.JointQuality, rng)
     data["baseline"] = one_of(None, *(policy.get("name") or policy["kind"] for policy in data["policies"]))(rng)
     if rng.random() < 0.3:
         data["services"] = {name: _server(rng) for name in ("fast", "cheap")[: int(rng.integers(1, 3))]}
@@ -258,6 +267,8 @@ def _server(rng: Rng) -> Plain:
             data["capacity"] = one_of({"concurrent": 2}, {"tok_per_s": 50.0})(rng)
         if data.get("quota") is not None:
             data["quota"].setdefault("requests_per_user_per_day", 2)
+        if data.get("chunks") is not None:
+            data.pop("tbt_jitter_p99_over_p50", None)
         return data
     data = _section(scenario.EngineServer, rng)
     if rng.random() < 0.8:  # a context limit or KV memory too small for most requests is tried now and then

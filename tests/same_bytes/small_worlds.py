@@ -142,6 +142,18 @@ WORLDS: tuple[Plain, ...] = (
         },
         link={"kind": "digest", "digest": "lte-driving"},
     ),
+    _world(
+        "chunks, and a router that errs",
+        [*RACERS, {"kind": "router"}],
+        server={
+            "kind": "replay",
+            "digest": "openrouter-gpt-5.4",
+            "chunks": {"digest": "azure-gpt-3.5-0613-chunks"},
+            "prices": PRICES,
+        },
+        link={"kind": "constant", "rtt_s": 0.05, "tokens_per_packet": 2},
+        quality={"kind": "joint", "digest": "routellm-gsm8k", "by_length": True},
+    ),
     _world("taking over from a replayed service", TAKERS, link={"kind": "constant", "rtt_s": 0.05}),
     _world(
         "sketches at a replayed service",

@@ -43,6 +43,7 @@ CONTENDERS: list[tuple[str, dict[str, Any]]] = [
     ("pd_device", {}),
     ("kv_shipping", {}),
     ("speculative", {}),
+    ("router", {}),
 ]
 
 

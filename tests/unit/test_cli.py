@@ -292,7 +292,16 @@ def test_traces_list_and_show_speak_of_the_shipped_digests() -> None:
     assert (listed.returncode, listed.stderr) == (0, "")
     kinds_and_names = [line.split()[:2] for line in listed.stdout.splitlines()]
     assert ["workload", "azure-conv"] in kinds_and_names
-    assert {kind for kind, _ in kinds_and_names} == {"workload", "clients", "latency", "rtt", "device", "engine"}
+    assert {kind for kind, _ in kinds_and_names} == {
+        "workload",
+        "clients",
+        "latency",
+        "rtt",
+        "device",
+        "engine",
+        "chunks",
+        "quality",
+    }
     shown = in_a_process("traces", "show", "azure-conv")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "sha256" in shown.stdout

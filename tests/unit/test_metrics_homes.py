@@ -15,11 +15,13 @@ from discosim.core.request import RequestRecord
 from discosim.core.rng import RandomStreams
 from discosim.core.timelines import Timelines
 from discosim.metrics import capacity, numbers, streaming
+from discosim.metrics.accuracy import accuracy_numbers, right_column
 from discosim.metrics.battery import battery_columns, battery_numbers
 from discosim.metrics.cost import cost_columns
 from discosim.metrics.declare import MetricDefinition
 from discosim.metrics.definitions import STREAMING_METRICS, all_definitions
-from discosim.metrics.histogram import PooledGaps
+from discosim.metrics.events import event_columns, event_numbers
+from discosim.metrics.histogram import GapHistogram, PooledGaps
 from discosim.metrics.summary import summarise
 from discosim.metrics.timeline import latency_columns, request_columns, visible_columns
 from discosim.runs.batteries import batteries_of
@@ -70,7 +72,9 @@ def homes() -> tuple[dict[str, Numbers], Numbers, Numbers]:
     world.run(prepared(build_policy(scenario.policies[0]), parts.view, world), records.append)
     flat = Timelines.of(records)
     gaps = PooledGaps()
-    columns = request_columns(flat, pacer=True, gaps=gaps)
+    columns = request_columns(flat, pacer=True, gaps=gaps) | event_columns(flat, gaps.events)
+    right = np.arange(len(flat)) % 2 == 0, np.arange(len(flat)) % 3 == 0
+    columns |= right_column(columns, *right)
     inside, edge = world.engine_figures(), world.edge_figures()
     batteries = batteries_of(world.fleet, columns)
     assert batteries is not None
@@ -96,6 +100,10 @@ def homes() -> tuple[dict[str, Numbers], Numbers, Numbers]:
         f"{metrics}cost.cost_columns": cost_columns(flat),
         f"{metrics}timeline.latency_columns": latency_columns(flat, rows, True, PooledGaps()),
         f"{metrics}timeline.visible_columns": visible_columns(flat, ttft, qoe),
+        f"{metrics}events.event_columns": event_columns(flat, GapHistogram()),
+        f"{metrics}events.event_numbers": event_numbers(done, gaps.events),
+        f"{metrics}accuracy.right_column": right_column(columns, *right),
+        f"{metrics}accuracy.accuracy_numbers": accuracy_numbers(columns),
         f"{metrics}numbers.request_counts": numbers.request_counts(columns["status"]),
         f"{metrics}numbers.distribution": {
             **numbers.distribution("ttft", ttft[finished]),

@@ -105,7 +105,7 @@ def test_a_file_counts_by_its_name_as_it_always_did(tmp_path: Path) -> None:
     plain = as_plain(scenario)
     later = {
         "workload": ("time_unit", "past_share", "columns"),
-        "server": REPLAY_KEYS,
+        "server": (*REPLAY_KEYS, "chunks"),
         "cost": ("energy_range",),
     }
     for section, keys in later.items():

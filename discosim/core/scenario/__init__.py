@@ -4,7 +4,16 @@ Each class is one ``kind:`` of one section of a YAML file. Ranges and meanings s
 config layer, the JSON Schema and the reference page are all read off this package.
 """
 
-from discosim.core.scenario.answers import LABELS, Answers, LabelledAnswers, PickAccuracy, Quality, ShareOfAnswers
+from discosim.core.scenario.answers import (
+    LABELS,
+    Answers,
+    AssumedQuality,
+    JointQuality,
+    LabelledAnswers,
+    PickAccuracy,
+    Quality,
+    ShareOfAnswers,
+)
 from discosim.core.scenario.battery import Battery
 from discosim.core.scenario.closed_loop import (
     ClosedLoopArrivals,
@@ -47,7 +56,7 @@ from discosim.core.scenario.outage import Outage
 from discosim.core.scenario.prices import Cost, Prices
 from discosim.core.scenario.reader import Reader
 from discosim.core.scenario.root import PolicySpec, Scenario
-from discosim.core.scenario.server import EngineServer, ReplayedServer, Server
+from discosim.core.scenario.server import Chunks, EngineServer, ReplayedServer, Server
 from discosim.core.scenario.workload import (
     Arrivals,
     BurstArrivals,
@@ -71,9 +80,11 @@ __all__ = [
     "LABELS",
     "Answers",
     "Arrivals",
+    "AssumedQuality",
     "Battery",
     "BurstArrivals",
     "Capacity",
+    "Chunks",
     "ClientArrivals",
     "ClosedLoopArrivals",
     "Coefficients",
@@ -100,6 +111,7 @@ __all__ = [
     "GivenHeat",
     "HeatSpec",
     "Iterations",
+    "JointQuality",
     "LabelledAnswers",
     "LanLink",
     "LastHopLink",

@@ -57,9 +57,10 @@ class PickAccuracy:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quality:
+class AssumedQuality:
     """Assumed quality of answers in [0, 1]; no run measures it."""
 
+    kind: Literal["assumed"] = spec("assumed", doc="Numbers of your own; meant where `kind` is left out.", since="0.2")
     cloud: float = spec(0.9, doc="An answer of the server's model (our assumption).", ge=0, le=1)
     device: float = spec(0.7, doc="An answer of a device's model (our assumption).", ge=0, le=1)
     edge: float = spec(0.7, doc="An answer of an edge model without a sketch (our assumption).", ge=0, le=1)
@@ -73,3 +74,18 @@ class Quality:
     unsuitable_loss: float = spec(
         0.2, doc="What writing in parts costs where the question does not suit it (our assumption).", ge=0, le=1
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointQuality:
+    """Right or wrong, as measured of a weak model (device, edge) and a strong one (server) on the same questions."""
+
+    kind: Literal["joint"] = spec("joint", doc="Who is right, counted on a benchmark; gives `accuracy`.")
+    digest: str = spec(doc="Name of a digest of joint quality (`discosim traces list`).")
+    by_length: bool = spec(
+        False,
+        doc="Take the quarter of the benchmark's questions that are as long as the prompt, a token being four characters; false takes all for any prompt.",
+    )
+
+
+Quality = JointQuality | AssumedQuality

@@ -48,7 +48,9 @@ class Scenario:
         ShareOfAnswers, doc="The inner form of answers, for policies that write them in parts.", discriminator="kind"
     )
     quality: Quality | None = spec(
-        None, doc="Assumed quality of answers, reported as `quality_assumed`; null assumes nothing."
+        None,
+        doc="How good answers are: assumed (reported as `quality_assumed`) or measured (`accuracy`); null for neither.",
+        discriminator="kind",
     )
     reader: Reader = spec(Reader, doc="The reader.")
     cost: Cost = spec(doc="Exchange rate.")

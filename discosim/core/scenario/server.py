@@ -13,6 +13,19 @@ from discosim.core.spec import spec
 
 
 @dataclass(frozen=True, kw_only=True)
+class Chunks:
+    """How many tokens of a stream come together, and how long gaps between such events are."""
+
+    digest: str | None = spec(
+        None, doc="Name of a digest of chunks (`discosim traces list`); either this or `digest_file`."
+    )
+    digest_file: str | None = spec(
+        None,
+        doc="Path of a digest of your own streams (`discosim traces digest-chunks`), relative to the config file.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReplayedServer:
     """A service seen from outside: TTFT and TPOT replayed from a measured digest or from a raw series."""
 
@@ -39,6 +52,11 @@ class ReplayedServer:
     ttft_reference_prompt_tok: int = spec(0, doc="Prompt length at which the digest was measured.", unit="tok", ge=0)
     tbt_jitter_p99_over_p50: float = spec(
         1.0, doc="Ratio p99/p50 of log-normal gaps inside one answer; 1 gives equal gaps.", ge=1
+    )
+    chunks: Chunks | None = spec(
+        None,
+        doc="Let tokens arrive in bursts as measured, at the same TTFT and time per token; null for one by one.",
+        since="0.2",
     )
     failures: Literal["off", "measured", "runs"] = spec(
         "off",

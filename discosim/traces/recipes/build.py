@@ -21,12 +21,14 @@ def recipes() -> dict[str, Recipe]:
         distserve,
         ireland,
         kernel_profiles,
+        latencylab,
         llmperf,
         mooncake,
         openrouter,
         phone_energy,
         phone_heat,
         published_devices,
+        routellm,
         servegen,
         sharegpt,
         splitwise_engine,
@@ -52,6 +54,8 @@ def recipes() -> dict[str, Recipe]:
         distserve,
         splitwise_engine,
         kernel_profiles,
+        latencylab,
+        routellm,
     )
     return {recipe.name: recipe for source in sources for recipe in source.RECIPES}
 

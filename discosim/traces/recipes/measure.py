@@ -174,6 +174,21 @@ def latent_rho(table: QuantileTable, target: float, *, terms: int = 300) -> floa
     return round((low + high) / 2, 4)
 
 
+def latent_cross(first: QuantileTable, second: QuantileTable, target: float, *, terms: int = 300) -> float:
+    """Return the Gaussian correlation that gives the wanted Pearson correlation of two tabulated values.
+
+    As `latent_rho`, of two marginals: ``corr = sum a_k b_k rho^k / sqrt(sum a_k^2 sum b_k^2)``; to 4 decimals, the
+    nearest that is attained.
+    """
+    a, b = hermite_coefficients(first, terms), hermite_coefficients(second, terms)
+    size = float(np.sqrt(np.sum(a**2) * np.sum(b**2)))
+    if size <= 0 or target == 0.0:
+        return 0.0
+    side = np.linspace(0.0, RHO_LIMIT, 9991) * (1.0 if target > 0 else -1.0)
+    reached = np.polynomial.polynomial.polyval(side, a * b / size)
+    return round(float(side[np.argmin(np.abs(reached - target))]), 4)
+
+
 def attained_lag1(held: CorrelatedSeries) -> float:
     """Return the lag-1 autocorrelation of the values that a correlated series gives in the long run."""
     weights = _hermite_weights(held.table, 300)
@@ -184,6 +199,12 @@ def attained_lag1(held: CorrelatedSeries) -> float:
 
 def _hermite_weights(table: QuantileTable, terms: int) -> Floats:
     """Return the squared Hermite coefficients a_k^2 of ppf(Phi(z)), entry 0 set to 0."""
+    weights: Floats = hermite_coefficients(table, terms) ** 2
+    return weights
+
+
+def hermite_coefficients(table: QuantileTable, terms: int) -> Floats:
+    """Return the Hermite coefficients a_k of ppf(Phi(z)), entry 0 set to 0."""
     from scipy.special import ndtr
 
     z = np.linspace(-9.0, 9.0, 36001)
@@ -192,11 +213,11 @@ def _hermite_weights(table: QuantileTable, terms: int) -> Floats:
     # Hermite functions h_k(z) * sqrt(phi(z)) stay bounded where the polynomials overflow
     root_phi = np.exp(-(z**2) / 4) / (2 * np.pi) ** 0.25
     before, now = np.zeros_like(z), root_phi.copy()
-    weights = np.zeros(terms + 1)
+    held = np.zeros(terms + 1)
     for k in range(terms):
         before, now = now, (z * now - np.sqrt(k) * before) / np.sqrt(k + 1)
-        weights[k + 1] = (np.sum(g * now * root_phi) * step) ** 2
-    return weights
+        held[k + 1] = np.sum(g * now * root_phi) * step
+    return held
 
 
 def joint_counts(first: ArrayLike, second: ArrayLike, bins: int = JOINT_BINS) -> tuple[tuple[int, ...], ...]:
