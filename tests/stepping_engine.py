@@ -42,6 +42,7 @@ class PlainJob:
     end_s: float = math.inf
     has_kv: bool = False
     reach_s: float = math.nan  # when its replica gets it
+    scheduled_s: float = math.inf  # when the scheduler decided to take it
     gpu_s: float = 0.0
     kv_tok_s: float = 0.0
     table: list = field(default_factory=list)  # its blocks, where each is an object
@@ -211,6 +212,7 @@ class SteppingReplica:
         self.log = []  # (begin, end, who prefills how much, who decodes)
         self.stall_s = 0.0
         self.before_s = -math.inf  # the boundary before this one
+        self.learned_s = 0.0  # what the scheduler knows happened until then
         self.finished = []  # (when, job) of jobs whose end the scheduler has not seen
 
     # what a scheduler sees and may do
@@ -250,6 +252,7 @@ class SteppingReplica:
 
     def admit(self, job):
         del self.waiting[job]
+        job.scheduled_s = min(job.scheduled_s, max(self.learned_s, job.reach_s))
         if job.has_kv:  # of all tokens but the newest
             job.has_kv = False
             self.memory.take(job, self.memory.blocks_of(job.context_tok - 1))
@@ -344,6 +347,7 @@ class SteppingReplica:
 
     def _learn(self, until_s):
         """Let the scheduler know what happened until then."""
+        self.learned_s = until_s
         for at_s, job in self.finished[:]:
             if at_s <= until_s:
                 self.finished.remove((at_s, job))

@@ -38,6 +38,7 @@ def check_equal(case: Case, scheduler: Scheduler) -> int:
     for job, other in zip(jobs, plain.jobs, strict=True):
         np.testing.assert_allclose(token_times(job), other.tokens_s, rtol=REL, atol=0)
         assert job.n_preemptions == other.n_preemptions
+        assert job.scheduled_s == pytest.approx(other.scheduled_s, rel=REL, abs=1e-12)
         assert job.gpu_s == pytest.approx(other.gpu_s, rel=REL, abs=1e-12)
         assert job.kv_tok_s == pytest.approx(other.kv_tok_s, rel=1e-8, abs=1e-9)
         assert job.owner.end_s == pytest.approx(other.end_s, rel=REL)

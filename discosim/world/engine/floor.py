@@ -115,6 +115,7 @@ class Floor:
         self.host_peak_blocks = 0
         self._n_held = 0  # prefilled jobs whose KV has not left yet
         self._unseen = Unseen() if model.decides_ahead else None
+        self._decided_s = 0.0  # whose news the scheduler decides on, where it decides ahead
         self._gpu_clock_s = 0.0  # GPU time that a job in every decode batch would have been charged
         self._kv_clock = 0.0  # integral of the decode step over time
         self._stall_s = 0.0  # swap traffic that the next iteration waits for
@@ -173,7 +174,7 @@ class Floor:
         """Take a waiting job in: it holds the blocks of its whole prompt from now on."""
         del self.waiting[job]
         if job.scheduled_s == math.inf:
-            job.scheduled_s = self.now_s
+            job.scheduled_s = self.now_s if self._unseen is None else max(self._decided_s, job.queued_s)
         context_tok = job.context_tok
         if job.has_kv:
             job.has_kv = False

@@ -87,7 +87,7 @@ class Job:
     gpu_s, kv_tok_s : float
         Share of the replica's GPU time, and KV tokens held times seconds, up to its last change of state.
     scheduled_s : float
-        When the scheduler took it for the first time; ``inf`` before.
+        When the scheduler decided to take it for the first time; ``inf`` before.
     queued_s : float
         When the replica that has it got it.
     first_token_s : float
