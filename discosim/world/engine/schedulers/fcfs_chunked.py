@@ -40,8 +40,8 @@ class FcfsChunked(Scheduler):
 
     blocks: Literal["at_once", "by_chunk", "by_chunk_unchecked"] = spec(
         "at_once",
-        doc="When a prompt takes its KV blocks: all on admission, or each chunk its own, where the whole prompt must fit "
-        "(vLLM V1's default) or the first chunk alone.",
+        doc="When a prompt takes its KV blocks: all on admission, or each chunk its own, where the whole prompt must "
+        "fit (vLLM V1's default) or the first chunk alone.",
         since="0.2",
     )
 
