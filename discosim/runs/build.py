@@ -16,7 +16,7 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Device, EngineServer, Scenario, Server
 from discosim.policies.view import ASSUMED, View
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
-from discosim.runs.build_engine import engine_notes, require_fitting_blocks, run_pilot
+from discosim.runs.build_engine import engine_notes, require_able, require_fitting_blocks, run_pilot
 from discosim.runs.build_link import link_model
 from discosim.runs.build_server import meter_of, named, server_parts, services
 from discosim.traces.catalogue import load_digest
@@ -132,6 +132,7 @@ def _checked_scheduler(scenario: Scenario, scheduler: Callable[[], Scheduler]) -
         )
     if not isinstance(made := scheduler(), Scheduler):
         raise UserError(f"expected one that makes a Scheduler (got {type(made).__name__})", where="scheduler")
+    require_able(type(made), scenario.server)
     return f"scheduler: {type(made).__name__}, in place of the scenario's"
 
 
