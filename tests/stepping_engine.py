@@ -514,7 +514,7 @@ class SteppingPrefiller(SteppingReplica):
         """Go on where something changes: a cache has left, somebody comes, or a job that waits is cancelled."""
         moments = [free_s for free_s, _ in self.leaving] + [job.reach_s for job in self.jobs[self.n_submitted :]]
         moments += [job.ask.cancel_s for job in self.waiting]
-        self.now_s = min(at_s for at_s in moments if at_s > self.now_s)
+        self.now_s = self.before_s = min(at_s for at_s in moments if at_s > self.now_s)
 
 
 def run_pools(prefill_model, decode_model, schedulers, s_per_tok, latency_s, asks):
