@@ -38,10 +38,12 @@ class PlainJob:
     prefill_left_tok: int = 0
     blocks: int = 0
     host_blocks: int = 0
+    held_tok: int = 0  # whose blocks it has in its prefill
     n_preemptions: int = 0
     end_s: float = math.inf
     has_kv: bool = False
     reach_s: float = math.nan  # when its replica gets it
+    scheduled_s: float = math.inf  # when the scheduler decided to take it
     gpu_s: float = 0.0
     kv_tok_s: float = 0.0
     table: list = field(default_factory=list)  # its blocks, where each is an object
@@ -80,11 +82,11 @@ class PlainMemory:
         assert self.free_blocks >= 0, "more memory used than there is"
         self.peak_blocks = max(self.peak_blocks, self.total_blocks - self.free_blocks)
 
-    def need(self, job):
-        return self.blocks_of(job.context_tok)
+    def need(self, job, tok):
+        return self.blocks_of(min(job.context_tok, tok))
 
-    def hold(self, job):
-        self.take(job, self.need(job))
+    def hold(self, job, tok):
+        self.take(job, self.need(job, tok))
         return 0
 
     def publish(self, job):
@@ -153,11 +155,13 @@ class PlainPool(PlainMemory):
             shared.append(row)
         return shared, own if len(shared) == job.n_kept_after else []
 
-    def need(self, job):
-        shared, _ = self.found(job)
-        return self.blocks_of(job.context_tok) - sum(block.n_users > 0 for row in shared for block in row)
+    def need(self, job, tok):
+        shared, own = self.found(job)
+        hits = [block for row in shared for block in row]
+        held_tok = min(job.context_tok, (len(hits) + len(own)) * self.block_tok + tok)
+        return self.blocks_of(held_tok) - sum(block.n_users > 0 for block in hits)
 
-    def hold(self, job):
+    def hold(self, job, tok):
         shared, own = self.found(job)
         hits = [block for row in shared for block in row] + own
         for block in hits:
@@ -168,7 +172,7 @@ class PlainPool(PlainMemory):
             if block.content is not None:
                 self.fill(block, None)
         job.table, job.n_shared = list(hits), len(shared)
-        self.take(job, self.blocks_of(job.context_tok) - len(hits))
+        self.take(job, self.blocks_of(min(job.context_tok, len(hits) * self.block_tok + tok)) - len(hits))
         return len(hits) * self.block_tok
 
     def publish(self, job):
@@ -211,6 +215,7 @@ class SteppingReplica:
         self.log = []  # (begin, end, who prefills how much, who decodes)
         self.stall_s = 0.0
         self.before_s = -math.inf  # the boundary before this one
+        self.learned_s = 0.0  # what the scheduler knows happened until then
         self.finished = []  # (when, job) of jobs whose end the scheduler has not seen
 
     # what a scheduler sees and may do
@@ -238,27 +243,36 @@ class SteppingReplica:
     def can_swap(self, n_blocks):
         return self.model.preemption == "swap" and n_blocks <= self.host_free_blocks
 
-    def fits(self, job):
+    def fits(self, job, tok=None):
         n_resident = self.n_resident + len(self.finished)
         if n_resident >= self.max_batch:
             return False
-        need = self.memory.need(job)
+        need = self.memory.need(job, math.inf) if tok is None else self.memory.need(job, tok) + self._growth()
         if job.state is State.SWAPPED or job.has_kv:
             need = self.memory.blocks_of(job.context_tok) + self._growth()
         spare = self.memory.free_blocks - (self.memory.watermark_blocks if n_resident + self.n_held else 0)
         return need <= spare
 
-    def admit(self, job):
+    def admit(self, job, tok=None):
         del self.waiting[job]
+        job.scheduled_s = min(job.scheduled_s, max(self.learned_s, job.reach_s))
         if job.has_kv:  # of all tokens but the newest
             job.has_kv = False
             self.memory.take(job, self.memory.blocks_of(job.context_tok - 1))
             job.state = State.DECODING
             self.decoding[job] = None
             return
-        job.prefill_left_tok = job.context_tok - self.memory.hold(job)
+        tok = job.context_tok if tok is None else tok
+        hit_tok = self.memory.hold(job, tok)
+        job.prefill_left_tok = job.context_tok - hit_tok
+        job.held_tok = min(job.context_tok, hit_tok + tok)
         job.state = State.PREFILLING
         self.prefilling[job] = None
+
+    def extend(self, job, tok):
+        held_tok = job.context_tok - job.prefill_left_tok + tok
+        job.held_tok = max(job.held_tok, held_tok)
+        self.memory.take(job, max(0, self.memory.blocks_of(job.held_tok) - job.blocks))
 
     def preempt(self, job):
         job.n_preemptions += 1
@@ -344,6 +358,7 @@ class SteppingReplica:
 
     def _learn(self, until_s):
         """Let the scheduler know what happened until then."""
+        self.learned_s = until_s
         for at_s, job in self.finished[:]:
             if at_s <= until_s:
                 self.finished.remove((at_s, job))
@@ -450,7 +465,7 @@ class SteppingReplica:
     def _charge(self, span, decoders, prefill):
         """Give every job its share of the GPUs, and count the memory it holds."""
         for job in self.prefilling:
-            job.kv_tok_s += job.context_tok * span
+            job.kv_tok_s += job.held_tok * span
         for job in self.decoding:
             job.kv_tok_s += (job.context_tok - 1) * span
         each = span * self.cost.n_gpus / (len(decoders) + sum(chunk for _, chunk in prefill))
@@ -499,7 +514,7 @@ class SteppingPrefiller(SteppingReplica):
         """Go on where something changes: a cache has left, somebody comes, or a job that waits is cancelled."""
         moments = [free_s for free_s, _ in self.leaving] + [job.reach_s for job in self.jobs[self.n_submitted :]]
         moments += [job.ask.cancel_s for job in self.waiting]
-        self.now_s = min(at_s for at_s in moments if at_s > self.now_s)
+        self.now_s = self.before_s = min(at_s for at_s in moments if at_s > self.now_s)
 
 
 def run_pools(prefill_model, decode_model, schedulers, s_per_tok, latency_s, asks):

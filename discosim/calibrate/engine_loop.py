@@ -60,7 +60,7 @@ class Played:
     arrival_s : array of float
         When the engine got the request.
     queue_s, ttft_s, e2e_s : array of float
-        From there until it was first scheduled, to its first and to its last token.
+        From there until the scheduler decided to take it, to its first and to its last token.
     output_tok : array of int
         Tokens of the answer.
     batches : tuple of float
@@ -82,23 +82,18 @@ class Played:
         return np.where(self.output_tok > 1, tpot_s, np.nan)
 
 
-class _Begin:
-    """Writes down when a request was first given prompt tokens to work on."""
+class _Batches:
+    """Writes down how many decoded, and for how long."""
 
-    def __init__(self, n: int) -> None:
-        self.scheduled_s: list[float] = [np.nan] * n
+    def __init__(self) -> None:
         self.batch: list[int] = []
         self.span_s: list[float] = []
 
-    def iterations(self, replica: Replica, plan: Plan, orders: Orders) -> None:
+    def iterations(self, replica: Replica, plan: Plan, orders: Orders) -> None:  # noqa: ARG002 - as an observer hears it
         """Hear of a finished run of iterations."""
-        scheduled_s, begin_s = self.scheduled_s, plan.begin_s
         if plan.n_decode:
             self.batch.append(plan.n_decode)
-            self.span_s.append(replica.now_s - begin_s)
-        for job, _ in orders.prefill:
-            if scheduled_s[job.job_id] != scheduled_s[job.job_id]:  # NaN: not seen yet
-                scheduled_s[job.job_id] = begin_s
+            self.span_s.append(replica.now_s - plan.begin_s)
 
     def batches(self) -> tuple[float, float]:
         """Return the 5 % and 95 % quantiles of the batch over the time of decodes."""
@@ -145,10 +140,10 @@ def play(model: EngineModel, load: Load) -> Played:
         If the engine would refuse a request.
     """
     env = simpy.Environment()
-    began = _Begin(len(load))
-    engine = Engine(env, model, began)
+    seen = _Batches()
+    engine = Engine(env, model, seen)
     clients: list[_Client] = []
-    arrival_s: list[float] = []
+    jobs: list[Job] = []
     prompt_tok, output_tok = load.prompt_tok.tolist(), load.output_tok.tolist()
 
     def send(over: Callable[[], None] | None = None) -> None:
@@ -157,8 +152,8 @@ def play(model: EngineModel, load: Load) -> Played:
             raise UserError(f"request {i} of {prompt_tok[i]} + {output_tok[i]} tokens would be refused: {why}")
         client = _Client(over)
         clients.append(client)
-        arrival_s.append(env.now)
-        engine.submit(Job(engine.number(), client, prompt_tok[i], output_tok[i], env.now))
+        jobs.append(Job(engine.number(), client, prompt_tok[i], output_tok[i], env.now))
+        engine.submit(jobs[-1])
 
     if load.arrival_s is not None:
         _open(env, load.arrival_s.tolist(), send)
@@ -167,14 +162,14 @@ def play(model: EngineModel, load: Load) -> Played:
     else:
         _closed(env, load, send)
     env.run()
-    arrived_s = np.array(arrival_s)
+    arrived_s = np.array([job.arrival_s for job in jobs])
     return Played(
         arrival_s=arrived_s,
-        queue_s=np.array(began.scheduled_s) - arrived_s,
+        queue_s=np.array([job.scheduled_s for job in jobs]) - arrived_s,
         ttft_s=np.array([client.first_s for client in clients]) - arrived_s,
         e2e_s=np.array([client.end_s for client in clients]) - arrived_s,
         output_tok=load.output_tok,
-        batches=began.batches(),
+        batches=seen.batches(),
     )
 
 

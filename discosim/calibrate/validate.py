@@ -16,7 +16,7 @@ from discosim.calibrate.setup import engine_of
 from discosim.core.errors import UserError
 from discosim.core.files import write_whole
 from discosim.core.scenario import Scenario
-from discosim.runs.build_engine import engine_model
+from discosim.runs.build_engine import engine_model, engine_notes
 from discosim.traces.server_log import ServerLog, ServerSeries
 
 Floats = NDArray[np.float64]
@@ -69,7 +69,8 @@ def validate(
     held = None if holdout is None else holdout.of(log)
     if held is not None and not held.any():
         raise UserError(f"{log.name} has {len(log)} requests, and holds out none of them", where="--holdout")
-    model = engine_model(engine_of(scenario))
+    engine = engine_of(scenario)
+    model = engine_model(engine)
     load, doubts = load_of(log, series)
     played = play(model, load)
     everything = np.ones(len(log), dtype=np.bool_)
@@ -81,7 +82,7 @@ def validate(
         series=series,
         series_mae={} if series is None else _series_mae(series, played),
         per_request=_per_request(log, played),
-        doubts=(*log.warnings, *doubts),
+        doubts=(*log.warnings, *doubts, *engine_notes(engine)[1:]),  # the first says what is being found out here
     )
 
 

@@ -15,10 +15,11 @@ from discosim.core.scenario import EngineServer
 RECOMPUTE = {"kind": "recompute"}
 
 FLAVOURS: dict[str, Mapping[str, Any]] = {
-    # V1's scheduler has no watermark and pops the newest of all who run. 2,048 tokens and 256 requests are the
-    # defaults of its API server on GPUs below 70 GiB and A100s, 8,192 and 1,024 on larger ones (engine/arg_utils.py).
+    # V1's scheduler has no watermark, pops the newest of all who run, and takes the blocks of a chunk with the chunk.
+    # 2,048 tokens and 256 requests are the defaults of its API server on GPUs below 70 GiB and A100s, 8,192 and 1,024
+    # on larger ones (engine/arg_utils.py).
     "vllm-v1": {
-        "scheduler": {"kind": "fcfs_chunked", "token_budget": 2048, "preempts": "running"},
+        "scheduler": {"kind": "fcfs_chunked", "token_budget": 2048, "preempts": "running", "blocks": "by_chunk"},
         "max_batch": 256,
         "watermark": 0.0,
         "block_tok": 16,

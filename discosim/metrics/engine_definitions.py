@@ -46,9 +46,10 @@ ENGINE_REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         name="scheduled_s",
         unit="s",
         dtype="float64",
-        formula="arrival to the first iteration boundary at which the scheduler takes the request",
+        formula="arrival to the first iteration boundary at which the scheduler decides to take the request",
         description="Arrival of the request to the moment when the server's scheduler first takes it, the way up "
-        f"included; of several attempts, the one taken first. {_NEVER}",
+        "included; of several attempts, the one taken first. A scheduler that decides one iteration ahead decides at "
+        f"the boundary before the one from which the request is served, and that counts. {_NEVER}",
         source="vLLM, SCHEDULED event of a request",
     ),
     _request(

@@ -17,7 +17,7 @@ from discosim.core.scenario import AssumedQuality, Device, EngineServer, JointQu
 from discosim.policies.view import ASSUMED, View
 from discosim.runs.build_device import device_doubts, device_notes, figures_of
 from discosim.runs.build_edge import answer_model, edge_model, quality_model
-from discosim.runs.build_engine import engine_notes, require_fitting_blocks, run_pilot
+from discosim.runs.build_engine import engine_notes, require_able, require_fitting_blocks, run_pilot
 from discosim.runs.build_joint import joint_model
 from discosim.runs.build_link import link_doubts, link_model
 from discosim.runs.build_noise import noise_notes, with_noise
@@ -153,6 +153,7 @@ def _checked_scheduler(scenario: Scenario, scheduler: Callable[[], Scheduler]) -
         )
     if not isinstance(made := scheduler(), Scheduler):
         raise UserError(f"expected one that makes a Scheduler (got {type(made).__name__})", where="scheduler")
+    require_able(type(made), scenario.server)
     return f"scheduler: {type(made).__name__}, in place of the scenario's"
 
 

@@ -24,6 +24,7 @@ from discosim.core.scenario import (
 )
 from discosim.policies.server_only import ServerOnly
 from discosim.runs.build_physics import physics_digest, scaled_fit
+from discosim.runs.shared_experts import rank_notes
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest_file import read_own_digest
 from discosim.traces.engine_digest import EngineDigest
@@ -88,6 +89,16 @@ def engine_model(spec: EngineServer, scheduler: Callable[[], Scheduler] | None =
         lockstep=spec.lockstep,
         fastest_iteration_s=fastest_s(cost, spec.max_batch),
     )
+
+
+def require_able(scheduler: type[Scheduler], server: EngineServer) -> None:
+    """Raise UserError where a scheduler that the scenario does not name cannot do what the server asks of it."""
+    if server.async_scheduling and not scheduler.may_decide_ahead:
+        raise UserError(
+            f"{scheduler.__name__} says that it cannot decide ahead (may_decide_ahead), and server.async_scheduling is "
+            "true; set that to false",
+            where="scheduler",
+        )
 
 
 def require_fitting_blocks(requests: RequestTable, server: EngineServer, clipped_at_tok: int | None) -> None:
@@ -164,11 +175,15 @@ def _iterations(spec: Iterations) -> tuple[CostModel, EngineDigest | None]:
 
 
 def engine_notes(spec: EngineServer) -> tuple[str, ...]:
-    """Return how far the engine was from a real server, as a note of every run; nothing for iterations of no server."""
+    """Return how far the engine was from a real server, and what does not go together, as notes of every run.
+
+    Nothing for iterations of no server.
+    """
     _, digest = _iterations(spec.iterations)
     if digest is None:
         return ()
-    return (f"engine {digest.validated or 'never compared with a real server'} ({digest.name})",)
+    said = f"engine {digest.validated or 'never compared with a real server'} ({digest.name})"
+    return (said, *rank_notes(spec, digest))
 
 
 def cost_of(digest: EngineDigest) -> CostModel:

@@ -16,6 +16,7 @@ from discosim.traces.mapping import NO_NAMES
 from discosim.traces.readers.base import Floats, Ints
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.outcomes import plain_name
+from discosim.traces.readers.server_seems import refuse_no_table
 from discosim.traces.readers.source import read_bytes, read_head
 from discosim.traces.readers.table import Table, names_in_order, names_of_table, read_table
 from discosim.traces.readers.table_base import nearest
@@ -89,6 +90,7 @@ def read_server_series(path: str | PathLike[str], *, mapping: Mapping[str, str] 
         return _of_vllm(place)
     is_json = not head.startswith(PARQUET) and head.lstrip()[:1] in {b"{", b"["}
     names = sorted(names_of_table(head, place)) if is_json else names_in_order(head, place)
+    refuse_no_table(head, names, place, "a moment, or a log file of vLLM")
     columns = _columns(names, mapping, str(place))
     if not is_json and not head.startswith(PARQUET) and "\n" not in head.decode(errors="replace").strip():
         raise UserError("holds no rows, or is no series of a server", where=str(place))

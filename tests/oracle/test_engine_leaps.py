@@ -25,6 +25,11 @@ SCHEDULERS = [
     FcfsChunked(token_budget=40, preempts="running"),
     FcfsChunked(token_budget=40),
 ]
+BY_CHUNK = [
+    FcfsChunked(token_budget=20, preempts="running", blocks="by_chunk"),
+    FcfsChunked(token_budget=20, preempts="running", blocks="by_chunk_unchecked"),
+    FcfsChunked(token_budget=8, blocks="by_chunk_unchecked"),
+]
 
 
 def check_equal(case: Case, scheduler: Scheduler) -> int:
@@ -38,6 +43,7 @@ def check_equal(case: Case, scheduler: Scheduler) -> int:
     for job, other in zip(jobs, plain.jobs, strict=True):
         np.testing.assert_allclose(token_times(job), other.tokens_s, rtol=REL, atol=0)
         assert job.n_preemptions == other.n_preemptions
+        assert job.scheduled_s == pytest.approx(other.scheduled_s, rel=REL, abs=1e-12)
         assert job.gpu_s == pytest.approx(other.gpu_s, rel=REL, abs=1e-12)
         assert job.kv_tok_s == pytest.approx(other.kv_tok_s, rel=1e-8, abs=1e-9)
         assert job.owner.end_s == pytest.approx(other.end_s, rel=REL)
@@ -91,6 +97,22 @@ def test_free_blocks_that_keep_what_they_hold_are_found_by_leaps_and_by_steps(sc
 
     @examples(25)
     @given(cases(caches_inside=True, decides_ahead=decides_ahead))
+    def check(case):
+        nonlocal n_preemptions
+        n_preemptions += check_equal(case, scheduler)
+
+    check()
+    assert n_preemptions > 0
+
+
+@pytest.mark.parametrize("scheduler", [BY_CHUNK[0], *map(long, BY_CHUNK[1:])], ids=repr)
+@pytest.mark.parametrize("inside", [long(False), True])
+@pytest.mark.parametrize("decides_ahead", [long(False), True])
+def test_chunks_that_take_their_own_blocks_leap_as_they_step(scheduler, inside, decides_ahead):
+    n_preemptions = 0
+
+    @examples(15)
+    @given(cases(caches_inside=inside, decides_ahead=decides_ahead, max_asks=14))
     def check(case):
         nonlocal n_preemptions
         n_preemptions += check_equal(case, scheduler)

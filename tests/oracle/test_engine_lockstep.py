@@ -51,6 +51,7 @@ def test_ranks_leap_as_plain_ones_step(scheduler, decides_ahead):
             other = ranks[i % 3].jobs[i // 3]
             np.testing.assert_allclose(token_times(job), other.tokens_s, rtol=REL, atol=0)
             assert job.n_preemptions == other.n_preemptions
+            assert job.scheduled_s == pytest.approx(other.scheduled_s, rel=REL, abs=1e-12)
             assert job.owner.end_s == pytest.approx(other.end_s, rel=REL)
             assert job.gpu_s == pytest.approx(other.gpu_s, rel=REL, abs=1e-12)
         for mine, theirs in zip(engine.replicas, ranks, strict=True):

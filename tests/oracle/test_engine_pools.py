@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.engine import EngineModel, PrefillPool
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.schedulers.fcfs import Fcfs
+from discosim.world.engine.schedulers.fcfs_chunked import FcfsChunked
 
 REL = 1e-9
 
@@ -47,18 +49,30 @@ def test_pools_that_decide_ahead_and_keep_blocks_leap_as_a_plain_engine_steps(ca
     check_pools(case, scale, latency_s, max_prefill_tok)
 
 
-def check_pools(case, scale, latency_s, max_prefill_tok):
+WHOLE = Fcfs()
+V1 = FcfsChunked(token_budget=40, preempts="running", blocks="by_chunk")
+
+
+@examples(30)
+@given(cases(max_asks=10, decides_ahead=True, caches_inside=True), SCALES, LATENCIES_S, PREFILLS_TOK)
+def test_a_decode_pool_of_todays_vllm_leaps_as_a_plain_engine_steps(case, scale, latency_s, max_prefill_tok):
+    check_pools(case, scale, latency_s, max_prefill_tok, V1)
+
+
+def check_pools(case, scale, latency_s, max_prefill_tok, decoder=WHOLE):
     s_per_tok = scale * OFF_BEAT
     replica = replace(case.model, cost=ODD) if case.model.cost is FLAT else case.model
     model = pools(replica, s_per_tok, latency_s * OFF_BEAT, max_prefill_tok)
+    model = replace(model, scheduler=lambda: copy.deepcopy(decoder))
     engine, jobs = run_leaping_pools(model, case.asks)
-    schedulers = (Fcfs(max_prefill_tok), Fcfs())
+    schedulers = (Fcfs(max_prefill_tok), copy.deepcopy(decoder))
     first, second = run_pools(
         model.prefill_pool.replica, model.replica, schedulers, s_per_tok, latency_s * OFF_BEAT, case.asks
     )
     for job, other in zip(jobs, first.jobs, strict=True):
         np.testing.assert_allclose(token_times(job), other.tokens_s, rtol=REL, atol=0)
         assert job.n_preemptions == other.n_preemptions
+        assert job.scheduled_s == pytest.approx(other.scheduled_s, rel=REL, abs=1e-12)
         assert job.owner.end_s == pytest.approx(other.end_s, rel=REL)
         assert job.gpu_s == pytest.approx(other.gpu_s, rel=REL, abs=1e-12)
     for mine, theirs in ((engine.prefillers[0], first), (engine.replicas[0], second)):

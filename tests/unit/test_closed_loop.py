@@ -99,6 +99,33 @@ def test_a_wave_comes_when_all_answers_of_the_former_have_ended():
         last_s = end_s(columns)[wave].max()
 
 
+def test_a_wave_waits_for_failures_and_outages_too():
+    # refusals are known 2 s after they were sent, and whoever is sent in the outage hears of it as late
+    held = scenario(
+        API
+        | {
+            "failures": "measured",
+            "failure_share": 0.3,
+            "failure_after_s": 2.0,
+            "outages": [{"start_s": 20, "end_s": 40}],
+        },
+        link={"kind": "none"},
+        arrivals={"waves": True},
+    )
+    columns = simulate(held).columns
+    arrival_s, is_failed = columns["arrival_s"], columns["status"] == "failed"
+    is_out = (arrival_s >= 20.0) & (arrival_s < 40.0)
+    assert is_failed[is_out].all()
+    assert 0 < is_failed[~is_out].sum() < (~is_out).sum()
+    ends_s = np.where(is_failed, arrival_s + 2.0, end_s(columns))
+    think_s = draw_loop(held.workload.arrivals, 40, RandomStreams(held.seed, 0)).think_s
+    last_s = 0.0
+    for first in range(0, 40, 6):
+        wave = slice(first, first + 6)
+        assert arrival_s[wave] == pytest.approx(last_s + think_s[first], rel=1e-12)
+        last_s = ends_s[wave].max()
+
+
 def test_who_gets_no_answer_asks_again_when_it_is_known():
     # refusals are known after 2 s, long prompts are refused on arrival; think a second each time
     held = scenario(

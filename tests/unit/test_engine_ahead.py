@@ -36,6 +36,19 @@ def test_a_chunked_prefill_beside_decodes_begins_one_iteration_later():
     assert first_s(late[1]) == 0.24
 
 
+def test_a_request_is_taken_when_the_scheduler_decides_and_not_when_its_iteration_begins():
+    # the second comes between the boundaries at 0.12 and 0.13, the third when nobody is at work
+    asks = [Ask(0.0, 4, 100), Ask(0.123, 4, 5), Ask(1.5, 4, 5)]
+    assert [job.scheduled_s for job in served(asks, ahead=False)] == pytest.approx([0.0, 0.13, 1.5])
+    late = served(asks, ahead=True)
+    assert [job.scheduled_s for job in late] == pytest.approx([0.0, 0.13, 1.5])
+    assert first_s(late[1]) == 0.14 + 0.05  # its iteration begins at 0.14
+    # who comes during the only iteration that was decided is taken when that has ended, for the one after the next
+    late = served([Ask(0.0, 4, 50), Ask(0.02, 4, 5)], ahead=True)
+    assert [job.scheduled_s for job in late] == pytest.approx([0.0, 0.05])
+    assert first_s(late[1]) == 0.06 + 0.05
+
+
 def test_nothing_is_decided_ahead_of_nothing():
     asks = [Ask(0.0, 4, 1), Ask(0.01, 4, 1)]
     assert first_s(served(asks, ahead=True)[1]) == 0.10

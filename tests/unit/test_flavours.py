@@ -53,7 +53,7 @@ def test_a_make_sets_what_is_not_given():
     held = server(flavour="vllm-v1")
     assert (held.scheduler.kind, held.scheduler.options) == (
         "fcfs_chunked",
-        {"token_budget": 2048, "preempts": "running"},
+        {"token_budget": 2048, "preempts": "running", "blocks": "by_chunk"},
     )
     assert (held.max_batch, held.watermark, held.async_scheduling) == (256, 0.0, True)
     assert server(flavour="tgi-2").scheduler.kind == "tgi"
@@ -68,7 +68,7 @@ def test_what_is_given_wins():
     assert (held.max_batch, held.async_scheduling, held.watermark) == (64, False, 0.0)
     for scheduler in ({"token_budget": 8192}, {"kind": "fcfs_chunked", "token_budget": 8192}):
         options = server(flavour="vllm-v1", scheduler=scheduler).scheduler.options
-        assert options == {"token_budget": 8192, "preempts": "running"}
+        assert options == {"token_budget": 8192, "preempts": "running", "blocks": "by_chunk"}
     # another scheduler has options of its own
     assert server(flavour="tgi-2", scheduler={"kind": "fcfs_chunked"}).scheduler.options["preempts"] == "decoding"
     override = load_scenario(scenario(flavour="vllm-v1"), overrides=["server.scheduler.token_budget=4096"])

@@ -85,3 +85,18 @@ def test_a_scheduler_of_another_package_is_explained_and_run(tmp_path: Path) -> 
     changes = [word for change in SHORT for word in ("--set", change)]
     assert "\nserver_only " in discosim("run", "engine", *changes, "--set", "server.scheduler.kind=mine")
     assert '"my-scheduler": "1.0"' in (tmp_path / "results" / "engine" / "run.json").read_text(encoding="utf-8")
+
+
+class Swapper(Fcfs):
+    """Says of itself that it puts requests in the place of others at once."""
+
+    kind: ClassVar[str] = ""
+    may_decide_ahead: ClassVar[bool] = False
+
+
+def test_a_scheduler_that_cannot_decide_ahead_is_refused_where_it_has_to() -> None:
+    scenario = load_scenario("engine", overrides=[*SHORT, "server.async_scheduling=true"])
+    with pytest.raises(UserError, match=r"^scheduler: Swapper says that it cannot decide ahead .*async_scheduling"):
+        simulate(scenario, scheduler=Swapper)
+    simulate(scenario, scheduler=Fcfs)
+    simulate(load_scenario("engine", overrides=SHORT), scheduler=Swapper)

@@ -28,6 +28,7 @@ from discosim.traces.readers.outcomes import KNOWN, outcome_columns, outcomes_of
 from discosim.traces.readers.requests import MOST_TOK
 from discosim.traces.readers.runs import rows_by_name
 from discosim.traces.readers.server_names import MOMENTS, TIMES, Named, fields_in, missing
+from discosim.traces.readers.server_seems import refuse_no_table
 from discosim.traces.readers.server_times import Times, in_units, is_one_clock, is_seen, is_unix, times_of
 from discosim.traces.readers.source import read_head
 from discosim.traces.readers.table import Table, names_in_order, names_of_table, read_table
@@ -109,6 +110,7 @@ def read_rows(path: Path, mapping: Mapping[str, str], unit: str, *, truth: bool 
     is_json = not head.startswith(PARQUET) and head.lstrip()[:1] in {b"{", b"["}
     names = sorted(names_of_table(head, path)) if is_json else names_in_order(head, path)
     label = str(path)
+    refuse_no_table(head, names, path)
     fields = fields_in(names, mapping, label)
     _require_fields(fields, names, label, truth=truth)
     said = [

@@ -74,13 +74,13 @@ class CachingMemory(KvMemory):
         """Take the blocks of iterations ``step .. step + k - 1``."""
         self.take(self.growth(step, k))
 
-    def need(self, job: Job) -> int:
+    def need(self, job: Job, tok: int | None = None) -> int:
         """Return the free blocks that a job takes on admission: all but those it shares with others at work."""
-        n, _, _ = self._found(job)
+        n, part, own = self._found(job)
         n_used = sum(self._shared[key].run is None for key in job.hashes[:n])
-        return self.blocks_of(job.context_tok) - n_used * self._hash_blocks
+        return self._blocks(job, n * self._hash_blocks + part + own, tok) - n_used * self._hash_blocks
 
-    def hold(self, job: Job) -> int:
+    def hold(self, job: Job, tok: int | None = None) -> int:
         """Take the blocks of a job that is admitted; return how many of its tokens need not be computed."""
         n, part, own = self._found(job)
         for key in job.hashes[:n]:
@@ -98,8 +98,13 @@ class CachingMemory(KvMemory):
             self._pick(job.kept)
         job.kept, job.n_shared = None, n
         found = n * self._hash_blocks + part + own
-        self.take(self.blocks_of(job.context_tok) - found)
+        self.take(self._blocks(job, found, tok) - found)
         return found * self.block_tok
+
+    def _blocks(self, job: Job, found: int, tok: int | None) -> int:
+        """Return the blocks of a job that has found some, and computes all else or the next ``tok`` tokens."""
+        context_tok = job.context_tok
+        return self.blocks_of(context_tok if tok is None else min(context_tok, found * self.block_tok + tok))
 
     def publish(self, job: Job) -> None:
         """Let others find the hashed parts of a prompt that has been computed."""

@@ -115,6 +115,7 @@ class Floor:
         self.host_peak_blocks = 0
         self._n_held = 0  # prefilled jobs whose KV has not left yet
         self._unseen = Unseen() if model.decides_ahead else None
+        self._decided_s = 0.0  # whose news the scheduler decides on, where it decides ahead
         self._gpu_clock_s = 0.0  # GPU time that a job in every decode batch would have been charged
         self._kv_clock = 0.0  # integral of the decode step over time
         self._stall_s = 0.0  # swap traffic that the next iteration waits for
@@ -150,8 +151,8 @@ class Floor:
         """Tell whether a job that decodes and holds so many blocks would go to host memory, were it preempted now."""
         return self.model.preemption == "swap" and n_blocks <= self.host_free_blocks
 
-    def fits(self, job: Job) -> bool:
-        """Tell whether a waiting job can be admitted, or a swapped one resumed.
+    def fits(self, job: Job, tok: int | None = None) -> bool:
+        """Tell whether a waiting job can be admitted, or a swapped one resumed; see `schedulers.base` for ``tok``.
 
         Blocks down to the watermark are for growth; a replica without any resident job ignores the watermark, else
         one that has outgrown it would wait for ever. A job that joins the decode batch at once also needs room for
@@ -167,23 +168,25 @@ class Floor:
         if job.state is State.SWAPPED or job.has_kv:
             # its KV lacks the newest token, whose place it needs in the next iteration
             return memory.blocks_of(job.context_tok) + memory.next_growth(self.steps.n) <= spare
-        return memory.need(job) <= spare
+        if tok is None:
+            return memory.need(job) <= spare
+        return memory.need(job, tok) + memory.next_growth(self.steps.n) <= spare
 
-    def admit(self, job: Job) -> None:
-        """Take a waiting job in: it holds the blocks of its whole prompt from now on."""
+    def admit(self, job: Job, tok: int | None = None) -> None:
+        """Take a waiting job in, with the blocks of its whole prompt, or of the first ``tok`` tokens to compute."""
         del self.waiting[job]
         if job.scheduled_s == math.inf:
-            job.scheduled_s = self.now_s
+            job.scheduled_s = self.now_s if self._unseen is None else max(self._decided_s, job.queued_s)
         context_tok = job.context_tok
         if job.has_kv:
             job.has_kv = False
             self.memory.take(self.memory.blocks_of(context_tok - 1))
             self._join(job)
             return
-        job.blocks = self.memory.blocks_of(context_tok)
-        hit_tok = self.memory.hold(job)
-        if self._prefix is not None:
-            hit_tok = min(self._prefix.hit_tok(job.hashes), context_tok - 1)
+        hit_tok = 0 if self._prefix is None else min(self._prefix.hit_tok(job.hashes), context_tok - 1)
+        hit_tok += self.memory.hold(job, None if tok is None else hit_tok + tok)  # one of both finds something
+        job.held_tok = context_tok if tok is None else min(context_tok, hit_tok + tok)
+        job.blocks = self.memory.blocks_of(job.held_tok)
         if hit_tok:
             self.pending_tok -= hit_tok
             job.prefill_left_tok = context_tok - hit_tok
@@ -191,6 +194,17 @@ class Floor:
         job.mark_s = self.now_s
         self.prefilling[job] = None
         self._note(job)
+
+    def extend(self, job: Job, tok: int) -> None:
+        """Take the blocks that the next ``tok`` tokens of a prompt need beyond those it has."""
+        held_tok = job.context_tok - job.prefill_left_tok + tok
+        if held_tok > job.held_tok:
+            self._note_stay(job)
+            job.mark_s = self.now_s
+            blocks = self.memory.blocks_of(held_tok)
+            self.memory.take(blocks - job.blocks)
+            job.held_tok, job.blocks = held_tok, blocks
+            self._note(job)
 
     def preempt(self, job: Job) -> None:
         """Take a resident job out: to host memory where it may be swapped and there is room, else back to the queue."""
@@ -290,11 +304,15 @@ class Floor:
     def _leave_prefill(self, job: Job) -> int:
         """Take a job out of prefilling; return the blocks it held."""
         del self.prefilling[job]
-        stay_s = self.now_s - job.mark_s
-        job.kv_tok_s += job.context_tok * stay_s
-        self.kv_tok_s += job.context_tok * stay_s
-        self.batch_s += stay_s
+        self._note_stay(job)
         return job.blocks
+
+    def _note_stay(self, job: Job) -> None:
+        """Charge a job in its prefill for the memory it has held."""
+        stay_s = self.now_s - job.mark_s
+        job.kv_tok_s += job.held_tok * stay_s
+        self.kv_tok_s += job.held_tok * stay_s
+        self.batch_s += stay_s
 
     def _free(self, job: Job, blocks: int) -> None:
         """Free the blocks, and the place, of a job that has finished."""

@@ -19,7 +19,7 @@ class State(IntEnum):
     """Where a job stands inside its replica."""
 
     WAITING = 0  # in the queue: never begun, dropped for recomputation, or its KV arrived from a prefill pool
-    PREFILLING = 1  # admitted; holds the blocks of its whole prompt
+    PREFILLING = 1  # admitted; holds the blocks of its whole prompt, or of what has been computed and is now
     DECODING = 2  # makes one token in every iteration that decodes
     SWAPPED = 3  # its KV lies in host memory
     GONE = 4  # finished, cancelled, or on its way to another pool
@@ -82,12 +82,14 @@ class Job:
         Prompt (and, after a recomputation, answer) tokens still to be prefilled; 0 while decoding or swapped.
     blocks : int
         Blocks held while prefilling, or to be brought back from host memory while swapped.
+    held_tok : int
+        Tokens that these are for, while prefilling.
     n_preemptions : int
         How often it was preempted.
     gpu_s, kv_tok_s : float
         Share of the replica's GPU time, and KV tokens held times seconds, up to its last change of state.
     scheduled_s : float
-        When the scheduler took it for the first time; ``inf`` before.
+        When the scheduler decided to take it for the first time; ``inf`` before.
     queued_s : float
         When the replica that has it got it.
     first_token_s : float
@@ -100,6 +102,7 @@ class Job:
     state: State = State.WAITING
     base_tok: int = 0
     blocks: int = 0
+    held_tok: int = 0
     has_kv: bool = False  # waiting, with its KV on this replica's doorstep
     is_cancelled: bool = False
     is_watched: bool = False  # its owner wants to hear when it joins a decode batch

@@ -49,13 +49,13 @@ class KvMemory:
         used = self.total_blocks - self.free_blocks
         self.peak_blocks = max(used, self.peak_blocks)
 
-    def need(self, job: Job) -> int:
-        """Return the free blocks that a job takes on admission."""
-        return self.blocks_of(job.context_tok)
+    def need(self, job: Job, tok: int | None = None) -> int:
+        """Return the free blocks that a job takes on admission, with all its tokens or the first ``tok`` to compute."""
+        return self.blocks_of(job.context_tok if tok is None else min(job.context_tok, tok))
 
-    def hold(self, job: Job) -> int:
-        """Take the blocks of a job that is admitted; return how many of its tokens need not be computed."""
-        self.take(self.blocks_of(job.context_tok))
+    def hold(self, job: Job, tok: int | None = None) -> int:
+        """Take the blocks of a job that is admitted, see `need`; return how many of its tokens are computed already."""
+        self.take(self.blocks_of(job.context_tok if tok is None else min(job.context_tok, tok)))
         return 0
 
     def publish(self, job: Job) -> None:

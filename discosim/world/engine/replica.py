@@ -168,6 +168,7 @@ class Replica(Floor):
 
     def _learn(self, unseen: Unseen, until_s: float) -> None:
         """Let the scheduler know what happened until the boundary before this one; what came since is noticed."""
+        self._decided_s = until_s
         for job in unseen.seen(until_s):
             self._queue(job)
         unseen.cancelled, self._cancelled = self._cancelled, unseen.cancelled
@@ -178,6 +179,7 @@ class Replica(Floor):
 
     def _learn_all(self, unseen: Unseen) -> None:
         """Let the scheduler know everything: no iteration has been decided that runs first."""
+        self._decided_s = self.now_s
         while unseen or self._cancelled:
             self._settle(unseen)
             for job in unseen.seen(math.inf):

@@ -1,7 +1,7 @@
 """What a scheduler sees and what it decides.
 
 The engine asks the scheduler of a replica at iteration boundaries: `schedule(replica)`. The scheduler looks at the
-replica, moves jobs with the replica's four verbs, and returns `Orders` for the iteration that begins now. `ReplicaView`
+replica, moves jobs with the replica's verbs, and returns `Orders` for the iteration that begins now. `ReplicaView`
 is all that it may see and do; the type checker holds the schedulers of this package to it.
 
 What it must not do: read `job.answer_tok`, leave `decode_shortfall() > 0` while ordering a decode, or keep state that
@@ -220,12 +220,23 @@ class ReplicaView(Protocol):
         """Return all live jobs as arrays; O(live jobs), for schedulers that declare ``needs_live = True``."""
         ...
 
-    def fits(self, job: Job) -> bool:
-        """Tell whether ``admit`` or ``resume`` is possible now: batch, blocks above the watermark."""
+    def fits(self, job: Job, tok: int | None = None) -> bool:
+        """Tell whether ``admit`` or ``resume`` is possible now: batch, blocks above the watermark.
+
+        With ``tok``, whether the first ``tok`` tokens that a waiting job has to compute fit beside the next token of
+        all who decode.
+        """
         ...
 
-    def admit(self, job: Job) -> None:
-        """Take a job in, WAITING -> PREFILLING, or DECODING where its KV has arrived already; it takes its blocks."""
+    def admit(self, job: Job, tok: int | None = None) -> None:
+        """Take a job in, WAITING -> PREFILLING, or DECODING where its KV has arrived already; it takes its blocks.
+
+        With ``tok``, it takes those of the first ``tok`` tokens it has to compute, and `extend` takes the others.
+        """
+        ...
+
+    def extend(self, job: Job, tok: int) -> None:
+        """Take the blocks of the next ``tok`` tokens of a job in PREFILLING that was admitted with fewer."""
         ...
 
     def preempt(self, job: Job) -> None:
