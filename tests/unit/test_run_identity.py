@@ -164,7 +164,7 @@ def _without_options(scenario: Scenario) -> dict[str, Any]:
 def test_numbers_of_python_count_as_those_of_a_file() -> None:
     loaded = load_scenario("quickstart", overrides=["cost.exchange_rate_usd_per_j=2"])
     for number in (2, np.float64(2), np.int64(2), np.float32(2)):
-        other = replace(loaded, cost=Cost(exchange_rate_usd_per_j=number), seed=np.int64(loaded.seed))
+        other = replace(loaded, cost=replace(loaded.cost, exchange_rate_usd_per_j=number), seed=np.int64(loaded.seed))
         assert run_id(other, {}) == run_id(loaded, {})
     nothing = [replace(loaded, cost=Cost(exchange_rate_usd_per_j=zero)) for zero in (0, 0.0, -0.0)]
     assert len({run_id(scenario, {}) for scenario in nothing}) == 1
