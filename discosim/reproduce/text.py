@@ -62,6 +62,12 @@ def inputs_text(verdict: Verdict) -> str:
     return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items()) or "-"
 
 
+def few_rows_text(verdict: Verdict) -> str:
+    """Return which inputs have too few rows for the quantile that the claim reads."""
+    found = [f"{quantile} is beyond the {rows:,} rows of {name}" for name, rows, quantile in verdict.too_few_rows]
+    return f"{'; '.join(found)}: no interval here holds what lies there"
+
+
 def variants_text(verdict: Verdict) -> str:
     """Return how far the verdict depends on what is open."""
     first, word = next(iter(verdict.variants.items()))
@@ -83,6 +89,8 @@ def render_claims(paper: str, title: str, source: str, verdicts: Sequence[Verdic
             ("simulated", claim.scenario),
             ("rests on", inputs_text(verdict)),
         ]
+        if verdict.too_few_rows:
+            rows.append(("too few rows", few_rows_text(verdict)))
         if claim.lacking:
             rows.append(("lacking", claim.lacking))
         if verdict.variants:
@@ -127,7 +135,7 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
             f"{claim.published} ({claim.known_from})",
             ours_text(verdict),
             f"**{verdict.text}**",
-            inputs_text(verdict),
+            inputs_text(verdict) + (f"; **{few_rows_text(verdict)}**" if verdict.too_few_rows else ""),
         )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)

@@ -105,7 +105,7 @@ def test_a_file_counts_by_its_name_as_it_always_did(tmp_path: Path) -> None:
     for section, keys in later.items():
         for key in keys:
             del plain[section][key]
-    del plain["services"]
+    del plain["services"], plain["inputs"]
     for policy in plain["policies"]:
         for option in ("service", "retry_service"):
             policy.pop(option, None)

@@ -29,6 +29,7 @@ from discosim.core.scenario.engine import (
     SchedulerSpec,
     Swap,
 )
+from discosim.core.scenario.inputs import Inputs
 from discosim.core.scenario.link import ConstantLink, DigestLink, Link, NoLink
 from discosim.core.scenario.outage import Outage
 from discosim.core.scenario.prices import Cost, Prices
@@ -82,6 +83,7 @@ __all__ = [
     "FileLengths",
     "GammaArrivals",
     "GeneratedWorkload",
+    "Inputs",
     "Iterations",
     "LabelledAnswers",
     "LanLink",
