@@ -107,7 +107,7 @@ def block_length(values: ArrayLike) -> int:
     r = min(float(np.sum(centred[1:] * centred[:-1]) / np.sum(centred**2)), 0.99)
     if r <= 0.0:
         return 1
-    wanted = (6.0 * n) ** (1 / 3) * (r / (1.0 - r**2)) ** (2 / 3)
+    wanted = math.pow(6.0 * n, 1 / 3) * math.pow(r / (1.0 - r**2), 2 / 3)
     return max(1, min(math.ceil(wanted), n // 10))
 
 

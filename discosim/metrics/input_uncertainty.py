@@ -248,12 +248,24 @@ def versions_half_widths(sample: Floats, luck: float, level: float = LEVEL) -> t
         The number by replication; NaN where undefined.
     luck : float
         Variance by luck of one replication; NaN where unknown: then all of the spread is taken for the input's.
+
+    Notes
+    -----
+    The truth lies from the mean over replications as far as one version does, and as the mean itself errs: variances
+    (spread - luck) and spread / R, with degrees of freedom by Satterthwaite.
     """
     known = sample[~np.isnan(sample)]
     if known.size < 2:
         return math.nan, math.nan
     spread = float(np.var(known, ddof=1))
     t = t_quantile(known.size - 1, level)
-    luck = min(luck, spread) if luck >= 0.0 else math.nan  # luck is a part of the spread
-    input_part = spread if math.isnan(luck) else spread - luck
-    return t * math.sqrt(luck / known.size), t * math.sqrt(input_part + spread / known.size)
+    n = known.size
+    widest = spread * (1.0 + 1.0 / n)
+    if math.isnan(luck):
+        return math.nan, t * math.sqrt(widest)
+    luck = min(luck, spread)  # luck is a part of the spread
+    left = widest - luck
+    # the difference of two variances is known worse than either; but it is no more than all of the spread
+    df = left**2 * (n - 1) / widest**2 if widest > 0.0 else math.inf
+    half = min(t_quantile(df, level) * math.sqrt(left), t * math.sqrt(widest))
+    return t * math.sqrt(luck / n), max(half, t * math.sqrt(luck / n))

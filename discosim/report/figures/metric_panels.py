@@ -38,8 +38,8 @@ def metric_panels_table(summary: SummaryTable | PlainSummary, metrics: Sequence[
     DataFrame
         One row per metric and policy: ``metric, unit, direction, policy, is_baseline, n_replications``, ``mean`` and
         ``half_width`` of the 95 % interval over replications (NaN with fewer than two), dollars in thousandths;
-        ``few_rows``, the inputs of few rows that the intervals take into account, and ``rests_on_no_row``, whether they are
-        too few for this quantile.
+        ``few_rows``, the inputs of few rows that the intervals take into account, and ``rests_on_no_row``, whether they
+        are too few for this quantile.
 
     Raises
     ------

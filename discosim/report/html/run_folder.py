@@ -157,7 +157,7 @@ def _policies(summary: PlainSummary) -> Html:
 
 
 def _rows_behind(summary: PlainSummary) -> list[Html]:
-    """Return the half-widths by luck alone beside those with inputs, and the legend of the mark; [] without few rows."""
+    """Return half-widths by luck alone beside those with inputs, and the legend of the mark; [] without few rows."""
     if not counted_inputs(summary):
         return []
     policies = list(summary["policies"])
