@@ -32,6 +32,9 @@ BATCHES = 20
 PER_CELL = 4
 """Least mean number of requests in a cell of levels."""
 MOST_LAGS = 200
+LEAST_DF = 0.25
+"""Least share of the degrees of freedom that a difference of variances keeps. Source: our choice, by trial: with 5 to 50
+versions and luck up to as large as the input's part, 93 to 98 % of intervals of 95 % hold the truth."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +255,9 @@ def versions_half_widths(sample: Floats, luck: float, level: float = LEVEL) -> t
     Notes
     -----
     The truth lies from the mean over replications as far as one version does, and as the mean itself errs: variances
-    (spread - luck) and spread / R, with degrees of freedom by Satterthwaite.
+    (spread - luck) and spread / R, with degrees of freedom by Satterthwaite, at least a quarter of R - 1. Where luck is
+    several times what the input leaves open, no interval from so few versions is exact; this one is then no wider than
+    that of all of the spread.
     """
     known = sample[~np.isnan(sample)]
     if known.size < 2:
@@ -266,6 +271,6 @@ def versions_half_widths(sample: Floats, luck: float, level: float = LEVEL) -> t
     luck = min(luck, spread)  # luck is a part of the spread
     left = widest - luck
     # the difference of two variances is known worse than either; but it is no more than all of the spread
-    df = left**2 * (n - 1) / widest**2 if widest > 0.0 else math.inf
+    df = max(left**2 / widest**2, LEAST_DF) * (n - 1) if widest > 0.0 else math.inf
     half = min(t_quantile(df, level) * math.sqrt(left), t * math.sqrt(widest))
     return t * math.sqrt(luck / n), max(half, t * math.sqrt(luck / n))
