@@ -31,6 +31,8 @@ class Column:
         Digits after the point; such that the values have about three digits where omitted.
     is_signed : bool
         Whether positive values carry a sign.
+    marks : tuple of str
+        A mark behind the value of each row, '' for none; no entry at all for none in any.
     """
 
     group: str
@@ -41,11 +43,15 @@ class Column:
     worth: int
     decimals: int | None = None
     is_signed: bool = False
+    marks: tuple[str, ...] = ()
 
     def cells(self) -> list[str]:
         """Return the text of each row, all equally wide."""
         decimals = decimals_for(self.values) if self.decimals is None else self.decimals
         means = [_number(value, decimals, is_signed=self.is_signed) for value in self.values]
+        if any(self.marks):
+            wide = max(map(len, self.marks))
+            means = [f"{mean}{mark:<{wide}}" for mean, mark in zip(means, self.marks, strict=True)]
         width = max(map(len, means), default=0)
         if self.worth == 0 or all(math.isnan(half) for half in self.half_widths):
             return [mean.rjust(width) for mean in means]

@@ -11,7 +11,9 @@ from pydantic import Field
 from discosim.core.errors import UserError, close_match
 from discosim.core.json_text import read_json
 from discosim.metrics.definitions import MetricDefinition, definition
-from discosim.runs.shapes import Shape, check_shape, read_bounded
+from discosim.runs.folder import INPUTS
+from discosim.runs.input_intervals import widened
+from discosim.runs.shapes import Shape, check_shape, read_bounded, read_object
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,13 +38,30 @@ class _Summary(Shape):
     notes: Sequence[str] = ()
 
 
+class _InputRows(Shape):
+    role: str
+    name: str
+    n_rows: int = Field(ge=0)
+    unit: str
+    in_intervals: bool
+
+
+class _Inputs(Shape):
+    method: str
+    inputs: Sequence[_InputRows]
+    with_inputs: Mapping[str, Mapping[str, Mapping[str, float | None]]]
+    luck: Mapping[str, Mapping[str, Mapping[str, float | None]]]
+    beyond: Mapping[str, Sequence[str]]
+    asked: Mapping[str, Sequence[str]]
+
+
 def read_summary(path: Path) -> PlainSummary:
-    """Read a summary.json.
+    """Read a summary.json, with the intervals of an inputs.json beside it.
 
     Raises
     ------
     UserError
-        If the file is missing or is no summary.
+        If the file is missing or is no summary, or the one beside it is not what a run writes.
     """
     try:
         summary = read_json(read_bounded(path))
@@ -55,7 +74,12 @@ def read_summary(path: Path) -> PlainSummary:
     check_shape(_Summary, summary, path, "a run")
     if summary["baseline"] not in summary["policies"]:
         raise UserError("not a summary: its baseline is none of its policies", where=str(path))
-    return summary
+    inputs = path.with_name(INPUTS)
+    if not inputs.is_file():
+        return summary
+    intervals = read_object(inputs)
+    check_shape(_Inputs, intervals, inputs, "a run")
+    return widened(summary, intervals)
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:

@@ -11,9 +11,9 @@ from typing import Protocol
 from discosim import __version__
 from discosim.core.errors import UserError
 from discosim.core.scenario import Scenario
-from discosim.metrics.summary import SummaryTable
 from discosim.report.columns import Column, decimals_for, lay_out
-from discosim.report.tables import PlainSummary, number, plain, readable, summary_metrics
+from discosim.report.input_rows import beyond_text, luck_text, mark, with_inputs
+from discosim.report.tables import PlainSummary, number, readable, summary_metrics
 from discosim.runs.provenance import WARNING
 from discosim.runs.shapes import read_object
 
@@ -32,8 +32,8 @@ class Result(Protocol):
         ...
 
     @property
-    def summary(self) -> SummaryTable:
-        """What came out."""
+    def printed_summary(self) -> PlainSummary:
+        """What came out, its intervals those with inputs where any input has few rows."""
         ...
 
     @property
@@ -55,10 +55,12 @@ def render(result: Result) -> str:
     result : Result
         A run; of its folder, if it has one, run.json is read for the command that made it.
     """
-    summary = plain(result.summary)
+    summary = result.printed_summary
     blocks = [
         table_text(summary, title=result.scenario.name),
         changes_text(summary),
+        luck_text(summary),
+        beyond_text(summary),
         counts_text(summary),
         _inputs_text(result.notes),
         _files_text(result.scenario, result.folder),
@@ -102,7 +104,7 @@ def table_text(summary: PlainSummary, title: str = "") -> str:
     n = int(summary["n_replications"])
     what = f"mean ± half-width of the {_level(summary)} interval over {n} replications"
     first = f"{title}: " if title else ""
-    first += what if n > 1 else "one replication, so there are no intervals (n/a)"
+    first += f"{what}{with_inputs(summary)}" if n > 1 else "one replication, so there are no intervals (n/a)"
     return "\n".join([first, "", *lay_out("policy", policies, columns, WIDTH)])
 
 
@@ -206,6 +208,7 @@ def _column(
         worth=worth,
         decimals=decimals,
         is_signed=field != "mean",
+        marks=tuple(mark(summary, metric, policy, field) for policy in names),
     )
 
 

@@ -60,6 +60,7 @@ class Input:
 
     kind: InputKind = spec(doc="Where it is known from.")
     what: str = spec(doc="What it is.", min_length=1)
+    rows: int | None = spec(None, doc="Rows behind it, of the smallest part; null where that says nothing.", ge=1)
 
 
 @dataclass(frozen=True, kw_only=True)

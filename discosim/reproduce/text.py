@@ -101,6 +101,12 @@ def inputs_text(verdict: Verdict) -> str:
     return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items()) or "-"
 
 
+def few_rows_text(verdict: Verdict) -> str:
+    """Return which inputs have too few rows for the quantile that the claim reads."""
+    found = [f"{quantile} is beyond the {rows:,} rows of {name}" for name, rows, quantile in verdict.too_few_rows]
+    return f"{'; '.join(found)}: no interval here holds what lies there"
+
+
 def variants_text(variants: Mapping[str, Word]) -> str:
     """Return how far a verdict depends on what is open."""
     first, word = next(iter(variants.items()))
@@ -139,6 +145,7 @@ def _block(verdict: Verdict, width: int) -> list[str]:
         ("rests on", inputs_text(verdict)),
         ("variants", variants_text(verdict.variants) if verdict.variants else ""),
         ("energy", energy_text(verdict)),
+        ("too few rows", few_rows_text(verdict) if verdict.too_few_rows else ""),
         ("would change", claim.would_change),
     ]
     lines = [f"  {claim.id}: {verdict.text}"]
@@ -200,7 +207,7 @@ def markdown(verdicts: Sequence[Verdict]) -> str:
             bounds_text(verdict),
             ours_text(verdict),
             f"**{verdict.text}**",
-            inputs_text(verdict),
+            inputs_text(verdict) + (f"; **{few_rows_text(verdict)}**" if verdict.too_few_rows else ""),
         )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)

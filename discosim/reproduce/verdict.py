@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from discosim.metrics.influence import is_beyond
 from discosim.reproduce.estimates import Cell, cells_of
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.files import WEAK, Claim, Expect, Input, Sensitivity
@@ -67,6 +68,20 @@ class Verdict:
     def weak_inputs(self) -> tuple[str, ...]:
         """Names of the inputs that are recollections or assumptions."""
         return tuple(name for name, given in self.inputs if given.kind in WEAK)
+
+    @property
+    def too_few_rows(self) -> tuple[tuple[str, int, str], ...]:
+        """Inputs whose rows are too few for a quantile that the statistic reads: name, rows, quantile."""
+        statistic = self.claim.statistic
+        if statistic is None:
+            return ()
+        read = [value for value in (statistic.metric, *statistic.options.values()) if isinstance(value, str)]
+        return tuple(
+            (name, given.rows, quantile)
+            for name, given in self.inputs
+            for quantile in read
+            if given.rows is not None and is_beyond(given.rows, quantile)
+        )
 
     @property
     def text(self) -> str:

@@ -74,7 +74,8 @@ class Blueprint:
     def requests(self, replication: int) -> RequestTable:
         """Return the requests of one replication."""
         streams = RandomStreams(self.scenario.seed, replication)
-        requests = make_requests(self.scenario.workload, self.scenario.reader, streams, Path())
+        versions = streams if self.scenario.inputs.resample else None
+        requests = make_requests(self.scenario.workload, self.scenario.reader, streams, Path(), versions)
         self._check_blocks(requests, self.scenario.server)
         for name, service in self.scenario.services.items():
             with named(name):

@@ -15,7 +15,10 @@ CONFIG = "config.yaml"
 SERIES = "series.parquet"
 """A white-box server by the second; a run without one has no such file."""
 
-RUN = Kind(own=frozenset({*NEEDED, FACTS, SERIES, "tokens.parquet", "figures", "report.html"}), last=FACTS)
+INPUTS = "inputs.json"
+"""Intervals with what the rows behind the inputs leave open; where all inputs have plenty there is no such file."""
+
+RUN = Kind(own=frozenset({*NEEDED, FACTS, SERIES, INPUTS, "tokens.parquet", "figures", "report.html"}), last=FACTS)
 """What a run writes, and what was made of it: both are replaced with it."""
 _ENOUGH = 3
 """Files of a run by which a folder is taken for a damaged one, whose run.json is gone."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from discosim.core.scenario import Scenario
 from discosim.metrics.summary import SummaryTable
 from discosim.runs.collect import Columns
+from discosim.runs.input_intervals import InputIntervals, widened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +42,8 @@ class RunResult:
         Where the files are, if they were written.
     series_columns : dict of str to array
         The columns of series.parquet: a white-box server by the second; empty without one.
+    input_intervals : InputIntervals or None
+        Intervals with what the rows behind the inputs leave open; None where every input has plenty of them.
     """
 
     scenario: Scenario
@@ -51,6 +55,7 @@ class RunResult:
     folder: Path | None = None
     endpoint_columns: Columns = field(default_factory=dict, repr=False)
     series_columns: Columns = field(repr=False, default_factory=dict)
+    input_intervals: InputIntervals | None = field(repr=False, default=None)
 
     @cached_property
     def requests(self) -> pd.DataFrame:
@@ -87,6 +92,19 @@ class RunResult:
 
         return pd.DataFrame(self.endpoint_columns)
 
+    @cached_property
+    def printed_summary(self) -> Mapping[str, Any]:
+        """The summary as summary.json has it, its intervals those with inputs where any input has few rows."""
+        return self._printed(self.summary)
+
+    def _printed(self, summary: SummaryTable) -> Mapping[str, Any]:
+        found = self.input_intervals
+        if found is None:
+            return summary.to_json_dict()
+        if summary is not self.summary:
+            found = found.against(self.columns, summary)
+        return widened(summary.to_json_dict(), found.to_json_dict())
+
     def __str__(self) -> str:
         """Return the table that the command line prints."""
         from importlib import import_module
@@ -112,7 +130,7 @@ class RunResult:
         from importlib import import_module
 
         summary = self.summary if baseline is None else self.summary.against(baseline)
-        text: str = import_module("discosim.report.text").comparison_text(summary.to_json_dict(), metrics)
+        text: str = import_module("discosim.report.text").comparison_text(self._printed(summary), metrics)
         return text
 
     # The report room stands above this one; these shortcuts reach up at call time so that a notebook can say
@@ -129,14 +147,14 @@ class RunResult:
         """Draw the trade-off of unified cost and TTFT."""
         from importlib import import_module
 
-        figure: Figure = import_module("discosim.report.figures").cost_ttft(self.summary)
+        figure: Figure = import_module("discosim.report.figures").cost_ttft(self.printed_summary)
         return figure
 
     def plot_metrics(self, *metrics: str) -> Figure:
         """Draw the named summary metrics side by side, one panel each, policies below one another."""
         from importlib import import_module
 
-        figure: Figure = import_module("discosim.report.figures").metric_panels(self.summary, metrics)
+        figure: Figure = import_module("discosim.report.figures").metric_panels(self.printed_summary, metrics)
         return figure
 
     def plot_timeline(self, request_id: int | None = None) -> Figure:

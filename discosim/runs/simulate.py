@@ -23,6 +23,8 @@ from discosim.runs.build import Blueprint, build
 from discosim.runs.collect import Columns, join_columns
 from discosim.runs.energy_range import energy_range_notes
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
+from discosim.runs.input_intervals import input_intervals
+from discosim.runs.inputs import Meetings, measured_inputs, rows_notes, version
 from discosim.runs.promises import broken_promise
 from discosim.runs.provenance import input_notes
 from discosim.runs.replicate import Entrant, replicate
@@ -77,6 +79,8 @@ def simulate(
     entrants = _entrants(scenario, policies)
     check_rows(scenario, len(entrants))
     blueprint = build(scenario, scheduler)
+    inputs = measured_inputs(blueprint)
+    meetings = Meetings(scenario, blueprint, inputs)
     parts: dict[tuple[str, int], Columns] = {}
     summaries: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}
     by_endpoint: dict[tuple[str, int], Columns] = {}
@@ -94,9 +98,10 @@ def simulate(
                 workload_notes = requests.notes
                 warnings = (*(f"workload: {doubt}" for doubt in requests.warnings), *blueprint.warnings)
             luck = Luck(RandomStreams(scenario.seed, replication), len(requests))
+            world = version(blueprint, replication) if scenario.inputs.resample else blueprint
             keep = EVERYTHING if token_sink else range(EXAMPLE_POOL if replication == 0 else 0)
             for entrant in entrants:
-                outcome = replicate(entrant, blueprint, requests, luck, keep)
+                outcome = replicate(entrant, world, requests, luck, keep)
                 parts[entrant.name, replication] = outcome.columns
                 by_endpoint[entrant.name, replication] = outcome.endpoints
                 series[entrant.name, replication] = outcome.series
@@ -109,6 +114,7 @@ def simulate(
                     token_sink(entrant.name, replication, outcome.tokens)
                 if tick is not None:
                     tick()
+            meetings.note(luck)
     for entrant in entrants:
         replications = [parts[entrant.name, k] for k in range(scenario.replications)]
         warnings += _doubts(entrant, replications, tallies[entrant.name], blueprint)
@@ -122,14 +128,22 @@ def simulate(
         {entrant.name: [parts[entrant.name, k] for k in range(scenario.replications)] for entrant in entrants},
     )
     example_columns = choose_examples(examples, {name: parts[name, 0] for name in examples})
+    columns = stacked(parts)
+    summary = SummaryTable.of(summaries, scenario.baseline or entrants[0].name)
     return RunResult(
         scenario=scenario,
-        columns=stacked(parts),
-        summary=SummaryTable.of(summaries, scenario.baseline or entrants[0].name),
+        columns=columns,
+        summary=summary,
+        input_intervals=input_intervals(scenario, inputs, meetings, columns, summary),
         replication_columns=_by_replication(summaries),
         example_columns=example_columns,
         endpoint_columns=stacked(by_endpoint) if scenario.services else {},
-        notes=input_notes(scenario, (*blueprint.notes, *energy_notes), workload_notes, (*warnings, *energy_doubts)),
+        notes=input_notes(
+            scenario,
+            (*blueprint.notes, *rows_notes(scenario, inputs), *energy_notes),
+            workload_notes,
+            (*warnings, *energy_doubts),
+        ),
         series_columns=stacked_series(series),
     )
 

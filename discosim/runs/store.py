@@ -21,7 +21,7 @@ from discosim.core.scenario import Scenario
 from discosim.core.take_place import flush
 from discosim.runs.collect import Columns
 from discosim.runs.facts import FACTS, file_facts, run_facts
-from discosim.runs.folder import CONFIG, RUN, SERIES, default_folder, same_run
+from discosim.runs.folder import CONFIG, INPUTS, RUN, SERIES, default_folder, same_run
 from discosim.runs.identity import run_id
 from discosim.runs.result import RunResult
 from discosim.runs.simulate import simulate
@@ -124,6 +124,8 @@ def _execute(
             write_parquet(endpoint_table(result.endpoint_columns), folder / "endpoints.parquet")
         if result.series_columns:
             write_parquet(series_table(result.series_columns), folder / SERIES)
+        if result.input_intervals is not None:
+            write_json(folder / INPUTS, result.input_intervals.to_json_dict())
         write_json(folder / "summary.json", {**result.summary.to_json_dict(), "notes": list(result.notes)})
         facts = run_facts(scenario, command, time.perf_counter() - started)
         files = {path.name: file_facts(path) for path in sorted(folder.iterdir())}

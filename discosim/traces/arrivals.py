@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from discosim.core.empirical import CorrelatedSeries
 from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import (
@@ -18,6 +19,7 @@ from discosim.core.scenario import (
     OpenArrivals,
     PoissonArrivals,
 )
+from discosim.core.versions import series_version
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import Client, ClientDigest, WorkloadDigest
 
@@ -47,8 +49,10 @@ class Arrived:
     notes: dict[str, float | str] = field(default_factory=dict)
 
 
-def draw_arrivals(law: OpenArrivals, n: int, streams: RandomStreams) -> Arrived:
+def draw_arrivals(law: OpenArrivals, n: int, streams: RandomStreams, versions: RandomStreams | None = None) -> Arrived:
     """Draw the first ``n`` arrivals of a law; the first k do not depend on ``n``.
+
+    With ``versions`` measured gaps are those of a version of their law, drawn from its stream ``inputs.gaps``.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def draw_arrivals(law: OpenArrivals, n: int, streams: RandomStreams) -> Arrived:
         case BurstArrivals():
             return _burst(law, n, rng)
         case DigestArrivals():
-            return _from_digest(law, n, rng)
+            return _from_digest(law, n, rng, versions)
         case ClientArrivals():
             return _from_clients(law, n, streams)
 
@@ -117,7 +121,9 @@ def _burst(law: BurstArrivals, n: int, rng: np.random.Generator) -> Arrived:
     return Arrived(clock.time_s(np.cumsum(rng.exponential(1.0, n))))
 
 
-def _from_digest(law: DigestArrivals, n: int, rng: np.random.Generator) -> Arrived:
+def _from_digest(
+    law: DigestArrivals, n: int, rng: np.random.Generator, versions: RandomStreams | None = None
+) -> Arrived:
     digest = load_digest(law.digest, "workload")
     assert isinstance(digest, WorkloadDigest)
     if digest.gap is None or digest.rate_per_s is None:
@@ -127,13 +133,21 @@ def _from_digest(law: DigestArrivals, n: int, rng: np.random.Generator) -> Arriv
         )
     factor = 1.0 if law.rate_per_s is None else digest.rate_per_s / law.rate_per_s
     notes: dict[str, float | str] = {} if law.rate_per_s is None else {"gaps_multiplied_by": factor}
+
+    def gaps_s(held: CorrelatedSeries) -> Floats:
+        if versions is None:
+            return held.sample(n, rng)
+        drawn = series_version(held, digest.n, versions.generator("inputs.gaps"))
+        known = 1.0 if law.rate_per_s is None else held.table.mean() / drawn.table.mean()  # a rate of one's own stays
+        return drawn.sample(n, rng) * known
+
     if not law.rate_profile:
-        return Arrived(np.cumsum(digest.gap.sample(n, rng)) * factor, notes=notes)
+        return Arrived(np.cumsum(gaps_s(digest.gap)) * factor, notes=notes)
     if digest.gap_detrended is None or digest.rate_profile is None:
         raise UserError(f"digest '{law.digest}' has no rate profile", where="workload.arrivals.rate_profile")
     relative = np.asarray(digest.rate_profile.relative)
     clock = Clock(np.full(relative.size, digest.rate_profile.bin_s), relative)
-    return Arrived(clock.time_s(np.cumsum(digest.gap_detrended.sample(n, rng)) * factor), notes=notes)
+    return Arrived(clock.time_s(np.cumsum(gaps_s(digest.gap_detrended)) * factor), notes=notes)
 
 
 def _from_clients(law: ClientArrivals, n: int, streams: RandomStreams) -> Arrived:

@@ -8,12 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.scenario import FileLengths
+from discosim.core.versions import Warp
 from discosim.traces.readers import LengthTable, read_lengths
 
 Ints = NDArray[np.int64]
+BELOW_1 = float(np.nextafter(1.0, 0.0))
 
 
-def draw_rows(law: FileLengths, table: LengthTable, n: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+def draw_rows(
+    law: FileLengths, table: LengthTable, n: int, rng: np.random.Generator, warp: Warp | None = None
+) -> tuple[Ints, Ints]:
     """Return prompt and output lengths of ``n`` requests; the first k do not depend on ``n``.
 
     Rows stay whole, so that long prompts keep the answers they had. In order, the file begins again at its end.
@@ -28,10 +32,19 @@ def draw_rows(law: FileLengths, table: LengthTable, n: int, rng: np.random.Gener
         Number of requests.
     rng : Generator
         Source of n uniform draws.
+    warp : Warp, optional
+        A version of the rows: how often each is drawn.
     """
-    size = len(table)
-    row = np.floor(rng.random(n) * size).astype(np.int64) if law.order == "resample" else np.arange(n) % size
+    row = row_numbers(law, len(table), n, rng, warp)
     return table.prompt_tok[row], table.output_tok[row]
+
+
+def row_numbers(law: FileLengths, size: int, n: int, rng: np.random.Generator, warp: Warp | None = None) -> Ints:
+    """Return which of ``size`` rows ``n`` requests take; of a version of the rows with a warp."""
+    if law.order == "in_order":
+        return np.arange(n) % size
+    u = rng.random(n)
+    return np.floor((u if warp is None else np.minimum(warp.levels(u), BELOW_1)) * size).astype(np.int64)
 
 
 def table_of(law: FileLengths, base_dir: Path) -> LengthTable:

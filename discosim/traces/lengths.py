@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.errors import UserError, close_match
+from discosim.core.rng import RandomStreams
 from discosim.core.scenario import ConstantLengths, DigestLengths, FileLengths, Lengths, LognormalLengths
+from discosim.core.versions import Warp
 from discosim.traces.catalogue import find_digest, list_digests, load_digest
 from discosim.traces.digest import ClientDigest, WorkloadDigest
 from discosim.traces.length_file import draw_rows, table_of
@@ -20,7 +22,13 @@ LENGTHS = "workload.lengths"
 
 
 def draw_lengths(
-    law: Lengths, n: int, rng: np.random.Generator, *, sender: Ints | None = None, base_dir: Path = Path()
+    law: Lengths,
+    n: int,
+    rng: np.random.Generator,
+    *,
+    sender: Ints | None = None,
+    base_dir: Path = Path(),
+    versions: RandomStreams | None = None,
 ) -> tuple[Ints, Ints]:
     """Draw prompt and output lengths of ``n`` requests; the first k do not depend on ``n``.
 
@@ -37,6 +45,8 @@ def draw_lengths(
         client-level digest mixes its length groups by their shares.
     base_dir : Path
         Folder that the relative path of a file starts from.
+    versions : RandomStreams, optional
+        Luck of a version of a measured law (streams ``inputs.lengths.*``); without it the law is as it was measured.
 
     Returns
     -------
@@ -52,11 +62,13 @@ def draw_lengths(
             output = law.output_median_tok * np.exp(law.output_sigma * z[:, 1])
             return whole_tokens(prompt), whole_tokens(output)
         case FileLengths():
-            return draw_rows(law, table_of(law, base_dir), n, rng)
+            table = table_of(law, base_dir)
+            warp = None if versions is None else Warp.of(len(table), versions.generator("inputs.lengths.rows"))
+            return draw_rows(law, table, n, rng, warp)
         case DigestLengths():
             match _length_digest(law.digest):
                 case WorkloadDigest() as joint:
-                    return _joint(joint, rng.random((n, 3)))
+                    return _joint(joint, rng.random((n, 3)), versions)
                 case ClientDigest() as clients:
                     return _grouped(clients, rng.random((n, 3)), sender)
 
@@ -77,7 +89,7 @@ def _length_digest(name: str) -> WorkloadDigest | ClientDigest:
     return digest
 
 
-def _joint(digest: WorkloadDigest, u: Floats) -> tuple[Ints, Ints]:
+def _joint(digest: WorkloadDigest, u: Floats, versions: RandomStreams | None = None) -> tuple[Ints, Ints]:
     """Draw a rank bin by its count, then a rank inside it for each length.
 
     Source: our choice, an empirical copula: both marginals are exact, the dependence is the measured one
@@ -89,6 +101,9 @@ def _joint(digest: WorkloadDigest, u: Floats) -> tuple[Ints, Ints]:
     row, column = np.divmod(np.minimum(cell, counts.size - 1), counts.shape[1])
     prompt_rank = _rank_in_bin(counts.sum(axis=1) / total, row, u[:, 1])
     output_rank = _rank_in_bin(counts.sum(axis=0) / total, column, u[:, 2])
+    if versions is not None:  # each marginal has a version; the dependence stays as it was measured
+        prompt_rank = Warp.of(digest.n, versions.generator("inputs.lengths.prompt")).levels(prompt_rank)
+        output_rank = Warp.of(digest.n, versions.generator("inputs.lengths.output")).levels(output_rank)
     return whole_tokens(digest.prompt.ppf(prompt_rank)), whole_tokens(digest.output.ppf(output_rank))
 
 

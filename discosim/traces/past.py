@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.errors import UserError
 from discosim.core.scenario import ReplayedWorkload
-from discosim.traces.readers import RequestTrace
+from discosim.traces.readers import HashIds, RequestTrace
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -70,15 +71,20 @@ def block_length(n_rows: int) -> int:
 
 def first_rows(trace: RequestTrace, n: int) -> RequestTrace:
     """Return the first ``n`` requests of a trace."""
+    return rows_of(trace, np.arange(n))
+
+
+def rows_of(trace: RequestTrace, rows: Ints) -> RequestTrace:
+    """Return the requests of these rows, in their order; arrivals may then not be in order."""
     return replace(
         trace,
-        arrival_s=trace.arrival_s[:n],
-        prompt_tok=trace.prompt_tok[:n],
-        output_tok=trace.output_tok[:n],
-        source_row=trace.source_row[:n],
-        session_id=None if trace.session_id is None else trace.session_id[:n],
-        user_id=None if trace.user_id is None else trace.user_id[:n],
-        hash_ids=None if trace.hash_ids is None else trace.hash_ids.take(np.arange(n)),
+        arrival_s=trace.arrival_s[rows],
+        prompt_tok=trace.prompt_tok[rows],
+        output_tok=trace.output_tok[rows],
+        source_row=trace.source_row[rows],
+        session_id=None if trace.session_id is None else trace.session_id[rows],
+        user_id=None if trace.user_id is None else trace.user_id[rows],
+        hash_ids=None if trace.hash_ids is None else trace.hash_ids.take(rows),
     )
 
 
@@ -191,3 +197,24 @@ def past_note(workload: ReplayedWorkload, n_rows: int) -> str:
         f"of the first {parts.n_held_out:,} of {parts.n_used:,} requests of the trace (workload.past_share), held out; "
         f"the run is the other {parts.n_used - parts.n_held_out:,}"
     )
+
+
+def redrawn(trace: RequestTrace, parts: Parts, rng: np.random.Generator) -> RequestTrace:
+    """Return a version of a trace: the part that is held out as it was, then as many rows of the run in drawn blocks.
+
+    The blocks, and what becomes of gaps, users and hash ids, are those of :func:`drawn_rows`.
+    """
+    n_run = parts.n_used - parts.n_held_out
+    held = rows_of(trace, np.arange(parts.n_held_out, parts.n_used))
+    drawn = drawn_rows(held, n_run, rng)
+    rows = np.concatenate((np.arange(parts.n_held_out), parts.n_held_out + drawn.rows))
+    version = rows_of(trace, rows)
+    arrival_s = trace.arrival_s[: parts.n_used].copy()
+    arrival_s[parts.n_held_out :] = arrival_s[parts.n_held_out] + drawn.arrival_s
+    if drawn.prefix_hashes is None:
+        return replace(version, arrival_s=arrival_s)
+    assert trace.hash_ids is not None
+    rows_of_ids = [*(trace.hash_ids[i].tolist() for i in range(parts.n_held_out)), *drawn.prefix_hashes]
+    offsets = np.concatenate(([0], np.cumsum([len(ids) for ids in rows_of_ids]))).astype(np.int64)
+    flat = np.fromiter(chain.from_iterable(rows_of_ids), np.int64, int(offsets[-1]))
+    return replace(version, arrival_s=arrival_s, hash_ids=HashIds(flat, offsets))

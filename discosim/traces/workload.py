@@ -22,12 +22,13 @@ from discosim.core.scenario import (
     ReplayedWorkload,
     Workload,
 )
+from discosim.core.versions import Warp
 from discosim.traces.arrivals import Arrived, draw_arrivals
 from discosim.traces.length_file import draw_rows, notes_on, table_of
 from discosim.traces.lengths import LENGTHS, draw_lengths
 from discosim.traces.mapping import parse_mapping
 from discosim.traces.owners import users_of
-from discosim.traces.past import parts_of
+from discosim.traces.past import parts_of, redrawn
 from discosim.traces.reader_rates import rates_of_users
 from discosim.traces.readers import RequestTrace, read_requests
 from discosim.traces.readers.requests import spread_ties
@@ -45,7 +46,13 @@ MOST_TOK = int(NAMED["prompt_tok"]["le"])
 """Tokens of the longest prompt or answer, whether a scenario, a law or a trace names it."""
 
 
-def make_requests(workload: Workload, reader: Reader, streams: RandomStreams, base_dir: Path) -> RequestTable:
+def make_requests(
+    workload: Workload,
+    reader: Reader,
+    streams: RandomStreams,
+    base_dir: Path,
+    versions: RandomStreams | None = None,
+) -> RequestTable:
     """Make the requests of one replication.
 
     Parameters
@@ -59,6 +66,8 @@ def make_requests(workload: Workload, reader: Reader, streams: RandomStreams, ba
         ``.ties``.
     base_dir : Path
         Folder that a trace's relative path starts from.
+    versions : RandomStreams, optional
+        Luck of a version of what was measured (streams ``inputs.*``); without it the workload is as it was measured.
 
     Returns
     -------
@@ -72,12 +81,18 @@ def make_requests(workload: Workload, reader: Reader, streams: RandomStreams, ba
     """
     match workload:
         case GeneratedWorkload():
-            return _generated(workload, reader, streams, base_dir)
+            return _generated(workload, reader, streams, base_dir, versions)
         case ReplayedWorkload():
-            return _replayed(workload, reader, streams, base_dir)
+            return _replayed(workload, reader, streams, base_dir, versions)
 
 
-def _generated(workload: GeneratedWorkload, reader: Reader, streams: RandomStreams, base_dir: Path) -> RequestTable:
+def _generated(
+    workload: GeneratedWorkload,
+    reader: Reader,
+    streams: RandomStreams,
+    base_dir: Path,
+    versions: RandomStreams | None,
+) -> RequestTable:
     n, loop = workload.n_requests, None
     if isinstance(workload.arrivals, ClosedLoopArrivals):
         loop = draw_loop(workload.arrivals, n, streams)
@@ -85,17 +100,18 @@ def _generated(workload: GeneratedWorkload, reader: Reader, streams: RandomStrea
             np.full(n, np.nan), notes={"users": f"the {loop.n_users} of the closed loop (workload.arrivals.users)"}
         )
     else:
-        arrived = draw_arrivals(workload.arrivals, n, streams)
+        arrived = draw_arrivals(workload.arrivals, n, streams, versions)
     sender = arrived.client if _lengths_follow_clients(workload) else None
     lengths, rng = workload.lengths, streams.generator(LENGTHS)
     notes: Notes = {}
     warnings: tuple[str, ...] = ()
     if isinstance(lengths, FileLengths):
         held = table_of(lengths, base_dir)
-        prompt, output = draw_rows(lengths, held, n, rng)
+        warp = None if versions is None else Warp.of(len(held), versions.generator("inputs.lengths.rows"))
+        prompt, output = draw_rows(lengths, held, n, rng, warp)
         notes, warnings = notes_on(lengths, held, n)
     else:
-        prompt, output = draw_lengths(lengths, n, rng, sender=sender)
+        prompt, output = draw_lengths(lengths, n, rng, sender=sender, versions=versions)
     user = streams.generator(USERS).integers(0, workload.n_users, n) if loop is None else np.arange(n) % loop.n_users
     table = request_table(
         workload, reader, streams, arrived.arrival_s, prompt, output, user, {**arrived.notes, **notes}
@@ -128,9 +144,17 @@ def replayed_trace(workload: ReplayedWorkload, streams: RandomStreams, base_dir:
     return trace
 
 
-def _replayed(workload: ReplayedWorkload, reader: Reader, streams: RandomStreams, base_dir: Path) -> RequestTable:
+def _replayed(
+    workload: ReplayedWorkload,
+    reader: Reader,
+    streams: RandomStreams,
+    base_dir: Path,
+    versions: RandomStreams | None,
+) -> RequestTable:
     trace = replayed_trace(workload, streams, base_dir)
     parts = parts_of(workload, len(trace))
+    if versions is not None:
+        trace = redrawn(trace, parts, versions.generator("inputs.workload"))
     run, n = parts.run, parts.n_used
     notes: Notes = {f"trace_{key}": value for key, value in trace.notes.items()}
     if workload.time_scale != 1.0:

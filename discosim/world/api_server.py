@@ -52,10 +52,15 @@ class RawSeries:
 
     values: tuple[float, ...]
 
+    def rows(self, n: int, rng: np.random.Generator) -> Ints:
+        """Return which rows ``n`` draws are."""
+        start = int(rng.integers(len(self.values)))
+        rows: Ints = (start + np.arange(n)) % len(self.values)
+        return rows
+
     def sample(self, n: int, rng: np.random.Generator) -> Floats:
         """Return ``n`` values in measured order, wrapping around."""
-        start = int(rng.integers(len(self.values)))
-        return np.asarray(self.values)[(start + np.arange(n)) % len(self.values)]
+        return np.asarray(self.values)[self.rows(n, rng)]
 
 
 Law = CorrelatedSeries | RawSeries
@@ -225,7 +230,7 @@ class ApiServer:
         meter: Meter = FREE,
     ) -> None:
         self.name = name
-        self._draws = name if name == FIRST else f"{FIRST}.{name}"  # a service more moves no draw of the first
+        self._draws = draws_of(name)
         self.env = env
         self.model = model
         self.link = link
@@ -384,6 +389,11 @@ class ApiServer:
             steps = self._tape[first + last] - self._tape[first]
         waits_s: Floats = steps * self._luck.series(f"{self._draws}.tpot.0", self.model.tpot)
         return waits_s
+
+
+def draws_of(name: str) -> str:
+    """Return how the names of a service's draws begin: a service more moves no draw of the first."""
+    return name if name == FIRST else f"{FIRST}.{name}"
 
 
 def mean_of(law: Law) -> float:

@@ -59,6 +59,7 @@ FILES = {
     "replications.parquet",
     "example_tokens.parquet",
     "summary.json",
+    "inputs.json",
     "run.json",
 }
 REQUEST_COLUMNS = [

@@ -50,6 +50,7 @@ from discosim.core.scenario.engine import (
     SchedulerSpec,
     Swap,
 )
+from discosim.core.scenario.inputs import Inputs
 from discosim.core.scenario.limits import Capacity, Quota, RateLimit
 from discosim.core.scenario.link import ConstantLink, DigestLink, Link, NoLink
 from discosim.core.scenario.outage import Outage
@@ -110,6 +111,7 @@ __all__ = [
     "GeneratedWorkload",
     "GivenHeat",
     "HeatSpec",
+    "Inputs",
     "Iterations",
     "JointQuality",
     "LabelledAnswers",

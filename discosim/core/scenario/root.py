@@ -9,6 +9,7 @@ from typing import Any
 from discosim.core.scenario.answers import Answers, Quality, ShareOfAnswers
 from discosim.core.scenario.device import Device
 from discosim.core.scenario.edge import EdgeTier
+from discosim.core.scenario.inputs import Inputs
 from discosim.core.scenario.link import Link, NoLink
 from discosim.core.scenario.prices import Cost
 from discosim.core.scenario.reader import Reader
@@ -54,5 +55,6 @@ class Scenario:
     )
     reader: Reader = spec(Reader, doc="The reader.")
     cost: Cost = spec(doc="Exchange rate.")
+    inputs: Inputs = spec(Inputs, doc="What few rows of the measured inputs leave open.", since="0.2")
     policies: tuple[PolicySpec, ...] = spec(doc="Policies to compare, on the same luck.", min_length=1)
     baseline: str | None = spec(None, doc="Name of the policy the others are compared with; null is the first.")

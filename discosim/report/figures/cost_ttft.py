@@ -10,6 +10,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from discosim.metrics.summary import SummaryTable
+from discosim.report.input_rows import MARK, caption, few_rows, mark
 from discosim.report.labels import label_points
 from discosim.report.style import MUTED, PAGE_IN, PALETTE, Picture, house_style, marker, message_figure
 from discosim.report.tables import PlainSummary, number, plain
@@ -42,7 +43,8 @@ def cost_ttft_table(summary: SummaryTable | PlainSummary) -> pd.DataFrame:
     DataFrame
         One row per policy: ``policy``, ``is_baseline``, ``n_replications``, ``unified_cost_usd_per_1k`` (USD per 1,000
         served requests), ``ttft_mean_s``, ``ttft_p99_s``, and the half-width of the 95 % interval over replications
-        of each as ``*_half_width`` (NaN with fewer than two).
+        of each as ``*_half_width`` (NaN with fewer than two); ``few_rows``, the inputs of few rows that the intervals
+        take into account, and ``p99_rests_on_no_row``, whether they are too few for a p99.
     """
     given = plain(summary)
     rows = []
@@ -51,6 +53,8 @@ def cost_ttft_table(summary: SummaryTable | PlainSummary) -> pd.DataFrame:
             "policy": policy,
             "is_baseline": policy == given["baseline"],
             "n_replications": int(given["n_replications"]),
+            "p99_rests_on_no_row": bool(mark(given, "ttft_p99_s", policy)),
+            "few_rows": few_rows(given),
         }
         for suffix, field in (("", "mean"), ("_half_width", "half_width")):
             row[f"unified_cost_usd_per_1k{suffix}"] = PER_REQUESTS * number(given, policy, COST, field)
@@ -72,7 +76,8 @@ def draw_cost_ttft(table: pd.DataFrame) -> Figure:
         both = figure.subplots(1, 2)
         for axes, (wait, name) in zip(both, WAITS.items(), strict=True):
             _draw_points(axes, known, places, wait)
-            axes.set_title(f"Cost against {name}")
+            beyond = wait == "ttft_p99_s" and bool(table["p99_rests_on_no_row"].any())
+            axes.set_title(f"Cost against {name}{MARK if beyond else ''}")
             axes.set_title("↙ better", loc="right", color=MUTED, fontstyle="italic")
             axes.set_xlabel("unified cost per 1,000 requests [USD]")
             axes.set_ylabel(f"{name} [s]")
@@ -150,4 +155,5 @@ def _title(table: pd.DataFrame, n_drawn: int) -> str:
     n = int(table["n_replications"].iloc[0])
     bars = f"mean and 95 % interval over {n} replications" if n > 1 else "one replication, no intervals"
     left_out = len(table) - n_drawn
-    return f"{TITLE}: {bars}" + (f" ({left_out} without a finished request left out)" if left_out else "")
+    title = f"{TITLE}: {bars}" + (f" ({left_out} without a finished request left out)" if left_out else "")
+    return title + caption(table)

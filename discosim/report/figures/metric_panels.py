@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from discosim.metrics.summary import SummaryTable
+from discosim.report.input_rows import MARK, caption, few_rows, mark
 from discosim.report.style import MUTED, PAGE_IN, PALETTE, Picture, house_style, marker
 from discosim.report.tables import PlainSummary, number, plain, readable, summary_metrics
 
@@ -36,7 +37,9 @@ def metric_panels_table(summary: SummaryTable | PlainSummary, metrics: Sequence[
     -------
     DataFrame
         One row per metric and policy: ``metric, unit, direction, policy, is_baseline, n_replications``, ``mean`` and
-        ``half_width`` of the 95 % interval over replications (NaN with fewer than two), dollars in thousandths.
+        ``half_width`` of the 95 % interval over replications (NaN with fewer than two), dollars in thousandths;
+        ``few_rows``, the inputs of few rows that the intervals take into account, and ``rests_on_no_row``, whether they
+        are too few for this quantile.
 
     Raises
     ------
@@ -55,6 +58,8 @@ def metric_panels_table(summary: SummaryTable | PlainSummary, metrics: Sequence[
                 "policy": policy,
                 "is_baseline": policy == given["baseline"],
                 "n_replications": int(given["n_replications"]),
+                "rests_on_no_row": bool(mark(given, name, policy)),
+                "few_rows": few_rows(given),
             }
             rows.append(row | {f: factor * number(given, policy, name, f) for f in ("mean", "half_width")})
     return pd.DataFrame(rows)
@@ -79,7 +84,7 @@ def draw_metric_panels(table: pd.DataFrame) -> Figure:
         grid[0, 0].set_ylim(n_policies - 0.4, -0.6)
         n = int(table["n_replications"].iloc[0])
         over = f"mean and 95 % interval over {n} replications" if n > 1 else "one replication, no intervals"
-        figure.suptitle(over)
+        figure.suptitle(f"{over}{caption(table)}")
     return figure
 
 
@@ -95,7 +100,7 @@ def _draw_panel(axes: Axes, metric: str, rows: pd.DataFrame) -> None:
     if np.isnan(means).all():
         axes.text(0.5, 0.5, "not defined here", transform=axes.transAxes, ha="center", va="center", color=MUTED)
     axes.margins(x=0.12)
-    axes.set_title(metric)
+    axes.set_title(f"{metric}{MARK} (too few rows)" if rows["rests_on_no_row"].any() else metric)
     better, unit = BETTER[str(rows["direction"].iloc[0])], str(rows["unit"].iloc[0])
     axes.set_xlabel(f"[{unit}]   {better}".rstrip())
     axes.tick_params(axis="y", length=0)

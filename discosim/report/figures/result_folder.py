@@ -14,6 +14,7 @@ from discosim.report.figures.server_series import COLUMNS as SERIES_COLUMNS
 from discosim.report.figures.server_series import draw_server_series, server_series_table
 from discosim.report.figures.timeline import REQUEST_COLUMNS, TOKEN_COLUMNS, draw_timeline, timeline_table
 from discosim.report.figures.ttft_cdf import COLUMNS, draw_ttft_cdf, ttft_cdf_table
+from discosim.report.input_rows import tail_note
 from discosim.report.style import message_figure, save
 from discosim.report.tables import read_columns, read_summary
 from discosim.runs.facts import FACTS
@@ -51,7 +52,7 @@ def draw_all(folder: Path) -> list[Path]:
     cdf = ttft_cdf_table(requests, policies)
     cost = cost_ttft_table(summary)
     drawn: list[tuple[str, pd.DataFrame, Figure]] = [
-        ("ttft_cdf", cdf, draw_ttft_cdf(cdf)),
+        ("ttft_cdf", cdf, draw_ttft_cdf(cdf, tail_note(summary))),
         ("cost_ttft", cost, draw_cost_ttft(cost)),
     ]
     if len(tokens):

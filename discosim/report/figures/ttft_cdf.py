@@ -97,8 +97,11 @@ def _points(ttft_s: Floats) -> Floats:
     return points
 
 
-def draw_ttft_cdf(table: pd.DataFrame) -> Figure:
-    """Draw the table of :func:`ttft_cdf_table`: the distribution on the left, its tail on the right."""
+def draw_ttft_cdf(table: pd.DataFrame, note: str = "") -> Figure:
+    """Draw the table of :func:`ttft_cdf_table`: the distribution on the left, its tail on the right.
+
+    ``note`` is a second line of the title.
+    """
     if table.empty:
         return message_figure(TITLE, "No request finished, so no first token was seen.")
     ttft_s = table["ttft_s"].to_numpy()
@@ -115,7 +118,7 @@ def draw_ttft_cdf(table: pd.DataFrame) -> Figure:
             axes.set_xlabel("TTFT [s]")
         _frame_body(body, table, is_log=is_log)
         _frame_tail(tail, table)
-        figure.suptitle(_title(table))
+        figure.suptitle("\n".join(filter(None, (_title(table), note))))
         handles, labels = body.get_legend_handles_labels()
         n_columns = legend_columns(labels)
         figure.legend(handles, labels, loc="outside lower center", ncols=n_columns, handlelength=3.2)

@@ -15,6 +15,8 @@ from discosim.report.html.looks import policy_looks
 from discosim.report.html.markup import Html, facts, join, shown_number, table, tag
 from discosim.report.html.page import Page, Section, chart_host
 from discosim.report.html.requests import examples_data
+from discosim.report.input_rows import HEADLINE as LUCK
+from discosim.report.input_rows import beyond_sentence, counted_inputs, mark, with_inputs
 from discosim.report.tables import PlainSummary, number, read_columns, read_summary
 from discosim.runs.folder import SERIES
 from discosim.runs.whole import checked_facts
@@ -129,7 +131,12 @@ def _policies(summary: PlainSummary) -> Html:
     ]
     rows = [[policy, *(cells[i] for _, cells in columns)] for i, policy in enumerate(policies)]
     parts = [
-        tag("p", f"Mean ± half-width of the interval over {n} replications." if n > 1 else "Means of one replication."),
+        tag(
+            "p",
+            f"Mean ± half-width of the interval over {n} replications{with_inputs(summary)}."
+            if n > 1
+            else "Means of one replication.",
+        ),
         table(("policy", *(head for head, _ in columns)), rows, "Policies"),
     ]
     others = [policy for policy in policies if policy != baseline]
@@ -146,7 +153,30 @@ def _policies(summary: PlainSummary) -> Html:
         body = [[policy, *(column[i] for column in cells)] for i, policy in enumerate(others)]
         paired = f", paired over {n} replications with the same luck" if n > 1 else ""
         parts += [tag("p", f"Change against {baseline}{paired}."), table(("policy", *heads), body, "Changes")]
-    return join(*parts, chart_host("policies"))
+    return join(*parts, *_rows_behind(summary), chart_host("policies"))
+
+
+def _rows_behind(summary: PlainSummary) -> list[Html]:
+    """Return half-widths by luck alone beside those with inputs, and the legend of the mark; [] without few rows."""
+    if not counted_inputs(summary):
+        return []
+    policies = list(summary["policies"])
+    parts = []
+    for field, whose, what in (
+        ("", policies, "Half-widths by luck alone, the rows behind the inputs taken for the truth; then with inputs."),
+        ("diff_", [p for p in policies if p != summary["baseline"]], "The same of the change."),
+    ):
+        heads, columns = ["policy"], [list(whose)]
+        for label, unit, metric, factor in LUCK:
+            for name, key in (("luck", f"luck_{field}half_width"), ("with inputs", f"{field}half_width")):
+                values = [factor * number(summary, policy, metric, key) for policy in whose]
+                heads.append(f"{label} [{unit}], {name}")
+                columns.append([shown_number(value, decimals_for(values)) for value in values])
+        if whose:
+            parts += [tag("p", what), table(heads, list(zip(*columns, strict=True)), "Luck and inputs")]
+    if sentence := beyond_sentence(summary):
+        parts.append(tag("p", f"* {sentence[0].upper()}{sentence[1:]}."))
+    return parts
 
 
 def _cells(
@@ -158,8 +188,9 @@ def _cells(
     decimals = decimals_for(values) if places is None else places
     return [
         shown_number(v, decimals, sign="" if field == "mean" else "+")
+        + mark(summary, metric, policy, field)
         + ("" if math.isnan(h) else f" ± {shown_number(h, decimals)}")
-        for v, h in zip(values, halves, strict=True)
+        for policy, v, h in zip(policies, values, halves, strict=True)
     ]
 
 
