@@ -198,7 +198,10 @@ def input_notes(
             f"output tokens: {prices.source or 'source not given'}"
         )
     notes.extend(_service_notes(scenario))
-    notes.append(f"exchange rate {scenario.cost.exchange_rate_usd_per_j:g} USD per J: chosen in the scenario")
+    notes.append(
+        f"exchange rate {scenario.cost.exchange_rate_usd_per_j:g} USD per J: chosen in the scenario; joules are of "
+        "computing alone, a phone that waits or receives costs nothing here"
+    )
     if scenario.edge is not None:
         edge = scenario.edge.prices
         notes.append(
