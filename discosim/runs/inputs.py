@@ -23,8 +23,9 @@ from discosim.core.scenario import (
 from discosim.core.versions import block_length, rows_version, series_version, share_version
 from discosim.metrics.input_uncertainty import PER_CELL, Rows
 from discosim.runs.build import Blueprint
+from discosim.runs.build_link import rtt_digest_of
 from discosim.traces.catalogue import load_digest
-from discosim.traces.digest import LatencyDigest, RttDigest
+from discosim.traces.digest import LatencyDigest
 from discosim.traces.digest_file import read_own_digest
 from discosim.traces.length_file import row_numbers, table_of
 from discosim.traces.lengths import LENGTHS
@@ -96,7 +97,8 @@ def measured_inputs(blueprint: Blueprint) -> list[MeasuredInput]:
         name = server.digest or Path(server.digest_file or server.series or "").name
         found.append(MeasuredInput(role, name, n, unit, True))
     if isinstance(scenario.link, DigestLink):
-        found += _of_digest("last hop", scenario.link.digest, "rtt", "probes", is_by_request=False)
+        link = rtt_digest_of(scenario.link)
+        found.append(MeasuredInput("last hop", link.name, link.n, "probes", False))
     return found
 
 
@@ -257,8 +259,7 @@ def _service(role: str, model: EndpointModel, spec: ReplayedServer | None, strea
 def _link(scenario: Scenario, model: LinkModel, streams: RandomStreams) -> LinkModel:
     if not isinstance(scenario.link, DigestLink) or model.rtt is None:
         return model
-    digest = load_digest(scenario.link.digest, "rtt")
-    assert isinstance(digest, RttDigest)
+    digest = rtt_digest_of(scenario.link)
     n_sent = round(digest.n / (1.0 - digest.loss_share)) if digest.loss_share < 1.0 else digest.n
     return replace(
         model,

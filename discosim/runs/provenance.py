@@ -205,7 +205,10 @@ def input_notes(
     notes.extend(_service_notes(scenario))
     if any(isinstance(server, ReplayedServer) and server.chunks is not None for server in _services(scenario).values()):
         notes.append("chunks: TBT counts the gaps of 0 between tokens that came together; inter_event_* does not")
-    notes.append(f"exchange rate {scenario.cost.exchange_rate_usd_per_j:g} USD per J: chosen in the scenario")
+    notes.append(
+        f"exchange rate {scenario.cost.exchange_rate_usd_per_j:g} USD per J: chosen in the scenario; joules are of "
+        "computing alone, a phone that waits or receives costs nothing here"
+    )
     if scenario.edge is not None:
         edge = scenario.edge.prices
         notes.append(
