@@ -22,11 +22,12 @@ from discosim.policies import Policy
 from discosim.policies.view import ASSUMED, View
 from discosim.runs.build import HISTORY_REPLICATION
 from discosim.runs.collect import Collector
-from discosim.world.api_server import ApiServer, ApiServerModel, mean_of
-from discosim.world.device import DeviceProfile
+from discosim.world.api_server import ApiServer, ApiServerModel
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.edge.tier import EdgeModel
 from discosim.world.gate import Gate, GatedServerModel
 from discosim.world.joint import JointModel
+from discosim.world.law import mean_of
 from discosim.world.link import Link, LinkModel
 from discosim.world.luck import Luck
 from discosim.world.meter import Meter

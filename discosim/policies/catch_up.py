@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 
 NEVER = 1 << 40  # more tokens than any answer has
 ROUNDING = 1e-9

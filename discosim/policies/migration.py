@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.policies.view import View
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.link import BYTES_PER_TOK, Payload
 from discosim.world.verbs.battery import is_battery_low
 

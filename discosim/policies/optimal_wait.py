@@ -26,7 +26,7 @@ from discosim.policies.wait_tables import (
     laws_of,
     solve_price,
 )
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.link import Payload
 from discosim.world.session import Loser
 

@@ -32,7 +32,7 @@ from discosim.world.verbs.battery import can_take, is_battery_low
 
 if TYPE_CHECKING:
     from discosim.policies.view import View
-    from discosim.world.device import DeviceProfile
+    from discosim.world.device_profile import DeviceProfile
     from discosim.world.session import Session
     from discosim.world.stream import Stream
 

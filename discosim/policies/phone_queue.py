@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.noise import NONE, Noise
 from discosim.world.pace import Pace, TwoSpeeds, Warming
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 
 Asked = tuple[DeviceProfile, int]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from discosim.core.errors import UserError
 from discosim.policies.past_ttfts import PastTtfts
 from discosim.world.answers import AnswerModel
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.edge.tier import EdgeModel
 from discosim.world.joint import JointModel
 from discosim.world.meter import Meter

@@ -24,9 +24,10 @@ from discosim.runs.build_noise import noise_notes, with_noise
 from discosim.runs.build_server import is_gated, meter_of, named, server_parts, services
 from discosim.traces.history import Past
 from discosim.traces.workload import make_requests
-from discosim.world.api_server import ApiServer, ApiServerModel, RawSeries, mean_of
-from discosim.world.device import DeviceProfile
+from discosim.world.api_server import ApiServer, ApiServerModel
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.engine.schedulers.base import Scheduler
+from discosim.world.law import RawSeries, mean_of
 from discosim.world.link import Link as LinkTape
 from discosim.world.link import LinkModel
 from discosim.world.luck import Luck

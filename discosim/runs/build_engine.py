@@ -29,7 +29,7 @@ from discosim.traces.catalogue import load_digest
 from discosim.traces.digest_file import read_own_digest
 from discosim.traces.engine_digest import EngineDigest
 from discosim.traces.history import Past
-from discosim.world.api_server import ApiServerModel, mean_of
+from discosim.world.api_server import ApiServerModel
 from discosim.world.engine.costs.base import CostModel, fastest_s
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.costs.distserve import DistServeCost, Line
@@ -41,6 +41,7 @@ from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.engine.schedulers.fcfs import Fcfs
 from discosim.world.engine.schedulers.registry import known_schedulers, maker_of, scheduler_class
+from discosim.world.law import mean_of
 from discosim.world.luck import Luck
 from discosim.world.world import World, WorldModel
 

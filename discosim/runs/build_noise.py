@@ -24,7 +24,7 @@ from discosim.core.scenario import (
 from discosim.runs.device_digest import digest_name, digest_of
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import DeviceDigest
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 
 TAIL_LEVELS = (1e-5, 1e-4, 1e-3)
 

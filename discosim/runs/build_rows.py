@@ -16,8 +16,8 @@ from discosim.traces.readers import read_latency
 from discosim.traces.recipes import rows
 from discosim.traces.rows_digest import HourFactors, PromptSlope, RefusalRuns
 from discosim.traces.rows_text import hours_sentence, runs_sentence, slope_sentence
-from discosim.world.api_server import Law, RawSeries
 from discosim.world.hours import HourLaw
+from discosim.world.law import Law, RawSeries
 
 WITHIN = ("inference", "queueing", "wide_area")
 

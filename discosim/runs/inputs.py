@@ -32,8 +32,9 @@ from discosim.traces.lengths import LENGTHS
 from discosim.traces.past import block_length as trace_block_length
 from discosim.traces.past import parts_of
 from discosim.traces.workload import replayed_trace
-from discosim.world.api_server import ApiServerModel, RawSeries, draws_of
+from discosim.world.api_server import ApiServerModel, draws_of
 from discosim.world.endpoint import EndpointModel
+from discosim.world.law import RawSeries
 from discosim.world.link import LinkModel
 from discosim.world.luck import Luck
 

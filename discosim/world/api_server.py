@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from discosim.core.chunk_law import ChunkLaw
-from discosim.core.empirical import CorrelatedSeries
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
 from discosim.world.chunks import ChunkTape, made
 from discosim.world.endpoint import Ask, Role, Site
 from discosim.world.hours import HourLaw
+from discosim.world.law import Law
 from discosim.world.limits import refused_in_runs
 from discosim.world.link import BYTES_PER_TOK, Link
 from discosim.world.luck import Luck
@@ -38,32 +38,6 @@ Z99 = float(ndtri(0.99))
 JITTER_TAPE = 1 << 16
 FIRST = "server"
 """The service that every world has; draws of others bear their names."""
-
-
-@dataclass(frozen=True)
-class RawSeries:
-    """A measured series replayed in its own order from a random starting row.
-
-    Parameters
-    ----------
-    values : tuple of float
-        Measured values in measuring order, in s.
-    """
-
-    values: tuple[float, ...]
-
-    def rows(self, n: int, rng: np.random.Generator) -> Ints:
-        """Return which rows ``n`` draws are."""
-        start = int(rng.integers(len(self.values)))
-        rows: Ints = (start + np.arange(n)) % len(self.values)
-        return rows
-
-    def sample(self, n: int, rng: np.random.Generator) -> Floats:
-        """Return ``n`` values in measured order, wrapping around."""
-        return np.asarray(self.values)[self.rows(n, rng)]
-
-
-Law = CorrelatedSeries | RawSeries
 
 
 @dataclass(frozen=True)
@@ -394,10 +368,3 @@ class ApiServer:
 def draws_of(name: str) -> str:
     """Return how the names of a service's draws begin: a service more moves no draw of the first."""
     return name if name == FIRST else f"{FIRST}.{name}"
-
-
-def mean_of(law: Law) -> float:
-    """Return the mean of a law, in s."""
-    if isinstance(law, RawSeries):
-        return float(np.mean(law.values))
-    return law.table.mean()

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from discosim.core.request import RequestTable
 from discosim.world.battery import Charge
 from discosim.world.cards import Card
-from discosim.world.device import Device, DeviceProfile, DeviceStream
+from discosim.world.device import Device, DeviceStream
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.endpoint import Ask, Role
 from discosim.world.luck import Luck
 from discosim.world.noise import NONE, Noise, Noises

@@ -19,7 +19,7 @@ from discosim.core.errors import InvariantError, close_match
 from discosim.core.request import RequestRecord
 from discosim.world.cards import Card
 from discosim.world.closing import record
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.endpoint import Ask, Endpoint, unknown
 from discosim.world.ledger import itemised
 from discosim.world.link import Payload

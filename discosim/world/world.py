@@ -16,7 +16,7 @@ from discosim.core.errors import InvariantError, UserError
 from discosim.core.request import RequestRecord, RequestTable
 from discosim.world.answers import AnswerModel, Answers
 from discosim.world.cards import Card, cards_of
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.endpoint import Endpoint, EndpointModel, Observer, Site
 from discosim.world.fleet import Fleet
 from discosim.world.joint import JointModel, Judge

@@ -36,10 +36,11 @@ from discosim.core.empirical import QuantileTable
 from discosim.core.scenario import Battery, Capacity, ColdStart, Outage, Quota, RateLimit, Throttle
 from discosim.policies import Policy, known_policies
 from discosim.world.answers import AnswerModel
-from discosim.world.api_server import ApiServerModel, RawSeries
-from discosim.world.device import DeviceProfile
+from discosim.world.api_server import ApiServerModel
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.edge.tier import EdgeModel
 from discosim.world.hours import HourLaw
+from discosim.world.law import RawSeries
 from discosim.world.link import LinkModel
 from discosim.world.meter import Meter
 from discosim.world.quality import QualityModel

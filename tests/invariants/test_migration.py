@@ -30,7 +30,7 @@ from worlds import (
 from discosim.core.empirical import QuantileTable
 from discosim.core.request import RequestRecord
 from discosim.policies.disco import Disco
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.link import LinkModel
 from discosim.world.meter import Meter
 

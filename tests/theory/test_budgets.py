@@ -21,7 +21,7 @@ from discosim.runs import simulate
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import LatencyDigest
 from discosim.traces.lengths import draw_lengths
-from discosim.world.api_server import RawSeries
+from discosim.world.law import RawSeries
 from discosim.world.world import WorldModel
 
 WORKLOADS = ("azure-conv", "azure-code", "mooncake-conversation", "sharegpt")

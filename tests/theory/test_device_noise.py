@@ -13,7 +13,7 @@ from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.policies.device_only import DeviceOnly
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.noise import Noises
 
 PREFILL = QuantileTable((0.0, 0.5, 0.9, 1.0), (0.6, 1.0, 1.6, 5.0))

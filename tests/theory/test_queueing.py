@@ -14,7 +14,7 @@ from discosim.core.request import RequestTable
 from discosim.policies.device_only import DeviceOnly
 from discosim.policies.race import Race
 from discosim.policies.server_only import ServerOnly
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 
 PROMPTS_TOK = np.array([20, 60, 300])
 PROMPT_SHARE = np.array([0.5, 0.3, 0.2])

@@ -31,7 +31,7 @@ from discosim.policies.disco import Disco
 from discosim.policies.optimal_wait import OptimalWait
 from discosim.policies.view import View
 from discosim.runs import simulate
-from discosim.world.api_server import RawSeries
+from discosim.world.law import RawSeries
 
 Side = Literal["server", "device"]
 QUICK = profile(prefill_s_per_tok=0.001)

@@ -16,7 +16,7 @@ from discosim.core.scenario import ColdStart
 from discosim.runs.build import build
 from discosim.runs.build_noise import lognormal
 from discosim.traces.catalogue import load_digest
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 
 PHONE = "pixel-7-pro-bloom-1.1b"
 MEASURED = Residual(prefill=CorrelatedSeries(QuantileTable((0.0, 1.0), (0.8, 1.5)), 0.3), first=2.0)

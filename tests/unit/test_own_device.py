@@ -13,7 +13,7 @@ from discosim.core.scenario import Scenario
 from discosim.runs.build import build
 from discosim.runs.identity import run_id
 from discosim.runs.provenance import fingerprints, inputs_of
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 
 CHUNKED = "snapdragon-8-elite-llama-3.2-3b"
 """A profile whose chunk of 128 tokens is assumed."""

@@ -15,7 +15,8 @@ from worlds import constant, examples, model, play, profile, requests, server
 from discosim.core.scenario import ColdStart, Throttle
 from discosim.policies.device_only import DeviceOnly
 from discosim.policies.race import Race
-from discosim.world.device import Device, DeviceProfile, DeviceStream
+from discosim.world.device import Device, DeviceStream
+from discosim.world.device_profile import DeviceProfile
 
 
 @dataclass

@@ -16,7 +16,7 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
 from discosim.policies.race import Race
 from discosim.policies.server_only import ServerOnly
-from discosim.world.api_server import RawSeries
+from discosim.world.law import RawSeries
 from discosim.world.link import TAPE_TICKS, Link, LinkModel
 from discosim.world.meter import Meter
 

@@ -23,7 +23,8 @@ from discosim.policies.kv_shipping import KVShipping
 from discosim.policies.pd_device import PDDevice
 from discosim.policies.race import Race
 from discosim.policies.speculative import Speculative
-from discosim.world.device import Device, DeviceProfile, DeviceStream
+from discosim.world.device import Device, DeviceStream
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.noise import NONE, Noise, Noises
 from discosim.world.pace import Warming
 from discosim.world.verbs.absorbing import AbsorbingStream

@@ -16,7 +16,7 @@ from worlds import examples, model, play, profile, requests
 from discosim.core.device_law import Heat
 from discosim.core.scenario import ColdStart, Throttle
 from discosim.policies.device_only import DeviceOnly
-from discosim.world.device import DeviceProfile
+from discosim.world.device_profile import DeviceProfile
 from discosim.world.pace import Warming
 
 HEATS = [
