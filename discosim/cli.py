@@ -33,7 +33,17 @@ exit codes:
   141  the reader of the output went away"""
 VERBS: dict[str, tuple[str, ...]] = {
     "run": (),
-    "traces": ("list", "show", "check", "convert", "digest", "digest-latency", "fit-engine", "fit-profile"),
+    "traces": (
+        "list",
+        "show",
+        "check",
+        "convert",
+        "digest",
+        "digest-latency",
+        "digest-chunks",
+        "fit-engine",
+        "fit-profile",
+    ),
     "engine": ("calibrate", "validate"),
     "explain": ("metric", "policy", "scheduler"),
     "sweep": (),

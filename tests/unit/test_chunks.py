@@ -23,8 +23,9 @@ from discosim.policies.server_only import ServerOnly
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import Card
 from discosim.traces.digest_file import write_own_digest
+from discosim.traces.readers.streams import Arrivals as Stream
 from discosim.traces.recipes import measure
-from discosim.traces.recipes.chunks import Stream, chunk_digest, events_of
+from discosim.traces.recipes.chunks import chunk_digest, events_of
 from discosim.world.api_server import ApiServer
 from discosim.world.cards import Card as Asked
 from discosim.world.chunks import TAPE_EVENTS, ChunkTape, made
