@@ -114,7 +114,7 @@ def test_the_known_verbs_are_those_of_the_parser() -> None:
             ["traces", "lst"],
             (
                 "unknown command 'lst'; did you mean 'list'? "
-                "Known: check, convert, digest, digest-latency, fit-engine, fit-profile, list, show"
+                "Known: check, convert, digest, digest-chunks, digest-latency, fit-engine, fit-profile, list, show"
             ),
         ),
         (["traces"], "the following arguments are required: ACTION (see `discosim traces --help`)"),

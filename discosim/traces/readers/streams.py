@@ -20,7 +20,7 @@ from discosim.core.errors import UserError, close_match
 from discosim.core.json_text import read_json
 from discosim.traces.readers import aiperf, vllm_bench
 from discosim.traces.readers.source import read_bytes, read_head
-from discosim.traces.readers.table import names_of_table, read_table
+from discosim.traces.readers.table import names_in_order, read_table
 from discosim.traces.readers.units import AUTO, LONGEST_TPOT_S, SHORTEST_TPOT_S, UNITS_S
 
 Floats = NDArray[np.float64]
@@ -202,7 +202,7 @@ def _of_lines(path: Path, unit: str) -> Iterator[tuple[Arrivals, bool]]:
 
 
 def _of_table(path: Path, unit: str) -> Iterator[tuple[Arrivals, bool]]:
-    names = dict.fromkeys(names_of_table(read_head(path), path))
+    names = dict.fromkeys(names_in_order(read_head(path), path))
     name, factor = _named(names, ("at",), unit, str(path))
     if "request_id" not in names:
         raise UserError(f"has no column 'request_id'; {close_match('request_id', names)}", where=str(path))
