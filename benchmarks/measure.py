@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import resource
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import simpy
 
@@ -14,10 +16,11 @@ from discosim.config import build_policy
 from discosim.core.rng import RandomStreams
 from discosim.runs.build import build
 from discosim.runs.collect import Collector
+from discosim.runs.replicate import sends_in_chunks
 from discosim.world.luck import Luck
 from discosim.world.world import World
 
-SCENARIO = {
+SCENARIO: dict[str, Any] = {
     "name": "benchmark",
     "seed": 1,
     "replications": 1,
@@ -66,9 +69,13 @@ def bare_timeout_s(n: int = 400_000, n_processes: int = 1) -> float:
     return (time.perf_counter() - start) / n
 
 
-def run_disco(n_requests: int, *overrides: str) -> Cost:
-    """Simulate DiSCo-D with migration and compute all metrics; drawing the inputs is part of the total."""
-    scenario = load_scenario(SCENARIO, overrides=[f"workload.n_requests={n_requests}", *overrides])
+def run_disco(n_requests: int, *overrides: str, server: Mapping[str, Any] | None = None) -> Cost:
+    """Simulate DiSCo-D with migration and compute all metrics; drawing the inputs is part of the total.
+
+    ``server`` holds keys of the service that replace those of the scenario.
+    """
+    changed = {**SCENARIO, "server": {**SCENARIO["server"], **(server or {})}}
+    scenario = load_scenario(changed, overrides=[f"workload.n_requests={n_requests}", *overrides])
     blueprint = build(scenario)
     gc.collect()
     gc.set_threshold(100_000, 50, 100)
@@ -78,6 +85,7 @@ def run_disco(n_requests: int, *overrides: str) -> Cost:
     policy = build_policy(scenario.policies[0])
     policy.prepare(blueprint.view)
     collector = Collector("disco", blueprint.model.meter, scenario.reader.pacer, range(0))
+    collector.has_chunks = sends_in_chunks(blueprint.model)
     world = World(blueprint.model, requests, luck)
     begun = time.perf_counter()
     world.run(policy, collector)

@@ -60,3 +60,19 @@ def test_growth_and_memory(capsys):
             )
         print(f"\nlog-log slope {slope:.3f} (limit 1.1), memory of a million {measured[-1][1]:,.0f} MiB (limit 1,536)")
     assert measured[-1][1] < 1536
+
+
+@pytest.mark.long
+def test_chunks_cost_a_tenth_at_most(capsys):
+    """A run whose service sends in chunks over the same run that sends evenly, best of five each, in turns."""
+    ways = {"even": None, "chunks": {"digest": "openai-gpt-3.5-0613-chunks"}}
+    best = dict.fromkeys(ways, math.inf)
+    for _ in range(5):
+        for name, chunks in ways.items():
+            best[name] = min(
+                best[name], run_disco(10_000, server={"tbt_jitter_p99_over_p50": 1, "chunks": chunks}).total_s
+            )
+    ratio = best["chunks"] / best["even"]
+    with capsys.disabled():
+        print(f"\n10,000 requests: {best['even']:.2f} s evenly, {best['chunks']:.2f} s in chunks", end="")
+        print(f", ratio {ratio:.3f} (limit 1.1)")

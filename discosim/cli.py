@@ -35,7 +35,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "run": (),
     "traces": (
         *("list", "show", "check", "convert", "digest", "digest-latency", "digest-rtt", "digest-device"),
-        *("fit-engine", "fit-profile"),
+        *("digest-chunks", "fit-engine", "fit-profile"),
     ),
     "engine": ("calibrate", "validate"),
     "explain": ("metric", "policy", "scheduler"),

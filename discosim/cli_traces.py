@@ -38,6 +38,7 @@ def add_traces(add: AddParser) -> None:
         _add_digest,
         _add_digest_latency,
         _add_digest_rtt,
+        _add_digest_chunks,
         _add_fit_engine,
     ):
         add_one(add_action)
@@ -226,6 +227,49 @@ def _traces_digest_rtt(options: argparse.Namespace) -> None:
         title=options.title,
         measured_to=options.measured_to,
         unit=options.unit,
+    )
+    write_own_digest(digest, options.out)
+    say(f"{describe(digest)}\n\nwritten    {options.out}")
+
+
+def _add_digest_chunks(add: AddParser) -> None:
+    verb = add_verb(
+        add,
+        "digest-chunks",
+        "digest how tokens of your own streams come together, for `server.chunks`",
+        "traces digest-chunks profile_export.jsonl --out mine.json",
+        "traces digest-chunks streams.csv --unit ms --out mine.json",
+        more="What the file must look like: docs/how-to/bursty-streams.md.",
+    )
+    forms = "AIPerf's records, vllm bench's detailed result, or own streams (JSON lines or a table)"
+    verb.add_argument("file", metavar="FILE", type=Path, help=forms)
+    verb.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
+    verb.add_argument(
+        "--format", metavar="NAME", default="auto", help="aiperf, vllm, own-json or own-table (default: recognised)"
+    )
+    verb.add_argument("--title", metavar="TEXT", default="", help="what was measured, in a few words")
+    verb.add_argument(
+        "--unit", metavar="UNIT", default="auto", help="what times without a unit in their name are in: s, ms, us, ns"
+    )
+    verb.add_argument(
+        "--threshold-ms", metavar="N", type=float, default=1.0, help="tokens less apart came together (default: 1)"
+    )
+    verb.set_defaults(call=_traces_digest_chunks)
+
+
+def _traces_digest_chunks(options: argparse.Namespace) -> None:
+    from discosim.core.files import check_target
+    from discosim.traces.describe import describe
+    from discosim.traces.digest_file import write_own_digest
+    from discosim.traces.own_chunks import digest_chunks
+
+    check_target(options.out, source=options.file)
+    digest = digest_chunks(
+        options.file,
+        format=options.format,
+        title=options.title,
+        unit=options.unit,
+        threshold_s=1e-3 * options.threshold_ms,
     )
     write_own_digest(digest, options.out)
     say(f"{describe(digest)}\n\nwritten    {options.out}")

@@ -31,16 +31,6 @@ EVENT_REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         direction="lower",
         source=_SOURCE,
     ),
-    _request(
-        name="inter_event_p99_s",
-        unit="s",
-        dtype="float64",
-        formula="p99(E_j - E_{j-1})",
-        description=f"99th percentile (linear) of the gaps between events of arrival. {_WHERE}",
-        direction="lower",
-        source=_SOURCE,
-        aliases={"AIPerf": "inter_chunk_latency", "vLLM bench serve": "itl (of a service that sends in chunks)"},
-    ),
 )
 EVENT_COLUMNS = tuple(metric.name for metric in EVENT_REQUEST_METRICS)
 """Columns that stand in a result only where a service sends in chunks."""
@@ -69,6 +59,7 @@ EVENT_SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
         description=f"Their 99th percentile. {_WHERE}",
         direction="lower",
         source=_SOURCE,
+        aliases={"AIPerf": "inter_chunk_latency p99", "vLLM bench serve": "p99_itl of a service that sends in chunks"},
     ),
 )
 EVENT_NUMBERS = tuple(metric.name for metric in EVENT_SUMMARY_METRICS)

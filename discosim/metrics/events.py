@@ -13,7 +13,6 @@ from discosim.core.timeline import Ragged, offsets_of
 from discosim.core.timelines import Timelines
 from discosim.metrics.histogram import GapHistogram
 from discosim.metrics.reading import row_gaps
-from discosim.metrics.timeline import sorted_extremes
 
 Columns = dict[str, NDArray[Any]]
 APART_S = 1e-6
@@ -26,18 +25,17 @@ def event_columns(timelines: Timelines, pool: GapHistogram) -> Columns:
     Returns
     -------
     dict of str to array, shape (len(timelines),)
-        ``n_events`` (0 where nothing was shown), ``inter_event_max_s`` and ``inter_event_p99_s`` (NaN without two).
+        ``n_events`` (0 where nothing was shown) and ``inter_event_max_s`` (NaN where there is one).
     """
     n = len(timelines)
     columns: Columns = {
         "n_events": np.zeros(n, dtype=np.int64),
         "inter_event_max_s": np.full(n, np.nan),
-        "inter_event_p99_s": np.full(n, np.nan),
     }
     shown = np.flatnonzero(timelines.delivered_s.sizes())
     if not shown.size:
         return columns
-    delivered = timelines.delivered_s.take(shown)
+    delivered = timelines.delivered_s if shown.size == n else timelines.delivered_s.take(shown)
     begins = row_gaps(delivered) > APART_S
     begins[delivered.offsets[:-1]] = True
     n_events = np.add.reduceat(begins, delivered.offsets[:-1], dtype=np.int64)
@@ -45,7 +43,8 @@ def event_columns(timelines: Timelines, pool: GapHistogram) -> Columns:
     gaps_s = row_gaps(events)
     pool.add(gaps_s, n_padding=shown.size)
     columns["n_events"][shown] = n_events
-    columns["inter_event_max_s"][shown], columns["inter_event_p99_s"][shown] = sorted_extremes(gaps_s, events.offsets)
+    longest_s = np.maximum.reduceat(gaps_s, events.offsets[:-1])
+    columns["inter_event_max_s"][shown] = np.where(n_events > 1, longest_s, np.nan)
     return columns
 
 

@@ -109,13 +109,13 @@ def latency_columns(
     ttft, e2e = delivered.values[delivered.offsets[:-1]], delivered.values[delivered.offsets[1:] - 1]
     delivered_gaps = row_gaps(delivered)
     gaps.delivered.add(delivered_gaps, n_padding=n_rows)
-    max_s, p99_s = sorted_extremes(delivered_gaps, delivered.offsets)
+    max_s, p99_s = _sorted_extremes(delivered_gaps, delivered.offsets)
     e2e_displayed = e2e
     if has_own_pacer:
         e2e_displayed = displayed.values[displayed.offsets[1:] - 1]
         shown_gaps = row_gaps(displayed)
         gaps.displayed.add(shown_gaps, n_padding=n_rows)
-        shown_max_s, shown_p99_s = sorted_extremes(shown_gaps, displayed.offsets)
+        shown_max_s, shown_p99_s = _sorted_extremes(shown_gaps, displayed.offsets)
     elif pacer:
         e2e_displayed = reading.last_s
         shown_max_s, shown_p99_s = _paced_extremes(reading, gaps.displayed)
@@ -157,13 +157,13 @@ def _paced_extremes(reading: Reading, pool: GapHistogram) -> tuple[Floats, Float
     if reading.kept_waiting.size:
         waiting_gaps = row_gaps(reading.consumed)
         pool.add(waiting_gaps, n_padding=reading.kept_waiting.size)
-        max_s[reading.kept_waiting], p99_s[reading.kept_waiting] = sorted_extremes(
+        max_s[reading.kept_waiting], p99_s[reading.kept_waiting] = _sorted_extremes(
             waiting_gaps, reading.consumed.offsets
         )
     return max_s, p99_s
 
 
-def sorted_extremes(gaps_s: Floats, offsets: Ints) -> tuple[Floats, Floats]:
+def _sorted_extremes(gaps_s: Floats, offsets: Ints) -> tuple[Floats, Floats]:
     """Sort the rows of ``gaps_s`` in place; return the longest and the p99 gap of each, NaN where n < 2."""
     bounds = offsets.tolist()
     for start, end in pairwise(bounds):

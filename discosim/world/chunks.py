@@ -44,6 +44,8 @@ class ChunkTape:
         self._at_tok: Ints = np.concatenate(([0], ends_tok[:-1]))
         self._at: Floats = np.concatenate(([0.0], ends[:-1]))
         self._of_tok: Floats = np.repeat(self._at, sizes)
+        self._at_tok_list: list[int] = self._at_tok.tolist()  # quicker to read one by one
+        self._at_list: list[float] = self._at.tolist()
         starts = np.arange(TAPE_EVENTS) if law.first is None else _alike(law, sizes, rng)
         apart = TAPE_EVENTS // N_CANDIDATES
         self._starts: Ints = np.stack([np.roll(starts, -k * apart) for k in range(N_CANDIDATES)], axis=1)
@@ -59,12 +61,12 @@ class ChunkTape:
             The answer's own draw, uniform on [0, 1).
         """
         start = self._start(n_tok, int(u * TAPE_EVENTS))
-        first = int(self._at_tok[start])
+        first, begin = self._at_tok_list[start], self._at_list[start]
         if first + n_tok <= self._n_tok:
-            since: Floats = self._of_tok[first : first + n_tok] - self._at[start]
+            since: Floats = self._of_tok[first : first + n_tok] - begin
         else:
-            since = self._time(first + np.arange(n_tok)) - self._at[start]
-        last = since[-1]
+            since = self._time(first + np.arange(n_tok)) - begin
+        last = since.item(-1)
         if last > 0.0:
             since *= (n_tok - 1) / last
         else:  # shorter than its first event
@@ -76,13 +78,17 @@ class ChunkTape:
         among: list[int] = self._starts[at].tolist()
         if n_tok < 2:
             return among[0]
-        best, least = among[0], math.inf
+        best, least, wanted = among[0], math.inf, n_tok - 1
         for start in among:
-            round_, tok = divmod(int(self._at_tok[start]) + n_tok - 1, self._n_tok)
-            last = float(self._of_tok[tok] - self._at[start]) + round_ * self._length
-            stretch = abs(math.log(last / (n_tok - 1))) if last > 0.0 else math.inf
-            if stretch < least:
-                best, least = start, stretch
+            tok = self._at_tok_list[start] + wanted
+            if tok < self._n_tok:
+                last = self._of_tok.item(tok) - self._at_list[start]
+            else:
+                last = float(self._time(np.array([tok]))[0]) - self._at_list[start]
+            if last > 0.0:
+                stretch = last / wanted if last > wanted else wanted / last
+                if stretch < least:
+                    best, least = start, stretch
         return best
 
     def leave(self, k: Ints, n_tok: Ints, u: Floats) -> Floats:

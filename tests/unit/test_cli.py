@@ -114,7 +114,7 @@ def test_the_known_verbs_are_those_of_the_parser() -> None:
             ["traces", "lst"],
             (
                 "unknown command 'lst'; did you mean 'list'? "
-                "Known: check, convert, digest, digest-device, digest-latency, digest-rtt, fit-engine, "
+                "Known: check, convert, digest, digest-chunks, digest-device, digest-latency, digest-rtt, fit-engine, "
                 "fit-profile, list, show"
             ),
         ),

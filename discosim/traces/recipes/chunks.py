@@ -12,6 +12,7 @@ from discosim.core.chunk_law import LEAST_NOISE, ChunkLaw
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.traces.chunk_digest import ChunkDigest
 from discosim.traces.digest import Card
+from discosim.traces.readers.streams import Arrivals
 from discosim.traces.recipes import measure
 
 Floats = NDArray[np.float64]
@@ -29,22 +30,6 @@ METHOD = (
 
 
 @dataclass(frozen=True)
-class Stream:
-    """One answer as it arrived.
-
-    Parameters
-    ----------
-    gaps_s : array of float, shape (n - 1,)
-        Time from each arrival to the next, seconds, >= 0.
-    n_tok : array of int, shape (n,), or None
-        Tokens of each arrival, >= 1; None for one each.
-    """
-
-    gaps_s: Floats
-    n_tok: Ints | None = None
-
-
-@dataclass(frozen=True)
 class Events:
     """The events of one stream: tokens of each, and gaps between them over the stream's mean time per token."""
 
@@ -52,7 +37,7 @@ class Events:
     gaps: Floats
 
 
-def events_of(stream: Stream, threshold_s: float = THRESHOLD_S) -> Events | None:
+def events_of(stream: Arrivals, threshold_s: float = THRESHOLD_S) -> Events | None:
     """Return the events of a stream; None where all its tokens came in one, so that it has no time per token."""
     begins = np.concatenate(([True], stream.gaps_s >= threshold_s))
     if begins.sum() < 2:
@@ -66,7 +51,7 @@ def events_of(stream: Stream, threshold_s: float = THRESHOLD_S) -> Events | None
 
 
 def chunk_digest(
-    name: str, card: Card, streams: Sequence[Stream], *, threshold_s: float = THRESHOLD_S
+    name: str, card: Card, streams: Sequence[Arrivals], *, threshold_s: float = THRESHOLD_S
 ) -> ChunkDigest | None:
     """Compute the digest of a service's streams; None where no stream has two events."""
     found = [events for stream in streams if (events := events_of(stream, threshold_s)) is not None]

@@ -8,7 +8,8 @@ from discosim.core.errors import UserError
 from discosim.traces.chunk_digest import ChunkDigest
 from discosim.traces.digest import Card
 from discosim.traces.readers import latencylab
-from discosim.traces.recipes.chunks import METHOD, THRESHOLD_S, Stream, chunk_digest, events_of
+from discosim.traces.readers.streams import Arrivals
+from discosim.traces.recipes.chunks import METHOD, THRESHOLD_S, chunk_digest, events_of
 from discosim.traces.recipes.recipe import Recipe
 
 _ENDPOINTS = {
@@ -30,7 +31,7 @@ def _recipe(short: str, endpoint: str) -> Recipe:
     def build(path: Path, sha256: str) -> ChunkDigest:
         held = latencylab.read(path, endpoint)
         lead = _WITHOUT_TEXT[provider]
-        streams = [Stream(gaps_s[lead:]) for gaps_s in held]
+        streams = [Arrivals(gaps_s[lead:]) for gaps_s in held]
         n_at_once = sum(events_of(stream) is None for stream in streams)
         at_once = (f"{n_at_once} streams came in one event: they are left out.",) if n_at_once else ()
         card = Card(
