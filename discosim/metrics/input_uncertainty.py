@@ -33,8 +33,8 @@ PER_CELL = 4
 """Least mean number of requests in a cell of levels."""
 MOST_LAGS = 200
 LEAST_DF = 0.25
-"""Least share of the degrees of freedom that a difference of variances keeps. Source: our choice, by trial: with 5 to 50
-versions and luck up to as large as the input's part, 93 to 98 % of intervals of 95 % hold the truth."""
+"""Least share of the degrees of freedom that a difference of variances keeps. Source: our choice, by trial: with 5 to
+50 versions and luck up to as large as the input's part, 93 to 98 % of intervals of 95 % hold the truth."""
 
 
 @dataclass(frozen=True)
