@@ -27,6 +27,9 @@ Ints = NDArray[np.int64]
 COPIES = 8
 """Rows of a version of a series, per measured row: so many that copies follow the drawn weights closely."""
 
+MOST_KNOTS = 1000
+"""Rows that are knots of a version's table; between them it is a straight line."""
+
 
 @dataclass(frozen=True)
 class Warp:
@@ -66,15 +69,17 @@ class Warp:
         return cls(measured, np.concatenate(([0.0], np.sort(levels), [1.0])))
 
     def table(self, table: QuantileTable) -> QuantileTable:
-        """Return the version of a table: the same values at other levels."""
-        levels = np.interp(table.levels, self.measured, self.drawn)
+        """Return the version of a table: its own values, and those of its rows, at other levels."""
+        rows = self.measured[:: max(1, self.measured.size // MOST_KNOTS)]
+        known = np.union1d(table.levels, rows)
+        levels = np.interp(known, self.measured, self.drawn)
         levels[0], levels[-1] = 0.0, 1.0
         kept = np.concatenate(([True], np.diff(np.maximum.accumulate(levels)) > 0.0))
         kept[-1] = True
         if levels[kept][-2] >= 1.0:  # a row at the very end leaves no room for another
             kept[np.flatnonzero(kept)[-2]] = False
-        values = np.asarray(table.values)
-        return QuantileTable(tuple(levels[kept].tolist()), tuple(values[kept].tolist()))
+        values = table.ppf(known[kept])
+        return QuantileTable(tuple(levels[kept].tolist()), tuple(values.tolist()))
 
     def levels(self, u: ArrayLike) -> Floats:
         """Return for levels of the version those of the measured table: uniform draws become draws of the version."""

@@ -38,7 +38,7 @@ def few_rows(summary: PlainSummary) -> str:
 def with_inputs(summary: PlainSummary) -> str:
     """Return what a heading adds where intervals are those with inputs; '' where they are those of luck."""
     rows = few_rows(summary)
-    return f", by luck and by the rows behind the inputs ({rows})" if rows else ""
+    return f", by luck and inputs ({rows})" if rows else ""
 
 
 def mark(summary: PlainSummary, metric: str, policy: str, field: str = "mean") -> str:
@@ -46,6 +46,11 @@ def mark(summary: PlainSummary, metric: str, policy: str, field: str = "mean") -
     beyond = summary.get("inputs", {}).get("beyond", {})
     whose = {policy} if field == "mean" else {policy, str(summary["baseline"])}
     return MARK if any(metric in beyond.get(name, ()) for name in whose) else ""
+
+
+def rests_on_no_row(table: pd.DataFrame, column: str) -> bool:
+    """Say whether a column of a drawn table marks any row; a table without the column marks none."""
+    return column in table and bool(table[column].any())
 
 
 def caption(table: pd.DataFrame) -> str:
@@ -56,12 +61,11 @@ def caption(table: pd.DataFrame) -> str:
     table : DataFrame
         What is drawn; columns ``few_rows`` and, where there is a p99, ``p99_rests_on_no_row``.
     """
-    rows = str(table["few_rows"].iloc[0])
+    rows = str(table["few_rows"].iloc[0]) if "few_rows" in table else ""
     if not rows:
         return ""
-    beyond = "p99_rests_on_no_row" in table and bool(table["p99_rests_on_no_row"].any())
-    star = f"; {MARK} too few for a p99" if beyond else ""
-    return f"\nintervals by luck and by the rows behind the inputs ({rows}){star}"
+    star = f"; {MARK} too few for a p99" if rests_on_no_row(table, "p99_rests_on_no_row") else ""
+    return f"\nintervals by luck and inputs ({rows}){star}"
 
 
 def tail_note(summary: PlainSummary) -> str:

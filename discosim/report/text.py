@@ -105,7 +105,7 @@ def table_text(summary: PlainSummary, title: str = "") -> str:
     what = f"mean ± half-width of the {_level(summary)} interval over {n} replications"
     first = f"{title}: " if title else ""
     first += f"{what}{with_inputs(summary)}" if n > 1 else "one replication, so there are no intervals (n/a)"
-    return "\n".join([first, "", *lay_out("policy", policies, columns, WIDTH)])
+    return "\n".join([*textwrap.wrap(first, WIDTH), "", *lay_out("policy", policies, columns, WIDTH)])
 
 
 def changes_text(summary: PlainSummary) -> str:

@@ -111,7 +111,7 @@ def rows_notes(scenario: Scenario, inputs: list[MeasuredInput]) -> tuple[str, ..
     if scenario.inputs.resample:
         drawn = "; ".join(map(str, inputs)) or "none of this scenario has rows that are known"
         notes.append(
-            f"inputs drawn anew in each replication (inputs.resample): {drawn}; policies know what was measured"
+            f"inputs drawn anew by each replication (inputs.resample): {drawn}; policies know what was measured"
         )
     return tuple(notes)
 

@@ -131,7 +131,7 @@ def test_lines_stay_within_120_columns_whatever_the_numbers():
 @dataclass
 class Run:
     scenario: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(name="tiny", seed=4))
-    summary: dict = field(default_factory=summary)
+    printed_summary: dict = field(default_factory=summary)
     notes: tuple[str, ...] = ("server so-and-so: measured, " + "n = 1,000, " * 12, "exchange rate: chosen")
     folder: Path | None = None
 

@@ -10,7 +10,7 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
 from discosim.metrics.summary import SummaryTable
-from discosim.report.input_rows import MARK, caption, few_rows, mark
+from discosim.report.input_rows import MARK, caption, few_rows, mark, rests_on_no_row
 from discosim.report.labels import label_points
 from discosim.report.style import MUTED, PAGE_IN, PALETTE, Picture, house_style, marker, message_figure
 from discosim.report.tables import PlainSummary, number, plain
@@ -76,7 +76,7 @@ def draw_cost_ttft(table: pd.DataFrame) -> Figure:
         both = figure.subplots(1, 2)
         for axes, (wait, name) in zip(both, WAITS.items(), strict=True):
             _draw_points(axes, known, places, wait)
-            beyond = wait == "ttft_p99_s" and bool(table["p99_rests_on_no_row"].any())
+            beyond = wait == "ttft_p99_s" and rests_on_no_row(table, "p99_rests_on_no_row")
             axes.set_title(f"Cost against {name}{MARK if beyond else ''}")
             axes.set_title("↙ better", loc="right", color=MUTED, fontstyle="italic")
             axes.set_xlabel("unified cost per 1,000 requests [USD]")

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from discosim.metrics.summary import SummaryTable
-from discosim.report.input_rows import MARK, caption, few_rows, mark
+from discosim.report.input_rows import MARK, caption, few_rows, mark, rests_on_no_row
 from discosim.report.style import MUTED, PAGE_IN, PALETTE, Picture, house_style, marker
 from discosim.report.tables import PlainSummary, number, plain, readable, summary_metrics
 
@@ -100,7 +100,7 @@ def _draw_panel(axes: Axes, metric: str, rows: pd.DataFrame) -> None:
     if np.isnan(means).all():
         axes.text(0.5, 0.5, "not defined here", transform=axes.transAxes, ha="center", va="center", color=MUTED)
     axes.margins(x=0.12)
-    axes.set_title(f"{metric}{MARK} (too few rows)" if rows["rests_on_no_row"].any() else metric)
+    axes.set_title(f"{metric}{MARK} (too few rows)" if rests_on_no_row(rows, "rests_on_no_row") else metric)
     better, unit = BETTER[str(rows["direction"].iloc[0])], str(rows["unit"].iloc[0])
     axes.set_xlabel(f"[{unit}]   {better}".rstrip())
     axes.tick_params(axis="y", length=0)
