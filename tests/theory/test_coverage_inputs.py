@@ -1,7 +1,7 @@
 """How often intervals hold the truth of a service that is known from 400 rows.
 
-A trial: a data set of a known law, a run on it, and whether mean, p95 and p99 of the law lie inside the run's intervals. With inputs
-95 % of them do, up to what normal theory of a skewed mean and a p99 of four rows allow; by luck alone next to none.
+A trial: a data set of a known law, a run on it, and whether mean, p95 and p99 of the law lie inside the run's
+intervals. With inputs 95 % of them do, up to what normal theory of a skewed mean and a p99 of four rows allow; by luck alone next to none.
 """
 
 from __future__ import annotations
