@@ -1,6 +1,6 @@
 """How often intervals hold the truth of a service that is known from 400 rows.
 
-A trial: a data set of a known law, a run on it, and whether mean, p95 and p99 of the law lie inside the run's intervals.
+A trial: a data set of a known law, a run on it, and whether mean, p95 and p99 of the law lie inside its intervals.
 With inputs 95 % of them do, up to what normal theory of a skewed mean and a p99 of four rows allow; by luck alone none
 of a series, and of a digest as many as three replications happen to be wide.
 """
