@@ -23,7 +23,7 @@ from discosim.metrics.input_uncertainty import (
     together,
     versions_half_widths,
 )
-from discosim.metrics.stats import LEVEL, Comparison
+from discosim.metrics.stats import LEVEL, Comparison, t_interval
 from discosim.metrics.summary import SummaryTable
 from discosim.runs.inputs import FEW, MeasuredInput, Meetings
 
@@ -85,7 +85,7 @@ class InputIntervals:
         }
 
     def _counts(self, given: MeasuredInput) -> bool:
-        return given not in self.left_out and (self.is_resampled or given.is_thin)
+        return given.n > 1 and given not in self.left_out and (self.is_resampled or given.is_thin)
 
 
 def _nested(cells: Mapping[tuple[str, str], Mapping[str, float]]) -> dict[str, dict[str, dict[str, float | None]]]:
@@ -189,6 +189,7 @@ def intervals_of_versions(inputs: Sequence[MeasuredInput], columns: Columns, sum
     """Return the intervals of a run whose replications had versions of their own; parameters as above."""
     parts = {policy: _part(columns, policy) for policy in summary.policies}
     by_replication = {policy: _replications(part, summary.n_replications) for policy, part in parts.items()}
+    meets = {policy for policy, part in parts.items() if any(i.n > 1 and _asks(part, i.role) for i in inputs)}
     wide: dict[tuple[str, str], dict[str, float]] = {}
     narrow: dict[tuple[str, str], dict[str, float]] = {}
     for name in summary.metrics:
@@ -208,6 +209,8 @@ def intervals_of_versions(inputs: Sequence[MeasuredInput], columns: Columns, sum
             }
             halves = {
                 key: versions_half_widths(values, luck_variance(influences))
+                if policy in meets or (key != KEYS[0] and summary.baseline in meets)
+                else (t_interval(values).half_width,) * 2
                 for key, (values, influences, _) in ways.items()
             }
             narrow[policy, name] = {key: ways[key][2] * luck for key, (luck, _) in halves.items()}

@@ -116,6 +116,17 @@ def rows_notes(scenario: Scenario, inputs: list[MeasuredInput]) -> tuple[str, ..
     return tuple(notes)
 
 
+def rows_doubts(scenario: Scenario, inputs: list[MeasuredInput]) -> tuple[str, ...]:
+    """Return what a reader must doubt of inputs with few rows that no interval of the run holds."""
+    doubts = []
+    for given in inputs:
+        if given.n == 1:
+            doubts.append(f"{given.role} {given.name}: of one row nobody knows how far others lie from it")
+        elif given.is_thin and not given.is_by_request and not scenario.inputs.resample:
+            doubts.append(f"{given}: too few to be left out of the intervals; inputs.resample: true holds them")
+    return tuple(doubts)
+
+
 def _of_digest(role: str, name: str, kind: str | None, unit: str, *, is_by_request: bool) -> list[MeasuredInput]:
     digest = load_digest(name, kind)
     n = getattr(digest, "n", None)

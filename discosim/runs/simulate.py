@@ -24,7 +24,7 @@ from discosim.runs.collect import Columns, join_columns
 from discosim.runs.energy_range import energy_range_notes
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
 from discosim.runs.input_intervals import input_intervals
-from discosim.runs.inputs import Meetings, measured_inputs, rows_notes, version
+from discosim.runs.inputs import Meetings, measured_inputs, rows_doubts, rows_notes, version
 from discosim.runs.promises import broken_promise
 from discosim.runs.provenance import input_notes
 from discosim.runs.replicate import Entrant, replicate
@@ -97,6 +97,7 @@ def simulate(
                 check_requests(requests, scenario, len(entrants))
                 workload_notes = requests.notes
                 warnings = (*(f"workload: {doubt}" for doubt in requests.warnings), *blueprint.warnings)
+                warnings += rows_doubts(scenario, inputs)
             luck = Luck(RandomStreams(scenario.seed, replication), len(requests))
             world = version(blueprint, replication) if scenario.inputs.resample else blueprint
             keep = EVERYTHING if token_sink else range(EXAMPLE_POOL if replication == 0 else 0)

@@ -1,7 +1,8 @@
 """How often intervals hold the truth of a service that is known from 400 rows.
 
-A trial: a data set of a known law, a run on it, and whether mean, p95 and p99 of the law lie inside the run's
-intervals. With inputs 95 % of them do, up to what normal theory of a skewed mean and a p99 of four rows allow; by luck alone next to none.
+A trial: a data set of a known law, a run on it, and whether mean, p95 and p99 of the law lie inside its intervals.
+With inputs 95 % of them do, up to what normal theory of a skewed mean and a p99 of four rows allow; by luck alone none
+of a series, and of a digest as many as three replications happen to be wide.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import exhaustive, long
 
 from discosim.config import load_scenario
 from discosim.runs import build
@@ -90,9 +90,20 @@ def trial(
     return np.array(mean), np.array(luck, dtype=float), np.array(wide)
 
 
-@pytest.mark.parametrize("law", [long("lognormal 0.5"), exhaustive("lognormal 1"), exhaustive("AR(1)")])
-@pytest.mark.parametrize("kind", ["digest_file", "series"])
-@pytest.mark.parametrize("resample", [False, exhaustive(True)])
+CASES = [
+    pytest.param(
+        kind,
+        law,
+        resample,
+        marks=pytest.mark.long if law == "lognormal 0.5" and not resample else pytest.mark.exhaustive,
+    )
+    for kind in ("digest_file", "series")
+    for law in LAWS
+    for resample in (False, True)
+]
+
+
+@pytest.mark.parametrize(("kind", "law", "resample"), CASES)
 def test_intervals_with_inputs_hold_the_truth(
     kind: str,
     law: str,
@@ -113,6 +124,9 @@ def test_intervals_with_inputs_hold_the_truth(
     shares, alone = 100 * np.mean(held, axis=0), 100 * np.mean(narrow, axis=0)
     with capsys.disabled():
         print(f"\n{law}, {kind}, resample {resample}: {alone} -> {shares} % of {N_TRIALS}", end="")
-    assert (shares >= 90).all()
-    assert (shares <= (99.5 if resample else 98)).all()
-    assert (alone < 75).all()
+    low, high = (86, 99.5) if resample else (90, 98)  # of ten versions the spread is known to a quarter
+    assert (low <= shares).all()
+    assert (shares <= high).all()
+    assert (alone < shares).all()
+    if kind == "series" and not resample:
+        assert (alone == 0).all()

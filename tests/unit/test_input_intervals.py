@@ -296,6 +296,25 @@ def test_each_replication_has_its_own_version(drawn: RunResult) -> None:
     assert means[0] > 1.2 * means[1]  # sqrt(1 + 80 / 19) = 2.3 on average; fixed seeds
 
 
+def test_who_meets_no_version_has_the_interval_of_luck() -> None:
+    """The only rows are those of the service, and a device asks for none."""
+    policies = [{"kind": "device_only"}, {"kind": "server_only"}]
+    run = simulate(scenario(policies=policies, inputs={"resample": True}))
+    assert run.input_intervals is not None
+    wide, luck = (
+        held["device_only", "ttft_mean_s"] for held in (run.input_intervals.with_inputs, run.input_intervals.luck)
+    )
+    assert wide == luck
+    assert wide["half_width"] == pytest.approx(run.summary.value("device_only", "ttft_mean_s").half_width)
+
+
+def test_one_row_is_doubted(tmp_path: Path) -> None:
+    for resample in (False, True):
+        run = simulate(scenario(server=own_series(tmp_path, [0.5]), inputs={"resample": resample}))
+        assert "warning: server mine.csv: of one row nobody knows how far others lie from it" in run.notes
+        assert "luck and inputs" not in str(run)
+
+
 def test_what_policies_know_is_what_was_measured() -> None:
     from discosim.runs.build import build
     from discosim.runs.inputs import version
