@@ -18,8 +18,8 @@ def add_digest_device(add: AddParser) -> None:
         "digest the speed of your own device, for `devices: [{profile_file: ...}]`",
         "traces digest-device rows.csv --out laptop.json",
         "traces digest-device rows.csv --map ttft_s=first --out laptop.json",
-        "traces digest-device llama-bench.json --group Vulkan --out laptop.json",
-        more="Rows of your own, llama-bench's results, llama.cpp's timings: docs/how-to/your-own-device.md.",
+        "traces digest-device llama-bench.json --group Vulkan --out lap.json",
+        more="Own rows, llama-bench or llama.cpp timings: docs/how-to/your-own-device.md.",
     )
     verb.add_argument("file", metavar="FILE", type=Path, help="requests that one device answered, a row each")
     verb.add_argument("--out", metavar="FILE", type=Path, help="profile to write (JSON; default: print only)")

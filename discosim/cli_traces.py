@@ -198,7 +198,7 @@ def _add_digest_rtt(add: AddParser) -> None:
         "digest round trips of your own last hop, for `link.digest_file`",
         "traces digest-rtt ping.txt --out home.json",
         "traces digest-rtt atlas.json --group 'probe 1003' --out probe.json",
-        "traces digest-rtt list.txt --unit ms --measured-to gateway --out wifi.json",
+        "traces digest-rtt l.txt --unit ms --measured-to gateway --out w.json",
         more="What the file must look like: docs/how-to/own-device-and-last-hop.md.",
     )
     told = "what ping printed, results of RIPE Atlas, rows of M-Lab, a table (rtt_ms) or a plain list"

@@ -119,10 +119,9 @@ def simulate(
     for entrant in entrants:
         replications = [parts[entrant.name, k] for k in range(scenario.replications)]
         warnings += _doubts(entrant, replications, tallies[entrant.name], blueprint)
-        if refusals := refused_note(entrant.name, summaries[entrant.name]):
-            warnings += (refusals,)
-        if note := cut_note(entrant.name, n_cut[entrant.name], scenario.replications):
-            warnings += (note,)
+        refusals = refused_note(entrant.name, summaries[entrant.name])
+        cut = cut_note(entrant.name, n_cut[entrant.name], scenario.replications)
+        warnings += tuple(note for note in (refusals, cut) if note)
     energy_doubts, energy_notes = energy_range_notes(
         blueprint,
         entrants,

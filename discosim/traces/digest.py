@@ -384,13 +384,13 @@ class DeviceDigest:
     decode_j_per_tok: float | None
     max_context_tok: int | None
     provenance: Mapping[str, Provenance]
-    energy_range: EnergyRange | None = None
     residual: Residual | None = None
     heat: Heat | None = None
     cold_start_load_s: float | None = None
     n: int | None = None
     intervals: Mapping[str, tuple[float, ...]] | None = None
     not_identified: Mapping[str, str] | None = None
+    energy_range: EnergyRange | None = None
 
     def __post_init__(self) -> None:
         not_negative = (self.prefill_s_per_tok, self.prefill_intercept_s, self.cold_start_load_s or 0.0)

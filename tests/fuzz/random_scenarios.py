@@ -78,6 +78,7 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("LognormalThink", "median_s"): log_uniform(0.01, 20.0),
     ("DigestLengths", "digest"): lambda rng: digests(one_of("workload", "clients")(rng))(rng),
     ("Device", "profile"): digests("device"),
+    ("Device", "profile_file"): one_of(None),
     ("Device", "name"): one_of(None, "my phone"),
     ("Device", "prefill_tok_per_s"): one_of(None, 5.0, 300.0),
     ("Device", "chunk_tok"): one_of(None, "none", 1, 100),

@@ -71,7 +71,7 @@ def test_the_stand_in_is_in_proportion_to_the_parameters_and_holds_its_range() -
         else:
             assert digest.decode_j_per_tok == pytest.approx(0.213743 * size_b, rel=1e-5)
             assert ratio == pytest.approx(sheet.decode_over_prefill.median, rel=1e-5)
-    assert n_assumed == 27
+    assert n_assumed == 29
 
 
 @pytest.mark.parametrize("pair", [(0.2, 0.1), (-0.1, 0.1), (0.1,), ()])

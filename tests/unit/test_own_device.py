@@ -171,13 +171,13 @@ def test_an_assumed_chunk_goes_with_the_speed_it_was_assumed_for() -> None:
 def test_a_chunk_that_is_known_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from discosim.runs import build_device
+    from discosim.runs import device_digest
     from discosim.traces.digest import DeviceDigest, Provenance
 
-    held = build_device.load_digest(CHUNKED, "device")
+    held = device_digest.load_digest(CHUNKED, "device")
     assert isinstance(held, DeviceDigest)
     known = {**held.provenance, "chunk_tok": Provenance(status="measured", source="a test")}
-    monkeypatch.setattr(build_device, "load_digest", lambda *_: replace(held, provenance=known))
+    monkeypatch.setattr(device_digest, "load_digest", lambda *_: replace(held, provenance=known))
     own = {"profile": CHUNKED, "prefill_s_per_tok": 0.002}
     assert profile(own).chunk_tok == 128
     assert "is known and stays" in notes(own)

@@ -87,7 +87,8 @@ def grid(
     """
     import pandas as pd
 
-    keyed = table.assign(_place=pd.Series([tuple(place) for place in places], index=table.index, dtype=object))
+    where = pd.Series([tuple(place) for place in places], index=table.index, dtype=object, name="_place")
+    keyed = pd.concat([table, where], axis=1)  # an index of a hundred columns and more grows slowly one by one
     groups = [rows for _, rows in keyed.groupby(["_place", "policy"], sort=False)]
     cells = [{"at": list(rows["_place"].iloc[0]), "policy": policies.index(rows["policy"].iloc[0])} for rows in groups]
     shown = []
