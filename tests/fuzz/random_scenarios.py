@@ -339,7 +339,9 @@ def _section(section: type, rng: Rng, without: tuple[str, ...] = ()) -> Plain:
             ("decode_j_per_tok_per_b", "decode_j_per_tok"),
             ("decode_over_prefill", "prefill_j_per_tok"),
         ):
-            if values.get(one) is not None:
+            if values.get("profile") is None:
+                values.pop(one, None)
+            elif values.get(one) is not None:
                 values.pop(other, None)
     if section is scenario.PhysicsIterations:  # one way of saying where the times are from
         values = {"model": "Llama-3.1-8B", "gpu": "H100-SXM", **values}
