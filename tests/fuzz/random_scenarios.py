@@ -312,6 +312,10 @@ def _own_device(values: Plain) -> Plain:
         values.pop("prefill_s_per_tok", None)
     if values.get("context") == "extrapolate":
         values.pop("max_context_tok", None)
+    if values.get("throttle") is not None:
+        values["heat"] = {"kind": "none"}  # many a profile has a measured heat, and two models exclude each other
+    if values.get("cold_start") is not None and values["cold_start"].get("load_s") is None:
+        values["cold_start"]["load_s"] = 2.0  # hardly any profile has a measured one
     if values.get("profile") is None:
         needed = {"decode_tok_per_s": 20.0, "prefill_j_per_tok": 0.1, "decode_j_per_tok": 0.3}
         values |= {name: figure for name, figure in needed.items() if values.get(name) is None}

@@ -32,7 +32,7 @@ from discosim.runs.simulate import simulate
 SEED = 20261126
 N_QUICK, N_LONG, N_PARTS = 16, 2000, 20
 LEAST_RUN_SHARE = 0.8
-FIRST_QUICK = 16
+FIRST_QUICK = 9
 """The first of the worlds that the default suite tries: some among them toss coins."""
 """Share of the scenarios that must run: a generator of refusals would prove nothing."""
 
