@@ -162,6 +162,10 @@ def _n_replayed(workload: ReplayedWorkload, seed: int) -> int:
 # --- which row each request met -------------------------------------------------------------------------------------
 
 
+OF_WORKLOAD = ("workload", "lengths")
+"""Inputs that every request meets."""
+
+
 class Meetings:
     """Which rows of thin inputs the requests of a run met, noted replication by replication."""
 
@@ -170,6 +174,7 @@ class Meetings:
         self._models = _models(blueprint)
         self._inputs = [given for given in inputs if given.is_thin and given.is_by_request and given.n >= 2]
         self._met: dict[tuple[str, str], list[Ints]] = {}
+        self._asked: set[tuple[str, str]] = set()
 
     def note(self, luck: Luck) -> None:
         """Remember the rows of one replication, after its worlds have run."""
@@ -190,8 +195,13 @@ class Meetings:
         for what, law in (("ttft", model.ttft), ("tpot", model.tpot)):
             role = f"{draws_of(given.role.removeprefix('service '))}.{what}.0"
             if isinstance(law, RawSeries):
+                self._asked.add((given.role, what))
                 self._add(given.role, what, law.rows(luck.n_requests, luck.streams.generator(role)))
-            elif (drawn := luck.drawn(role)) is not None:
+            else:
+                if luck.drawn(role) is not None:
+                    self._asked.add((given.role, what))
+                # also where nobody asked in this replication: somebody may have in another, and rows go by all of them
+                drawn = luck.series(role, law)
                 self._add(given.role, what, np.floor(law.table.cdf(drawn) * given.n + 0.5).astype(np.int64))
 
     def _add(self, role: str, what: str, rows: Ints) -> None:
@@ -202,7 +212,7 @@ class Meetings:
         found: dict[str, list[Rows]] = {}
         for given in self._inputs:
             for (role, what), met in self._met.items():
-                if role == given.role:
+                if role == given.role and (role in OF_WORKLOAD or (role, what) in self._asked):
                     found.setdefault(role, []).append(self._rows(given, what, np.stack(met)))
         return found
 
