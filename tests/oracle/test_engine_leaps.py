@@ -95,7 +95,7 @@ def test_who_decides_ahead_leaps_as_it_steps(scheduler):
 def test_free_blocks_that_keep_what_they_hold_are_found_by_leaps_and_by_steps(scheduler, decides_ahead):
     n_preemptions = 0
 
-    @examples(25)
+    @examples(60)
     @given(cases(caches_inside=True, decides_ahead=decides_ahead))
     def check(case):
         nonlocal n_preemptions
