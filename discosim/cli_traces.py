@@ -7,11 +7,9 @@ import os
 from pathlib import Path
 
 from discosim.cli_console import say
-from discosim.cli_device import add_digest_device
+from discosim.cli_digests import UNIT_HELP, add_digest_chunks, add_digest_device, add_digest_latency, add_digest_rtt
 from discosim.cli_help import AddParser, add_verb
 from discosim.core.errors import UserError
-
-UNIT_HELP = "what arrivals, latencies or round trips are in: s, ms, us or ns (default: the format's own unit)"
 
 MAP_HELP = "a server's log: our name of a field and the file's, may be repeated (prompt_tok=n_in)"
 
@@ -36,13 +34,13 @@ def add_traces(add: AddParser) -> None:
         _add_check,
         _add_convert,
         _add_digest,
-        _add_digest_latency,
-        _add_digest_rtt,
-        _add_digest_chunks,
+        add_digest_latency,
+        add_digest_rtt,
+        add_digest_chunks,
+        add_digest_device,
         _add_fit_engine,
     ):
         add_one(add_action)
-    add_digest_device(add_action)
 
 
 def _add_list(add: AddParser) -> None:
@@ -150,129 +148,6 @@ def _traces_digest(options: argparse.Namespace) -> None:
 
     for path in build_all(Path(raw), options.out, options.names or None):
         say(str(path))
-
-
-def _add_digest_latency(add: AddParser) -> None:
-    verb = add_verb(
-        add,
-        "digest-latency",
-        "digest latencies of your own service, for `server.digest_file`",
-        "traces digest-latency service.csv --out service.json",
-        "traces digest-latency probes.csv --group gpt-5.4 --out gpt.json",
-        more="What the file must look like: docs/how-to/bring-your-own-trace.md.",
-    )
-    verb.add_argument("file", metavar="FILE", type=Path, help="per-request latencies: a load test's, or your own table")
-    verb.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
-    verb.add_argument("--format", metavar="NAME", default="auto", help="name of the reader (default: recognised)")
-    verb.add_argument("--group", metavar="NAME", help="which service, where the file holds several")
-    verb.add_argument("--title", metavar="TEXT", default="", help="what was measured, in a few words")
-    place = "client: TTFT holds the wide area (default); server: the load test ran beside the server"
-    verb.add_argument("--measured-at", metavar="PLACE", default="client", help=place)
-    verb.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
-    verb.set_defaults(call=_traces_digest_latency)
-
-
-def _traces_digest_latency(options: argparse.Namespace) -> None:
-    from discosim.core.files import check_target
-    from discosim.traces.describe import describe
-    from discosim.traces.digest_file import write_own_digest
-    from discosim.traces.own_digest import digest_latency
-
-    check_target(options.out, source=options.file)
-    digest = digest_latency(
-        options.file,
-        format=options.format,
-        group=options.group,
-        title=options.title,
-        measured_at=options.measured_at,
-        unit=options.unit,
-    )
-    write_own_digest(digest, options.out)
-    say(f"{describe(digest)}\n\nwritten    {options.out}")
-
-
-def _add_digest_rtt(add: AddParser) -> None:
-    verb = add_verb(
-        add,
-        "digest-rtt",
-        "digest round trips of your own last hop, for `link.digest_file`",
-        "traces digest-rtt ping.txt --out home.json",
-        "traces digest-rtt atlas.json --group 'probe 1003' --out probe.json",
-        "traces digest-rtt l.txt --unit ms --measured-to gateway --out w.json",
-        more="What the file must look like: docs/how-to/own-device-and-last-hop.md.",
-    )
-    told = "what ping printed, results of RIPE Atlas, rows of M-Lab, a table (rtt_ms) or a plain list"
-    verb.add_argument("file", metavar="FILE", type=Path, help=told)
-    verb.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
-    verb.add_argument("--format", metavar="NAME", default="auto", help="name of the reader (default: recognised)")
-    verb.add_argument("--group", metavar="NAME", help="which path, where the file holds several")
-    verb.add_argument("--title", metavar="TEXT", default="", help="what was measured, in a few words")
-    end = "host: a distant one, so that it holds the wide area (default); gateway: the first one behind the last hop"
-    verb.add_argument("--measured-to", metavar="PLACE", default="host", help=end)
-    verb.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
-    verb.set_defaults(call=_traces_digest_rtt)
-
-
-def _traces_digest_rtt(options: argparse.Namespace) -> None:
-    from discosim.core.files import check_target
-    from discosim.traces.describe import describe
-    from discosim.traces.digest_file import write_own_digest
-    from discosim.traces.own_rtt import digest_rtt
-
-    check_target(options.out, source=options.file)
-    digest = digest_rtt(
-        options.file,
-        format=options.format,
-        group=options.group,
-        title=options.title,
-        measured_to=options.measured_to,
-        unit=options.unit,
-    )
-    write_own_digest(digest, options.out)
-    say(f"{describe(digest)}\n\nwritten    {options.out}")
-
-
-def _add_digest_chunks(add: AddParser) -> None:
-    verb = add_verb(
-        add,
-        "digest-chunks",
-        "digest how tokens of your own streams come together, for `server.chunks`",
-        "traces digest-chunks profile_export.jsonl --out mine.json",
-        "traces digest-chunks streams.csv --unit ms --out mine.json",
-        more="What the file must look like: docs/how-to/bursty-streams.md.",
-    )
-    forms = "AIPerf's records, vllm bench's detailed result, or own streams (JSON lines or a table)"
-    verb.add_argument("file", metavar="FILE", type=Path, help=forms)
-    verb.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
-    verb.add_argument(
-        "--format", metavar="NAME", default="auto", help="aiperf, vllm, own-json or own-table (default: recognised)"
-    )
-    verb.add_argument("--title", metavar="TEXT", default="", help="what was measured, in a few words")
-    verb.add_argument(
-        "--unit", metavar="UNIT", default="auto", help="what times without a unit in their name are in: s, ms, us, ns"
-    )
-    verb.add_argument(
-        "--threshold-ms", metavar="N", type=float, default=1.0, help="tokens less apart came together (default: 1)"
-    )
-    verb.set_defaults(call=_traces_digest_chunks)
-
-
-def _traces_digest_chunks(options: argparse.Namespace) -> None:
-    from discosim.core.files import check_target
-    from discosim.traces.describe import describe
-    from discosim.traces.digest_file import write_own_digest
-    from discosim.traces.own_chunks import digest_chunks
-
-    check_target(options.out, source=options.file)
-    digest = digest_chunks(
-        options.file,
-        format=options.format,
-        title=options.title,
-        unit=options.unit,
-        threshold_s=1e-3 * options.threshold_ms,
-    )
-    write_own_digest(digest, options.out)
-    say(f"{describe(digest)}\n\nwritten    {options.out}")
 
 
 def _add_fit_engine(add: AddParser) -> None:

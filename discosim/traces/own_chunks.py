@@ -7,7 +7,7 @@ from pathlib import Path
 
 from discosim.core.errors import UserError
 from discosim.traces.chunk_digest import ChunkDigest
-from discosim.traces.digest import Card
+from discosim.traces.own_card import own_card
 from discosim.traces.readers.source import fingerprint, settled, stem
 from discosim.traces.readers.streams import read_streams
 from discosim.traces.readers.units import AUTO
@@ -61,14 +61,10 @@ def digest_chunks(
     at_once = (f"{n_at_once:,} streams came in one event: they are left out.",) if n_at_once else ()
     few = (f"Only {n_gaps:,} gaps between events: the longest stalls are not known.",) if n_gaps < FEW else ()
     one_each = () if any(s.n_tok is not None for s in held.streams) else ("A chunk is taken for a token.",)
-    card = Card(
+    card = own_card(
+        path,
+        sha256,
         title=title or f"{name}: the user's own streams",
-        origin="the user's own file",
-        commit="",
-        licence="not stated",
-        citation="",
-        raw_file=Path(path).name,
-        raw_sha256=sha256,
         method=METHOD.format(threshold_ms=1e3 * threshold_s),
         quirks=(*few, *at_once, *one_each, *held.warnings),
         contains=("inference", "queueing", "wide_area"),

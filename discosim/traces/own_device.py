@@ -16,16 +16,16 @@ from discosim.traces.device_fit import intervals
 from discosim.traces.device_residual import STALL_RULE, stalls_of
 from discosim.traces.device_speed import LEAST, Found, Speed, block, fit_speed, relative_speed
 from discosim.traces.device_timed import Pieces, ShownHeat, pieces_of, shown_heat, slowed, without_waits
-from discosim.traces.digest import Card, DeviceDigest, Provenance
+from discosim.traces.digest import DeviceDigest, Provenance
 from discosim.traces.heat_fit import N_DRAWS as N_HEAT_DRAWS
 from discosim.traces.mapping import NO_NAMES
+from discosim.traces.own_card import FEW, own_card
 from discosim.traces.readers import fingerprint
 from discosim.traces.readers.device_files import read_device_rows
 from discosim.traces.readers.device_rows import DeviceRows, choose
 from discosim.traces.readers.source import settled
 from discosim.traces.readers.units import AUTO
 
-FEW = 50
 METHOD = (
     "Huber's regression of times over lengths, relative to the fit, coefficients >= 0; steps where their error is at "
     "most 0.8 of the line's and four standard errors below it; ratios of measured over line as quantile tables with "
@@ -80,13 +80,8 @@ def digest_device(
         groups = read_device_rows(place, format=format, mapping=mapping, unit=unit, chars_per_tok=chars_per_tok)
         rows, sha256 = choose(groups, group, str(path)), fingerprint(place).raw_sha256
     digest = profile_of(rows, name=name or _slug(Path(path).stem), params_b=params_b, decode_tok_per_s=decode_tok_per_s)
-    card = replace(
-        digest.card, title=title or digest.card.title, raw_file=Path(path).name, raw_sha256=sha256, origin=_ORIGIN
-    )
+    card = replace(digest.card, title=title or digest.card.title, raw_file=Path(path).name, raw_sha256=sha256)
     return replace(digest, card=card)
-
-
-_ORIGIN = "the user's own file"
 
 
 def profile_of(
@@ -115,16 +110,8 @@ def profile_of(
         found.provenance["cold_start_load_s"] = Provenance(status="measured", source=f"median of {load_s.size:,} rows")
     return DeviceDigest(
         name=name,
-        card=Card(
-            title=_title(rows),
-            origin=_ORIGIN,
-            commit="",
-            licence="not stated",
-            citation="",
-            raw_file="",
-            raw_sha256="",
-            method=METHOD,
-            quirks=tuple(found.notes),
+        card=replace(
+            own_card("", "", title=_title(rows), method=METHOD, quirks=tuple(found.notes)),
             status=_statuses(found.provenance),
         ),
         device=rows.device or "unnamed",

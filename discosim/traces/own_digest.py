@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from discosim.core.errors import UserError, close_match
-from discosim.traces.digest import Card, LatencyDigest
+from discosim.traces.digest import LatencyDigest
+from discosim.traces.own_card import FEW, LEAST, own_card
 from discosim.traces.readers import fingerprint, read_latency
 from discosim.traces.readers.source import settled
 from discosim.traces.readers.units import AUTO
 from discosim.traces.recipes import rows
 from discosim.traces.recipes.latency import METHOD, failures_by_code, latency_digest
 
-FEW = 50
-LEAST = 2
 _CONTAINS = {"client": ("inference", "queueing", "wide_area"), "server": ("inference", "queueing")}
 
 
@@ -73,14 +72,10 @@ def digest_latency(
     n = min(series.seen_ttft_s.size, series.seen_tpot_s.size)
     few = (f"Only {n} successes: the tails are not known.",) if n < FEW else ()
     said = (f"The file's times were said to be in {unit}.",) if unit != AUTO else ()
-    card = Card(
+    card = own_card(
+        path,
+        sha256,
         title=title or f"{series.group}: the user's own measurement",
-        origin="the user's own file",
-        commit="",
-        licence="not stated",
-        citation="",
-        raw_file=Path(path).name,
-        raw_sha256=sha256,
         method=METHOD,
         quirks=(*few, *said, *series.warnings),
         contains=_CONTAINS[measured_at],

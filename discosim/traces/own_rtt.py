@@ -6,8 +6,8 @@ from os import PathLike
 from pathlib import Path
 
 from discosim.core.errors import UserError, close_match
-from discosim.traces.digest import Card, RttDigest
-from discosim.traces.own_digest import FEW, LEAST
+from discosim.traces.digest import RttDigest
+from discosim.traces.own_card import FEW, LEAST, own_card
 from discosim.traces.readers import fingerprint, read_rtt
 from discosim.traces.readers.source import settled
 from discosim.traces.readers.units import AUTO
@@ -65,14 +65,10 @@ def digest_rtt(
         quirks.append("It is not known how far the probes were apart; a run takes 0.2 s.")
     elif series.spacing_s > LONG_SPACING_S:
         quirks.append(f"Probes were {series.spacing_s:,.0f} s apart: in between, the round trip stands still.")
-    card = Card(
+    card = own_card(
+        path,
+        sha256,
         title=title or f"{series.group}: the user's own measurement",
-        origin="the user's own file",
-        commit="",
-        licence="not stated",
-        citation="",
-        raw_file=Path(path).name,
-        raw_sha256=sha256,
         method=METHOD,
         quirks=(*quirks, *series.warnings),
         contains=_CONTAINS[measured_to],

@@ -97,15 +97,20 @@ def columns_of(names: Iterable[str], where: str) -> dict[str, Found]:
     UserError
         If two columns are one figure, and neither is plainer.
     """
-    present = list(dict.fromkeys(names))
+    present = dict.fromkeys(names)
     found: dict[str, Found] = {}
     for field, ours in _OURS.items():
         _choose(field, [Found(name, split_unit(name)[1]) for name in ours if name in present], found, where)
+    speeds = [name for name in present if plain_name(name) in _SPEEDS]
+    by_word: dict[str, list[Found]] = {}  # a table may have ten thousand columns: each name is taken apart once
+    for name in present:
+        plain, unit = split(name)
+        if name not in speeds:
+            by_word.setdefault(plain, []).append(Found(name, unit, is_ours=False))
     for known in _OTHERS:
         for field in known:
             if field not in found:
-                _choose(field, _under(known[field], field, present), found, where)
-    speeds = [name for name in present if plain_name(name) in _SPEEDS]
+                _choose(field, _under(known[field], field, by_word), found, where)
     if speeds:
         found["speed"] = Found(speeds[0], None, is_ours=False)
     return found
@@ -119,17 +124,13 @@ def services_in(names: Iterable[str]) -> list[str]:
     return [name for word in ("provider", "model") for name in present if plain_name(name) == word][:2]
 
 
-def _under(words: tuple[str, ...], field: str, present: list[str]) -> list[Found]:
+def _under(words: tuple[str, ...], field: str, by_word: Mapping[str, list[Found]]) -> list[Found]:
     """Return the columns that bear one of the names, in the order of the names; counts have no unit of time."""
-    held: list[Found] = []
-    for word in words:
-        for name in present:
-            plain, unit = split(name)
-            if plain != word or plain_name(name) in _SPEEDS:
-                continue
-            if unit is None or field in TIMES or (field == "at" and word not in {"time", "date"}):
-                held.append(Found(name, unit, is_ours=False))
-    return held
+
+    def may_have_unit(word: str) -> bool:
+        return field in TIMES or (field == "at" and word not in {"time", "date"})
+
+    return [column for word in words for column in by_word.get(word, ()) if column.unit is None or may_have_unit(word)]
 
 
 def _choose(field: str, held: list[Found], found: dict[str, Found], where: str) -> None:
