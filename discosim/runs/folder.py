@@ -18,7 +18,11 @@ SERIES = "series.parquet"
 INPUTS = "inputs.json"
 """Intervals with what the rows behind the inputs leave open; where all inputs have plenty there is no such file."""
 
-RUN = Kind(own=frozenset({*NEEDED, FACTS, SERIES, INPUTS, "tokens.parquet", "figures", "report.html"}), last=FACTS)
+ENDPOINTS = "endpoints.parquet"
+"""What each endpoint did for each request; a run without `services` has no such file."""
+
+_AT_TIMES = (SERIES, INPUTS, ENDPOINTS, "tokens.parquet", "figures", "report.html")
+RUN = Kind(own=frozenset({*NEEDED, FACTS, *_AT_TIMES}), last=FACTS)
 """What a run writes, and what was made of it: both are replaced with it."""
 _ENOUGH = 3
 """Files of a run by which a folder is taken for a damaged one, whose run.json is gone."""

@@ -21,7 +21,7 @@ from discosim.core.scenario import Scenario
 from discosim.core.take_place import flush
 from discosim.runs.collect import Columns
 from discosim.runs.facts import FACTS, file_facts, run_facts
-from discosim.runs.folder import CONFIG, INPUTS, RUN, SERIES, default_folder, same_run
+from discosim.runs.folder import CONFIG, ENDPOINTS, INPUTS, RUN, SERIES, default_folder, same_run
 from discosim.runs.identity import run_id
 from discosim.runs.result import RunResult
 from discosim.runs.simulate import simulate
@@ -121,7 +121,7 @@ def _execute(
         write_parquet(replication_table(result.replication_columns), folder / "replications.parquet")
         write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet")
         if result.endpoint_columns:
-            write_parquet(endpoint_table(result.endpoint_columns), folder / "endpoints.parquet")
+            write_parquet(endpoint_table(result.endpoint_columns), folder / ENDPOINTS)
         if result.series_columns:
             write_parquet(series_table(result.series_columns), folder / SERIES)
         if result.input_intervals is not None:

@@ -339,3 +339,12 @@ def test_the_picture_shows_services_in_the_servers_lane() -> None:
     solid = [bar for bar in bars if not bar.get_hatch()]
     assert len(solid) == 2
     assert {to_hex(bar.get_facecolor()).upper() for bar in solid} == {ENDPOINT_COLOURS["server"]}
+
+
+def test_what_named_services_left_goes_with_a_run_that_has_none(tmp_path: Path) -> None:
+    """A file that the run did not write would be taken for its own; one of every kind of run is replaced with it."""
+    out = tmp_path / "out"
+    execute_to_folder(load_scenario(data({"fast": replayed()})), out)
+    assert (out / "endpoints.parquet").exists()
+    execute_to_folder(load_scenario(data({})), out, force=True)
+    assert not (out / "endpoints.parquet").exists()
