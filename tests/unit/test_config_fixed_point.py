@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import generated_parts as parts
 import generated_scenarios as gen
 import pytest
 from hypothesis import Phase, find, given, settings
@@ -25,9 +26,9 @@ def scenarios(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gen.Scenario
     """Return strategies for scenarios of all features, with the working directory where their files are."""
     folder = tmp_path_factory.mktemp("files")
     with pytest.MonkeyPatch.context() as patch:
-        gen.install(patch)
+        parts.install(patch)
         patch.chdir(folder)
-        yield gen.Scenarios(gen.write_files(folder), folder)
+        yield gen.Scenarios(parts.write_files(folder), folder)
 
 
 def check_fixed_point(first: Scenario, elsewhere: Path) -> None:
