@@ -99,9 +99,13 @@ def energy_range_notes(
     ranges = _ranges(scenario)
     if not ranges:
         return (), ()
+    notes = [f"energy: {'; '.join(ranges)}"]
     work = {name: [_work(blueprint, k, held) for k, held in enumerate(runs)] for name, runs in replications.items()}
     if not any(one.decode_tok.any() or one.edge_decode_tok for runs in work.values() for one in runs):
         return (), ()
+    if scenario.replications == 1:  # as every run of a sweep is: without intervals there is no order to compare
+        notes[0] += "; one replication does not tell whether the order of two policies changes inside it"
+        return (), tuple(notes)
     steered = [entrant for entrant in entrants if is_steered(entrant.policy, scenario)]
     is_run = scenario.cost.energy_range == "run" and bool(steered)
     points = [_point(scenario, corner) for corner in (None, *CORNERS)]
@@ -116,17 +120,18 @@ def energy_range_notes(
         ]
         if changed := _changed(at):
             doubts.append(f"{metric}: inside the range of assumed energies the order changes: {_listed(changed)}")
-    said = f"energy: {'; '.join(ranges)}"
-    notes = [said if doubts else f"{said}; inside it no order of two policies changes in {' or '.join(METRICS)}"]
+    if not doubts:
+        notes[0] += f"; inside it no order of two policies changes in {' or '.join(METRICS)}"
     if steered:
-        notes.append(_steered_text([entrant.name for entrant in steered], is_run=is_run))
+        n_run = min(N_RUN, scenario.replications) if is_run else 0
+        notes.append(_steered_text([entrant.name for entrant in steered], n_run))
     return tuple(doubts), tuple(notes)
 
 
-def _steered_text(names: Sequence[str], *, is_run: bool) -> str:
+def _steered_text(names: Sequence[str], n_run: int) -> str:
     who = f"energy: {', '.join(names)} decide{'s' if len(names) == 1 else ''} by energy too"
-    if is_run:
-        return f"{who}, so {N_RUN} replications were run at each end of the range"
+    if n_run:
+        return f"{who}, so {n_run} replications were run at each end of the range"
     return (
         f"{who}, and only the tokens of this run were priced anew: elsewhere in the range other tokens would be "
         "processed; `--set cost.energy_range=run` runs its ends"
@@ -270,7 +275,7 @@ def _changed(at: Sequence[Mapping[str, Floats]]) -> list[str]:
 
 def _order(one: Floats, other: Floats) -> int:
     difference = paired_difference(one, other)
-    if one.size > 1 and not abs(difference.mean) > difference.half_width:
+    if not abs(difference.mean) > difference.half_width:
         return 0
     return int(np.sign(np.nan_to_num(difference.mean)))
 

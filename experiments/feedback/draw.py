@@ -17,7 +17,7 @@ OF_RUNS = [name for name in COLUMNS if name not in {"load", "setting", "replicat
 
 def requests_of(folder: Path) -> pd.DataFrame:
     """Return the requests of all runs of the sweep; a seed is a replication."""
-    runs = load_results(folder)
+    runs = load_results(folder).drop_duplicates("run")  # it has a row for each policy of a run
     frames = []
     for run in runs[runs["status"] == "finished"].itertuples(index=False):
         row = dict(zip(runs.columns, run, strict=True))

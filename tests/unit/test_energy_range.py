@@ -8,6 +8,7 @@ import pytest
 
 from discosim import load_scenario, simulate
 from discosim.core.errors import UserError
+from discosim.runs import energy_range
 from discosim.traces.catalogue import list_digests, load_digest
 from discosim.traces.devices import PARAMS_B
 from discosim.traces.digest import DeviceDigest, EnergyRange
@@ -185,3 +186,16 @@ def test_phones_of_several_kinds_are_moved_together() -> None:
     (text,) = notes_on(result, "energy")
     assert PHONE in text
     assert MEASURED not in text
+
+
+def test_one_replication_compares_no_order_and_runs_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every run of a sweep is one: without intervals its ends would tell nothing, and cost as much as the run."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("an end of the range was run")
+
+    monkeypatch.setattr(energy_range, "_run_at", refuse)
+    result = run("cost.energy_range=run", "replications=1")
+    (note,) = (note for note in result.notes if note.startswith("energy: device"))
+    assert note.endswith("one replication does not tell whether the order of two policies changes inside it")
+    assert not any("order changes" in note for note in result.notes)
