@@ -14,7 +14,6 @@ EXIT_OK, EXIT_BREACH = 0, 1
 
 def _add_papers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paper", metavar="PAPER", nargs="?", default="all", help="folder of a paper (default: all)")
-    parser.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size (default: quick)")
     parser.add_argument("--experiments", metavar="DIR", type=Path, help="folder of all papers (default: experiments)")
     parser.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("results/figures"), help="results (default: results/figures)"
@@ -32,6 +31,7 @@ def add_figures(add: AddParser) -> None:
         more="Needs a clone: the papers lie in its folder experiments.",
     )
     _add_papers(parser)
+    parser.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size (default: quick)")
     parser.add_argument("--check", action="store_true", help="compare with the committed tables; exit 1 on a breach")
     parser.add_argument("--update", action="store_true", help="replace the committed tables by what comes out")
     parser.add_argument("--executor", metavar="NAME", default="local:2", help="as for sweep (default: local:2)")
@@ -85,6 +85,9 @@ def add_claims(add: AddParser) -> None:
         more="Needs a clone: the papers lie in its folder experiments.",
     )
     _add_papers(parser)
+    parser.add_argument(
+        "--profile", choices=("quick", "paper"), help="size (default: the larger one of which there are tables)"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--summary", action="store_true", help="print one line per claim")
     form.add_argument("--markdown", action="store_true", help="print one Markdown table")

@@ -16,19 +16,21 @@ from discosim.reproduce.text import bounds_text, ours_text
 def claims_table(root: Path) -> str:
     """Return one Markdown row per claim: what it says, both figures, bounds, command, table, cost, rule, verdict.
 
-    The verdict is that of the committed quick tables.
+    The verdict is that of the largest profile of which all tables are committed; its cost is the one shown.
     """
     heads = ("Claim", "The paper's figure", "Bounds", "Ours", "Command", "Table", "Cost", "Accepted by", "Verdict")
     lines = [f"| {' | '.join(heads)} |", "| " + " | ".join("---" for _ in heads) + " |"]
     for experiment in load_experiments(root):
-        tables = {name: read_csv(experiment.committed("quick", name)) for name in experiment.file.tables}
+        profile = experiment.largest_profile
+        tables = {name: read_csv(experiment.committed(profile, name)) for name in experiment.file.tables}
         for verdict in judge_all(experiment, tables):
             claim, accept, statistic = verdict.claim, verdict.claim.acceptance, verdict.claim.statistic
             if accept is None or statistic is None:
                 command, table, cost, rule = "-", "-", "-", "-"
             else:
                 table = f"`{statistic.table}.csv`"
-                command, cost = f"`discosim figures {experiment.name} --check`", experiment.file.cost["quick"]
+                command = f"`discosim figures {experiment.name} --profile {profile} --check`"
+                cost = experiment.file.cost[profile]
                 rule = accept.rule
                 if accept.rule == "interval":
                     limits = ("any" if bound is None else f"{bound:g}" for bound in (accept.low, accept.high))

@@ -57,6 +57,16 @@ class Experiment:
         """Return where the committed copy of a table lies."""
         return self.folder / COMMITTED / profile / f"{table}.csv"
 
+    @property
+    def largest_profile(self) -> str:
+        """The largest profile of which all tables are committed; ``quick`` where none is."""
+        complete = (
+            profile
+            for profile in reversed(PROFILES)
+            if all(self.committed(profile, table).is_file() for table in self.file.tables)
+        )
+        return next(complete, PROFILES[0])
+
     @cached_property
     def code(self) -> Mapping[str, ModuleType]:
         """The modules tables.py, figures.py and estimators.py, those of them that are there."""

@@ -16,7 +16,7 @@ from discosim.core.errors import UserError
 from discosim.core.files import write_whole
 from discosim.reproduce.check import Breach, check
 from discosim.reproduce.draw import FORMATS, draw, pictures
-from discosim.reproduce.experiment import Experiment
+from discosim.reproduce.experiment import PROFILES, Experiment
 from discosim.reproduce.folder import check_tables, make_ready, recorded
 from discosim.reproduce.rows import write_verdicts
 from discosim.reproduce.tables import Context, Say, make_table, read_csv
@@ -158,26 +158,39 @@ def update_committed(experiment: Experiment, profile: str, folder: Path) -> list
     return paths
 
 
-def read_tables(experiment: Experiment, profile: str, out: Path) -> tuple[dict[str, pd.DataFrame], str]:
+def read_tables(experiment: Experiment, profile: str | None, out: Path) -> tuple[dict[str, pd.DataFrame], str]:
     """Return the tables of a paper without running anything, and in words where they are from.
 
     Tables of an own run come first, if all are there; else the committed ones.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        The paper.
+    profile : str or None
+        ``quick`` or ``paper``; None takes the larger one of which there are tables.
+    out : Path
+        Folder of all results.
 
     Raises
     ------
     UserError
         If neither is complete, or a table of an own run is not as it was written.
     """
-    own = folder_of(out, experiment, profile) / "tables"
     names = list(experiment.file.tables)
-    if all((own / f"{name}.csv").is_file() for name in names):
-        check_tables(own.parent, names)
-        return {name: read_csv(own / f"{name}.csv") for name in names}, f"your tables in {own}"
-    if all(experiment.committed(profile, name).is_file() for name in names):
-        folder = experiment.committed(profile, names[0]).parent
-        return {name: read_csv(experiment.committed(profile, name)) for name in names}, f"committed tables in {folder}"
+    wanted = tuple(reversed(PROFILES)) if profile is None else (profile,)
+    for each in wanted:
+        own = folder_of(out, experiment, each) / "tables"
+        if all((own / f"{name}.csv").is_file() for name in names):
+            check_tables(own.parent, names)
+            return {name: read_csv(own / f"{name}.csv") for name in names}, f"your tables in {own}"
+    for each in wanted:
+        if all(experiment.committed(each, name).is_file() for name in names):
+            folder = experiment.committed(each, names[0]).parent
+            return {name: read_csv(experiment.committed(each, name)) for name in names}, f"committed tables in {folder}"
+    smallest = wanted[-1]
     raise UserError(
-        f"no tables of the profile '{profile}' yet; make them with "
-        f"`discosim figures {experiment.name} --profile {profile}`",
+        f"no tables of the profile '{smallest}' yet; make them with "
+        f"`discosim figures {experiment.name} --profile {smallest}`",
         where=str(experiment.folder),
     )

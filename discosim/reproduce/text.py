@@ -187,7 +187,7 @@ def render_tally(verdicts: Sequence[Verdict]) -> str:
         assumed = sum(verdict.text.endswith("on assumed inputs") for verdict in mine)
         if mine:
             counts.append(f"{len(mine)} {word}" + (f" ({assumed} on assumed inputs)" if assumed else ""))
-    text = f"{len(papers)} claims: {', '.join(counts)}"
+    text = f"{len(papers)} claims of papers" + (f": {', '.join(counts)}" if counts else "")
     for role, name in (("derived", "derived by us"), ("check", "checks of our own code")):
         mine = [verdict for verdict in verdicts if verdict.claim.role == role]
         if mine:

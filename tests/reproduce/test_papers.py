@@ -16,7 +16,7 @@ from discosim.reproduce.code import load_module
 from discosim.reproduce.experiment import load_experiment, load_experiments
 from discosim.reproduce.files import WEAK
 from discosim.reproduce.forest import write_forest
-from discosim.reproduce.run import judge_all
+from discosim.reproduce.run import judge_all, read_tables
 from discosim.reproduce.tables import Context, make_table, read_csv
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +72,8 @@ PICTURES = {
     "pd_device_choices": ("pd_device", "choices"),
     "pd_device_gain": ("pd_device", "gain_by_sense"),
     "pd_device_gain_measured": ("pd_device", "gain_measured"),
+    "server_relief": ("feedback", "server_relief"),
+    "heat": ("heat", "heat"),
 }
 """Picture of docs/img -> paper and figure of the quick profile."""
 
@@ -98,7 +100,11 @@ def test_the_picture_of_all_claims_is_the_one_that_the_command_draws(tmp_path: P
     """As above; where verdicts change on purpose, `discosim claims --plot docs/img/claims.png` draws it anew."""
     from matplotlib.image import imread
 
-    verdicts = [verdict for experiment in EXPERIMENTS for verdict in judge_all(experiment, committed(experiment))]
+    verdicts = [
+        verdict
+        for experiment in EXPERIMENTS
+        for verdict in judge_all(experiment, read_tables(experiment, None, tmp_path)[0])
+    ]
     write_forest(verdicts, tmp_path / "claims.png")
     here, there = (imread(path)[..., :3] for path in (tmp_path / "claims.png", ROOT / "docs" / "img" / "claims.png"))
     assert here.shape == there.shape

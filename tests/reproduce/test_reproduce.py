@@ -339,7 +339,7 @@ def test_the_verdicts_fit_the_terminal(
     assert main(["claims", "andes", "--out", str(tmp_path)]) == 0
     *lines, tally = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= columns
-    assert tally.startswith("15 claims: ")
+    assert tally.startswith("15 claims of papers: ")
 
 
 def test_many_cells_show_the_least_and_the_largest_with_their_intervals(tmp_path: Path) -> None:

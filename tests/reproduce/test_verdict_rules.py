@@ -162,7 +162,7 @@ def test_claims_are_three_lists_and_the_tally_counts_papers_alone(tmp_path: Path
     printed = capsys.readouterr().out
     assert "Checks of our own code, which hold by construction:" in printed
     assert printed.index("tiny-unknowable") < printed.index("Checks of our own code") < printed.index("tiny-count")
-    assert printed.splitlines()[-1].startswith("3 claims: 1 reproduced (1 on assumed inputs), 1 too few runs")
+    assert printed.splitlines()[-1].startswith("3 claims of papers: 1 reproduced (1 on assumed inputs), 1 too few runs")
     assert printed.splitlines()[-1].endswith("1 checks of our own code: 0 hold")
     assert main(["claims", "tiny", *out, "--summary", "--only", "reproduced"]) == 0
     summary = capsys.readouterr().out
