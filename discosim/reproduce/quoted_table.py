@@ -15,6 +15,9 @@ from discosim.reproduce.files import Statistic
 if TYPE_CHECKING:
     import pandas as pd
 
+HERE, THERE = "here", "there"
+"""What the two settings of a comparison are called while they are compared."""
+SIGNED = ("difference", "change_pct")
 Kind = Literal["mean", "difference", "change_pct", "reduction_pct", "ratio"]
 
 
@@ -27,6 +30,7 @@ class QuotedColumn:
     kind: Kind = spec("mean", doc="Of the policy alone, or beside the baseline on the same luck.")
     policy: str = spec("", doc="Policy; the row's own where `rows` has the column policy.")
     baseline: str = spec("", doc="Policy it is compared with.")
+    beside: Mapping[str, Any] = spec(dict, doc="Column -> value: compare with the rows of another setting instead.")
     where: Mapping[str, Any] = spec(dict, doc="Column -> value, or list of values, beside the table's own `where`.")
     scale: float = spec(1.0, doc="Factor, for a unit that people use.", gt=0)
 
@@ -77,14 +81,30 @@ def quoted_table(quote: QuotedTable, table: pd.DataFrame, where: str) -> str:
 
 def _figure(quote: QuotedTable, column: QuotedColumn, rows: pd.DataFrame, own: Mapping[str, Any]) -> str:
     policy = str(own.get(POLICY, column.policy))
-    if policy == column.baseline != "":
+    here = {**own, POLICY: policy, **column.where}
+    there = {**here, **column.beside, **({POLICY: column.baseline} if column.baseline else {})}
+    if column.kind != "mean" and here == there:
         return ""
-    where = {**{name: value for name, value in own.items() if name != POLICY}, **column.where}
+    parts = [_matching(rows, here).assign(**{POLICY: HERE})]
+    if column.kind != "mean":
+        parts.append(_matching(rows, there).assign(**{POLICY: THERE}))
+    if any(part.empty for part in parts):
+        return ""
+    import pandas as pd
+
+    baseline = "" if column.kind == "mean" else THERE
     statistic = Statistic(
-        kind=column.kind, table=quote.table, metric=column.metric, policy=policy, baseline=column.baseline, where=where
+        kind=column.kind, table=quote.table, metric=column.metric, policy=HERE, baseline=baseline, by=()
     )
-    cells = cells_of(statistic, rows)
-    return figure(cells[0], column.scale) if cells else ""
+    (cell,) = cells_of(statistic, pd.concat(parts, ignore_index=True))
+    text = figure(cell, column.scale)
+    return f"+{text}" if column.kind in SIGNED and cell.mean > 0.0 else text
+
+
+def _matching(rows: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
+    for name, value in where.items():
+        rows = rows[rows[name].isin(list(value) if isinstance(value, list | tuple) else [value])]
+    return rows
 
 
 def figure(cell: Cell, scale: float = 1.0) -> str:
