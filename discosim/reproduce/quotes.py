@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 MARK = re.compile(
     r"(?P<open><!-- (?P<kind>claims|table|ours)\b(?P<what>.*?)-->)(?P<old>.*?)(?P<close><!-- end -->)", re.DOTALL
 )
+FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+"""Code, in which a mark is an example."""
 ANY = re.compile(r"<!-- (?:claims|table|ours|end)\b")
 
 
@@ -101,16 +103,23 @@ def with_quotes(page: str, source: Source, name: str) -> str:
         If a mark has no end, or names what is not there.
     """
 
+    parts, line = [], 1
+    for part in FENCED.split(page):
+        parts.append(part if FENCED.fullmatch(part) else _filled(part, source, name, line))
+        line += part.count("\n")
+    return "".join(parts)
+
+
+def _filled(text: str, source: Source, name: str, line: int) -> str:
     def anew(match: re.Match[str]) -> str:
-        where = f"{name}:{page.count(chr(10), 0, match.start()) + 1}"
+        where = f"{name}:{line + text.count(chr(10), 0, match.start())}"
         if ANY.search(match["old"]):
             raise UserError("this mark has no <!-- end --> before the next one", where=where)
         return f"{match['open']}{KINDS[match['kind']](match['what'].strip(), source, where)}{match['close']}"
 
-    rest = MARK.sub("", page)
-    if stray := ANY.search(rest):
+    if stray := ANY.search(MARK.sub("", text)):
         raise UserError(f"'{stray[0]} ...' is not one mark with its <!-- end -->", where=name)
-    return MARK.sub(anew, page)
+    return MARK.sub(anew, text)
 
 
 def _claims(what: str, source: Source, where: str) -> str:

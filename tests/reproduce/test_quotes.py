@@ -82,6 +82,13 @@ def test_a_wrong_mark_is_named_with_its_place(mark: str, said: str, source: Sour
     assert said in str(caught.value)
 
 
+def test_a_mark_in_code_is_an_example(source: Source) -> None:
+    page = "```markdown\n<!-- ours tiny-redaction -->\n```\n\n<!-- ours tiny-redaction --><!-- end -->"
+    assert with_quotes(page.partition("\n\n")[0], source, "page.md") == page.partition("\n\n")[0]
+    with pytest.raises(UserError, match="page.md:5: "):
+        with_quotes(page, source, "page.md")
+
+
 @pytest.mark.parametrize("page", ["<!-- ours a -->", "x <!-- end -->", "<!-- ours a --> <!-- ours b -->1<!-- end -->"])
 def test_marks_come_in_pairs(page: str, source: Source) -> None:
     with pytest.raises(UserError, match="<!-- end -->"):
