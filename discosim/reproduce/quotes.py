@@ -102,7 +102,6 @@ def with_quotes(page: str, source: Source, name: str) -> str:
     UserError
         If a mark has no end, or names what is not there.
     """
-
     parts, line = [], 1
     for part in FENCED.split(page):
         parts.append(part if FENCED.fullmatch(part) else _filled(part, source, name, line))

@@ -30,7 +30,7 @@ def source(tmp_path: Path) -> Source:
 
 
 def test_a_table_by_hand(source: Source) -> None:
-    """Two values at distance 2 have a half-width of t(0.975, 1) sqrt(2) / sqrt(2) = 12.706; their change here has none."""
+    """Two values at distance 2 have a half-width of t(0.975, 1) sqrt(2) / sqrt(2) = 12.706; their change has none."""
     mark = (
         "<!-- table\ntable: tiny/waits\nrows: {policy: system}\nnames: {new: ours}\n"
         f"columns: [{{{COLUMNS}}}, {{metric: wait_s, head: less, kind: difference, baseline: base}}]\n-->"
@@ -85,7 +85,7 @@ def test_a_wrong_mark_is_named_with_its_place(mark: str, said: str, source: Sour
 def test_a_mark_in_code_is_an_example(source: Source) -> None:
     page = "```markdown\n<!-- ours tiny-redaction -->\n```\n\n<!-- ours tiny-redaction --><!-- end -->"
     assert with_quotes(page.partition("\n\n")[0], source, "page.md") == page.partition("\n\n")[0]
-    with pytest.raises(UserError, match="page.md:5: "):
+    with pytest.raises(UserError, match=r"page\.md:5: "):
         with_quotes(page, source, "page.md")
 
 
