@@ -9,7 +9,7 @@ Source: the infinitesimal jackknife (Jaeckel 1972); for quantiles Woodruff 1952 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,15 @@ LEVELS: dict[str, float] = {name: q for name, (_, q) in QUANTILES.items()} | {
     f"{stem}_pooled_p{p}_s": p / 100 for stem in ("tbt", "tbt_displayed") for p in (50, 99)
 }
 """Number -> level of the quantile that it is, also where its influence is not known."""
+
+
+_ALWAYS = ("replication", "status", "prompt_tok", "is_server_dispatched", "server_prompt_tok")
+
+
+def columns_of(names: Collection[str]) -> tuple[str, ...]:
+    """Return the columns of requests that the influences on these numbers are made of."""
+    whose = {name: column for name, (column, _) in QUANTILES.items()} | MEANS_OF_FINISHED | MEANS_OF_SERVED | BUDGETS
+    return tuple(dict.fromkeys((*_ALWAYS, *(whose[name] for name in names if name in whose))))
 
 
 @dataclass(frozen=True)

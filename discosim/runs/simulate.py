@@ -24,7 +24,9 @@ from discosim.runs.collect import Columns, join_columns
 from discosim.runs.energy_range import energy_range_notes
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
 from discosim.runs.input_intervals import input_intervals
-from discosim.runs.inputs import Meetings, measured_inputs, rows_doubts, rows_notes, version
+from discosim.runs.input_versions import version
+from discosim.runs.inputs import measured_inputs, replayed_models, rows_doubts, rows_notes
+from discosim.runs.meetings import Meetings
 from discosim.runs.promises import broken_promise
 from discosim.runs.provenance import input_notes
 from discosim.runs.replicate import Entrant, replicate
@@ -79,8 +81,8 @@ def simulate(
     entrants = _entrants(scenario, policies)
     check_rows(scenario, len(entrants))
     blueprint = build(scenario, scheduler)
-    inputs = measured_inputs(blueprint)
-    meetings = Meetings(scenario, blueprint, inputs)
+    inputs = measured_inputs(scenario, replayed_models(blueprint.model))
+    meetings = Meetings(scenario, replayed_models(blueprint.model), inputs)
     parts: dict[tuple[str, int], Columns] = {}
     summaries: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}
     by_endpoint: dict[tuple[str, int], Columns] = {}

@@ -317,7 +317,7 @@ def test_one_row_is_doubted(tmp_path: Path) -> None:
 
 def test_what_policies_know_is_what_was_measured() -> None:
     from discosim.runs.build import build
-    from discosim.runs.inputs import version
+    from discosim.runs.input_versions import version
 
     blueprint = build(scenario(inputs={"resample": True}))
     one, other = version(blueprint, 0), version(blueprint, 1)
