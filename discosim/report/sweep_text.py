@@ -10,7 +10,7 @@ from typing import Any
 from discosim.metrics.definitions import definition
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference
-from discosim.sweep.diff import FolderDiff
+from discosim.sweep.diff import FolderDiff, MetricDiff
 from discosim.sweep.run import SweepResult
 from discosim.sweep.store import FAILURES, State, Store
 
@@ -89,7 +89,8 @@ def render_diff(diff: FolderDiff) -> str:
     for metric in dict.fromkeys(row.metric for row in diff.rows):
         rows = [row for row in diff.rows if row.metric == metric]
         unit = definition(metric).unit
-        head = ["policy", *rows[0].values, "n", "A", "B", "B - A", "95 %"]
+        is_thin = any(row.few_rows for row in rows)
+        head = ["policy", *rows[0].values, "n", "A", "B", "B - A", "95 %", *(["with inputs"] if is_thin else [])]
         places = _places([row.a for row in rows])
         change = _places([row.diff.mean for row in rows])
         body = [
@@ -101,10 +102,13 @@ def render_diff(diff: FolderDiff) -> str:
                 _number(row.b, places),
                 _number(row.diff.mean, change, sign=True),
                 f"±{_number(row.diff.half_width, change)}",
+                *([_half_with_inputs(row, change)] if is_thin else []),
             ]
             for row in rows
         ]
         blocks.append("\n".join([f"{metric} [{unit}], paired t over equal seeds", *_table(head, body)]))
+    if few := "; ".join(dict.fromkeys(row.few_rows for row in diff.rows if row.few_rows)):
+        blocks.append(f"with inputs: also what few rows leave open ({few}); n/a where that is not known of the metric")
     return "\n\n".join(blocks)
 
 
@@ -153,6 +157,10 @@ def _with_inputs(row: Difference, decimals: int) -> tuple[str, str]:
     ends = (row.low_with_inputs, row.high_with_inputs)
     low, high = (_number(end, decimals, sign=True) for end in ends)
     return f"[{low}, {high}]", row.verdict_with_inputs
+
+
+def _half_with_inputs(row: MetricDiff, decimals: int) -> str:
+    return f"±{_number(row.half_width_with_inputs, decimals)}" if row.few_rows else "as by luck"
 
 
 def _footer(rows: Sequence[Difference]) -> list[str]:

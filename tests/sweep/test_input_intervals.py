@@ -11,9 +11,10 @@ import pytest
 
 from discosim.config import load_scenario
 from discosim.metrics.input_uncertainty import Rows
-from discosim.report.sweep_text import render_sweep
-from discosim.runs import execute_to_folder
+from discosim.report.sweep_text import render_diff, render_sweep
+from discosim.runs import build, execute_to_folder
 from discosim.runs.finished import Finished, Side, deviations, finished, part_of
+from discosim.sweep.diff import diff_folders
 from discosim.sweep.input_intervals import versions_of
 from discosim.sweep.plan import load_plan
 from discosim.sweep.results import load_results
@@ -58,7 +59,7 @@ def sweep_file(folder: Path, *, resample: bool = False) -> Path:
                 "baseline": "device_only",
                 "against": {"server.digest": "openrouter-gpt-5.4"},
             },
-            {**rows, "policy": "server_only", "against": {"server.digest": "openrouter-gpt-5.4"}},
+            {**rows, "policy": "server_only", "against": other},
             {"metric": "tbt_pooled_p99_s", "policy": "race", "baseline": "device_only"},
         ],
     }
@@ -70,7 +71,9 @@ def sweep_file(folder: Path, *, resample: bool = False) -> Path:
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> SweepResult:
     folder = tmp_path_factory.mktemp("few")
-    return run_sweep(load_plan(sweep_file(folder)), folder / "out", executor="serial")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "HISTORY_N", 100)  # nobody here learns from the past
+        return run_sweep(load_plan(sweep_file(folder)), folder / "out", executor="serial")
 
 
 def runs_of(few: SweepResult, point: int) -> Finished:
@@ -78,8 +81,9 @@ def runs_of(few: SweepResult, point: int) -> Finished:
     return finished(few.plan.points[point].scenario, folders, NAMES)
 
 
-def test_files_of_a_run_tell_what_the_run_told(tmp_path: Path) -> None:
+def test_files_of_a_run_tell_what_the_run_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half-widths of inputs.json are those by luck and those from the files, as squares."""
+    monkeypatch.setattr(build, "HISTORY_N", 100)
     scenario = load_scenario(BASE)
     result = execute_to_folder(scenario, tmp_path / "run")
     assert result.input_intervals is not None
@@ -160,7 +164,11 @@ def test_deviations_have_the_variance_of_the_rows() -> None:
         assert np.var(drawn) == pytest.approx(rows.variance(each), rel=5 * math.sqrt(2 / 4000))
 
 
-def test_seeds_with_versions_of_their_own_are_not_divided_by_their_number(tmp_path: Path) -> None:
+@pytest.mark.long
+def test_seeds_with_versions_of_their_own_are_not_divided_by_their_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "HISTORY_N", 100)
     result = run_sweep(load_plan(sweep_file(tmp_path, resample=True)), tmp_path / "out", executor="serial")
     row = next(row for row in result.differences if row.policy == "server_only")
     assert row.high_with_inputs - row.low_with_inputs > math.sqrt(3) * (row.high - row.low)
@@ -176,3 +184,23 @@ def test_a_number_of_unknown_influence_is_said_to_be_so(few: SweepResult) -> Non
     runs = finished(few.plan.points[0].scenario, {3: few.store.path(few.plan.runs(few.seeds)[0])}, ["tbt_pooled_p99_s"])
     assert np.isnan(deviations("tbt_pooled_p99_s", Side(runs, "race"), 3)).all()
     assert not deviations("tbt_pooled_p99_s", Side(runs, "device_only"), 3).any()
+
+
+def test_two_folders_differ_with_inputs_too(few: SweepResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a folder and itself the rows are the same and leave nothing open; of two services they add up."""
+    monkeypatch.setattr(build, "HISTORY_N", 100)
+    for name, changes in (("a", {}), ("b", {"server": {**BASE["server"], "digest": "openrouter-gpt-5.5"}})):
+        execute_to_folder(load_scenario({**BASE, **changes}), tmp_path / name)
+    for left, right in (("a", "a"), ("a", "b")):
+        diff = diff_folders(tmp_path / left, tmp_path / right, ["ttft_mean_s", "tbt_pooled_p99_s"])
+        server, device = (
+            next(row for row in diff.rows if (row.metric, row.policy) == ("ttft_mean_s", name))
+            for name in ("server_only", "device_only")
+        )
+        assert device.half_width_with_inputs == 0.0
+        assert server.few_rows == "server 19 probes"
+        assert (server.half_width_with_inputs > 1.5 * server.diff.half_width) == (right == "b")
+        assert (server.half_width_with_inputs == 0.0) == (right == "a")
+    assert "with inputs: also what few rows leave open (server 19 probes)" in render_diff(diff)
+    found = diff_folders(few.store.folder, few.store.folder, ["ttft_mean_s"]).rows
+    assert {row.half_width_with_inputs for row in found} == {0.0}
