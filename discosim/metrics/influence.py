@@ -43,6 +43,8 @@ MEANS_OF_SERVED = {
     "edge_cost_mean_usd": "edge_cost_usd",
     "edge_energy_mean_j": "edge_energy_j",
 }
+MEAN_OF_ANSWERS = {"accuracy": "is_right"}
+"""As those of served requests, for what a run's own batches tell of luck."""
 QUANTILES = {percentile_name(stem, p): (f"{stem}_s", p / 100) for stem in DURATIONS for p in PERCENTILES}
 """Number -> column and level; over finished requests."""
 BUDGETS = {"budget_used_device": "is_device_dispatched", "budget_used_server": "is_server_dispatched"}
@@ -61,7 +63,13 @@ _ALWAYS = ("replication", "status", "prompt_tok", "is_server_dispatched", "serve
 
 def columns_of(names: Collection[str]) -> tuple[str, ...]:
     """Return the columns of requests that the influences on these numbers are made of."""
-    whose = {name: column for name, (column, _) in QUANTILES.items()} | MEANS_OF_FINISHED | MEANS_OF_SERVED | BUDGETS
+    whose = (
+        {name: column for name, (column, _) in QUANTILES.items()}
+        | MEANS_OF_FINISHED
+        | MEANS_OF_SERVED
+        | MEAN_OF_ANSWERS
+        | BUDGETS
+    )
     return tuple(dict.fromkeys((*_ALWAYS, *(whose[name] for name in names if name in whose))))
 
 
@@ -102,6 +110,8 @@ def influence(name: str, columns: Columns) -> Influence | None:
         return _mean(columns[MEANS_OF_FINISHED[name]], status == "finished")
     if name in MEANS_OF_SERVED:
         return _mean(columns[MEANS_OF_SERVED[name]], status != "rejected")
+    if name in MEAN_OF_ANSWERS and MEAN_OF_ANSWERS[name] in columns:
+        return _mean(columns[MEAN_OF_ANSWERS[name]], status != "rejected")
     if name in QUANTILES:
         column, q = QUANTILES[name]
         return _quantile(columns[column], status == "finished", q)

@@ -25,7 +25,7 @@ from discosim.metrics.input_uncertainty import (
 )
 from discosim.metrics.stats import LEVEL, Comparison, t_interval
 from discosim.metrics.summary import SummaryTable
-from discosim.runs.inputs import FEW, MeasuredInput
+from discosim.runs.inputs import DEVICE, FEW, MeasuredInput
 from discosim.runs.meetings import Meetings
 
 Floats = NDArray[np.float64]
@@ -246,7 +246,9 @@ def _part(columns: Columns, policy: str) -> dict[str, NDArray[Any]]:
 
 
 def asks(part: Columns, role: str) -> bool:
-    """Say whether a policy met rows of an input at all; who asks no server meets no row of a service."""
+    """Say whether a policy met rows of an input at all; who asks no server, or no device, meets none of its rows."""
+    if role == DEVICE:
+        return bool(part["is_device_dispatched"].any() or (part["device_prefill_tok"] > 0).any())
     if not role.startswith(("server", "service")):
         return True
     return bool(part["is_server_dispatched"].any() or (part["server_prompt_tok"] > 0).any())

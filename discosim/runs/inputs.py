@@ -12,17 +12,21 @@ from discosim.core.scenario import (
     DigestLengths,
     DigestLink,
     FileLengths,
+    JointQuality,
+    MeasuredResidual,
     ReplayedServer,
     ReplayedWorkload,
     Scenario,
 )
 from discosim.runs.build_link import rtt_digest_of
-from discosim.runs.build_server import server_parts
+from discosim.runs.build_server import chunk_digest, server_parts
+from discosim.runs.device_digest import digest_name, digest_of
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import LatencyDigest
 from discosim.traces.digest_file import read_own_digest
 from discosim.traces.length_file import table_of
 from discosim.traces.past import parts_of
+from discosim.traces.quality_digest import QualityDigest
 from discosim.traces.workload import replayed_trace
 from discosim.world.api_server import ApiServerModel
 from discosim.world.endpoint import EndpointModel
@@ -31,7 +35,7 @@ from discosim.world.world import WorldModel
 
 FEW = 1000
 """Rows below which what an input leaves open is printed, asked for or not."""
-SERVER = "server"
+SERVER, DEVICE = "server", "device"
 
 
 @dataclass(frozen=True)
@@ -85,17 +89,47 @@ def measured_inputs(scenario: Scenario, models: Mapping[str, ApiServerModel]) ->
         n, unit = (len(ttft.values), "rows") if isinstance(ttft, RawSeries) else (latency_of(server).n, "probes")
         name = server.digest or Path(server.digest_file or server.series or "").name
         found.append(MeasuredInput(role, name, n, unit, True))
+    found += _chunks(scenario)
+    found += _devices(scenario)
+    if isinstance(scenario.quality, JointQuality) and scenario.inputs.resample:
+        held = load_digest(scenario.quality.digest, "quality")
+        assert isinstance(held, QualityDigest)
+        found.append(MeasuredInput("quality", held.name, held.n, "questions", False))
     if isinstance(scenario.link, DigestLink):
         link = rtt_digest_of(scenario.link)
         found.append(MeasuredInput("last hop", link.name, link.n, "probes", False))
     return found
 
 
+def _chunks(scenario: Scenario) -> list[MeasuredInput]:
+    """Return the laws of chunks: those of the user's own files, and all where inputs are drawn anew."""
+    found = []
+    for role, server in replayed_services(scenario).items():
+        chunks = server.chunks
+        if chunks is not None and (chunks.digest_file is not None or scenario.inputs.resample):
+            digest = chunk_digest(chunks)
+            name = chunks.digest or Path(str(chunks.digest_file)).name
+            found.append(MeasuredInput(f"{role} chunks", name, digest.n, "events", False))
+    return found
+
+
+def _devices(scenario: Scenario) -> list[MeasuredInput]:
+    """Return the residual laws of devices that rows are behind."""
+    found = []
+    for device in scenario.devices:
+        digest = digest_of(device) if isinstance(device.residual, MeasuredResidual) else None
+        if digest is not None and digest.residual is not None and digest.residual.n is not None:
+            found.append(MeasuredInput(DEVICE, digest_name(device), digest.residual.n, "rows", False))
+    return list(dict.fromkeys(found))
+
+
 def rows_notes(scenario: Scenario, inputs: list[MeasuredInput]) -> tuple[str, ...]:
     """Return what a reader must know of rows: those of files of one's own, and which inputs were drawn anew."""
     own = {server.digest_file or server.series for server in replayed_services(scenario).values()}
+    chunks = [server.chunks for server in replayed_services(scenario).values() if server.chunks is not None]
+    own |= {given.digest_file for given in chunks}
     files = {Path(file).name for file in own if file is not None}
-    notes = [f"rows behind {given}" for given in inputs if given.name in files or given.role == "workload"]
+    notes = [f"rows behind {given}" for given in inputs if given.name in files or given.role in {"workload", DEVICE}]
     if scenario.inputs.resample:
         drawn = "; ".join(map(str, inputs)) or "none of this scenario has rows that are known"
         notes.append(
