@@ -48,12 +48,15 @@ class Residual:
         What was left out of `prefill` as a stall; None for none.
     first : float
         Time of the first request after a start over that of a later one, >= 1 (the runtime warms up).
+    n : int or None
+        Rows behind the law, of the part that has the fewest; None where it was chosen, or of means alone.
     """
 
     prefill: CorrelatedSeries
     decode: CorrelatedSeries | None = None
     stalls: Stalls | None = None
     first: float = 1.0
+    n: int | None = None
 
     def __post_init__(self) -> None:
         laws = [law for law in (self.prefill, self.decode) if law is not None]
@@ -64,6 +67,8 @@ class Residual:
             )
         if any(law.table.values[-1] > MOST_TIMES for law in laws):
             raise ValueError(f"a residual law's ratios are at most {MOST_TIMES:,.0f}")
+        if self.n is not None and self.n < 1:
+            raise ValueError("a residual law has at least one row behind it")
         if any(not -1.0 < law.latent_rho < 1.0 for law in laws):
             raise ValueError("a residual law's latent_rho lies between -1 and 1")
 

@@ -9,7 +9,7 @@ Source: the infinitesimal jackknife (Jaeckel 1972); for quantiles Woodruff 1952 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,8 @@ MEANS_OF_SERVED = {
     "edge_cost_mean_usd": "edge_cost_usd",
     "edge_energy_mean_j": "edge_energy_j",
 }
+MEAN_OF_ANSWERS = {"accuracy": "is_right"}
+"""As those of served requests, for what a run's own batches tell of luck."""
 QUANTILES = {percentile_name(stem, p): (f"{stem}_s", p / 100) for stem in DURATIONS for p in PERCENTILES}
 """Number -> column and level; over finished requests."""
 BUDGETS = {"budget_used_device": "is_device_dispatched", "budget_used_server": "is_server_dispatched"}
@@ -54,6 +56,21 @@ LEVELS: dict[str, float] = {name: q for name, (_, q) in QUANTILES.items()} | {
     f"{stem}_pooled_p{p}_s": p / 100 for stem in ("tbt", "tbt_displayed") for p in (50, 99)
 }
 """Number -> level of the quantile that it is, also where its influence is not known."""
+
+
+_ALWAYS = ("replication", "status", "prompt_tok", "is_server_dispatched", "server_prompt_tok")
+
+
+def columns_of(names: Collection[str]) -> tuple[str, ...]:
+    """Return the columns of requests that the influences on these numbers are made of."""
+    whose = (
+        {name: column for name, (column, _) in QUANTILES.items()}
+        | MEANS_OF_FINISHED
+        | MEANS_OF_SERVED
+        | MEAN_OF_ANSWERS
+        | BUDGETS
+    )
+    return tuple(dict.fromkeys((*_ALWAYS, *(whose[name] for name in names if name in whose))))
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,8 @@ def influence(name: str, columns: Columns) -> Influence | None:
         return _mean(columns[MEANS_OF_FINISHED[name]], status == "finished")
     if name in MEANS_OF_SERVED:
         return _mean(columns[MEANS_OF_SERVED[name]], status != "rejected")
+    if name in MEAN_OF_ANSWERS and MEAN_OF_ANSWERS[name] in columns:
+        return _mean(columns[MEAN_OF_ANSWERS[name]], status != "rejected")
     if name in QUANTILES:
         column, q = QUANTILES[name]
         return _quantile(columns[column], status == "finished", q)

@@ -86,6 +86,31 @@ class Rows:
         between -= within * int(met.sum()) / code.size
         return max(0.0, between) / self.n * self._memory(mean)
 
+    def deviations(self, each: Floats, draws: Floats) -> Floats:
+        """Return deviations of a number with these influences, one for each row of standard normal draws.
+
+        Their variance is :meth:`variance`, and numbers that share the draws deviate together, as weights of the same
+        rows make them; so a function of several numbers deviates as the function of what they become.
+
+        Parameters
+        ----------
+        each : array of float, shape (requests,)
+            Influences.
+        draws : array of float, shape (K, n_cells)
+            Standard normal; the same for all numbers that rest on these rows.
+        """
+        code = self.code.ravel()
+        size = np.bincount(code, minlength=self.n_cells)
+        mean = np.bincount(code, weights=each, minlength=self.n_cells) / np.maximum(size, 1)
+        slopes = mean * np.sqrt(size)
+        if self.block > 1:
+            slopes = sum((np.roll(mean, -k) for k in range(self.block)), np.zeros_like(mean))
+        total = float(slopes @ slopes)
+        if total == 0.0:
+            return np.zeros(len(draws))
+        found: Floats = draws @ slopes * math.sqrt(self.variance(each) / total)
+        return found
+
     def _memory(self, mean: Floats) -> float:
         """Return by how much the memory of the draws widens the variance: 1 + 2 (sum of autocorrelations)."""
         rho = abs(self.latent_rho)

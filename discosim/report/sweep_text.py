@@ -10,7 +10,7 @@ from typing import Any
 from discosim.metrics.definitions import definition
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference
-from discosim.sweep.diff import FolderDiff
+from discosim.sweep.diff import FolderDiff, MetricDiff
 from discosim.sweep.run import SweepResult
 from discosim.sweep.store import FAILURES, State, Store
 
@@ -89,7 +89,8 @@ def render_diff(diff: FolderDiff) -> str:
     for metric in dict.fromkeys(row.metric for row in diff.rows):
         rows = [row for row in diff.rows if row.metric == metric]
         unit = definition(metric).unit
-        head = ["policy", *rows[0].values, "n", "A", "B", "B - A", "95 %"]
+        is_thin = any(row.few_rows for row in rows)
+        head = ["policy", *rows[0].values, "n", "A", "B", "B - A", "95 %", *(["with inputs"] if is_thin else [])]
         places = _places([row.a for row in rows])
         change = _places([row.diff.mean for row in rows])
         body = [
@@ -101,10 +102,13 @@ def render_diff(diff: FolderDiff) -> str:
                 _number(row.b, places),
                 _number(row.diff.mean, change, sign=True),
                 f"±{_number(row.diff.half_width, change)}",
+                *([_half_with_inputs(row, change)] if is_thin else []),
             ]
             for row in rows
         ]
         blocks.append("\n".join([f"{metric} [{unit}], paired t over equal seeds", *_table(head, body)]))
+    if few := "; ".join(dict.fromkeys(row.few_rows for row in diff.rows if row.few_rows)):
+        blocks.append(f"with inputs: also what few rows leave open ({few}); n/a where that is not known of the metric")
     return "\n\n".join(blocks)
 
 
@@ -125,7 +129,9 @@ def _comparison(rows: Sequence[Difference]) -> str:
     title = f"{first.compare}   [{metric.unit}]" + (
         "" if metric.direction == "neutral" else f", {metric.direction} is better"
     )
+    is_thin = any(row.few_rows for row in rows)
     head = [*labels.values(), "n", first.policy, other if len(other) < 40 else "baseline", "difference", "interval", ""]
+    head += ["with inputs", ""] if is_thin else []
     places = _places([row.mean for row in rows] + [row.baseline_mean for row in rows])
     change = max(places, _places([row.diff for row in rows]))
     body = [
@@ -137,10 +143,24 @@ def _comparison(rows: Sequence[Difference]) -> str:
             _number(row.diff, change, sign=True),
             f"[{_number(row.low, change, sign=True)}, {_number(row.high, change, sign=True)}]",
             row.verdict,
+            *(_with_inputs(row, change) if is_thin else ()),
         ]
         for row in rows
     ]
     return "\n".join([title, "", *_table(head, body), "", *_footer(rows)])
+
+
+def _with_inputs(row: Difference, decimals: int) -> tuple[str, str]:
+    """Return bounds with inputs and the verdict by them."""
+    if not row.few_rows:
+        return "as by luck", ""
+    ends = (row.low_with_inputs, row.high_with_inputs)
+    low, high = (_number(end, decimals, sign=True) for end in ends)
+    return f"[{low}, {high}]", row.verdict_with_inputs
+
+
+def _half_with_inputs(row: MetricDiff, decimals: int) -> str:
+    return f"±{_number(row.half_width_with_inputs, decimals)}" if row.few_rows else "as by luck"
 
 
 def _footer(rows: Sequence[Difference]) -> list[str]:
@@ -152,6 +172,8 @@ def _footer(rows: Sequence[Difference]) -> list[str]:
         f"the same luck. {metric.description} {requests:,} requests of {first.policy}; failed: "
         f"{f'{failed:,}' if failed else 'none'}."
     )
+    if few := "; ".join(dict.fromkeys(row.few_rows for row in rows if row.few_rows)):
+        text += f" With inputs: also what few rows leave open ({few}); n/a where that is not known of this metric."
     if not math.isnan(first.margin):
         text += (
             f" 'no worse': two one-sided tests against a margin of {first.margin:g} {metric.unit}, "

@@ -8,8 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from discosim.reproduce.experiment import load_experiments
-from discosim.reproduce.run import judge_all
-from discosim.reproduce.tables import read_csv
+from discosim.reproduce.run import committed_tables, judge_all
 from discosim.reproduce.text import bounds_text, ours_text
 
 
@@ -22,8 +21,7 @@ def claims_table(root: Path) -> str:
     lines = [f"| {' | '.join(heads)} |", "| " + " | ".join("---" for _ in heads) + " |"]
     for experiment in load_experiments(root):
         profile = experiment.largest_profile
-        tables = {name: read_csv(experiment.committed(profile, name)) for name in experiment.file.tables}
-        for verdict in judge_all(experiment, tables):
+        for verdict in judge_all(experiment, committed_tables(experiment, profile)):
             claim, accept, statistic = verdict.claim, verdict.claim.acceptance, verdict.claim.statistic
             if accept is None or statistic is None:
                 command, table, cost, rule = "-", "-", "-", "-"

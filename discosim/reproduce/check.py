@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from discosim.reproduce.estimates import POLICY, SEED, cells_of, chosen
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.files import Acceptance, Claim
+from discosim.reproduce.input_widths import WIDTHS
 from discosim.reproduce.tables import as_csv, read_csv
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ def check(experiment: Experiment, profile: str, tables: Mapping[str, pd.DataFram
                 reason = difference(tables[name], read_csv(path), replace(DEFAULT, rtol=rtol[name]))
             if reason:
                 breaches.append(Breach(f"table {experiment.name}/{name}", reason))
+    path = experiment.committed(profile, WIDTHS)
+    if path.is_file() and WIDTHS in tables and (reason := difference(tables[WIDTHS], read_csv(path), DEFAULT)):
+        breaches.append(Breach(f"table {experiment.name}/{WIDTHS}", reason))
     return breaches
 
 

@@ -39,6 +39,10 @@ class Cell:
         limit is known.
     is_idle : bool
         Whether nothing happened in it: in every replication the policy did exactly as its baseline.
+    luck_low, luck_high : float
+        The interval by luck alone, where that above holds what few rows of inputs leave open; else NaN.
+    few_rows : str
+        Those inputs; '' where the interval is the one by luck.
     """
 
     name: str
@@ -49,6 +53,9 @@ class Cell:
     floor: float = -math.inf
     ceiling: float = math.inf
     is_idle: bool = False
+    luck_low: float = math.nan
+    luck_high: float = math.nan
+    few_rows: str = ""
 
 
 def cells_of(statistic: Statistic, table: pd.DataFrame, code: ModuleType | None = None) -> list[Cell]:

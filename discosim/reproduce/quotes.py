@@ -26,7 +26,7 @@ from discosim.core.errors import UserError, close_match
 from discosim.core.files import write_whole
 from discosim.reproduce.experiment import Experiment, load_experiments
 from discosim.reproduce.quoted_table import QuotedTable, quoted_table
-from discosim.reproduce.run import judge_all
+from discosim.reproduce.run import committed_tables, judge_all
 from discosim.reproduce.tables import read_csv
 from discosim.reproduce.text import bounds_text, ours_text
 from discosim.reproduce.verdict import Verdict
@@ -80,8 +80,7 @@ class Source:
         """Return the verdicts of one folder."""
         if name not in self._verdicts:
             experiment = self.experiment(name, where)
-            tables = {table: self.table(experiment, table, where) for table in experiment.file.tables}
-            self._verdicts[name] = judge_all(experiment, tables)
+            self._verdicts[name] = judge_all(experiment, committed_tables(experiment, experiment.largest_profile))
         return self._verdicts[name]
 
 

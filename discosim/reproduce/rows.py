@@ -10,7 +10,7 @@ from typing import Any
 
 from discosim.core.errors import UserError, close_match
 from discosim.core.files import write_whole
-from discosim.reproduce.text import bounds_text, inputs_text, ours_text, reach_text
+from discosim.reproduce.text import bounds_text, inputs_text, intervals_text, ours_text, reach_text
 from discosim.reproduce.verdict import Side, Verdict
 
 NAMES: dict[Side, str] = {
@@ -44,6 +44,7 @@ def plain(verdict: Verdict) -> dict[str, Any]:
         "bounds": bounds_text(verdict),
         "ours": ours_text(verdict),
         "could_be": reach_text(verdict),
+        "intervals": intervals_text(verdict),
         **{f"n_{name}": verdict.sides.count(side) for side, name in NAMES.items()},
         "weak_inputs": " ".join(verdict.weak_inputs),
         "turned_by": "; ".join((*verdict.turned_by, *verdict.turned_by_energy)),
@@ -67,7 +68,10 @@ def _record(verdict: Verdict) -> dict[str, Any]:
     cells = [
         {
             "cell": cell.name,
-            **{name: _finite(getattr(cell, name)) for name in ("mean", "low", "high", "floor", "ceiling")},
+            **{
+                name: _finite(getattr(cell, name))
+                for name in ("mean", "low", "high", "luck_low", "luck_high", "floor", "ceiling")
+            },
             "n": cell.n,
             "side": side,
         }

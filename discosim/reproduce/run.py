@@ -18,8 +18,9 @@ from discosim.reproduce.check import Breach, check
 from discosim.reproduce.draw import FORMATS, draw, pictures
 from discosim.reproduce.experiment import PROFILES, Experiment
 from discosim.reproduce.folder import check_tables, make_ready, recorded
+from discosim.reproduce.input_widths import WIDTHS, Drawn, widths_of
 from discosim.reproduce.rows import write_verdicts
-from discosim.reproduce.tables import Context, Say, make_table, read_csv
+from discosim.reproduce.tables import Context, Say, as_csv, make_drawn, make_table, read_csv
 from discosim.reproduce.verdict import Verdict, judge
 from discosim.runs.facts import FACTS, peak_memory_mib
 from discosim.runs.identity import code_facts, commit
@@ -98,13 +99,17 @@ def make_figures(
     make_ready(folder, [*csv, *pictures(experiment, profile, folder), folder / VERDICTS, folder / FACTS])
     context = Context(experiment, profile, folder, executor, say)
     tables: dict[str, pd.DataFrame] = {}
+    drawn: dict[str, Drawn | None] = {}
+    read = tables_read(experiment)
     seconds: dict[str, float] = {}
     with closing(context):
         for name in experiment.file.tables:
             started = time.perf_counter()
             tables[name] = make_table(context, name)
+            drawn[name] = make_drawn(context, name) if name in read else None
             seconds[name] = round(time.perf_counter() - started, 1)
             say(f"{experiment.name}: table {name}, {len(tables[name])} rows [{seconds[name]:.0f} s]")
+    csv += _write_widths(experiment, tables, drawn, folder)
     verdicts = judge_all(experiment, tables)
     write_verdicts(folder / VERDICTS, verdicts)
     breaches = check(experiment, profile, tables) if is_checked else []
@@ -122,6 +127,27 @@ def make_figures(
     }
     write_whole(folder / FACTS, json.dumps(facts, indent=1) + "\n")
     return Outcome(experiment, folder, tuple(paths), tuple(verdicts), tuple(breaches))
+
+
+def tables_read(experiment: Experiment) -> set[str]:
+    """Return the tables that claims read."""
+    claims = experiment.claims.claims
+    given = [one for claim in claims for one in (claim.statistic, claim.sensitivity, claim.energy) if one is not None]
+    return {one.table for one in given}
+
+
+def _write_widths(
+    experiment: Experiment, tables: dict[str, pd.DataFrame], drawn: Mapping[str, Drawn | None], folder: Path
+) -> list[Path]:
+    """Write what few rows leave open in the claims, add it to the tables, and return the path of its file if any."""
+    path = folder / "tables" / f"{WIDTHS}.csv"
+    widths = widths_of(experiment, tables, {name: found for name, found in drawn.items() if found is not None})
+    if widths is None:
+        path.unlink(missing_ok=True)
+        return []
+    write_whole(path, as_csv(widths))
+    tables[WIDTHS] = read_csv(path)
+    return [path]
 
 
 def _what_and_with_what(experiment: Experiment, profile: str) -> dict[str, Any]:
@@ -155,7 +181,19 @@ def update_committed(experiment: Experiment, profile: str, folder: Path) -> list
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, (folder / "tables" / f"{name}.csv").read_text(encoding="utf-8"))
         paths.append(target)
+    widths, target = folder / "tables" / f"{WIDTHS}.csv", experiment.committed(profile, WIDTHS)
+    if widths.is_file():
+        write_whole(target, widths.read_text(encoding="utf-8"))
+        return [*paths, target]
+    target.unlink(missing_ok=True)
     return paths
+
+
+def committed_tables(experiment: Experiment, profile: str) -> dict[str, pd.DataFrame]:
+    """Return the committed tables of a profile, with what inputs leave open in the cells of claims, where that is kept."""
+    names = list(experiment.file.tables)
+    names += [WIDTHS] if experiment.committed(profile, WIDTHS).is_file() else []
+    return {name: read_csv(experiment.committed(profile, name)) for name in names}
 
 
 def read_tables(experiment: Experiment, profile: str | None, out: Path) -> tuple[dict[str, pd.DataFrame], str]:
@@ -182,12 +220,12 @@ def read_tables(experiment: Experiment, profile: str | None, out: Path) -> tuple
     for each in wanted:
         own = folder_of(out, experiment, each) / "tables"
         if all((own / f"{name}.csv").is_file() for name in names):
+            names += [WIDTHS] if (own / f"{WIDTHS}.csv").is_file() else []
             check_tables(own.parent, names)
             return {name: read_csv(own / f"{name}.csv") for name in names}, f"your tables in {own}"
     for each in wanted:
         if all(experiment.committed(each, name).is_file() for name in names):
-            folder = experiment.committed(each, names[0]).parent
-            return {name: read_csv(experiment.committed(each, name)) for name in names}, f"committed tables in {folder}"
+            return committed_tables(experiment, each), f"committed tables in {experiment.committed(each, names[0]).parent}"
     smallest = wanted[-1]
     raise UserError(
         f"no tables of the profile '{smallest}' yet; make them with "

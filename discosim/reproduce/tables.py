@@ -6,22 +6,27 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError, close_match
 from discosim.core.files import write_whole
 from discosim.core.places import remove
+from discosim.core.scenario import Scenario
 from discosim.reproduce.code import call, function_of, inputs_sha256
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.files import TableSource
+from discosim.reproduce.input_widths import Drawn
 from discosim.reproduce.workers import Workers
 from discosim.runs.identity import code_facts
 from discosim.runs.shapes import read_object
 from discosim.sweep.drive import Terms
+from discosim.sweep.input_intervals import versions_of
 from discosim.sweep.plan import load_plan
+from discosim.sweep.results import load_results
 from discosim.sweep.run import run_sweep
+from discosim.sweep.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +61,7 @@ class Context:
     executor: str
     say: Say
     _sweeps: dict[str, Path] = field(default_factory=dict)
+    _scenarios: dict[str, dict[int, Scenario]] = field(default_factory=dict)
     _workers: Workers = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -75,7 +81,17 @@ class Context:
                 n_bad = len(result.state.failed) + len(result.state.missing)
                 raise UserError(f"{n_bad} runs failed; see {target / 'failures'}", where=str(target))
             self._sweeps[file] = target
+            self._scenarios[file] = {point.index: point.scenario for point in plan.points}
         return self._sweeps[file]
+
+    def drawn(self, file: str, columns: Sequence[str]) -> Drawn:
+        """Return the numbers of a sweep of this folder under versions of its inputs of few rows."""
+        store, scenarios = Store(self.sweep(file)), self._scenarios[file]
+        table = load_results(store.folder)
+        if any(scenario.inputs.resample for scenario in scenarios.values()):
+            return Drawn(None, is_resampled=True, few_rows="drawn anew by each seed")
+        versions = versions_of(scenarios, store, table, columns)
+        return Drawn(versions, few_rows="" if versions is None else versions.few_rows)
 
     def map(self, function: str, tasks: Sequence[Mapping[str, Any]], module: str = "tables") -> list[Any]:
         """Call a function of this folder for each task, in worker processes, and return what comes back in order.
@@ -135,11 +151,28 @@ def make_table(context: Context, name: str) -> pd.DataFrame:
     return read_csv(path)
 
 
-def _sweep_table(context: Context, source: TableSource) -> pd.DataFrame:
-    from discosim.sweep.results import load_results
+def make_drawn(context: Context, name: str) -> Drawn | None:
+    """Return a table's numbers under versions of the inputs, as the table has them; None where it is no sweep's."""
+    source = context.experiment.file.tables[name]
+    if source.sweep is None:
+        return None
+    drawn = context.drawn(source.sweep, source.columns)
+    if drawn.versions is None:
+        return drawn
+    table = _columns_of(drawn.versions.table, source)
+    if source.of is not None:
+        module, where = context.experiment.code.get("tables"), str(context.experiment.folder / "experiment.yaml")
+        table = function_of(module, source.of, where)(table)
+    # as it would be read from a file, so that values of columns are the same as in the table
+    return replace(drawn, versions=replace(drawn.versions, table=parse_csv(as_csv(table))))
 
+
+def _sweep_table(context: Context, source: TableSource) -> pd.DataFrame:
     assert source.sweep is not None
-    table = load_results(context.sweep(source.sweep))
+    return _columns_of(load_results(context.sweep(source.sweep)), source)
+
+
+def _columns_of(table: pd.DataFrame, source: TableSource) -> pd.DataFrame:
     heads = ("run", "point", "status", "error", "requests_sha256", "discosim", "source_sha256")
     for column in (*source.columns, *source.names):
         if column not in table.columns:
@@ -160,15 +193,19 @@ def as_csv(table: pd.DataFrame) -> str:
 
 def read_csv(path: Path) -> pd.DataFrame:
     """Read a table that :func:`as_csv` wrote; empty fields of text columns are empty text."""
-    import pandas as pd
-
     try:
-        text = path.read_text(encoding="utf-8")
-        table = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
+        return parse_csv(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError("no such table", where=str(path)) from None
     except (OSError, ValueError) as error:  # of the system, of UTF-8, of pandas
         raise UserError(f"not a readable CSV ({' '.join(str(error).split())})", where=str(path)) from None
+
+
+def parse_csv(text: str) -> pd.DataFrame:
+    """Return the table that :func:`as_csv` made this text of."""
+    import pandas as pd
+
+    table = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values=[""])
     for column in table.columns:
         if not pd.api.types.is_numeric_dtype(table[column]):
             table[column] = table[column].fillna("").astype(str)

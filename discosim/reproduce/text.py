@@ -84,7 +84,8 @@ def short(value: float) -> str:
 
 def _interval(cell: Cell, unit: str) -> str:
     bounds = " (exact)" if cell.low == cell.high else _bounds(cell)
-    return f"{short(cell.mean)}{unit}{bounds}" + (f" ({cell.name})" if cell.name else "")
+    luck = f" (by luck alone [{short(cell.luck_low)}, {short(cell.luck_high)}])" if cell.few_rows else ""
+    return f"{short(cell.mean)}{unit}{bounds}{luck}" + (f" ({cell.name})" if cell.name else "")
 
 
 def _bounds(cell: Cell) -> str:
@@ -105,6 +106,19 @@ def few_rows_text(verdict: Verdict) -> str:
     """Return which inputs have too few rows for the quantile that the claim reads."""
     found = [f"{quantile} is beyond the {rows:,} rows of {name}" for name, rows, quantile in verdict.too_few_rows]
     return f"{'; '.join(found)}: no interval here holds what lies there"
+
+
+def intervals_text(verdict: Verdict) -> str:
+    """Return what the intervals hold, where an input has few rows; '' where none has."""
+    cells = [cell for cell in verdict.cells if cell.low < cell.high]
+    held = [cell for cell in cells if cell.few_rows]
+    thin = "; ".join(f"input of {rows:,} rows ({name})" for name, rows in verdict.few_rows)
+    if held:
+        rest = f"; {len(cells) - len(held)} of {len(cells)} cells by luck alone" if len(held) < len(cells) else ""
+        other = verdict.word_by_luck
+        alone = f"; by luck alone: {other}, and more runs would not decide it" if other != verdict.word else ""
+        return f"by luck and what few rows leave open ({held[0].few_rows}){rest}{alone}"
+    return f"luck alone: {thin}" if thin and cells else ""
 
 
 def variants_text(variants: Mapping[str, Word]) -> str:
@@ -139,6 +153,7 @@ def _block(verdict: Verdict, width: int) -> list[str]:
         ("paper", f"{claim.published}   (known from: {claim.known_from})"),
         ("bounds", bounds_text(verdict)),
         ("ours", ours_text(verdict)),
+        ("intervals", intervals_text(verdict)),
         ("could be", reach_text(verdict)),
         ("because", verdict.reason),
         ("simulated", claim.scenario),

@@ -11,6 +11,8 @@ from discosim.metrics.influence import is_beyond
 from discosim.reproduce.estimates import Cell, cells_of
 from discosim.reproduce.experiment import Experiment
 from discosim.reproduce.files import WEAK, Claim, Expect, Input, Sensitivity
+from discosim.reproduce.input_widths import WIDTHS, variant_key, widened
+from discosim.runs.inputs import FEW
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,6 +84,19 @@ class Verdict:
             for quantile in read
             if given.rows is not None and is_beyond(given.rows, quantile)
         )
+
+    @property
+    def few_rows(self) -> tuple[tuple[str, int], ...]:
+        """Inputs that are known from so few rows that luck alone does not say how far the numbers carry."""
+        return tuple((name, given.rows) for name, given in self.inputs if given.rows is not None and given.rows < FEW)
+
+    @property
+    def word_by_luck(self) -> Word:
+        """What the verdict would be if the rows behind the inputs were the truth."""
+        if self.claim.expect is None or self.word == "not testable here":
+            return self.word
+        cells = [replace(c, low=c.luck_low, high=c.luck_high) if c.few_rows else c for c in self.cells]
+        return word_of([side_of(cell, self.claim.expect) for cell in cells])
 
     @property
     def text(self) -> str:
@@ -179,7 +194,7 @@ def judge(experiment: Experiment, claim: Claim, tables: Mapping[str, pd.DataFram
     if claim.statistic is None or claim.expect is None:
         return Verdict(experiment.name, claim, "not testable here", (), (), inputs, {})
     code = experiment.code.get("estimators")
-    cells = cells_of(claim.statistic, tables[claim.statistic.table], code)
+    cells = widened(cells_of(claim.statistic, tables[claim.statistic.table], code), tables.get(WIDTHS), claim.id)
     sides = tuple(side_of(cell, claim.expect) for cell in cells)
     variants = _variants(experiment, claim, claim.sensitivity, tables)
     energy = _variants(experiment, claim, claim.energy, tables)
@@ -198,7 +213,8 @@ def variant_cells(
     for variant in dict.fromkeys(table[sensitivity.by]):
         where = {**sensitivity.where, sensitivity.by: variant}
         statistic = replace(claim.statistic, table=sensitivity.table, where=where)
-        found[str(variant)] = cells_of(statistic, table, code)
+        cells = cells_of(statistic, table, code)
+        found[str(variant)] = widened(cells, tables.get(WIDTHS), claim.id, variant_key(sensitivity, variant))
     return found
 
 

@@ -102,7 +102,7 @@ def named(name: str) -> Iterator[None]:
 
 def _replayed(spec: ReplayedServer) -> ServerParts:
     laws = service_laws(spec)
-    chunks = None if spec.chunks is None else _chunk_digest(spec.chunks)
+    chunks = None if spec.chunks is None else chunk_digest(spec.chunks)
     doubts = laws.warnings
     if spec.chunks is not None and chunks is not None and spec.chunks.digest_file is not None:
         doubts = (*doubts, *chunks.card.quirks)
@@ -150,7 +150,8 @@ def load_note(spec: ReplayedServer) -> str:
     return f"beyond {held} requests wait, first in, first out; its rows are taken for times without such a wait"
 
 
-def _chunk_digest(spec: Chunks) -> ChunkDigest:
+def chunk_digest(spec: Chunks) -> ChunkDigest:
+    """Return the digest behind the chunks of a replayed service."""
     if spec.digest_file is not None:
         held = read_own_digest(spec.digest_file, "chunks")
     else:

@@ -25,7 +25,8 @@ from discosim.metrics.input_uncertainty import (
 )
 from discosim.metrics.stats import LEVEL, Comparison, t_interval
 from discosim.metrics.summary import SummaryTable
-from discosim.runs.inputs import FEW, MeasuredInput, Meetings
+from discosim.runs.inputs import DEVICE, FEW, MeasuredInput
+from discosim.runs.meetings import Meetings
 
 Floats = NDArray[np.float64]
 KEYS = ("half_width", "diff_half_width", "change_half_width_pct")
@@ -129,7 +130,7 @@ def intervals_of_rows(
     """
     parts = {policy: _part(columns, policy) for policy in summary.policies}
     asked = {
-        policy: [one for role, rows in met.items() if _asks(part, role) for one in rows]
+        policy: [one for role, rows in met.items() if asks(part, role) for one in rows]
         for policy, part in parts.items()
     }
     everything = [r for rows in met.values() for r in rows]
@@ -189,7 +190,7 @@ def intervals_of_versions(inputs: Sequence[MeasuredInput], columns: Columns, sum
     """Return the intervals of a run whose replications had versions of their own; parameters as above."""
     parts = {policy: _part(columns, policy) for policy in summary.policies}
     by_replication = {policy: _replications(part, summary.n_replications) for policy, part in parts.items()}
-    meets = {policy for policy, part in parts.items() if any(i.n > 1 and _asks(part, i.role) for i in inputs)}
+    meets = {policy for policy, part in parts.items() if any(i.n > 1 and asks(part, i.role) for i in inputs)}
     wide: dict[tuple[str, str], dict[str, float]] = {}
     narrow: dict[tuple[str, str], dict[str, float]] = {}
     for name in summary.metrics:
@@ -244,20 +245,22 @@ def _part(columns: Columns, policy: str) -> dict[str, NDArray[Any]]:
     return {name: values[at[0] : at[-1] + 1] for name, values in columns.items()}
 
 
-def _asks(part: Columns, role: str) -> bool:
-    """Say whether a policy met rows of an input at all; who asks no server meets no row of a service."""
+def asks(part: Columns, role: str) -> bool:
+    """Say whether a policy met rows of an input at all; who asks no server, or no device, meets none of its rows."""
+    if role == DEVICE:
+        return bool(part["is_device_dispatched"].any() or (part["device_prefill_tok"] > 0).any())
     if not role.startswith(("server", "service")):
         return True
     return bool(part["is_server_dispatched"].any() or (part["server_prompt_tok"] > 0).any())
 
 
 def _thin_roles(inputs: Sequence[MeasuredInput], part: Columns) -> tuple[str, ...]:
-    return tuple(given.role for given in inputs if given.is_thin and _asks(part, given.role))
+    return tuple(given.role for given in inputs if given.is_thin and asks(part, given.role))
 
 
 def beyond(inputs: Sequence[MeasuredInput], part: Columns, summary: SummaryTable) -> tuple[str, ...]:
     """Return the numbers of a policy that are quantiles beyond the rows of an input it met."""
-    rows = [given.n for given in inputs if given.n < FEW and _asks(part, given.role)]
+    rows = [given.n for given in inputs if given.n < FEW and asks(part, given.role)]
     if not rows:
         return ()
     return tuple(name for name in LEVELS if name in summary.metrics and is_beyond(min(rows), name))

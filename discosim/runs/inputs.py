@@ -1,48 +1,41 @@
-"""The rows behind the inputs of a run: how many there are, which of them requests met, and versions drawn from them."""
+"""The rows behind the inputs of a run: how many there are, and what a reader must know of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from discosim.core.empirical import CorrelatedSeries
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import (
     DigestArrivals,
     DigestLengths,
     DigestLink,
     FileLengths,
-    GeneratedWorkload,
+    JointQuality,
+    MeasuredResidual,
     ReplayedServer,
     ReplayedWorkload,
     Scenario,
 )
-from discosim.core.versions import block_length, rows_version, series_version, share_version
-from discosim.metrics.input_uncertainty import PER_CELL, Rows
-from discosim.runs.build import Blueprint
 from discosim.runs.build_link import rtt_digest_of
+from discosim.runs.build_server import chunk_digest, server_parts
+from discosim.runs.device_digest import digest_name, digest_of
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import LatencyDigest
 from discosim.traces.digest_file import read_own_digest
-from discosim.traces.length_file import row_numbers, table_of
-from discosim.traces.lengths import LENGTHS
-from discosim.traces.past import block_length as trace_block_length
+from discosim.traces.length_file import table_of
 from discosim.traces.past import parts_of
+from discosim.traces.quality_digest import QualityDigest
 from discosim.traces.workload import replayed_trace
-from discosim.world.api_server import ApiServerModel, draws_of
+from discosim.world.api_server import ApiServerModel
 from discosim.world.endpoint import EndpointModel
 from discosim.world.law import RawSeries
-from discosim.world.link import LinkModel
-from discosim.world.luck import Luck
+from discosim.world.world import WorldModel
 
 FEW = 1000
 """Rows below which what an input leaves open is printed, asked for or not."""
-SERVER = "server"
-Law = CorrelatedSeries | RawSeries
-Ints = NDArray[np.int64]
+SERVER, DEVICE = "server", "device"
 
 
 @dataclass(frozen=True)
@@ -76,9 +69,8 @@ class MeasuredInput:
         return f"{self.role} {self.name}: {self.n:,} {self.unit}"
 
 
-def measured_inputs(blueprint: Blueprint) -> list[MeasuredInput]:
-    """Return every input of a run whose number of rows is known."""
-    scenario, models = blueprint.scenario, _models(blueprint)
+def measured_inputs(scenario: Scenario, models: Mapping[str, ApiServerModel]) -> list[MeasuredInput]:
+    """Return every input of a run whose number of rows is known, given its replayed services by role."""
     found: list[MeasuredInput] = []
     workload = scenario.workload
     if isinstance(workload, ReplayedWorkload):
@@ -92,22 +84,52 @@ def measured_inputs(blueprint: Blueprint) -> list[MeasuredInput]:
         if isinstance(lengths, FileLengths):
             n = len(table_of(lengths, Path()))
             found.append(MeasuredInput("lengths", Path(lengths.file).name, n, "rows", True))
-    for role, server in _replayed_services(scenario).items():
+    for role, server in replayed_services(scenario).items():
         ttft = models[role].ttft
-        n, unit = (len(ttft.values), "rows") if isinstance(ttft, RawSeries) else (_latency(server).n, "probes")
+        n, unit = (len(ttft.values), "rows") if isinstance(ttft, RawSeries) else (latency_of(server).n, "probes")
         name = server.digest or Path(server.digest_file or server.series or "").name
         found.append(MeasuredInput(role, name, n, unit, True))
+    found += _chunks(scenario)
+    found += _devices(scenario)
+    if isinstance(scenario.quality, JointQuality) and scenario.inputs.resample:
+        held = load_digest(scenario.quality.digest, "quality")
+        assert isinstance(held, QualityDigest)
+        found.append(MeasuredInput("quality", held.name, held.n, "questions", False))
     if isinstance(scenario.link, DigestLink):
         link = rtt_digest_of(scenario.link)
         found.append(MeasuredInput("last hop", link.name, link.n, "probes", False))
     return found
 
 
+def _chunks(scenario: Scenario) -> list[MeasuredInput]:
+    """Return the laws of chunks: those of the user's own files, and all where inputs are drawn anew."""
+    found = []
+    for role, server in replayed_services(scenario).items():
+        chunks = server.chunks
+        if chunks is not None and (chunks.digest_file is not None or scenario.inputs.resample):
+            digest = chunk_digest(chunks)
+            name = chunks.digest or Path(str(chunks.digest_file)).name
+            found.append(MeasuredInput(f"{role} chunks", name, digest.n, "events", False))
+    return found
+
+
+def _devices(scenario: Scenario) -> list[MeasuredInput]:
+    """Return the residual laws of devices that rows are behind."""
+    found = []
+    for device in scenario.devices:
+        digest = digest_of(device) if isinstance(device.residual, MeasuredResidual) else None
+        if digest is not None and digest.residual is not None and digest.residual.n is not None:
+            found.append(MeasuredInput(DEVICE, digest_name(device), digest.residual.n, "rows", False))
+    return list(dict.fromkeys(found))
+
+
 def rows_notes(scenario: Scenario, inputs: list[MeasuredInput]) -> tuple[str, ...]:
     """Return what a reader must know of rows: those of files of one's own, and which inputs were drawn anew."""
-    own = {server.digest_file or server.series for server in _replayed_services(scenario).values()}
+    own = {server.digest_file or server.series for server in replayed_services(scenario).values()}
+    chunks = [server.chunks for server in replayed_services(scenario).values() if server.chunks is not None]
+    own |= {given.digest_file for given in chunks}
     files = {Path(file).name for file in own if file is not None}
-    notes = [f"rows behind {given}" for given in inputs if given.name in files or given.role == "workload"]
+    notes = [f"rows behind {given}" for given in inputs if given.name in files or given.role in {"workload", DEVICE}]
     if scenario.inputs.resample:
         drawn = "; ".join(map(str, inputs)) or "none of this scenario has rows that are known"
         notes.append(
@@ -133,12 +155,14 @@ def _of_digest(role: str, name: str, kind: str | None, unit: str, *, is_by_reque
     return [] if n is None else [MeasuredInput(role, name, n, unit, is_by_request)]
 
 
-def _replayed_services(scenario: Scenario) -> dict[str, ReplayedServer]:
+def replayed_services(scenario: Scenario) -> dict[str, ReplayedServer]:
+    """Return the replayed services that a scenario names, by role."""
     services = {SERVER: scenario.server, **{f"service {name}": s for name, s in sorted(scenario.services.items())}}
     return {role: server for role, server in services.items() if isinstance(server, ReplayedServer)}
 
 
-def _latency(server: ReplayedServer) -> LatencyDigest:
+def latency_of(server: ReplayedServer) -> LatencyDigest:
+    """Return the digest behind a replayed service that has no rows of its own."""
     if server.digest_file is not None:
         digest = read_own_digest(server.digest_file, "latency")
     else:
@@ -148,143 +172,19 @@ def _latency(server: ReplayedServer) -> LatencyDigest:
     return digest
 
 
-def _models(blueprint: Blueprint) -> dict[str, ApiServerModel]:
-    models: dict[str, EndpointModel] = {SERVER: blueprint.model.server}
-    models |= {f"service {name}": service.model for name, service in blueprint.model.services.items()}
+def replayed_models(world: WorldModel) -> dict[str, ApiServerModel]:
+    """Return the replayed services of a world by role."""
+    models: dict[str, EndpointModel] = {SERVER: world.server}
+    models |= {f"service {name}": service.model for name, service in world.services.items()}
+    return {role: model for role, model in models.items() if isinstance(model, ApiServerModel)}
+
+
+def service_models(scenario: Scenario) -> dict[str, ApiServerModel]:
+    """Return the replayed services of a scenario by role, without the rest of its world."""
+    models = {role: server_parts(spec).model for role, spec in replayed_services(scenario).items()}
     return {role: model for role, model in models.items() if isinstance(model, ApiServerModel)}
 
 
 def _n_replayed(workload: ReplayedWorkload, seed: int) -> int:
     parts = parts_of(workload, len(replayed_trace(workload, RandomStreams(seed), Path())))
     return parts.n_used - parts.n_held_out
-
-
-# --- which row each request met -------------------------------------------------------------------------------------
-
-
-OF_WORKLOAD = ("workload", "lengths")
-"""Inputs that every request meets."""
-
-
-class Meetings:
-    """Which rows of thin inputs the requests of a run met, noted replication by replication."""
-
-    def __init__(self, scenario: Scenario, blueprint: Blueprint, inputs: list[MeasuredInput]) -> None:
-        self._scenario = scenario
-        self._models = _models(blueprint)
-        self._inputs = [given for given in inputs if given.is_thin and given.is_by_request and given.n >= 2]
-        self._met: dict[tuple[str, str], list[Ints]] = {}
-        self._asked: set[tuple[str, str]] = set()
-
-    def note(self, luck: Luck) -> None:
-        """Remember the rows of one replication, after its worlds have run."""
-        for given in self._inputs:
-            if given.role == "workload":
-                self._add(given.role, "rows", np.arange(luck.n_requests))
-            elif given.role == "lengths":
-                assert isinstance(self._scenario.workload, GeneratedWorkload)
-                law = self._scenario.workload.lengths
-                assert isinstance(law, FileLengths)
-                rng = luck.streams.generator(LENGTHS)
-                self._add(given.role, "rows", row_numbers(law, given.n, luck.n_requests, rng))
-            else:
-                self._note_service(given, luck)
-
-    def _note_service(self, given: MeasuredInput, luck: Luck) -> None:
-        model = self._models[given.role]
-        for what, law in (("ttft", model.ttft), ("tpot", model.tpot)):
-            role = f"{draws_of(given.role.removeprefix('service '))}.{what}.0"
-            if isinstance(law, RawSeries):
-                self._asked.add((given.role, what))
-                self._add(given.role, what, law.rows(luck.n_requests, luck.streams.generator(role)))
-            else:
-                if luck.drawn(role) is not None:
-                    self._asked.add((given.role, what))
-                # also where nobody asked in this replication: somebody may have in another, and rows go by all of them
-                drawn = luck.series(role, law)
-                self._add(given.role, what, np.floor(law.table.cdf(drawn) * given.n + 0.5).astype(np.int64))
-
-    def _add(self, role: str, what: str, rows: Ints) -> None:
-        self._met.setdefault((role, what), []).append(rows)
-
-    def rows(self) -> dict[str, list[Rows]]:
-        """Return by role the rows that the requests of all replications met; roles that nobody asked are left out."""
-        found: dict[str, list[Rows]] = {}
-        for given in self._inputs:
-            for (role, what), met in self._met.items():
-                if role == given.role and (role in OF_WORKLOAD or (role, what) in self._asked):
-                    found.setdefault(role, []).append(self._rows(given, what, np.stack(met)))
-        return found
-
-    def _rows(self, given: MeasuredInput, what: str, code: Ints) -> Rows:
-        label = f"{given.role} {what}"
-        if given.role == "workload":
-            return Rows(label, given.n, code, given.n, trace_block_length(given.n))
-        if given.role == "lengths":
-            return Rows(label, given.n, code, given.n)
-        law: Law = getattr(self._models[given.role], what)
-        if isinstance(law, RawSeries):
-            n = len(law.values)
-            return Rows(label, n, code, n, block_length(law.values))
-        n_cells = min(given.n + 1, max(2, code.size // PER_CELL))
-        return Rows(label, given.n, code * n_cells // (given.n + 1), n_cells, latent_rho=law.latent_rho)
-
-
-# --- versions -------------------------------------------------------------------------------------------------------
-
-
-def version(blueprint: Blueprint, replication: int) -> Blueprint:
-    """Return what one replication takes for the truth: its own version of every input whose rows are known.
-
-    Policies keep the view of what was measured, which is what people have who set them; so thresholds are as wrong for
-    each version as for the service itself. Draws of versions come from streams ``inputs.*`` of the replication, and all
-    policies meet the same.
-    """
-    streams = RandomStreams(blueprint.scenario.seed, replication)
-    model = blueprint.model
-    specs = _replayed_services(blueprint.scenario)
-    link = _link(blueprint.scenario, model.link, streams)
-    services = {
-        name: replace(
-            service,
-            model=_service(f"service {name}", service.model, specs.get(f"service {name}"), streams),
-            link=_link(blueprint.scenario, service.link, streams),
-        )
-        for name, service in model.services.items()
-    }
-    server = _service(SERVER, model.server, specs.get(SERVER), streams)
-    return replace(blueprint, model=replace(model, server=server, link=link, services=services))
-
-
-def _service(role: str, model: EndpointModel, spec: ReplayedServer | None, streams: RandomStreams) -> EndpointModel:
-    if spec is None or not isinstance(model, ApiServerModel):
-        return model
-    name = role.removeprefix("service ")
-    digest = None if spec.series is not None else _latency(spec)
-
-    def law(what: str) -> Law:
-        held: Law = getattr(model, what)
-        rng = streams.generator(f"inputs.{draws_of(name)}.{what}")
-        if isinstance(held, RawSeries):
-            return RawSeries(tuple(rows_version(held.values, rng).tolist()))
-        assert digest is not None
-        return series_version(held, digest.n, rng)
-
-    share = model.failure_share
-    if spec.failures == "measured" and spec.failure_share is None:
-        n = len(model.ttft.values) if isinstance(model.ttft, RawSeries) else (digest.n if digest else 0)
-        n_tried = round(n / (1.0 - share)) if share < 1.0 else n
-        share = share_version(share, n_tried, streams.generator(f"inputs.{draws_of(name)}.failures"))
-    return replace(model, ttft=law("ttft"), tpot=law("tpot"), failure_share=share)
-
-
-def _link(scenario: Scenario, model: LinkModel, streams: RandomStreams) -> LinkModel:
-    if not isinstance(scenario.link, DigestLink) or model.rtt is None:
-        return model
-    digest = rtt_digest_of(scenario.link)
-    n_sent = round(digest.n / (1.0 - digest.loss_share)) if digest.loss_share < 1.0 else digest.n
-    return replace(
-        model,
-        rtt=series_version(model.rtt, digest.n, streams.generator("inputs.link.rtt")),
-        loss_share=share_version(model.loss_share, n_sent, streams.generator("inputs.link.loss")),
-    )

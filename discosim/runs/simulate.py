@@ -24,7 +24,9 @@ from discosim.runs.collect import Columns, join_columns
 from discosim.runs.energy_range import energy_range_notes
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
 from discosim.runs.input_intervals import input_intervals
-from discosim.runs.inputs import Meetings, measured_inputs, rows_doubts, rows_notes, version
+from discosim.runs.input_versions import InputVersions
+from discosim.runs.inputs import measured_inputs, replayed_models, rows_doubts, rows_notes
+from discosim.runs.meetings import Meetings
 from discosim.runs.promises import broken_promise
 from discosim.runs.provenance import input_notes
 from discosim.runs.replicate import Entrant, replicate
@@ -79,8 +81,9 @@ def simulate(
     entrants = _entrants(scenario, policies)
     check_rows(scenario, len(entrants))
     blueprint = build(scenario, scheduler)
-    inputs = measured_inputs(blueprint)
-    meetings = Meetings(scenario, blueprint, inputs)
+    inputs = measured_inputs(scenario, replayed_models(blueprint.model))
+    meetings = Meetings(scenario, replayed_models(blueprint.model), inputs)
+    versions = InputVersions(blueprint) if scenario.inputs.resample else None
     parts: dict[tuple[str, int], Columns] = {}
     summaries: dict[str, list[dict[str, float]]] = {entrant.name: [] for entrant in entrants}
     by_endpoint: dict[tuple[str, int], Columns] = {}
@@ -99,7 +102,7 @@ def simulate(
                 warnings = (*(f"workload: {doubt}" for doubt in requests.warnings), *blueprint.warnings)
                 warnings += rows_doubts(scenario, inputs)
             luck = Luck(RandomStreams(scenario.seed, replication), len(requests))
-            world = version(blueprint, replication) if scenario.inputs.resample else blueprint
+            world = versions.of(replication) if versions else blueprint
             keep = EVERYTHING if token_sink else range(EXAMPLE_POOL if replication == 0 else 0)
             for entrant in entrants:
                 outcome = replicate(entrant, world, requests, luck, keep)
@@ -119,9 +122,11 @@ def simulate(
     for entrant in entrants:
         replications = [parts[entrant.name, k] for k in range(scenario.replications)]
         warnings += _doubts(entrant, replications, tallies[entrant.name], blueprint)
-        refusals = refused_note(entrant.name, summaries[entrant.name])
-        cut = cut_note(entrant.name, n_cut[entrant.name], scenario.replications)
-        warnings += tuple(note for note in (refusals, cut) if note)
+        said = (
+            refused_note(entrant.name, summaries[entrant.name]),
+            cut_note(entrant.name, n_cut[entrant.name], scenario.replications),
+        )
+        warnings += tuple(note for note in said if note)
     energy_doubts, energy_notes = energy_range_notes(
         blueprint,
         entrants,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from discosim.metrics.declare import Direction
 from discosim.metrics.definitions import definition
 from discosim.metrics.equivalence import tost
 from discosim.metrics.intervals import bootstrap_interval
@@ -50,6 +51,12 @@ class Difference:
     verdict : str
         ``better``, ``worse``, ``unclear``, ``equal`` (in every pair); ``lower`` or ``higher`` for a neutral metric;
         with a margin ``no worse`` or ``not shown``.
+    few_rows : str
+        Inputs of few rows behind either side; '' where there are none, and then nothing of what follows is known.
+    low_with_inputs, high_with_inputs : float
+        Bounds that hold what these rows leave open, too; NaN where that is not known of the metric.
+    verdict_with_inputs : str
+        The verdict by those bounds; ``unknown`` where there are none.
     """
 
     compare: str
@@ -71,6 +78,10 @@ class Difference:
     method: str
     margin: float
     verdict: str
+    few_rows: str = ""
+    low_with_inputs: float = math.nan
+    high_with_inputs: float = math.nan
+    verdict_with_inputs: str = ""
 
     @property
     def half_width(self) -> float:
@@ -195,6 +206,11 @@ def _verdict(a: Floats, b: Floats, compare: Compare, low: float, high: float) ->
     if compare.margin is not None:
         test = tost(a, b, compare.margin, alpha=(1.0 - compare.level))
         return "no worse" if test.is_no_worse(direction) else "not shown"
+    return verdict_of(direction, low, high)
+
+
+def verdict_of(direction: Direction, low: float, high: float) -> str:
+    """Return what an interval of a difference says."""
     if not (low > 0.0 or high < 0.0):
         return "equal" if low == high else "unclear"
     side = "higher" if low > 0.0 else "lower"

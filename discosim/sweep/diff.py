@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from discosim.metrics.stats import Interval, paired_difference
 from discosim.runs.facts import read_facts
 from discosim.runs.identity import differences
 from discosim.sweep.axes import shown
+from discosim.sweep.diff_inputs import with_inputs
 from discosim.sweep.results import is_sweep, load_results
 from discosim.sweep.store import Store
 
@@ -39,6 +41,10 @@ class MetricDiff:
         Means over the pairs.
     diff : Interval
         B minus A over pairs of equal seed and replication.
+    few_rows : str
+        Inputs of few rows behind either side; '' where there are none.
+    half_width_with_inputs : float
+        Half-width that holds what these rows leave open, too; NaN where that is not known of the metric.
     """
 
     metric: str
@@ -47,6 +53,8 @@ class MetricDiff:
     a: float
     b: float
     diff: Interval
+    few_rows: str = ""
+    half_width_with_inputs: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -99,11 +107,19 @@ def diff_folders(a: Path, b: Path, metrics: Sequence[str] = ()) -> FolderDiff:
     else:
         config = _mapping_diff(_run_facts(a), _run_facts(b))
         keys = list(FIXED)
-    rows = _rows(left, right, keys, metrics or DEFAULT_METRICS)
+    samples: dict[int, list[float]] = {}
+    rows = with_inputs(_rows(left, right, keys, metrics or DEFAULT_METRICS, samples), a, b, samples)
     return FolderDiff(a, b, tuple(config), tuple(rows), _note(left, right, keys))
 
 
-def _rows(left: pd.DataFrame, right: pd.DataFrame, keys: list[str], metrics: Sequence[str]) -> list[MetricDiff]:
+def _rows(
+    left: pd.DataFrame,
+    right: pd.DataFrame,
+    keys: list[str],
+    metrics: Sequence[str],
+    samples: dict[int, list[float]],
+) -> list[MetricDiff]:
+    """Return the differences, and note in ``samples`` by place of the row those of each pair."""
     import pandas as pd
 
     columns = [*keys, *metrics]
@@ -113,12 +129,13 @@ def _rows(left: pd.DataFrame, right: pd.DataFrame, keys: list[str], metrics: Seq
     old, new = (table[table["policy"].notna()][columns] for table in (left, right))
     pairs = old.merge(new, on=keys, how="inner", suffixes=("_a", "_b"), sort=False)
     by = [key for key in keys if key not in {"seed", "replication"}]
-    rows = []
+    rows: list[MetricDiff] = []
     for metric in metrics:
         for values, group in pairs.groupby(by, sort=False):
             point = dict(zip(by, values, strict=True))
             first, second = (group[f"{metric}_{side}"].to_numpy(dtype=float) for side in "ab")
             difference = paired_difference(second, first)
+            samples[len(rows)] = (second - first).tolist()
             known = ~pd.isna(first - second)
             a, b = (float(side[known].mean()) if known.any() else float("nan") for side in (first, second))
             policy = str(point.pop("policy"))

@@ -14,6 +14,7 @@ from discosim.sweep.compare import Difference, compare_all, is_content
 from discosim.sweep.drive import Terms, Watcher, carry_out
 from discosim.sweep.executors import Engine, check_name, open_engine
 from discosim.sweep.index import write_index
+from discosim.sweep.input_intervals import with_inputs
 from discosim.sweep.plan import Plan, Run
 from discosim.sweep.store import COMPARISONS, PLAN, State, Store
 from discosim.sweep.table import collect
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+WITH_INPUTS = ("few_rows", "low_with_inputs", "high_with_inputs", "verdict_with_inputs")
+"""Columns of comparisons.csv that are there where an input of few rows is behind any of them."""
 MOST_DAMAGED = 10
 """Damaged runs that are named one by one."""
 
@@ -115,6 +118,7 @@ def run_sweep(
                 break
             seeds = range(seeds[0], seeds[0] + min(len(seeds) + stop.step, stop.n_max))
     write_index(store, table)
+    differences = list(with_inputs(differences, plan, store, table))
     _write_comparisons(store, differences)
     store.remove_abandoned()
     notes += _anew(damaged)
@@ -223,7 +227,8 @@ def differences_table(differences: Sequence[Difference]) -> pd.DataFrame:
         against = ", ".join(f"{path}={shown(value)}" for path, value in row.against.items())
         head = {name: fields.pop(name) for name in ("compare", "metric", "policy", "baseline")}
         rows.append({**head, **{k: shown(v) for k, v in row.values.items()}, "against": against, **fields})
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table if any(row.few_rows for row in differences) else table.drop(columns=list(WITH_INPUTS))
 
 
 def _write_comparisons(store: Store, differences: Sequence[Difference]) -> None:

@@ -181,6 +181,7 @@ def _residual(rows: DeviceRows, speed: Speed, found: Found) -> Residual | None:
         decode=None if speed.decode is None else speed.decode.series(),
         stalls=stalls,
         first=speed.first,
+        n=None if rows.is_summary else min(held.ratio.size for held in (body, speed.decode) if held is not None),
     )
     for name, held in (("residual.prefill", speed.prefill), ("residual.decode", speed.decode)):
         if held is None or (name.endswith("prefill") and speed.n_prefill == 0):

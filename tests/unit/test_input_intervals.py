@@ -317,13 +317,14 @@ def test_one_row_is_doubted(tmp_path: Path) -> None:
 
 def test_what_policies_know_is_what_was_measured() -> None:
     from discosim.runs.build import build
-    from discosim.runs.inputs import version
+    from discosim.runs.input_versions import InputVersions
 
     blueprint = build(scenario(inputs={"resample": True}))
-    one, other = version(blueprint, 0), version(blueprint, 1)
+    versions = InputVersions(blueprint)
+    one, other = versions.of(0), versions.of(1)
     assert one.view is blueprint.view
     assert one.model.server != other.model.server != blueprint.model.server
-    assert version(blueprint, 0).model.server == one.model.server
+    assert InputVersions(blueprint).of(0).model.server == one.model.server
 
 
 def test_the_setting_is_part_of_what_a_run_is() -> None:

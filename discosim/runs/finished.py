@@ -1,0 +1,227 @@
+"""What few rows leave open in the numbers of finished runs, from their files: no world runs again.
+
+The rows that a request met follow from the scenario and its seed, as the draws belong to requests; how it went stands
+in requests.parquet. So runs of one setting with several seeds are seen as one run of as many replications.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discosim.core.rng import RandomStreams
+from discosim.core.scenario import Scenario
+from discosim.metrics.influence import Columns, columns_of
+from discosim.metrics.input_uncertainty import (
+    Open,
+    Part,
+    Rows,
+    luck_influences,
+    luck_variance,
+    open_part,
+    together,
+    versions_half_widths,
+)
+from discosim.runs.input_intervals import asks
+from discosim.runs.inputs import MeasuredInput, measured_inputs, service_models
+from discosim.runs.meetings import Meetings
+from discosim.world.luck import Luck
+
+Floats = NDArray[np.float64]
+REQUESTS = "requests.parquet"
+UNKNOWN = Part(math.nan)
+"""Of numbers whose influences are not known."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Finished runs of one setting.
+
+    Parameters
+    ----------
+    inputs : tuple of MeasuredInput
+        Inputs of few rows.
+    is_resampled : bool
+        Whether each replication had versions of its inputs.
+    sizes : tuple of int
+        Requests of each replication, seed by seed.
+    columns : mapping of str to Columns
+        Policy -> columns of its requests, replications end to end.
+    met : tuple of Rows
+        Which rows the requests met; labels begin with the role.
+    """
+
+    inputs: tuple[MeasuredInput, ...]
+    is_resampled: bool
+    sizes: tuple[int, ...]
+    columns: Mapping[str, Columns] = field(repr=False)
+    met: tuple[Rows, ...] = field(repr=False)
+    _open: dict[tuple[str, str], Open | None] = field(default_factory=dict, repr=False, compare=False)
+
+    def rows_text(self) -> str:
+        """Return the inputs of few rows with their numbers, the fewest first."""
+        found = sorted(self.inputs, key=lambda given: given.n)
+        return ", ".join(f"{given.role} {given.n:,} {given.unit}" for given in found)
+
+    def met_by(self, policy: str) -> list[Rows]:
+        """Return the rows that a policy met."""
+        return [rows for rows in self.met if asks(self.columns[policy], rows.label)]
+
+    def open(self, policy: str, name: str) -> Open | None:
+        """Return what all inputs leave open in a number of a policy; None where that is not known."""
+        if (policy, name) not in self._open:
+            self._open[policy, name] = open_part(name, self.columns[policy], self.met_by(policy))
+        return self._open[policy, name]
+
+
+def finished(scenario: Scenario, folders: Mapping[int, Path], names: Collection[str]) -> Finished:
+    """Read finished runs of one setting.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The setting; its seed does not count.
+    folders : mapping of int to Path
+        Seed -> folder of the run.
+    names : collection of str
+        Numbers of the summary that will be asked for.
+    """
+    models = service_models(scenario)
+    inputs = [given for given in measured_inputs(scenario, models) if given.is_thin]
+    resample = scenario.inputs.resample
+    seen = inputs if resample else [given for given in inputs if given.is_by_request and given.n > 1]
+    if not seen:
+        return Finished((), resample, (), {}, ())
+    tables = {seed: _read(folder / REQUESTS, names) for seed, folder in sorted(folders.items())}
+    meetings = Meetings(scenario, models, seen, is_asked_by_all=True)
+    parts: dict[str, list[Columns]] = {}
+    sizes: list[int] = []
+    for seed, table in tables.items():
+        for policy, one in _by_policy(table).items():
+            parts.setdefault(policy, []).append(one)
+        first = next(iter(_by_policy(table).values()))
+        for replication, n in enumerate(np.bincount(first["replication"]).tolist()):
+            sizes.append(n)
+            if not resample:
+                meetings.note(Luck(RandomStreams(seed, replication), n))
+    columns = {
+        policy: {name: np.concatenate([p[name] for p in held]) for name in held[0]} for policy, held in parts.items()
+    }
+    is_even = len(set(sizes)) == 1
+    met = _named(meetings, {given.role: given.name for given in seen}) if is_even and not resample else ()
+    return Finished(tuple(seen), resample, tuple(sizes), columns, met)
+
+
+def _named(meetings: Meetings, names: Mapping[str, str]) -> tuple[Rows, ...]:
+    return tuple(
+        replace(rows, label=f"{rows.label} of {names[role]}") for role, held in meetings.rows().items() for rows in held
+    )
+
+
+def _read(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
+    from pyarrow import parquet
+
+    with path.open("rb") as file:
+        held = parquet.ParquetFile(file)
+        wanted = [name for name in columns_of(names) if name in held.schema_arrow.names]
+        table = held.read(columns=["policy", *wanted])
+    return {name: table[name].to_numpy() for name in table.column_names}
+
+
+def _by_policy(table: Mapping[str, NDArray[Any]]) -> dict[str, Columns]:
+    """Return the columns of each policy; its rows lie together."""
+    policy = table["policy"]
+    edges = [0, *(np.flatnonzero(policy[1:] != policy[:-1]) + 1).tolist(), policy.size]
+    return {
+        str(policy[i]): {name: values[i:j] for name, values in table.items() if name != "policy"}
+        for i, j in pairwise(edges)
+    }
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a difference: runs of a setting, and a policy of theirs."""
+
+    runs: Finished
+    policy: str
+
+
+def part_of(name: str, own: Side, base: Side | None = None, factor: float = 1.0) -> Part:
+    """Return what few rows leave open in a number, or in ``own - factor * base``.
+
+    Runs of one input share its rows. ``UNKNOWN`` where influences are not known and rows were met.
+    """
+    sides = [own] if base is None else [own, base]
+    rows = [{r.label: r for r in side.runs.met_by(side.policy)} for side in sides]
+    if not all(side.runs.met or not side.runs.inputs for side in sides):
+        return UNKNOWN
+    if not any(rows):
+        return Part()
+    found = [side.runs.open(side.policy, name) for side in sides]
+    if any(part is None for part in found):
+        return UNKNOWN
+    signs = (1.0, -factor)
+    each = [sign * part.each for sign, part in zip(signs, found, strict=False) if part is not None]
+    variances, inputs = [], []
+    for label in dict.fromkeys(label for held in rows for label in held):
+        met = [(held[label], one) for held, one in zip(rows, each, strict=True) if label in held]
+        if len(met) == 2 and np.array_equal(met[0][0].code, met[1][0].code):
+            met = [(met[0][0], met[0][1] + met[1][1])]
+        variances.append(sum(r.variance(one) for r, one in met))
+        inputs.append(met[0][0])
+    return together(variances, inputs)
+
+
+def deviations(name: str, side: Side, n: int) -> Floats:
+    """Return how far a number deviates in ``n`` versions of the inputs; NaN where that is not known.
+
+    To first order, and drawn by the inputs alone: numbers of all runs that met the same rows deviate together.
+    """
+    rows = side.runs.met_by(side.policy)
+    if not rows and (side.runs.met or not side.runs.inputs):
+        return np.zeros(n)
+    found = side.runs.open(side.policy, name) if rows else None
+    if found is None:
+        return np.full(n, math.nan)
+    total = np.zeros(n)
+    for one in rows:
+        rng = RandomStreams(0).generator(f"inputs.weights.{one.label}")
+        total += one.deviations(found.each, rng.standard_normal((n, one.n_cells)))
+    return total
+
+
+def version_half_width(name: str, sample: Sequence[float], own: Side, base: Side | None, level: float) -> float:
+    """Return the half-width with inputs of runs whose replications had versions of their own.
+
+    Parameters
+    ----------
+    name : str
+        Number of the summary.
+    sample : sequence of float
+        The number, or the difference, by replication, seed by seed.
+    own, base : Side
+        Whose it is.
+    level : float
+        Coverage.
+    """
+    each = luck_influences(name, _replications(own))
+    if base is not None:
+        other = luck_influences(name, _replications(base))
+        if len(other) != len(each):
+            each = []
+        each = [
+            None if a is None or b is None or a.size != b.size else a - b for a, b in zip(each, other, strict=False)
+        ]
+    return versions_half_widths(np.array(sample, dtype=float), luck_variance(each), level)[1]
+
+
+def _replications(side: Side) -> list[Columns]:
+    columns, edges = side.runs.columns[side.policy], np.cumsum((0, *side.runs.sizes)).tolist()
+    return [{name: values[i:j] for name, values in columns.items()} for i, j in pairwise(edges)]
