@@ -85,9 +85,10 @@ def _add_calibrate(add: AddParser) -> None:
     verb.add_argument("--flavour", choices=FLAVOURS, default="vllm-v1", help="make of the server (default: vllm-v1)")
     verb.add_argument(
         "--async",
-        choices=("on", "off"),
+        choices=("auto", "on", "off"),
         dest="decides_ahead",
-        help="whether iterations are decided ahead (default: as --meta or the make has it)",
+        default="auto",
+        help="whether iterations are decided ahead (default: auto, as --meta or --server says, else the log)",
     )
     verb.add_argument("--max-batch", metavar="N", type=int, help="most requests in a batch")
     verb.add_argument("--token-budget", metavar="N", type=int, help="tokens of an iteration")
@@ -106,7 +107,7 @@ def _check_calibrate(options: argparse.Namespace) -> None:
         raise UserError("--model and --gpu come together")
     if options.start and options.model:
         raise UserError("give either --from or --model and --gpu")
-    if options.server and options.decides_ahead:
+    if options.server and options.decides_ahead != "auto":
         raise UserError("give either --server or --async; a scenario says server.async_scheduling")
     if options.server and options.scenario_out is not None:
         raise UserError("give either --server or --scenario-out; the scenario is written already")
@@ -130,13 +131,14 @@ def _server(options: argparse.Namespace, meta: ServerMeta | None) -> tuple[Engin
         token_budget=options.token_budget,
         n_replicas=options.replicas,
     )
-    if options.decides_ahead:
+    if options.decides_ahead != "auto":
         keys["async_scheduling"] = options.decides_ahead == "on"
     return server_of(keys), keys
 
 
 def _calibrate(options: argparse.Namespace) -> None:
     from discosim.calibrate import calibrate as work
+    from discosim.calibrate.ahead import better
     from discosim.calibrate.evidence import parse_train, read_evidence
     from discosim.calibrate.setup import maker, scenario_of
     from discosim.traces.digest_file import write_own_digest
@@ -167,9 +169,14 @@ def _calibrate(options: argparse.Namespace) -> None:
     )
     if not (options.model or options.start):
         known = work.known_of_logs(evidence.train, n_gpus=tp, kv_tok=kv_tok)
-    found = work.calibrate(evidence, known, maker(server))
-    if keys is not None and "async_scheduling" not in keys:
-        found = replace(found, doubts=(*found.doubts, *work.doubt_of_async(found, server.async_scheduling)))
+    if keys is None or "async_scheduling" in keys or not server.async_scheduling:
+        found = work.calibrate(evidence, known, maker(server))
+    else:  # the make decides ahead, and an older one of it did not
+        way, found = better(
+            server.async_scheduling,
+            lambda way: work.calibrate(evidence, known, maker(replace(server, async_scheduling=way))),
+        )
+        keys["async_scheduling"] = way
     print_ = fingerprint(options.logs[0]).raw_sha256
     write_own_digest(work.digest_of(found, options.out.stem, options.logs[0].name, print_), options.out)
     said = [work.describe(found), f"written  {options.out}"]

@@ -199,20 +199,6 @@ def _batches(fitted: Fitted) -> list[str]:
     return [found]
 
 
-def doubt_of_async(found: Calibration, is_async: bool) -> list[str]:
-    """Return what to try where the fitted TTFT is off and nobody said whether iterations are decided ahead.
-
-    A server that decides ahead lets a request wait for one more iteration, which no coefficient makes up for.
-    """
-    off = [d["ttft_s"]["p50"]["error_pct"] for _, d in found.train if "p50" in d.get("ttft_s", {})]
-    far = worst(off) if off else 0.0
-    if (far if is_async else -far) <= WARN_PCT["p50"]:
-        return []
-    way, other = ("decided ahead", "off") if is_async else ("not decided ahead", "on")
-    doubt = f"The fitted TTFT p50 is {far:+.1f} % off with iterations {way}, which nobody said; compare with"
-    return [f"{doubt} --async {other}."]
-
-
 def headline(found: Calibration) -> str:
     """Return how well it does, in one sentence for the card and for every later run."""
     shown = found.held_out or found.train

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,9 @@ class Load:
         Whether all users wait for the slowest before they ask again (llmperf's way), or each goes on for himself.
     stagger_s : float
         How long after one another the requests of a wave are sent, >= 0.
+    from_look : bool
+        Whether times count from when the engine first looks at a request, at the end of the iteration in which it came,
+        as a log does that is stamped there; else from when it came.
     """
 
     prompt_tok: Ints
@@ -45,6 +49,7 @@ class Load:
     n_users: int | None = None
     waves: bool = False
     stagger_s: float = 0.0
+    from_look: bool = False
 
     def __len__(self) -> int:
         """Return the number of requests."""
@@ -58,7 +63,7 @@ class Played:
     Parameters
     ----------
     arrival_s : array of float
-        When the engine got the request.
+        When the engine got the request, or first looked at it (see `Load`).
     queue_s, ttft_s, e2e_s : array of float
         From there until the scheduler decided to take it, to its first and to its last token.
     output_tok : array of int
@@ -82,18 +87,32 @@ class Played:
         return np.where(self.output_tok > 1, tpot_s, np.nan)
 
 
-class _Batches:
-    """Writes down how many decoded, and for how long."""
+class _Heard:
+    """Writes down how many decoded, and for how long, and where iterations ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_ends: bool) -> None:
         self.batch: list[int] = []
         self.span_s: list[float] = []
+        self.keeps_ends = keeps_ends
+        self.runs: dict[int, tuple[list[float], list[Plan]]] = {}
 
     def iterations(self, replica: Replica, plan: Plan, orders: Orders) -> None:  # noqa: ARG002 - as an observer hears it
         """Hear of a finished run of iterations."""
         if plan.n_decode:
             self.batch.append(plan.n_decode)
             self.span_s.append(replica.now_s - plan.begin_s)
+        if self.keeps_ends:
+            begins_s, plans = self.runs.setdefault(replica.index, ([], []))
+            begins_s.append(plan.begin_s)
+            plans.append(Plan(plan.begin_s, plan.start_s, plan.first_s, plan.ramp_s, plan.m))  # it is used again
+
+    def look_s(self, replica: int | None, at_s: float) -> float:
+        """Return the end of the iteration that ran at ``at_s`` (on any replica, if None), or ``at_s`` if none did."""
+        found = at_s
+        for begins_s, plans in self.runs.values() if replica is None else [self.runs[replica]]:
+            if (i := bisect_left(begins_s, at_s) - 1) >= 0:
+                found = max(found, plans[i].end_s(plans[i].index_at(at_s)))
+        return found
 
     def batches(self) -> tuple[float, float]:
         """Return the 5 % and 95 % quantiles of the batch over the time of decodes."""
@@ -140,10 +159,11 @@ def play(model: EngineModel, load: Load) -> Played:
         If the engine would refuse a request.
     """
     env = simpy.Environment()
-    seen = _Batches()
+    seen = _Heard(keeps_ends=load.from_look)
     engine = Engine(env, model, seen)
     clients: list[_Client] = []
     jobs: list[Job] = []
+    entries: list[int | None] = []
     prompt_tok, output_tok = load.prompt_tok.tolist(), load.output_tok.tolist()
 
     def send(over: Callable[[], None] | None = None) -> None:
@@ -154,6 +174,9 @@ def play(model: EngineModel, load: Load) -> Played:
         clients.append(client)
         jobs.append(Job(engine.number(), client, prompt_tok[i], output_tok[i], env.now))
         engine.submit(jobs[-1])
+        place = jobs[-1].place
+        assert isinstance(place, Replica)
+        entries.append(None if model.lockstep else place.index)  # in step, a rank that is idle looks with the others
 
     if load.arrival_s is not None:
         _open(env, load.arrival_s.tolist(), send)
@@ -163,9 +186,13 @@ def play(model: EngineModel, load: Load) -> Played:
         _closed(env, load, send)
     env.run()
     arrived_s = np.array([job.arrival_s for job in jobs])
+    if load.from_look:
+        arrived_s = np.array(
+            [seen.look_s(where, at_s) for where, at_s in zip(entries, arrived_s.tolist(), strict=True)]
+        )
     return Played(
         arrival_s=arrived_s,
-        queue_s=np.array([job.scheduled_s for job in jobs]) - arrived_s,
+        queue_s=np.maximum(0.0, np.array([job.scheduled_s for job in jobs]) - arrived_s),
         ttft_s=np.array([client.first_s for client in clients]) - arrived_s,
         e2e_s=np.array([client.end_s for client in clients]) - arrived_s,
         output_tok=load.output_tok,

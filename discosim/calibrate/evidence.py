@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from discosim.calibrate.engine_loop import Load
 from discosim.calibrate.observed import Observed, Requests, Summary
+from discosim.calibrate.stamps import is_stamped_at_look
 from discosim.core.errors import UserError
 from discosim.traces.concurrency import ConcurrencySummary, is_summary, read_concurrency
 from discosim.traces.server_log import ServerLog, ServerSeries
@@ -168,7 +169,12 @@ def load_of(log: ServerLog, series: ServerSeries | None) -> tuple[Load, list[str
     Requests behind a log that was cut off share the batch with those of it. They are drawn in turn from the log's own,
     at its mean rate, until their prompts make up what the series processed. Source: our choice.
     """
-    load = Load(prompt_tok=log.prompt_tok, output_tok=log.output_tok, arrival_s=log.arrival_s)
+    load = Load(
+        prompt_tok=log.prompt_tok,
+        output_tok=log.output_tok,
+        arrival_s=log.arrival_s,
+        from_look=is_stamped_at_look(log),
+    )
     if series is None or len(log) < 2:
         return load, []
     steps_s = np.diff(series.t_s, prepend=2 * series.t_s[0] - series.t_s[1] if series.t_s.size > 1 else 0.0)

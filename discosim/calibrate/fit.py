@@ -51,6 +51,8 @@ class Fitted:
         The runs of the estimate, one per log.
     n_runs : int
         Simulated runs in all.
+    losses : array of float
+        What each miss adds to the misfit, in the order of the logs, the prior's share spread evenly over all.
     """
 
     priors: Priors
@@ -58,6 +60,7 @@ class Fitted:
     covariance: Floats
     played: tuple[Played, ...]
     n_runs: int
+    losses: Floats
 
     @property
     def values(self) -> dict[str, float]:
@@ -107,6 +110,10 @@ class _Misfit:
         miss: Floats = np.concatenate(found) / np.concatenate(sigmas)
         return miss
 
+    def losses(self, at: Floats, miss: Floats) -> Floats:
+        data: Floats = 2.0 * BEND**2 * (np.sqrt(1.0 + (miss / BEND) ** 2) - 1.0)
+        return data + np.sum((at / self.priors.spreads) ** 2) / miss.size
+
     def loss(self, at: Floats, miss: Floats) -> float:
         data = 2.0 * BEND**2 * np.sum(np.sqrt(1.0 + (miss / BEND) ** 2) - 1.0)
         return float(data + np.sum((at / self.priors.spreads) ** 2))
@@ -152,6 +159,7 @@ def fit(priors: Priors, model: MakeModel, seen: Sequence[Observed], tick: Callab
         covariance=_covariance(misfit, at, miss, rng, scale),
         played=misfit.play(at),
         n_runs=misfit.n_runs,
+        losses=misfit.losses(at, miss),
     )
 
 

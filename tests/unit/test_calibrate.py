@@ -7,14 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
-from discosim.calibrate.calibrate import doubt_of_async
 from discosim.calibrate.coefficients import MIX, cost_of_values, priors_of_physics
 from discosim.calibrate.engine_loop import Load, Played, play
 from discosim.calibrate.evidence import load_of, parse_holdout, parse_train, read_evidence, stagger_of
@@ -277,19 +274,6 @@ def test_nothing_that_is_read_is_written_over(tmp_path: Path, capsys) -> None:
         assert message in error
         assert error.count("\n") == 1
         assert {path: path.read_bytes() for path in tmp_path.iterdir()} == held
-
-
-@pytest.mark.parametrize(("error_pct", "is_async", "said"), [(9.0, True, "off"), (-9.0, False, "on")])
-def test_a_ttft_that_no_coefficient_mends_asks_for_the_other_way_to_schedule(
-    error_pct: float, is_async: bool, said: str
-) -> None:
-    def found(pct: float) -> Any:
-        return SimpleNamespace(train=((None, {"ttft_s": {"p50": {"error_pct": pct}}}),))
-
-    (doubt,) = doubt_of_async(found(error_pct), is_async)
-    assert f"--async {said}" in doubt
-    assert not doubt_of_async(found(-error_pct), is_async)
-    assert not doubt_of_async(found(error_pct / 2), is_async)
 
 
 def test_evidence_parts_a_log_and_keeps_its_load_whole(tmp_path: Path) -> None:
