@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+
+LEAST_OF_ROUND = 8
+"""Entries of a round on average from which on many at once are quicker than one after the other."""
 
 
 @dataclass(frozen=True)
@@ -110,25 +113,73 @@ class CorrelatedSeries:
         latent = np.fromiter(accumulate(shocks.tolist(), lambda before, shock: rho * before + shock), float, n)
         return self.table.ppf(ndtr(latent))
 
-    def sample_by(self, owner: NDArray[np.int64], rng: np.random.Generator) -> Floats:
+    def sample_by(self, owner: NDArray[np.int64] | Turns, rng: np.random.Generator) -> Floats:
         """Draw one value for each entry; those of one owner are consecutive values of a series of his own.
 
         Parameters
         ----------
-        owner : array of int, shape (n,)
+        owner : array of int, shape (n,), or Turns
             Whose value each is. Where there is one owner, the values are those of :meth:`sample`.
         rng : numpy.random.Generator
             Draw i belongs to entry i.
         """
+        turns = owner if isinstance(owner, Turns) else Turns.of(owner)
         if self.latent_rho == 0.0:
-            return self.table.ppf(rng.random(owner.size))
+            return self.table.ppf(rng.random(turns.size))
         from scipy.special import ndtr
 
-        rho, step = self.latent_rho, float(np.sqrt(1.0 - self.latent_rho**2))
-        latent: list[float] = []
-        last: dict[int, float] = {}
-        for who, shock in zip(owner.tolist(), rng.standard_normal(owner.size).tolist(), strict=True):
-            before = last.get(who)
-            last[who] = now = shock if before is None else rho * before + step * shock
-            latent.append(now)
-        return self.table.ppf(ndtr(np.array(latent)))
+        return self.table.ppf(ndtr(turns.remember(self.latent_rho, rng.standard_normal(turns.size))))
+
+
+@dataclass(frozen=True, eq=False)
+class Turns:
+    """Entries in the order of their owners' turns: all first ones, all second ones, and so on.
+
+    Parameters
+    ----------
+    size : int
+        Number of entries.
+    rounds : tuple of (array of int, array of int)
+        Of every round but the first, the entries and those before them of the same owners; empty where there are so
+        many rounds that one entry after the other is quicker.
+    before : array of int, shape (size,)
+        The entry before each of the same owner; -1 for none.
+    """
+
+    size: int
+    rounds: tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]
+    before: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, owner: NDArray[np.int64]) -> Turns:
+        """Return the turns of entries, given whose each is; cost O(n log n)."""
+        n = owner.size
+        before = np.full(n, -1)
+        order = np.argsort(owner, kind="stable")
+        is_same = owner[order[1:]] == owner[order[:-1]]
+        before[order[1:][is_same]] = order[:-1][is_same]
+        starts = np.flatnonzero(np.concatenate(([True], ~is_same))) if n else np.empty(0, dtype=np.int64)
+        lengths = np.diff(np.append(starts, n))
+        turn = np.empty(n, dtype=np.int64)
+        turn[order] = np.arange(n) - np.repeat(starts, lengths)
+        n_rounds = int(lengths.max()) if n else 0
+        if n_rounds * LEAST_OF_ROUND > n:
+            return cls(n, (), before)
+        by_turn = np.argsort(turn, kind="stable")
+        edges = np.searchsorted(turn[by_turn], np.arange(1, n_rounds + 1))
+        rounds = [by_turn[low:high] for low, high in pairwise(edges.tolist())]
+        return cls(n, tuple((now, before[now]) for now in rounds), before)
+
+    def remember(self, rho: float, shocks: Floats) -> Floats:
+        """Return standard normals from independent ones; each has correlation ``rho`` with its owner's one before."""
+        step = float(np.sqrt(1.0 - rho**2))
+        if self.rounds:
+            latent = shocks.copy()
+            for now, before in self.rounds:
+                latent[now] = rho * latent[before] + step * shocks[now]
+            return latent
+        values = shocks.tolist()
+        for i, before_i in enumerate(self.before.tolist()):
+            if before_i >= 0:
+                values[i] = rho * values[before_i] + step * values[i]
+        return np.array(values, dtype=float)

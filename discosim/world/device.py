@@ -130,14 +130,11 @@ class DeviceStream(Stream):
         return work_s if self._pace is None else self._pace.elapsed_s(work_s)
 
     def _make_generated(self) -> Floats:
-        times_s: Floats = ramp(self.n_tok) * self.gap_s
         if self._pace is None:
+            times_s: Floats = ramp(self.n_tok) * self.gap_s
             times_s += self._prefill_end_s
             return times_s
-        times_s += self._prefill_s
-        times_s = self._pace.elapsed_array_s(times_s)
-        times_s += self._begin_s
-        return times_s
+        return self._pace.timeline_s(self._begin_s, self._prefill_s, self.gap_s, self.n_tok)
 
     def last_arrival_s(self) -> float:
         """Return when the last token is generated, without making the whole timeline."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.device_law import Residual
+from discosim.core.empirical import Turns
 from discosim.core.rng import RandomStreams
 
 Floats = NDArray[np.float64]
@@ -54,7 +55,7 @@ class Noises:
     def __init__(self, residual: Residual, kind: int, user_id: Ints, streams: RandomStreams) -> None:
         self._residual = residual
         self._kind = kind
-        self._user_id = user_id
+        self._turns = Turns.of(user_id)
         self._streams = streams
         self._columns: dict[int, tuple[list[float], list[float], list[float]]] = {}
 
@@ -68,11 +69,11 @@ class Noises:
 
     def draws(self, attempt: int) -> tuple[Floats, Floats, Floats]:
         """Return prefill ratios, decode ratios and stalls of all requests, each of shape (n,)."""
-        law, n = self._residual, self._user_id.size
-        prefill = law.prefill.sample_by(self._user_id, self._generator("prefill_ratio", attempt))
+        law, n = self._residual, self._turns.size
+        prefill = law.prefill.sample_by(self._turns, self._generator("prefill_ratio", attempt))
         decode, stall_s = np.ones(n), np.zeros(n)
         if law.decode is not None:
-            decode = law.decode.sample_by(self._user_id, self._generator("decode_ratio", attempt))
+            decode = law.decode.sample_by(self._turns, self._generator("decode_ratio", attempt))
         if law.stalls is not None and law.stalls.share > 0.0:
             level = self._generator("stall", attempt).random(n) / law.stalls.share
             stall_s = np.where(level < 1.0, law.stalls.duration.ppf(np.minimum(level, 1.0)), 0.0)

@@ -13,14 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.device_law import Heat
+from discosim.world.heat_series import AHEAD, LEAST_BEND, MOST_TOK, REACH, powers, reach, series
+from discosim.world.stream import ramp
 
 Floats = NDArray[np.float64]
 
 MOST_STEPS = 60
-LONG_SPAN = 16.0
-"""Length of a timeline over the heating time from which on knots would be too far apart."""
-LEAST_ERROR = 1e-13
-UNIT: Floats = np.linspace(0.0, 1.0, 129)
+NEAR = 0.5
+"""In heating times: below it a start of two terms is nearer than the bounds, and a step is one for Halley."""
+TOO_CLOSE = 1e-13
+"""Tokens nearer to each other than this, over the time until the last, are evenly spread: rounding could swap them."""
+
+
+def even(work_s: float, gap_s: float, n_tok: int) -> Floats:
+    """Return `work_s` and each `gap_s` more, ``n_tok`` in all."""
+    times_s: Floats = ramp(n_tok) * gap_s
+    times_s += work_s
+    return times_s
 
 
 class Pace(Protocol):
@@ -30,8 +39,11 @@ class Pace(Protocol):
         """Return when so much work is done."""
         ...
 
-    def elapsed_array_s(self, work_s: Floats) -> Floats:
-        """Return :meth:`elapsed_s` of many amounts; may overwrite them."""
+    def timeline_s(self, begin_s: float, work_s: float, gap_s: float, n_tok: int) -> Floats:
+        """Return when `work_s` and each `gap_s` more are done, ``n_tok`` >= 1 in all, for work that began at `begin_s`.
+
+        That is ``begin_s + elapsed_s(...)``, for the first and the last to the bit.
+        """
         ...
 
     def work_s(self, elapsed_s: float) -> float:
@@ -64,10 +76,13 @@ class TwoSpeeds:
         """Return when so much work is done."""
         return work_s if work_s <= self._room_s else self._room_s + (work_s - self._room_s) / self._sustained
 
-    def elapsed_array_s(self, work_s: Floats) -> Floats:
-        """Return :meth:`elapsed_s` of many amounts, in their place."""
-        hot_s = self._room_s + (work_s - self._room_s) / self._sustained
-        return np.maximum(work_s, hot_s, out=work_s)
+    def timeline_s(self, begin_s: float, work_s: float, gap_s: float, n_tok: int) -> Floats:
+        """Return when `work_s` and each `gap_s` more are done, ``n_tok`` in all, for work that began at `begin_s`."""
+        times_s = even(work_s, gap_s, n_tok)
+        hot_s = self._room_s + (times_s - self._room_s) / self._sustained
+        np.maximum(times_s, hot_s, out=times_s)
+        times_s += begin_s
+        return times_s
 
     def work_s(self, elapsed_s: float) -> float:
         """Return how much work is done by then."""
@@ -97,11 +112,11 @@ class Warming:
     t_k in units of heating_s, speed is ``f + a exp(-x)`` (f the floor, a what is above it at t_k), so that the work in
     the same units is ``q = f x + a (1 - exp(-x))``.
 
-    The inverse of that is Lambert's W; Newton's method is quicker and loses no digits behind the knee. The function is
-    concave and rises, so from the left every step stays on the left and comes nearer; a lower bound of x to begin with
-    is the larger of ``q / (f + a)`` and ``(q - a) / f``. For many tokens the first and the last are found so. Straight
-    lines over knots between them, h apart in x, are off by at most ``h**2 / 8`` (the slope changes by at most exp(h)),
-    and each of Newton's steps takes an error e to ``e**2 / 2``.
+    The inverse of that is Lambert's W; iterations find it quicker, from a start that is nearer, and lose no digits
+    behind the knee. Newton's from the left of a function that rises and is concave stay there; a lower bound is the
+    larger of ``q / (f + a)`` and ``(q - a) / f``. Near the end Halley's take over: the second and the third derivative
+    over the first are at most 1, so that a step h leaves at most ``h**3 / 2``. For many tokens the first and the last are
+    found so, and one in the middle of each stretch; the others follow from its series (`heat_series`).
     """
 
     __slots__ = ("_above", "_cool", "_floor", "_heating_s", "_knee_s", "_known_s")
@@ -128,65 +143,88 @@ class Warming:
     def _inverse(self, q: float) -> float:
         """Return x of ``q = f x + a (1 - exp(-x))``, > 0."""
         floor, above = self._floor, self._above
-        x = max(q / (floor + above), (q - above) / floor)
+        speed = floor + above
+        x = q / speed
+        if x < NEAR:
+            x += 0.5 * above / speed * x * x
+        else:
+            x = max(x, (q - above) / floor)
         for _ in range(MOST_STEPS):
             low = math.expm1(-x)
-            step = (q - floor * x + above * low) / (floor + above * (1.0 + low))
+            bend = above * (1.0 + low)
+            slope = floor + bend
+            step = (q - floor * x + above * low) / slope
+            if -NEAR < step < NEAR:
+                step /= 1.0 - 0.5 * step * bend / slope
             x += step
-            if step <= 1e-15 * x:
+            if abs(step * step * step) <= 1e-16 * x:
                 break
         return x
 
-    def elapsed_array_s(self, work_s: Floats) -> Floats:
-        """Return :meth:`elapsed_s` of many rising amounts; those of the first and the last are the same to the bit."""
-        if not work_s.size or work_s[-1] <= self._knee_s:
-            return work_s
-        n_full = int(work_s.searchsorted(self._knee_s, side="right"))
-        if n_full:
-            return np.concatenate((work_s[:n_full], self._hot_s(work_s[n_full:])))
-        return self._hot_s(work_s)
-
-    def _hot_s(self, work_s: Floats) -> Floats:
-        """Return when amounts beyond the knee are done."""
-        heating_s, knee_s, floor, above = self._heating_s, self._knee_s, self._floor, self._above
-        first_s, last_s = self.elapsed_s(float(work_s[0])), self.elapsed_s(float(work_s[-1]))
-        if work_s.size < 3 or last_s <= first_s:
-            return np.linspace(first_s, last_s, work_s.size) if work_s.size > 1 else np.array([last_s])
-        q = work_s - knee_s
-        q /= heating_s
-        x0, span = (first_s - knee_s) / heating_s, (last_s - first_s) / heating_s
-        if span < LONG_SPAN:
-            knots = span * UNIT
-            knots += x0
-            x = np.interp(q, floor * knots - above * np.expm1(-knots), knots)
-            error = (span / UNIT.size) ** 2 / 8.0
-            while error > LEAST_ERROR:
-                x -= self._newton(x, q)
-                error *= error
+    def timeline_s(self, begin_s: float, work_s: float, gap_s: float, n_tok: int) -> Floats:
+        """Return when `work_s` and each `gap_s` more are done, ``n_tok`` in all, for work that began at `begin_s`."""
+        last_work_s = (n_tok - 1) * gap_s + work_s
+        first_s, last_s = self.elapsed_s(work_s) + begin_s, self.elapsed_s(last_work_s) + begin_s
+        if n_tok == 1:
+            return np.array([last_s])
+        if last_s - first_s <= TOO_CLOSE * n_tok * last_s:
+            return np.linspace(first_s, last_s, n_tok)
+        knee_s = self._knee_s
+        if last_work_s <= knee_s:
+            times_s = even(work_s, gap_s, n_tok)
+            times_s += begin_s
+        elif work_s >= knee_s:
+            times_s = self._hot_s(begin_s, work_s, gap_s, n_tok)
         else:
-            x = np.maximum(q / (floor + above), (q - above) / floor)
-            for _ in range(MOST_STEPS):
-                step = self._newton(x, q)
-                x -= step
-                if np.abs(step).max() < LEAST_ERROR:
-                    break
-        x *= heating_s
-        x += knee_s
-        x[0] = first_s
-        np.minimum(np.maximum.accumulate(x, out=x), last_s, out=x)  # rounding may swap what is close together
-        x[-1] = last_s
-        return x
+            n_full = min(n_tok - 1, int((knee_s - work_s) / gap_s) + 1)
+            full_s = even(work_s, gap_s, n_full)
+            full_s += begin_s
+            hot_s = self._hot_s(begin_s, work_s + n_full * gap_s, gap_s, n_tok - n_full)
+            times_s = np.concatenate((full_s, hot_s))
+        times_s[0], times_s[-1] = first_s, last_s
+        return times_s
 
-    def _newton(self, x: Floats, q: Floats) -> Floats:
-        """Return what Newton's method takes off x."""
-        low = np.expm1(-x)
-        low *= self._above
-        step: Floats = self._floor * x
-        step -= low
-        step -= q
-        low += self._floor + self._above
-        step /= low
-        return step
+    def _hot_s(self, begin_s: float, work_s: float, gap_s: float, n_tok: int) -> Floats:
+        """Return the times of tokens beyond the knee."""
+        elapsed_s = self.elapsed_s(work_s)
+        above, speed, gap = self._at(elapsed_s, gap_s)
+        if gap * n_tok <= REACH and n_tok < MOST_TOK:  # no radius is less than 1
+            times_s: Floats = powers(0, n_tok).dot(series(above / speed, gap, self._heating_s))
+            times_s += begin_s + elapsed_s
+            return times_s
+        times_s = np.empty(n_tok)
+        self._fill(times_s, work_s, gap_s)
+        times_s += begin_s
+        return times_s
+
+    def _at(self, elapsed_s: float, gap_s: float) -> tuple[float, float, float]:
+        """Return what speed is above the floor behind the knee, the speed, and the gap at it, in heating times."""
+        above = self._above * math.exp((self._knee_s - elapsed_s) / self._heating_s)
+        speed = self._floor + above
+        return above, speed, gap_s / (self._heating_s * speed)
+
+    def _fill(self, times_s: Floats, work_s: float, gap_s: float) -> None:
+        """Write how long amounts beyond the knee take, stretch by stretch."""
+        n, begin, elapsed_s = times_s.size, 0, self.elapsed_s(work_s)
+        while begin < n:
+            above, speed, gap = self._at(elapsed_s, gap_s)
+            if above < LEAST_BEND * speed:
+                times_s[begin:] = even(self.elapsed_s(begin * gap_s + work_s), gap_s / speed, n - begin)
+                return
+            most = min(n - begin, MOST_TOK)
+            ahead = AHEAD * reach(above / speed)
+            middle = begin + (most // 2 if gap * most < 2.0 * ahead else int(ahead / gap))
+            middle_s = self.elapsed_s(middle * gap_s + work_s)
+            above, speed, gap = self._at(middle_s, gap_s)
+            span = REACH * reach(above / speed)
+            end = min(begin + most, middle + 1 + (most if gap * most < span else int(span / gap)))
+            part_s = times_s[begin:end]
+            if end - begin > 1:
+                np.dot(powers(begin - middle, end - middle), series(above / speed, gap, self._heating_s), out=part_s)
+                part_s += middle_s
+            else:
+                part_s[0] = middle_s
+            begin, elapsed_s = end, float(part_s[-1])
 
     def work_s(self, elapsed_s: float) -> float:
         """Return how much work is done by then."""

@@ -11,6 +11,7 @@ import pytest
 import simpy
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import ndtr
 from worlds import NO_LINK, constant, constant_link, examples, model, play, profile, requests, server
 
 from discosim.core.device_law import Heat, Residual, Stalls
@@ -348,3 +349,15 @@ def test_one_user_has_the_series_of_the_law_itself() -> None:
 def test_a_residual_law_that_is_none_is_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(LAW, **wrong)
+
+
+@pytest.mark.parametrize(("n", "n_users"), [(0, 1), (1, 1), (40, 1), (40, 39), (300, 6), (300, 900)])
+def test_each_owner_has_a_series_of_his_own_whatever_way_it_is_computed(n: int, n_users: int) -> None:
+    law = CorrelatedSeries(WIDE, 0.6)
+    owner = np.random.default_rng(n_users).integers(0, n_users, n)
+    latent: list[float] = []
+    for i, shock in enumerate(np.random.default_rng(5).standard_normal(n).tolist()):
+        mine = [k for k in range(i) if owner[k] == owner[i]]
+        latent.append(0.6 * latent[mine[-1]] + np.sqrt(1.0 - 0.6**2) * shock if mine else shock)
+    expected = WIDE.ppf(ndtr(np.array(latent)))
+    np.testing.assert_array_equal(law.sample_by(owner, np.random.default_rng(5)), expected)

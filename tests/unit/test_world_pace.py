@@ -17,6 +17,7 @@ from discosim.core.device_law import Heat
 from discosim.core.scenario import ColdStart, Throttle
 from discosim.policies.device_only import DeviceOnly
 from discosim.world.device_profile import DeviceProfile
+from discosim.world.heat_series import REACH, powers, reach, series
 from discosim.world.pace import Warming
 
 HEATS = [
@@ -80,26 +81,57 @@ def test_work_and_time_are_inverse_and_rising(heat: Heat, begin: float, times_s:
     pace = Warming(heat, begin)
     elapsed_s = np.sort(np.array([0.0, *times_s]))
     work_s = np.array([pace.work_s(t) for t in elapsed_s.tolist()])
-    found_s = pace.elapsed_array_s(work_s.copy())
+    found_s = [pace.elapsed_s(w) for w in work_s.tolist()]
     np.testing.assert_allclose(found_s, elapsed_s, rtol=1e-11, atol=1e-12)
-    one_by_one_s = [pace.elapsed_s(w) for w in work_s.tolist()]
-    np.testing.assert_allclose(found_s, one_by_one_s, rtol=1e-11, atol=1e-12)
-    assert (found_s[0], found_s[-1]) == (one_by_one_s[0], one_by_one_s[-1]), "to the last bit: a stream ends once"
     gained, passed = np.diff(work_s), np.diff(elapsed_s)
     assert (gained <= passed * (1 + 1e-9) + 1e-9).all(), "never faster than cold"
     assert (gained >= heat.floor * passed * (1 - 1e-9) - 1e-9).all(), "never slower than at heat 1"
+
+
+@examples(200)
+@given(
+    heats,
+    st.floats(0.0, 1.0) | st.sampled_from([0.0, 1.0 - 1e-9, 1.0]),
+    st.just(0.0) | st.floats(-3, 4).map(lambda power: 10.0**power),
+    st.floats(-6, 3).map(lambda power: 10.0**power),
+    st.sampled_from([1, 2, 3, 7, 200, 255, 256, 257, 700]),
+    st.sampled_from([0.0, 3.7e4]),
+)
+def test_a_timeline_is_what_its_tokens_are_one_by_one(
+    heat: Heat, begin: float, work_s: float, gap_s: float, n_tok: int, begin_s: float
+) -> None:
+    pace = Warming(heat, begin)
+    found_s = pace.timeline_s(begin_s, work_s, gap_s, n_tok)
+    one_by_one_s = [begin_s + pace.elapsed_s(i * gap_s + work_s) for i in range(n_tok)]
+    # to parts of the longest stretch, which is below a heating time and what came before
+    np.testing.assert_allclose(found_s, one_by_one_s, rtol=1e-13, atol=1e-13 * heat.heating_s)
+    assert (found_s[0], found_s[-1]) == (one_by_one_s[0], one_by_one_s[-1]), "to the last bit: a stream ends once"
     assert (np.diff(found_s) >= 0).all()
+
+
+@pytest.mark.parametrize("bend", [0.0, 1e-20, 1e-9, 0.1, 0.5, 0.9, 0.999, 1.0 - 1e-9])
+def test_the_series_inverts_work_as_far_as_it_is_used(bend: float) -> None:
+    n_tok = 50
+    gap = REACH * reach(bend) / n_tok
+    found = powers(-n_tok, n_tok + 1).dot(series(bend, gap, 1.0))
+    work = found - bend * (found + np.expm1(-found))  # the definition: t = x - r (x - 1 + exp(-x))
+    np.testing.assert_allclose(work, gap * np.arange(-n_tok, n_tok + 1), rtol=0, atol=2e-15 * reach(bend))
 
 
 @pytest.mark.parametrize("heat", HEATS[:2])
 def test_many_tokens_close_together_keep_their_order(heat: Heat) -> None:
     pace = Warming(heat, 0.0)
     knee_s = heat.heating_s * math.log(1 / (1 - heat.onset))
-    near = knee_s + 1e-9 * np.arange(-1000, 3000)
-    found_s = pace.elapsed_array_s(near[near >= 0].copy())
+    first_s = max(0.0, knee_s - 1e-6)
+    found_s = pace.timeline_s(0.0, first_s, 1e-9, 4000)
     assert (np.diff(found_s) > 0).all()
     # at the knee the speed is 1, so that just behind it time is work
-    np.testing.assert_allclose(found_s, near[near >= 0], rtol=0, atol=1e-11)
+    np.testing.assert_allclose(found_s, first_s + 1e-9 * np.arange(4000), rtol=0, atol=1e-11)
+
+
+def test_tokens_closer_than_rounding_never_swap() -> None:
+    found_s = Warming(HEATS[0], 0.3).timeline_s(1e6, 5.0, 1e-12, 1000)
+    assert (np.diff(found_s) >= 0).all()
 
 
 def test_heat_that_never_ends_leaves_the_floor() -> None:
