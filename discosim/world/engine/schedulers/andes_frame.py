@@ -116,7 +116,10 @@ class AndesFrame(Scheduler):
         return orders
 
 
-def unchosen_residents(look: Look, choice: Choice) -> list[Job]:
-    """Return the resident jobs that the solver would not serve, worst first."""
-    is_chosen = set(choice.chosen.tolist())
-    return [look.jobs[i] for i in choice.order[::-1].tolist() if look.is_resident[i] and i not in is_chosen]
+def unchosen_residents(look: Look, choice: Choice) -> list[int]:
+    """Return the rows of the resident jobs that the solver would not serve, worst first."""
+    is_victim = look.is_resident.copy()
+    is_victim[choice.chosen] = False
+    worst_first = choice.order[::-1]
+    rows: list[int] = worst_first[is_victim[worst_first]].tolist()
+    return rows
