@@ -87,12 +87,15 @@ class Influence:
         Level of the quantile; None for means and shares.
     sorted_values : array of float
         Of a quantile, the values in order.
+    order : array of int
+        Of a quantile, the requests that they are of.
     """
 
     value: float
     each: Floats
     level: float | None = None
     sorted_values: Floats | None = None
+    order: NDArray[np.int64] | None = None
 
 
 def influence(name: str, columns: Columns) -> Influence | None:
@@ -140,11 +143,13 @@ def _quantile(values: Floats, counted: NDArray[np.bool_], q: float) -> Influence
     n = int(known.sum())
     if n == 0:
         return None
-    held = np.sort(values[known])
+    order = np.flatnonzero(known)
+    order = order[np.argsort(values[order], kind="stable")]
+    held = values[order]
     value = float(at_level(held, q))
     above = (values > value) & known
     share = float(above.sum()) / n
-    return Influence(value, np.where(known, above - share, 0.0) * (known.size / n), q, held)
+    return Influence(value, np.where(known, above - share, 0.0) * (known.size / n), q, held, order)
 
 
 def at_level(sorted_values: Floats, levels: ArrayLike) -> Floats:

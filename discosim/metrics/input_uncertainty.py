@@ -99,17 +99,46 @@ class Rows:
         draws : array of float, shape (K, n_cells)
             Standard normal; the same for all numbers that rest on these rows.
         """
-        code = self.code.ravel()
-        size = np.bincount(code, minlength=self.n_cells)
-        mean = np.bincount(code, weights=each, minlength=self.n_cells) / np.maximum(size, 1)
-        slopes = mean * np.sqrt(size)
-        if self.block > 1:
-            slopes = sum((np.roll(mean, -k) for k in range(self.block)), np.zeros_like(mean))
+        slopes = self._slopes(each)
         total = float(slopes @ slopes)
         if total == 0.0:
             return np.zeros(len(draws))
         found: Floats = draws @ slopes * math.sqrt(self.variance(each) / total)
         return found
+
+    def known_share(self, each: Floats) -> float:
+        """Return how much of a number's deviations between cells is the input's, and not the luck of the requests."""
+        slopes = self._slopes(each)
+        scale = self.n * self.n_cells * self.block if self.block > 1 else self.n * self.code.size
+        total = float(slopes @ slopes) / scale
+        return 0.0 if total == 0.0 else math.sqrt(self.variance(each) / total)
+
+    def _slopes(self, each: Floats) -> Floats:
+        """Return how far a number deviates with the draw of each cell, up to one factor for all."""
+        code = self.code.ravel()
+        size = np.bincount(code, minlength=self.n_cells)
+        mean = np.bincount(code, weights=each, minlength=self.n_cells) / np.maximum(size, 1)
+        if self.block == 1:
+            found: Floats = mean * np.sqrt(size)
+            return found
+        return sum((np.roll(mean, -k) for k in range(self.block)), np.zeros_like(mean))
+
+    def weights(self, draws: Floats) -> Floats:
+        """Return weights of the requests of each cell in versions, given standard normal draws; shape of the draws.
+
+        Between sorted rows as much of the law lies as between sorted uniform numbers, whatever the law is: shares of
+        n + 1 cells are exponential numbers over their sum. Where cells are rows, or several intervals together, those
+        are factors of what was measured.
+        """
+        from scipy.special import ndtr
+
+        drawn: Floats = -np.log1p(-np.minimum(ndtr(draws), 1.0 - 1e-12))
+        if self.block > 1:
+            return drawn[:, np.arange(self.n_cells) // self.block]
+        if self.n_cells == self.n + 1:
+            size = np.bincount(self.code.ravel(), minlength=self.n_cells)
+            drawn = drawn * (self.code.size / self.n_cells / np.maximum(size, 1))
+        return drawn
 
     def _memory(self, mean: Floats) -> float:
         """Return by how much the memory of the draws widens the variance: 1 + 2 (sum of autocorrelations)."""
@@ -140,11 +169,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Open:
-    """What all inputs leave open in one number of one policy, and influences in the unit of the number."""
+    """What all inputs leave open in one number of one policy, and influences in the unit of the number.
+
+    Of a quantile ``found`` has its values in order.
+    """
 
     part: Part
     each: Floats
     value: float
+    found: Influence | None = None
 
 
 def t_quantile(df: float, level: float) -> float:
@@ -185,7 +218,7 @@ def _quantile(found: Influence, part: Part) -> Open:
     assert found.sorted_values is not None
     q, values = found.level, found.sorted_values
     if part.sd == 0.0:
-        return Open(part, np.zeros_like(found.each), found.value)
+        return Open(part, np.zeros_like(found.each), found.value, found)
     n = q * (1.0 - q) / part.sd**2
     low, high = bounding_levels(n, q)
     outermost = 0.5 / n, 1.0 - 0.5 / n
@@ -193,7 +226,7 @@ def _quantile(found: Influence, part: Part) -> Open:
     ends = at_level(values, [min(q, max(low, outermost[0])), max(q, min(high, outermost[1]))])
     sides = abs(ends - found.value)
     per_share = float(sides.mean() if is_bounded else sides.max()) / part.half_width()
-    return Open(Part(part.sd * per_share, part.df), found.each * per_share, found.value)
+    return Open(Part(part.sd * per_share, part.df), found.each * per_share, found.value, found)
 
 
 def bounding_levels(n: float, q: float, level: float = LEVEL) -> tuple[float, float]:

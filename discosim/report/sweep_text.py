@@ -10,7 +10,8 @@ from typing import Any
 from discosim.metrics.definitions import definition
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference
-from discosim.sweep.diff import FolderDiff, MetricDiff
+from discosim.sweep.diff import FolderDiff
+from discosim.sweep.metric_diff import MetricDiff
 from discosim.sweep.run import SweepResult
 from discosim.sweep.store import FAILURES, State, Store
 

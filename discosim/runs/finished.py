@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from discosim.metrics.input_uncertainty import (
     together,
     versions_half_widths,
 )
+from discosim.metrics.tails import Tails, draws_of, is_tail, quantile_deviations
 from discosim.runs.input_intervals import asks
 from discosim.runs.inputs import MeasuredInput, measured_inputs, service_models
 from discosim.runs.meetings import Meetings
@@ -115,14 +116,8 @@ def finished(scenario: Scenario, folders: Mapping[int, Path], names: Collection[
         policy: {name: np.concatenate([p[name] for p in held]) for name in held[0]} for policy, held in parts.items()
     }
     is_even = len(set(sizes)) == 1
-    met = _named(meetings, {given.role: given.name for given in seen}) if is_even and not resample else ()
+    met = tuple(rows for held in meetings.rows().values() for rows in held) if is_even and not resample else ()
     return Finished(tuple(seen), resample, tuple(sizes), columns, met)
-
-
-def _named(meetings: Meetings, names: Mapping[str, str]) -> tuple[Rows, ...]:
-    return tuple(
-        replace(rows, label=f"{rows.label} of {names[role]}") for role, held in meetings.rows().items() for rows in held
-    )
 
 
 def _read(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
@@ -169,13 +164,17 @@ def part_of(name: str, own: Side, base: Side | None = None, factor: float = 1.0)
         return UNKNOWN
     signs = (1.0, -factor)
     each = [sign * part.each for sign, part in zip(signs, found, strict=False) if part is not None]
+    is_far, tails = is_tail(name, [one for held in rows for one in held.values()]), Tails()
     variances, inputs = [], []
     for label in dict.fromkeys(label for held in rows for label in held):
         met = [(held[label], one) for held, one in zip(rows, each, strict=True) if label in held]
+        of = [part if label in held else None for held, part in zip(rows, found, strict=True)]
         if len(met) == 2 and np.array_equal(met[0][0].code, met[1][0].code):
             met = [(met[0][0], met[0][1] + met[1][1])]
         variances.append(sum(r.variance(one) for r, one in met))
         inputs.append(met[0][0])
+        if is_far and base is not None and len(met) == 1:
+            variances[-1] = max(variances[-1], tails.variance(met[0][0], of[0], of[1], factor))
     return together(variances, inputs)
 
 
@@ -191,9 +190,10 @@ def deviations(name: str, side: Side, n: int) -> Floats:
     if found is None:
         return np.full(n, math.nan)
     total = np.zeros(n)
+    is_far = is_tail(name, rows)
     for one in rows:
-        rng = RandomStreams(0).generator(f"inputs.weights.{one.label}")
-        total += one.deviations(found.each, rng.standard_normal((n, one.n_cells)))
+        draws = draws_of(one, n)
+        total += quantile_deviations(one, found, draws) if is_far else one.deviations(found.each, draws)
     return total
 
 

@@ -25,6 +25,7 @@ from discosim.metrics.input_uncertainty import (
 )
 from discosim.metrics.stats import LEVEL, Comparison, t_interval
 from discosim.metrics.summary import SummaryTable
+from discosim.metrics.tails import Tails, is_tail
 from discosim.runs.inputs import DEVICE, FEW, MeasuredInput
 from discosim.runs.meetings import Meetings
 
@@ -135,6 +136,7 @@ def intervals_of_rows(
     }
     everything = [r for rows in met.values() for r in rows]
     cells: dict[tuple[str, str], dict[str, float]] = {}
+    tails = Tails()
     for name in (name for name in NUMBERS if name in summary.metrics):
         found = {policy: open_part(name, part, asked[policy]) for policy, part in parts.items()}
         base = found[summary.baseline]
@@ -143,7 +145,7 @@ def intervals_of_rows(
             if own is None or base is None or math.isnan(row.value.mean):
                 continue
             spread = (asked[policy], asked[summary.baseline])
-            cells[policy, name] = _widened(row, own, base, spread, everything, is_base=policy == summary.baseline)
+            cells[policy, name] = _widened(row, own, base, spread, everything, tails)
     return InputIntervals(
         False,
         tuple(inputs),
@@ -161,10 +163,10 @@ def _widened(
     base: Open,
     asked: tuple[Sequence[Rows], Sequence[Rows]],
     inputs: Sequence[Rows],
-    *,
-    is_base: bool,
+    tails: Tails,
 ) -> dict[str, float]:
     mine, theirs = asked
+    is_far = is_tail(row.metric, [*mine, *theirs])
 
     def part(factor: float) -> Part:
         variances = []
@@ -175,10 +177,13 @@ def _widened(
             if rows in theirs:
                 each = each - factor * base.each
             variances.append(rows.variance(each))
+            if is_far and (rows in mine or rows in theirs):
+                sides = own if rows in mine else None, base if rows in theirs else None
+                variances[-1] = max(variances[-1], tails.variance(rows, *sides, factor))
         return together(variances, inputs)
 
     found = {"half_width": math.hypot(row.value.half_width, own.part.half_width())}
-    if is_base:
+    if own is base:
         return found | {"diff_half_width": row.diff.half_width, "change_half_width_pct": row.change_pct.half_width}
     found["diff_half_width"] = math.hypot(row.diff.half_width, part(1.0).half_width())
     ratio = own.value / base.value if base.value else math.nan

@@ -87,7 +87,7 @@ class Meetings:
         return found
 
     def _rows(self, given: MeasuredInput, what: str, code: Ints) -> Rows:
-        label = f"{given.role} {what}"
+        label = f"{given.role} {what} of {given.name}"
         if given.role == "workload":
             return Rows(label, given.n, code, given.n, trace_block_length(given.n))
         if given.role == "lengths":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,12 @@ from discosim.config.keypath import dotted
 from discosim.config.yaml_loader import read_file
 from discosim.core.errors import UserError
 from discosim.metrics.definitions import definition
-from discosim.metrics.stats import Interval, paired_difference
+from discosim.metrics.stats import paired_difference
 from discosim.runs.facts import read_facts
 from discosim.runs.identity import differences
 from discosim.sweep.axes import shown
 from discosim.sweep.diff_inputs import with_inputs
+from discosim.sweep.metric_diff import MetricDiff
 from discosim.sweep.results import is_sweep, load_results
 from discosim.sweep.store import Store
 
@@ -25,36 +25,6 @@ if TYPE_CHECKING:
 
 DEFAULT_METRICS = ("ttft_mean_s", "ttft_p99_s", "qoe_andes_mean", "unified_cost_mean_usd")
 FIXED = ("policy", "seed", "replication")
-
-
-@dataclass(frozen=True)
-class MetricDiff:
-    """One metric of one policy (at one point) in both folders.
-
-    Parameters
-    ----------
-    metric, policy : str
-        What is compared.
-    values : mapping of str to str
-        The point, for sweeps.
-    a, b : float
-        Means over the pairs.
-    diff : Interval
-        B minus A over pairs of equal seed and replication.
-    few_rows : str
-        Inputs of few rows behind either side; '' where there are none.
-    half_width_with_inputs : float
-        Half-width that holds what these rows leave open, too; NaN where that is not known of the metric.
-    """
-
-    metric: str
-    policy: str
-    values: Mapping[str, str]
-    a: float
-    b: float
-    diff: Interval
-    few_rows: str = ""
-    half_width_with_inputs: float = math.nan
 
 
 @dataclass(frozen=True)

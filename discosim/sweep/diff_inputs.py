@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from discosim.config import load_scenario
 from discosim.core.errors import UserError
@@ -15,11 +15,9 @@ from discosim.runs.facts import read_facts
 from discosim.runs.finished import Finished, Side, finished, part_of, version_half_width
 from discosim.runs.provenance import fingerprints
 from discosim.sweep.axes import shown
+from discosim.sweep.metric_diff import MetricDiff
 from discosim.sweep.results import is_sweep
 from discosim.sweep.store import Store
-
-if TYPE_CHECKING:
-    from discosim.sweep.diff import MetricDiff
 
 
 def with_inputs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.errors import UserError
 from discosim.core.versions import COPIES, Warp, block_length, rows_version, series_version
 from discosim.metrics.influence import NUMBERS, influence, is_beyond
-from discosim.metrics.input_uncertainty import Rows, bounding_levels, versions_half_widths
+from discosim.metrics.input_uncertainty import Rows, bounding_levels, open_part, versions_half_widths
+from discosim.metrics.tails import Tails
 from discosim.runs import execute_to_folder
 from discosim.runs.identity import run_id
 from discosim.runs.result import RunResult
@@ -130,6 +132,39 @@ def test_more_replications_leave_the_part_of_the_input() -> None:
     few, many = (versions_half_widths(10 + rng.standard_normal(r), 0.0)[1] for r in (50, 5000))
     assert few == pytest.approx(2.0, rel=0.35)
     assert many == pytest.approx(1.96, rel=0.05)
+
+
+def test_a_pair_of_quantiles_beyond_the_rows_is_not_known_as_if_rows_were_the_truth() -> None:
+    """Of 21 rows, p99 and p98 lie beyond the outermost: to first order their ratio does not move, in versions it does.
+
+    A straight line from 1 to 2 above the last of 21 rows, met evenly: where that row's level U lies below 0.98,
+    the two are 1 + (0.98 - U) / (1 - U) and 1 + (0.99 - U) / (1 - U), and U is a beta variable (21, 1).
+    """
+    n, size = 21, 22_000
+    level = (np.arange(size) + 0.5) / size
+    code = np.minimum((level * (n + 1)).astype(int), n)
+    top = n / (n + 1)
+    values = np.where(level < top, level / top, 1 + (level - top) / (1 - top))
+    columns = {"status": np.full(size, "finished"), "ttft_s": values}
+    rows = Rows("a service", n, code[None], n + 1)
+    own = open_part("ttft_p99_s", columns, [rows])
+    assert own is not None
+    found = own.found
+    assert found is not None
+    assert found.sorted_values is not None
+    lower = replace(found, level=0.98, value=float(np.quantile(values, 0.98)))
+    other = replace(own, found=lower)
+    rng = np.random.default_rng(2)
+    u = rng.beta(n, 1, 100_000)
+
+    def quantile(q: float) -> np.ndarray:
+        return np.where(u < q, 1 + (q - u) / (1 - u), q / u)
+
+    expected = np.std(quantile(0.99) - quantile(0.98))
+    # of 60 versions a standard deviation is known to 9 % and more, as the law is skewed
+    assert Tails().variance(rows, own, other, 1.0) ** 0.5 == pytest.approx(expected, rel=0.35)
+    assert Tails().variance(rows, own, own, 1.0) == 0.0
+    assert Tails().variance(rows, own, None, 1.0) ** 0.5 == pytest.approx(np.std(quantile(0.99)), rel=0.35)
 
 
 # --- versions ------------------------------------------------------------------------------------------------------
