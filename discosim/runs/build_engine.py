@@ -40,7 +40,7 @@ from discosim.world.engine.engine import EngineModel, PrefillPool
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.engine.schedulers.fcfs import Fcfs
-from discosim.world.engine.schedulers.registry import known_schedulers, maker_of, scheduler_class
+from discosim.world.engine.schedulers.registry import known_schedulers, maker_of
 from discosim.world.law import mean_of
 from discosim.world.luck import Luck
 from discosim.world.world import World, WorldModel
@@ -102,7 +102,9 @@ def require_able(scheduler: type[Scheduler], server: EngineServer) -> None:
         )
 
 
-def require_fitting_blocks(requests: RequestTable, server: EngineServer, clipped_at_tok: int | None) -> None:
+def require_fitting_blocks(
+    requests: RequestTable, server: EngineServer, clipped_at_tok: int | None, scheduler: type[Scheduler]
+) -> None:
     """Raise UserError unless the prompts' hash ids are blocks of the size that the scenario reckons with.
 
     Parameters
@@ -113,6 +115,8 @@ def require_fitting_blocks(requests: RequestTable, server: EngineServer, clipped
         Reuses prefixes.
     clipped_at_tok : int or None
         Prompts of this length may have been longer in the trace.
+    scheduler : type
+        What runs; the scenario's, or one that a caller gave in its place.
     """
     block_tok = server.prefix_block_tok
     if requests.prefix_hashes is None:
@@ -123,7 +127,7 @@ def require_fitting_blocks(requests: RequestTable, server: EngineServer, clipped
             where="server.prefix_cache_tok",
         )
     if server.prefix_cache == "inside":
-        _require_sharing(server.scheduler.kind)
+        _require_sharing(scheduler)
     elif server.prefix_cache_tok < block_tok:
         raise UserError(
             f"holds no block of {block_tok} tokens (server.prefix_block_tok)", where="server.prefix_cache_tok"
@@ -144,12 +148,12 @@ def require_fitting_blocks(requests: RequestTable, server: EngineServer, clipped
             )
 
 
-def _require_sharing(kind: str) -> None:
+def _require_sharing(scheduler: type[Scheduler]) -> None:
     """Raise UserError where a scheduler reckons with blocks of requests as if no two of them shared any."""
-    if not scheduler_class(kind).may_share_blocks:
+    if not scheduler.may_share_blocks:
         able = ", ".join(name for name, held in known_schedulers().items() if held.may_share_blocks)
         raise UserError(
-            f"inside lets prompts share KV blocks, and scheduler {kind} counts them as if each had its own; "
+            f"inside lets prompts share KV blocks, and scheduler {scheduler.kind} counts them as if each had its own; "
             f"use beside, or one of {able}",
             where="server.prefix_cache",
         )
