@@ -164,7 +164,7 @@ def _calibrate(options: argparse.Namespace) -> None:
         ep = server.n_replicas if server.lockstep else 1
         known = work.known_of_sheet(options.model, options.gpu, tp=tp, ep=ep, lockstep=server.lockstep, kv_tok=kv_tok)
     elif options.start:
-        known = work.known_of_digest(options.start, kv_tok)
+        known = work.known_of_digest(options.start, kv_tok, lockstep=server.lockstep)
     series = None if options.series is None else read_server_series(options.series)
     evidence = read_evidence(
         options.logs,

@@ -27,7 +27,7 @@ from discosim.runs.build_physics import physics_digest, scaled_fit
 from discosim.runs.shared_experts import rank_notes
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest_file import read_own_digest
-from discosim.traces.engine_digest import EngineDigest
+from discosim.traces.engine_digest import EngineDigest, in_step
 from discosim.traces.history import Past
 from discosim.world.api_server import ApiServerModel
 from discosim.world.engine.costs.base import CostModel, fastest_s
@@ -59,6 +59,9 @@ def engine_model(spec: EngineServer, scheduler: Callable[[], Scheduler] | None =
         gives impossible times.
     """
     cost, digest = _iterations(spec.iterations)
+    if spec.lockstep and digest is not None and digest.physics is not None and digest.n_expert_ranks is not None:
+        fit = in_step(digest.physics, digest.n_expert_ranks, digest.exchange_s_per_tok or 0.0)
+        cost = cost_of(replace(digest, physics=fit))
     kv_tok = _size(spec.kv_tok, digest.kv_tok if digest else None, "kv_tok")
     kv_blocks = kv_tok // spec.block_tok
     if kv_blocks < 1:
