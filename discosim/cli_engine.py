@@ -100,6 +100,8 @@ def _add_calibrate(add: AddParser) -> None:
 
 
 def _check_calibrate(options: argparse.Namespace) -> None:
+    from discosim.core.files import real_path
+
     for option in ("tp", "replicas", "max_batch", "token_budget", "kv_tok"):
         if (number := getattr(options, option)) is not None and not 1 <= number <= 10**9:
             raise UserError(f"must be from 1 to 1e9 (got {number})", where=f"--{option.replace('_', '-')}")
@@ -111,6 +113,10 @@ def _check_calibrate(options: argparse.Namespace) -> None:
         raise UserError("give either --server or --async; a scenario says server.async_scheduling")
     if options.server and options.scenario_out is not None:
         raise UserError("give either --server or --scenario-out; the scenario is written already")
+    names = [real_path(log) for log in options.logs]
+    if len(set(names)) < len(names):
+        twice = next(log for log, name in zip(options.logs, names, strict=True) if names.count(name) > 1)
+        raise UserError("is named twice, so that its requests would count twice", where=str(twice))
     _check_targets(
         [options.out, options.scenario_out],
         [*options.logs, options.series, options.meta, options.model, options.start, options.server],
@@ -139,6 +145,7 @@ def _server(options: argparse.Namespace, meta: ServerMeta | None) -> tuple[Engin
 def _calibrate(options: argparse.Namespace) -> None:
     from discosim.calibrate import calibrate as work
     from discosim.calibrate.ahead import better
+    from discosim.calibrate.contradictions import contradictions
     from discosim.calibrate.evidence import parse_train, read_evidence
     from discosim.calibrate.setup import maker, scenario_of
     from discosim.traces.digest_file import write_own_digest
@@ -157,7 +164,7 @@ def _calibrate(options: argparse.Namespace) -> None:
         ep = server.n_replicas if server.lockstep else 1
         known = work.known_of_sheet(options.model, options.gpu, tp=tp, ep=ep, lockstep=server.lockstep, kv_tok=kv_tok)
     elif options.start:
-        known = work.known_of_digest(options.start, kv_tok)
+        known = work.known_of_digest(options.start, kv_tok, lockstep=server.lockstep)
     series = None if options.series is None else read_server_series(options.series)
     evidence = read_evidence(
         options.logs,
@@ -167,6 +174,7 @@ def _calibrate(options: argparse.Namespace) -> None:
         mapping=parse_mapping(options.mapping),
         series=series,
     )
+    doubts = contradictions(meta, evidence, server, options.model)
     if not (options.model or options.start):
         known = work.known_of_logs(evidence.train, n_gpus=tp, kv_tok=kv_tok)
     if keys is None or "async_scheduling" in keys or not server.async_scheduling:
@@ -177,6 +185,7 @@ def _calibrate(options: argparse.Namespace) -> None:
             lambda way: work.calibrate(evidence, known, maker(replace(server, async_scheduling=way))),
         )
         keys["async_scheduling"] = way
+    found = replace(found, doubts=(*found.doubts, *doubts))
     print_ = fingerprint(options.logs[0]).raw_sha256
     write_own_digest(work.digest_of(found, options.out.stem, options.logs[0].name, print_), options.out)
     said = [work.describe(found), f"written  {options.out}"]

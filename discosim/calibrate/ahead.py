@@ -78,7 +78,8 @@ def better(default: bool, calibrate: Callable[[bool], Calibration]) -> tuple[boo
 def _said(verdict: Verdict, way: bool) -> str:
     word = {True: "on", False: "off"}
     times = verdict.times if way else 1.0 / verdict.times
-    by = f"--async {word[not way]} fits the log {times:.2f} times as badly ({abs(verdict.sigmas):.1f} standard errors)"
+    sure = f"{abs(verdict.sigmas):.1f} standard errors"
+    by = f"the misfit of --async {word[not way]} is {times:.2f} times as large ({sure})"
     if verdict.is_ahead is None:
         return f"Iterations decided ahead: not identified, so {word[way]}, as the make is by default; {by}."
     return f"Iterations decided ahead: {word[way]}, as the log tells; {by}."

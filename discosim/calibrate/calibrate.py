@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +26,11 @@ from discosim.core.errors import UserError
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest import Card
 from discosim.traces.digest_file import read_own_digest
-from discosim.traces.engine_digest import EngineDigest
+from discosim.traces.engine_digest import EngineDigest, in_step
 from discosim.traces.gpu_sheet import find_gpu
 from discosim.traces.model_config import ModelConfig, find_model, read_model
+from discosim.traces.roofline import exchange_s_per_tok, roofline
 from discosim.traces.roofline import kv_tok as kv_tok_of
-from discosim.traces.roofline import roofline
 from discosim.world.engine.costs.physics import PhysicsCost
 
 UNKNOWN = 0.5
@@ -94,8 +94,8 @@ def known_of_sheet(model: str, gpu: str, *, tp: int, ep: int, lockstep: bool, kv
     config = _model(model)
     card = find_gpu(gpu)
     held = roofline(config, card, tp=tp, ep=ep)
-    if lockstep:  # the ranks step together, so the engine itself knows what all their tokens touch
-        held = replace(held, expert_share=config.expert_share)
+    if lockstep:
+        held = in_step(held, ep, exchange_s_per_tok(config, card, ep=ep))
     room = kv_tok or kv_tok_of(config, card, tp=tp, ep=ep)
     return Known(
         priors=priors_of_physics(
@@ -116,15 +116,18 @@ def _model(name: str) -> ModelConfig:
     return read_model(name) if Path(name).suffix == ".json" or Path(name).exists() else find_model(name)
 
 
-def known_of_digest(name: str, kv_tok: int | None) -> Known:
+def known_of_digest(name: str, kv_tok: int | None, *, lockstep: bool = False) -> Known:
     """Return what another digest says, one of the user's or a shipped one; it must hold physics."""
     digest = read_own_digest(name, "engine") if Path(name).suffix == ".json" else load_digest(name, "engine")
     assert isinstance(digest, EngineDigest)
     if digest.physics is None:
         raise UserError(f"{name} holds lines or curves; only a digest with physics can be calibrated", where="--from")
+    fit = digest.physics
+    if lockstep and digest.n_expert_ranks is not None:
+        fit = in_step(fit, digest.n_expert_ranks, digest.exchange_s_per_tok or 0.0)
     return Known(
         priors=priors_of_physics(
-            digest.physics,
+            fit,
             kv_tok=kv_tok or digest.kv_tok,
             n_gpus=digest.n_gpus,
             source=f"digest {digest.name}",

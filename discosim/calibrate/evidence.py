@@ -22,6 +22,8 @@ Bools = NDArray[np.bool_]
 WAVES_PER_TEST = 3
 CUT_OFF = 1.15
 """Prompt tokens of a series over those of the log from which on the log is taken to be a part of the run."""
+MOST_UNSEEN = 100
+"""Requests of a run beside each of a log beyond which the two are not of one run. Source: our choice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +185,11 @@ def load_of(log: ServerLog, series: ServerSeries | None) -> tuple[Load, list[str
     n = round((served_tok - logged_tok) / float(log.prompt_tok.mean()))
     if served_tok < CUT_OFF * logged_tok or n < 1:
         return load, []
+    if n > MOST_UNSEEN * len(log):
+        raise UserError(
+            f"the series shows {served_tok:.4g} prompt tokens, the log holds {logged_tok:.4g}: are both of one run?",
+            where=log.name,
+        )
     at = np.arange(n) % len(log)
     gap_s = float(log.arrival_s[-1]) / (len(log) - 1)
     more = replace(

@@ -72,7 +72,7 @@ def read_json(
     except RecursionError:
         is_deep = True
     except ValueError as error:
-        raise UserError(f"is not JSON: {error}", where=where) from None
+        raise UserError(f"is not JSON: {error}{_cut_off(error, text)}", where=where) from None
     if is_deep:
         raise UserError(f"is nested too deeply (more than {most_depth or 'a thousand'} levels)", where=where)
     if _SURROGATE.search(text) and not _is_unicode(value):
@@ -106,6 +106,14 @@ def _decoded(raw: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise UserError(f"is not UTF-8 text (line {line})", where=where) from None
+
+
+def _cut_off(error: ValueError, text: str) -> str:
+    """Return a question where the text ends before its value does."""
+    if not isinstance(error, json.JSONDecodeError) or not text.strip():
+        return ""
+    is_cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
+    return "; it ends in the middle, was it cut off?" if is_cut else ""
 
 
 def _has_unusual_number(text: str) -> bool:

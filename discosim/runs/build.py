@@ -26,6 +26,7 @@ from discosim.traces.history import Past
 from discosim.traces.workload import make_requests
 from discosim.world.api_server import ApiServer, ApiServerModel
 from discosim.world.device_profile import DeviceProfile
+from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.law import RawSeries, mean_of
 from discosim.world.link import Link as LinkTape
@@ -77,16 +78,18 @@ class Blueprint:
         streams = RandomStreams(self.scenario.seed, replication)
         versions = streams if self.scenario.inputs.resample else None
         requests = make_requests(self.scenario.workload, self.scenario.reader, streams, Path(), versions)
-        self._check_blocks(requests, self.scenario.server)
+        self._check_blocks(requests, self.scenario.server, self.model.server)
         for name, service in self.scenario.services.items():
             with named(name):
-                self._check_blocks(requests, service)
+                self._check_blocks(requests, service, self.model.services[name])
         return requests
 
-    def _check_blocks(self, requests: RequestTable, server: Server) -> None:
+    def _check_blocks(self, requests: RequestTable, server: Server, model: object) -> None:
         if isinstance(server, EngineServer) and (server.prefix_cache_tok or server.prefix_cache == "inside"):
+            assert isinstance(model, EngineModel)
             workload = self.scenario.workload
-            require_fitting_blocks(requests, server, workload.max_prompt_tok if workload.over_limit == "clip" else None)
+            clipped_tok = workload.max_prompt_tok if workload.over_limit == "clip" else None
+            require_fitting_blocks(requests, server, clipped_tok, type(model.scheduler()))
 
 
 def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) -> Blueprint:

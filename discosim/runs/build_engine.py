@@ -27,7 +27,7 @@ from discosim.runs.build_physics import physics_digest, scaled_fit
 from discosim.runs.shared_experts import rank_notes
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest_file import read_own_digest
-from discosim.traces.engine_digest import EngineDigest
+from discosim.traces.engine_digest import EngineDigest, in_step
 from discosim.traces.history import Past
 from discosim.world.api_server import ApiServerModel
 from discosim.world.engine.costs.base import CostModel, fastest_s
@@ -40,7 +40,7 @@ from discosim.world.engine.engine import EngineModel, PrefillPool
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.engine.schedulers.fcfs import Fcfs
-from discosim.world.engine.schedulers.registry import known_schedulers, maker_of, scheduler_class
+from discosim.world.engine.schedulers.registry import known_schedulers, maker_of
 from discosim.world.law import mean_of
 from discosim.world.luck import Luck
 from discosim.world.world import World, WorldModel
@@ -59,6 +59,9 @@ def engine_model(spec: EngineServer, scheduler: Callable[[], Scheduler] | None =
         gives impossible times.
     """
     cost, digest = _iterations(spec.iterations)
+    if spec.lockstep and digest is not None and digest.physics is not None and digest.n_expert_ranks is not None:
+        fit = in_step(digest.physics, digest.n_expert_ranks, digest.exchange_s_per_tok or 0.0)
+        cost = cost_of(replace(digest, physics=fit))
     kv_tok = _size(spec.kv_tok, digest.kv_tok if digest else None, "kv_tok")
     kv_blocks = kv_tok // spec.block_tok
     if kv_blocks < 1:
@@ -102,7 +105,9 @@ def require_able(scheduler: type[Scheduler], server: EngineServer) -> None:
         )
 
 
-def require_fitting_blocks(requests: RequestTable, server: EngineServer, clipped_at_tok: int | None) -> None:
+def require_fitting_blocks(
+    requests: RequestTable, server: EngineServer, clipped_at_tok: int | None, scheduler: type[Scheduler]
+) -> None:
     """Raise UserError unless the prompts' hash ids are blocks of the size that the scenario reckons with.
 
     Parameters
@@ -113,6 +118,8 @@ def require_fitting_blocks(requests: RequestTable, server: EngineServer, clipped
         Reuses prefixes.
     clipped_at_tok : int or None
         Prompts of this length may have been longer in the trace.
+    scheduler : type
+        What runs; the scenario's, or one that a caller gave in its place.
     """
     block_tok = server.prefix_block_tok
     if requests.prefix_hashes is None:
@@ -123,7 +130,7 @@ def require_fitting_blocks(requests: RequestTable, server: EngineServer, clipped
             where="server.prefix_cache_tok",
         )
     if server.prefix_cache == "inside":
-        _require_sharing(server.scheduler.kind)
+        _require_sharing(scheduler)
     elif server.prefix_cache_tok < block_tok:
         raise UserError(
             f"holds no block of {block_tok} tokens (server.prefix_block_tok)", where="server.prefix_cache_tok"
@@ -144,12 +151,12 @@ def require_fitting_blocks(requests: RequestTable, server: EngineServer, clipped
             )
 
 
-def _require_sharing(kind: str) -> None:
+def _require_sharing(scheduler: type[Scheduler]) -> None:
     """Raise UserError where a scheduler reckons with blocks of requests as if no two of them shared any."""
-    if not scheduler_class(kind).may_share_blocks:
+    if not scheduler.may_share_blocks:
         able = ", ".join(name for name, held in known_schedulers().items() if held.may_share_blocks)
         raise UserError(
-            f"inside lets prompts share KV blocks, and scheduler {kind} counts them as if each had its own; "
+            f"inside lets prompts share KV blocks, and scheduler {scheduler.kind} counts them as if each had its own; "
             f"use beside, or one of {able}",
             where="server.prefix_cache",
         )

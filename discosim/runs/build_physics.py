@@ -10,7 +10,7 @@ from discosim.traces.digest import Card
 from discosim.traces.engine_digest import EngineDigest, PhysicsFit
 from discosim.traces.gpu_sheet import Gpu, find_gpu
 from discosim.traces.model_config import ModelConfig, find_model, read_model
-from discosim.traces.roofline import ERROR_BAND, Shares, kv_copies, kv_tok, roofline
+from discosim.traces.roofline import ERROR_BAND, Shares, exchange_s_per_tok, kv_copies, kv_tok, roofline
 
 SECTION = "server.iterations"
 
@@ -86,6 +86,8 @@ def physics_digest(spec: PhysicsIterations) -> EngineDigest:
         max_context_tok=model.max_context_tok,
         physics=fit,
         moments={},
+        n_expert_ranks=spec.ep if spec.ep > 1 else None,
+        exchange_s_per_tok=exchange_s_per_tok(model, gpu, ep=spec.ep) * spec.scale.comm if spec.ep > 1 else None,
     )
 
 

@@ -1,14 +1,16 @@
 """Iteration times of one rank of several that share their experts, and whether the replicas are that many ranks.
 
 Such times reckon with the tokens of all ranks already: as many touch a rank's experts, and as many cross the exchange
-between the ranks. In lock-step the engine counts them itself, so both together count them twice.
+between the ranks. In lock-step the engine counts them itself, so the times are taken apart first
+(`discosim.traces.engine_digest.in_step`). Where a digest tells its ranks by its name alone, that cannot be done, and
+both together count them twice.
 """
 
 from __future__ import annotations
 
 import re
 
-from discosim.core.scenario import EngineServer, Iterations, PhysicsIterations
+from discosim.core.scenario import EngineServer
 from discosim.traces.engine_digest import EngineDigest
 
 _RANKS = re.compile(r"-ep(\d+)$")
@@ -22,14 +24,14 @@ def rank_notes(spec: EngineServer, digest: EngineDigest | None) -> tuple[str, ..
     spec : EngineServer
         The server.
     digest : EngineDigest or None
-        What its iteration times are from; its name tells the ranks, as in ``...-ep2``.
+        What its iteration times are from; it tells the ranks, or, if it is an older one, its name does (``...-ep2``).
     """
-    n_ranks = _ranks(spec.iterations, digest)
+    n_ranks, is_known = _ranks(digest)
     if n_ranks < 2:
         return ()
     held = f"iterations of {n_ranks} ranks that share their experts (ep {n_ranks})"
-    if spec.lockstep:
-        right = f"set lockstep: false with n_replicas: {n_ranks}, or take iterations without ep"
+    if spec.lockstep and not is_known:
+        right = f"make the digest anew (traces fit-engine --ep {n_ranks}), or set lockstep: false"
         seen = "and a real run's time per token came out 21 % too long"
         return (f"{held} beside server.lockstep: true count the tokens of all ranks twice, {seen}; {right}",)
     if spec.n_replicas != n_ranks:
@@ -37,8 +39,11 @@ def rank_notes(spec: EngineServer, digest: EngineDigest | None) -> tuple[str, ..
     return ()
 
 
-def _ranks(iterations: Iterations, digest: EngineDigest | None) -> int:
-    if isinstance(iterations, PhysicsIterations):
-        return iterations.ep
-    found = None if digest is None else _RANKS.search(digest.name)
-    return int(found.group(1)) if found else 1
+def _ranks(digest: EngineDigest | None) -> tuple[int, bool]:
+    """Return of how many ranks the times are, and whether the digest says so itself."""
+    if digest is None:
+        return 1, False
+    if digest.n_expert_ranks is not None:
+        return digest.n_expert_ranks, True
+    found = _RANKS.search(digest.name)
+    return (int(found.group(1)), False) if found else (1, False)

@@ -15,7 +15,7 @@ from discosim.traces.gpu_sheet import Gpu
 from discosim.traces.model_config import ModelConfig
 from discosim.traces.readers.kernel_profile import KernelProfile, read_profile
 from discosim.traces.readers.source import fingerprint
-from discosim.traces.roofline import OVERHEAD_S, comm_s_per_tok, group_share, kv_copies, kv_tok
+from discosim.traces.roofline import OVERHEAD_S, comm_s_per_tok, exchange_s_per_tok, group_share, kv_copies, kv_tok
 
 Floats = NDArray[np.float64]
 HELD_OUT = 10
@@ -229,6 +229,8 @@ def fit_profile(
         max_context_tok=model.max_context_tok,
         physics=PhysicsFit(**{**{key: getattr(fit, key) for key in fit.__dataclass_fields__}, **added}),
         moments=moments,
+        n_expert_ranks=ep if ep > 1 else None,
+        exchange_s_per_tok=exchange_s_per_tok(model, gpu, ep=ep) if ep > 1 else None,
     )
 
 

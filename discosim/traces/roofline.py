@@ -127,8 +127,13 @@ def comm_s_per_tok(model: ModelConfig, gpu: Gpu, *, tp: int, ep: int) -> float:
     activation = model.hidden * model.bytes_per_number
     link = gpu.link_gbyte_per_s * 1e9
     sums = 2 * model.n_layers * activation * 2.0 * (tp - 1) / tp
-    exchange = 2 * model.n_expert_layers * activation * (ep - 1)
-    return sums / (TP_LINK_SHARE * link) + exchange / (EP_LINK_SHARE * link)
+    return sums / (TP_LINK_SHARE * link) + exchange_s_per_tok(model, gpu, ep=ep)
+
+
+def exchange_s_per_tok(model: ModelConfig, gpu: Gpu, *, ep: int) -> float:
+    """Return what of it is the exchange of expert parallelism, for a rank by itself (see `in_step`), in s."""
+    exchange = 2 * model.n_expert_layers * model.hidden * model.bytes_per_number * (ep - 1)
+    return exchange / (EP_LINK_SHARE * (gpu.link_gbyte_per_s * 1e9))
 
 
 def kv_tok(model: ModelConfig, gpu: Gpu, *, tp: int = 1, ep: int = 1, shares: Shares | None = None) -> int:

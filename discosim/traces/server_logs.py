@@ -18,6 +18,7 @@ from discosim.traces.readers.server import NAME, Rows, read_rows
 from discosim.traces.readers.source import stem
 from discosim.traces.readers.units import AUTO, require_plausible
 from discosim.traces.server_log import ServerLog
+from discosim.traces.server_log_sense import refuse_odd_times, require_whole
 
 ENOUGH = 20
 """Requests below which nothing is calibrated. Source: our choice; a p99 of fewer is the largest of them anyway."""
@@ -82,6 +83,8 @@ def read_server_logs(
     place = Path(path)
     if (reader := _load_test(place, format, mapping)) is not None:
         return _of_load_test(place, reader, unit)
+    if not mapping:
+        require_whole(place)
     rows = read_rows(place, mapping, unit)
     return {name or stem(place): _log(rows, picked, name, place) for name, picked in rows.groups().items()}
 
@@ -169,7 +172,7 @@ def _log(rows: Rows, picked: Ints, level: str, place: Path) -> ServerLog:
                 f"expected a whole number of requests in flight, got {level!r}", where=f"{place} row {row} concurrency"
             )
         concurrency = int(level)
-    return ServerLog(
+    log = ServerLog(
         arrival_s=arrival_s - arrival_s[0],
         prompt_tok=rows.prompt_tok[picked],
         output_tok=rows.output_tok[picked],
@@ -182,6 +185,8 @@ def _log(rows: Rows, picked: Ints, level: str, place: Path) -> ServerLog:
         format=NAME,
         warnings=rows.warnings,
     )
+    refuse_odd_times(log, rows.source_row[picked])
+    return log
 
 
 def _numbers(rows: Rows, picked: Ints) -> Ints | None:

@@ -110,3 +110,13 @@ def test_what_does_not_go_together_is_refused(keys, said, tmp_path):
     with pytest.raises(UserError) as caught:
         simulate(with_prefixes(tmp_path, prefix_cache="inside", **keys))
     assert said in str(caught.value)
+
+
+def test_a_scheduler_in_place_of_the_scenarios_is_asked_whether_it_may_share_blocks(tmp_path):
+    class Alone(Fcfs):
+        may_share_blocks = False
+
+    with pytest.raises(UserError, match="use beside, or one of fcfs"):
+        simulate(with_prefixes(tmp_path, prefix_cache="inside"), scheduler=Alone)
+    turns = with_prefixes(tmp_path, prefix_cache="inside", scheduler={"kind": "round_robin"})
+    assert len(simulate(turns, scheduler=Fcfs).requests) == 8

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plain_server import requests, serve, write
 
 from discosim.calibrate.ahead import compare
 from discosim.calibrate.engine_loop import Load, play
@@ -19,7 +20,6 @@ from discosim.traces.digest_file import read_own_digest
 from discosim.traces.engine_digest import EngineDigest
 from discosim.traces.server_logs import read_server_log
 from discosim.world.engine.costs.constant import ConstantCost
-from tests.plain_server import requests, serve, write
 
 
 @pytest.mark.parametrize("ahead", [True, False])

@@ -50,9 +50,16 @@ def test_four_concurrencies_of_tgi_foretell_the_whole_time_of_the_others(raw_tra
     assert abs(json.loads(out.read_text())["data"]["moments"]["held_out_e2e_mean_error"]) < 0.06
 
 
-def _compare(runs: Path, iterations: dict[str, object], name: str = DENSE, log: str = "requests.jsonl") -> Validation:
+def _compare(
+    runs: Path,
+    iterations: dict[str, object],
+    name: str = DENSE,
+    log: str = "requests.jsonl",
+    *,
+    lockstep: bool = False,
+) -> Validation:
     keys = server_keys("vllm-v1", read_server_meta(runs / f"{name}meta.json"))
-    keys.pop("lockstep", None)
+    keys["lockstep"] = lockstep
     scenario = scenario_of(keys, None)
     del scenario["server"]["kv_tok"]  # that of the digest, or of the GPU's memory
     scenario["server"]["iterations"] = iterations
@@ -88,3 +95,19 @@ def test_ranks_for_themselves_foretell_the_means_of_a_mixture_of_experts(
     found = _compare(runs, iterations, EXPERTS, "requests_first150.jsonl").all
     for metric in ("tpot_s", "e2e_s"):  # no limit is stated for its TTFT
         assert abs(found[metric]["mean"]["error_pct"]) < 5, metric
+
+
+@pytest.mark.parametrize(
+    ("iterations", "limit"),
+    [
+        ({"kind": "digest", "digest": "qwen3-30b-a3b-rtxpro6000-ep2"}, 5),
+        ({"kind": "physics", "model": "Qwen3-30B-A3B", "gpu": "RTXPRO6000", "ep": 2}, 10),
+    ],
+    ids=["kernel times", "roofline"],
+)
+def test_ranks_in_step_foretell_the_means_of_a_mixture_of_experts(
+    runs: Path, iterations: dict[str, object], limit: float
+) -> None:
+    found = _compare(runs, iterations, EXPERTS, "requests_first150.jsonl", lockstep=True).all
+    for metric, most in (("ttft_s", 10), ("tpot_s", limit), ("e2e_s", limit)):
+        assert abs(found[metric]["mean"]["error_pct"]) < most, metric

@@ -22,8 +22,8 @@ _COMPARED = {
     "llama-3.1-8b-rtxpro6000": "Compared with one run of vLLM 0.19 at 10 requests/s, which no coefficient but the "
     "addition was taken from: mean TTFT -7.5 %, TPOT -2.5 %, E2E -3.8 %.",
     "qwen3-30b-a3b-rtxpro6000-ep2": "The rate of the exchange between ranks is from the iterations of one run of vLLM "
-    "0.19, so that run is no test: on its public half, two replicas without lockstep, TPOT and E2E are 4 % and TTFT is "
-    "52 % above it in the mean (docs/fidelity.md).",
+    "0.19, so that run is no test: on its public half, two replicas in lock-step, TTFT is 7 % and TPOT and E2E are 4 % "
+    "above it in the mean (docs/fidelity.md).",
 }
 _NEVER = "Never compared with a real server; its like on the RTX PRO 6000 is off by 4 to 8 % in the mean."
 
