@@ -167,3 +167,4 @@ class RequestRecord:
     work: tuple[Work, ...] = ()  # by endpoint, in the order asked; empty where each role has one name
     scheduled_s: float = math.nan  # from its arrival until a white-box server's scheduler took it; NaN where none did
     queue_s: float = math.nan  # how long it had waited at that server by then
+    device_waiting_j: float = 0.0  # the part of the device's energy that went into waiting and receiving

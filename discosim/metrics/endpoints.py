@@ -22,7 +22,7 @@ ENDPOINT_FIELDS: dict[str, tuple[str, str]] = {
     "output_tok": ("tok", "Tokens that it generated, shown or not."),
     "n_tok_shown": ("tok", "Tokens of the answer that it generated and the reader was shown."),
     "cost_usd": ("USD", "What it charges, at its own prices."),
-    "energy_j": ("J", "Energy that counts beside its price: a device's, and that of an edge tier."),
+    "energy_j": ("J", "Energy that counts beside its price: a device's for computing, and that of an edge tier."),
     "n_preemptions": ("", "Preemptions; 0 where nobody can look inside, as in the next two."),
     "gpu_s": ("s", "The request's share of GPU time."),
     "kv_tok_s": ("tok s", "KV tokens held, times seconds."),

@@ -10,6 +10,7 @@ from discosim.metrics.declare import MetricDefinition
 from discosim.metrics.edge_definitions import EDGE_REQUEST_METRICS
 from discosim.metrics.engine_definitions import ENGINE_REQUEST_METRICS
 from discosim.metrics.event_definitions import EVENT_REQUEST_METRICS
+from discosim.metrics.waiting import WAITING_REQUEST_METRICS
 
 _request = partial(MetricDefinition, level="request", computed_by="discosim.metrics.cost.cost_columns")
 _text = partial(_request, unit="", dtype="string")
@@ -311,8 +312,9 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         name="device_energy_j",
         unit="J",
         dtype="float64",
-        formula="device_prefill_tok*e_prefill + device_decode_tok*e_decode",
-        description="What the device spends, work that was cancelled included.",
+        formula="device_prefill_tok*e_prefill + device_decode_tok*e_decode + device_waiting_j",
+        description="What the device spends, work that was cancelled included; device_waiting_j is 0 where waiting "
+        "does not count.",
         direction="lower",
         source=_METER,
     ),
@@ -336,6 +338,7 @@ REQUEST_METRICS: tuple[MetricDefinition, ...] = (
         description="finished, failed (arrived, never answered in full) or rejected (over a length limit).",
     ),
     *BATTERY_REQUEST_METRICS,
+    *WAITING_REQUEST_METRICS,
 )
 
 TOKEN_METRICS: tuple[MetricDefinition, ...] = (

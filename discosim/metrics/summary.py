@@ -30,6 +30,7 @@ from discosim.metrics.numbers import (
 )
 from discosim.metrics.stats import LEVEL, Comparison, Interval, Summaries, compare
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
+from discosim.metrics.waiting import waiting_numbers
 
 HEADLINE: tuple[str, ...] = (
     "ttft_mean_s",
@@ -99,6 +100,7 @@ def summarise(
     numbers |= NO_BATTERY if batteries is None else battery_numbers(columns, batteries, numbers["span_s"])
     numbers |= event_numbers(done, gaps.events)
     numbers |= accuracy_numbers(columns)
+    numbers |= waiting_numbers(columns)
     return {metric.name: float(numbers[metric.name]) for metric in SUMMARY_METRICS}
 
 

@@ -10,6 +10,7 @@ from discosim.metrics.declare import Direction, MetricDefinition
 from discosim.metrics.edge_definitions import EDGE_SUMMARY_METRICS
 from discosim.metrics.engine_definitions import ENGINE_SUMMARY_METRICS
 from discosim.metrics.event_definitions import EVENT_SUMMARY_METRICS
+from discosim.metrics.waiting import WAITING_SUMMARY_METRICS
 
 _HOME = "discosim.metrics.numbers."
 _summary = partial(MetricDefinition, level="summary", dtype="float64")
@@ -335,4 +336,5 @@ SUMMARY_METRICS: tuple[MetricDefinition, ...] = (
     *BATTERY_SUMMARY_METRICS,
     *EVENT_SUMMARY_METRICS,
     *ACCURACY_SUMMARY_METRICS,
+    *WAITING_SUMMARY_METRICS,
 )

@@ -167,6 +167,7 @@ def _profile(device: Device, index: int) -> DeviceProfile:
         **figures_of(device, index),
         throttle=device.throttle,
         battery=device.battery,
+        waiting=device.waiting,
     )
     return with_noise(line, device, f"devices[{index}]")
 

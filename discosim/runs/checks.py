@@ -22,6 +22,7 @@ PARTS = (
     "device_prefill_tok",
     "device_decode_tok",
     "device_energy_j",
+    "device_waiting_j",
     "edge_prefill_tok",
     "edge_decode_tok",
     "edge_box_s",
@@ -121,7 +122,8 @@ def check_endpoints(
     bad = np.zeros(n_rows, dtype=np.bool_)
     for held, amount, column in BY_NAME:
         total = np.bincount(row, weights=np.where(role == held, amounts[amount], 0.0), minlength=n_rows)
-        bad |= ~_close(total, columns[column])
+        wanted = columns[column] - columns["device_waiting_j"] if column == "device_energy_j" else columns[column]
+        bad |= ~_close(total, wanted)
     usd = np.zeros(n_rows)
     for code, name in enumerate(work.endpoints):
         if work.roles[code] == "server":

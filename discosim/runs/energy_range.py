@@ -54,6 +54,8 @@ class Work:
         Tokens that devices of each kind processed.
     edge_prefill_tok, edge_decode_tok : float
         Tokens of the edge tier.
+    waiting_j : float
+        What screens and radios took, the same at every point of the range.
     usd : float
         Bills of server and edge.
     n_served : int
@@ -64,6 +66,7 @@ class Work:
     decode_tok: Floats
     edge_prefill_tok: float
     edge_decode_tok: float
+    waiting_j: float
     usd: float
     n_served: int
 
@@ -230,6 +233,7 @@ def _work(blueprint: Blueprint, replication: int, columns: Columns) -> Work:
         decode_tok=by_kind("device_decode_tok"),
         edge_prefill_tok=float(columns["edge_prefill_tok"].sum()),
         edge_decode_tok=float(columns["edge_decode_tok"].sum()),
+        waiting_j=float(columns["device_waiting_j"].sum()) if "device_waiting_j" in columns else 0.0,
         usd=float(columns["server_cost_usd"].sum() + columns["edge_cost_usd"].sum()),
         n_served=int((columns["status"] != "rejected").sum()),
     )
@@ -241,7 +245,7 @@ def _means(runs: Sequence[Work], point: Point, metric: str, usd_per_j: float) ->
     decode_j = np.array([device.decode_j_per_tok for device in point.devices])
     values = []
     for one in runs:
-        spent = float(one.prefill_tok @ prefill_j + one.decode_tok @ decode_j)
+        spent = float(one.prefill_tok @ prefill_j + one.decode_tok @ decode_j) + one.waiting_j
         if metric == "unified cost":
             if point.edge is not None:
                 spent += one.edge_prefill_tok * point.edge.prefill_j_per_tok

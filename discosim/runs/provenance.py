@@ -34,6 +34,7 @@ from discosim.policies.registry import policy_class, policy_plugins
 from discosim.runs.build_device import chosen_of, hidden_figures
 from discosim.runs.build_physics import physics_notes
 from discosim.runs.device_digest import own_profile_notes, own_profiles
+from discosim.runs.waiting import waiting_notes
 from discosim.traces.catalogue import digest_sha256, load_digest
 from discosim.traces.digest import DeviceDigest
 from discosim.traces.gpu_sheet import find_gpu
@@ -205,10 +206,16 @@ def input_notes(
     notes.extend(_service_notes(scenario))
     if any(isinstance(server, ReplayedServer) and server.chunks is not None for server in _services(scenario).values()):
         notes.append("chunks: TBT counts the gaps of 0 between tokens that came together; inter_event_* does not")
+    counts_all = all(device.waiting is not None for device in scenario.devices)
+    counts_none = all(device.waiting is None for device in scenario.devices)
+    of = "of computing, and of phones that wait or receive as assumed"
+    if not counts_all:
+        which = "a phone" if counts_none else "a device without `waiting`"
+        of = f"of computing alone, {which} that waits or receives costs nothing here"
     notes.append(
-        f"exchange rate {scenario.cost.exchange_rate_usd_per_j:g} USD per J: chosen in the scenario; joules are of "
-        "computing alone, a phone that waits or receives costs nothing here"
+        f"exchange rate {scenario.cost.exchange_rate_usd_per_j:g} USD per J: chosen in the scenario; joules are {of}"
     )
+    notes.extend(waiting_notes(scenario.devices))
     if scenario.edge is not None:
         edge = scenario.edge.prices
         notes.append(

@@ -15,12 +15,14 @@ from discosim.metrics.engine_definitions import WHITE_BOX_COLUMNS
 from discosim.metrics.event_definitions import EVENT_COLUMNS, EVENT_NUMBERS
 from discosim.metrics.summary import summarise
 from discosim.metrics.summary_definitions import WHITE_BOX_NUMBERS
+from discosim.metrics.waiting import WAITING_COLUMNS, WAITING_NUMBERS
 from discosim.policies.base import Policy
 from discosim.policies.view import View
 from discosim.runs.batteries import batteries_of
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
 from discosim.runs.series import recorder_of, series_columns
+from discosim.runs.waiting import check_waiting
 from discosim.world.api_server import ApiServerModel
 from discosim.world.joint import BOTH, ONLY_STRONG, ONLY_WEAK
 from discosim.world.luck import Luck
@@ -112,6 +114,10 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         _leave_out(columns, summary, WHITE_BOX_COLUMNS, WHITE_BOX_NUMBERS)
     if not has_chunks:
         _leave_out(columns, summary, EVENT_COLUMNS, EVENT_NUMBERS)
+    if world.fleet.counts_waiting:
+        check_waiting(columns, world.fleet.waiting_total_j(), entrant.name)
+    else:
+        _leave_out(columns, summary, WAITING_COLUMNS, WAITING_NUMBERS)
     if judge is None:
         _leave_out(columns, summary, ACCURACY_COLUMNS, ACCURACY_NUMBERS)
     return Outcome(

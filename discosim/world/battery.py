@@ -5,7 +5,8 @@ charge is promised twice, and what is left can fall below the reserve by the wor
 were let in with an open end, such as a takeover that has not been told where to begin).
 
 Source: our choice. The reserve is looked at when a stream is asked for, not while it runs: an answer that has begun is
-finished. The rest of the device takes a constant power. Nobody charges the battery, which holds for a day at most.
+finished. Screen and radio are paid for when a request is closed (`waiting`). The rest of the device takes a constant
+power. Nobody charges the battery, which holds for a day at most.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Charge:
         return max(0.0, 100.0 * self.left_j(now_s) / self.capacity_j)
 
     def work_j(self) -> float:
-        """Return what all streams let in have taken, or will take if nobody stops them, in J."""
+        """Return what all streams let in have taken, or will if nobody stops them, and what was paid beside, in J."""
         return self._done_j + sum(map(self._joules, self._open))
 
     def lets_in(self, stream: Work, now_s: float, *, is_idle: bool) -> bool:
@@ -83,6 +84,10 @@ class Charge:
             return False
         self._open.append(stream)
         return True
+
+    def pay(self, joules: float) -> None:
+        """Take off what screen and radio took for a request that is closed."""
+        self._done_j += joules
 
     def _joules(self, stream: Work) -> float:
         prompt_tok, output_tok = stream.bill()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from discosim.core.request import RequestRecord, Work
 from discosim.world.cards import Card
+from discosim.world.fleet import Fleet
 from discosim.world.ledger import NO_WORK, Bill
 from discosim.world.setting import Setting
 from discosim.world.shown import Timeline
-from discosim.world.stream import NOTHING
+from discosim.world.stream import NOTHING, Floats, Stream
+from discosim.world.waiting import on_air
 from discosim.world.writing import Writing
 
 PLAIN = Writing()
@@ -23,9 +26,10 @@ def record(
     noted: Writing | None,
     setting: Setting,
     n_before: int,
+    streams: Sequence[Stream],
+    work: tuple[Work, ...] = (),
     *,
     is_in_parts: bool,
-    work: tuple[Work, ...] = (),
 ) -> RequestRecord:
     """Return what happened to one request.
 
@@ -45,15 +49,19 @@ def record(
         The world.
     n_before : int
         Tokens shown before the first hand-over, or all.
-    is_in_parts : bool
-        Whether what is shown was written in parts.
+    streams : sequence of Stream
+        All that were asked for.
     work : tuple of Work
         The bill by endpoint, where it is itemised.
+    is_in_parts : bool
+        Whether what is shown was written in parts.
     """
     segments, generated_s, delivered_s = shown
     server, device, edge = bill.get("server", NO_WORK), bill.get("device", NO_WORK), bill.get("edge", NO_WORK)
     usd = server.usd + edge.usd + device.usd
-    energy_j = device.energy_j + edge.energy_j + server.energy_j
+    waiting_j = waiting_of(card, delivered_s, streams, setting.fleet) if setting.fleet.counts_waiting else 0.0
+    device_j = device.energy_j + waiting_j
+    energy_j = device_j + edge.energy_j + server.energy_j
     n_made = server.output_tok + device.output_tok + edge.output_tok
     writing = noted or PLAIN
     sketch_tok = 0 if writing.sketch is None else writing.sketch.bill()[1]
@@ -89,7 +97,7 @@ def record(
         device.prompt_tok,
         device.output_tok,
         server.usd,
-        device.energy_j,
+        device_j,
         setting.meter.unified_usd(usd, energy_j),
         server.n_preemptions,
         server.gpu_s,
@@ -107,4 +115,14 @@ def record(
         work,
         scheduled_s,
         queue_s,
+        waiting_j,
     )
+
+
+def waiting_of(card: Card, delivered_s: Floats, streams: Sequence[Stream], fleet: Fleet) -> float:
+    """Return what screen and radio of the user's phone took for a request, in J."""
+    if delivered_s.size:
+        end_s = float(delivered_s[-1])
+    else:  # given up when nothing more could come
+        end_s = max((on_air(stream)[2] for stream in streams), default=card.arrival_s)
+    return fleet.waiting_j(card, end_s, streams)

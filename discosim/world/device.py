@@ -22,6 +22,7 @@ from discosim.world.noise import NONE, Noise
 from discosim.world.pace import Pace, TwoSpeeds, Warming
 from discosim.world.rounding import ROUNDING
 from discosim.world.stream import Stream, ramp
+from discosim.world.waiting import Phone
 
 Floats = NDArray[np.float64]
 
@@ -211,6 +212,7 @@ class Device:
         self._idle_since_s = 0.0
         self._loaded_s = math.inf
         self.charge = Charge.of(profile.battery, profile.prefill_j_per_tok, profile.decode_j_per_tok)
+        self.phone = None if profile.waiting is None else Phone(profile.waiting)
         self._is_warm = False
 
     @property

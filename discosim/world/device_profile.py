@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.device_law import Heat, Residual
-from discosim.core.scenario import Battery, ColdStart, Throttle
+from discosim.core.scenario import Battery, ColdStart, Throttle, Waiting
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +44,8 @@ class DeviceProfile:
         counted. Source: our choice; runtimes drop idle models (Ollama's ``keep_alive``, 5 minutes by default).
     battery : Battery or None
         A battery that runs down; None for one that never does.
+    waiting : Waiting or None
+        Power of screen and radio while it waits and receives; None where that is not counted.
     residual : Residual or None
         How measured times differ from the line; None for a device that always keeps to it. No policy foresees a draw.
     heat : Heat or None
@@ -63,6 +65,7 @@ class DeviceProfile:
     throttle: Throttle | None = None
     cold_start: ColdStart | None = None
     battery: Battery | None = None
+    waiting: Waiting | None = None
     residual: Residual | None = None
     heat: Heat | None = None
     heat_at_start: float = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import simpy
@@ -16,6 +16,7 @@ from discosim.world.device_profile import DeviceProfile
 from discosim.world.endpoint import Ask, Role
 from discosim.world.luck import Luck
 from discosim.world.noise import NONE, Noise, Noises
+from discosim.world.stream import Stream
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -26,7 +27,13 @@ MOST_ATTEMPTS = 255
 
 
 class Fleet:
-    """Starts streams at the users' devices."""
+    """Starts streams at the users' devices.
+
+    Attributes
+    ----------
+    counts_waiting : bool
+        Whether what a phone takes while it waits and receives counts for some kind of device.
+    """
 
     name = "device"
     role: Role = "device"
@@ -38,6 +45,7 @@ class Fleet:
         self._kind_of = fleet_index(kinds, n_users, luck)
         self._devices: dict[int, Device] = {}
         self._noises = [_noises(profile, kind, user_id, luck) for kind, (profile, _) in enumerate(kinds)]
+        self.counts_waiting = any(profile.waiting is not None for profile, _ in kinds)
         self._n_asked = bytearray(user_id.size)  # how often each request has asked its device
 
     def profile_of(self, user_id: int) -> DeviceProfile:
@@ -63,6 +71,32 @@ class Fleet:
         if all(profile.battery is None for profile, _ in self._kinds):
             return []
         return [self.device_of(user).charge for user in range(len(self._kind_of))]
+
+    def waiting_j(self, card: Card, end_s: float, streams: Iterable[Stream]) -> float:
+        """Return what screen and radio of its user's phone take for a request that is closed, in J.
+
+        Parameters
+        ----------
+        card : Card
+            The request.
+        end_s : float
+            When its last token had come, or it was given up.
+        streams : iterable of Stream
+            All of its streams.
+        """
+        if self.profile_of(card.user_id).waiting is None:
+            return 0.0
+        device = self.device_of(card.user_id)
+        assert device.phone is not None
+        joules = device.phone.takes(card.arrival_s, end_s, [s for s in streams if s.endpoint != self.name])
+        if device.charge is not None:
+            device.charge.pay(joules)
+        return joules
+
+    def waiting_total_j(self) -> dict[int, float]:
+        """Return what screens and radios took in all, by user."""
+        phones = {user: device.phone for user, device in self._devices.items()}
+        return {user: phone.total_j() for user, phone in phones.items() if phone is not None}
 
     def noise_of(self, card: Card) -> Noise:
         """Return the noise of a request's next stream on its user's device; each one has its own."""

@@ -115,8 +115,8 @@ class Warming:
     The inverse of that is Lambert's W; iterations find it quicker, from a start that is nearer, and lose no digits
     behind the knee. Newton's from the left of a function that rises and is concave stay there; a lower bound is the
     larger of ``q / (f + a)`` and ``(q - a) / f``. Near the end Halley's take over: the second and the third derivative
-    over the first are at most 1, so that a step h leaves at most ``h**3 / 2``. For many tokens the first and the last are
-    found so, and one in the middle of each stretch; the others follow from its series (`heat_series`).
+    over the first are at most 1, so that a step h leaves at most ``h**3 / 2``. For many tokens the first and the last
+    are found so, and one in the middle of each stretch; the others follow from its series (`heat_series`).
     """
 
     __slots__ = ("_above", "_cool", "_floor", "_heating_s", "_knee_s", "_known_s")

@@ -392,9 +392,9 @@ class Session:
         return self._record("rejected", NEVER_SHOWN)
 
     def _record(self, status: str, shown: Timeline) -> RequestRecord:
-        before, speaker, setting, card = self._before, self._speaker, self.setting, self.card
-        n_dispatch = self._kept or len(self.streams)
-        paid, work = itemised(self.streams, setting.endpoints, card, n_dispatch, by_name=bool(setting.roles))
+        before, streams, setting, card = self._before, self.streams, self.setting, self.card
+        n_dispatch = self._kept or len(streams)
+        paid, work = itemised(streams, setting.endpoints, card, n_dispatch, by_name=bool(setting.roles))
         n_before = before[0][1] if before else card.output_tok
-        is_in_parts = speaker is not None and speaker.is_in_parts
-        return record(card, status, shown, paid, self._writing, setting, n_before, is_in_parts=is_in_parts, work=work)
+        in_parts = self._speaker is not None and self._speaker.is_in_parts
+        return record(card, status, shown, paid, self._writing, setting, n_before, streams, work, is_in_parts=in_parts)

@@ -111,6 +111,7 @@ class Stream:
         "first_token",
         "has_failed",
         "has_spoken",
+        "hushed_s",
         "is_closed",
         "is_stopped",
         "n_tok",
@@ -139,6 +140,7 @@ class Stream:
         self.has_failed = False
         self.is_closed = True
         self.is_stopped = False
+        self.hushed_s = math.inf  # when the client told it to stop
         self.failure = ""
         self._waiters: list[Listener] = []
         self._generated_s: Floats | None = None
@@ -294,6 +296,7 @@ class Stream:
     def _hush(self) -> None:
         """Note that the client has told it to stop; if it has not spoken, nobody will hear it now."""
         self.is_stopped = True
+        self.hushed_s = self.env.now
         if self.failure and self._failed_s == math.inf:  # the news will not be heard any more
             self._failed_s = self.env.now
             self._move()

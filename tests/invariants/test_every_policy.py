@@ -33,8 +33,9 @@ from worlds import (
 from discosim.config.policy_specs import options_of
 from discosim.core.device_law import Heat, Residual, Stalls
 from discosim.core.empirical import QuantileTable
-from discosim.core.scenario import Battery, Capacity, ColdStart, Outage, Quota, RateLimit, Throttle
+from discosim.core.scenario import Battery, Capacity, ColdStart, Outage, Quota, RateLimit, Throttle, Waiting
 from discosim.policies import Policy, known_policies
+from discosim.runs.waiting import check_waiting
 from discosim.world.answers import AnswerModel
 from discosim.world.api_server import ApiServerModel
 from discosim.world.device_profile import DeviceProfile
@@ -139,6 +140,15 @@ devices: st.SearchStrategy[DeviceProfile] = st.builds(
         st.builds(Throttle, onset_s=st.floats(0, 5), sustained=st.floats(0.2, 1), cooling=st.floats(0.1, 3))
     ),
     cold_start=may_be(st.builds(ColdStart, load_s=st.floats(0, 5), keep_s=st.floats(0, 30))),
+    waiting=may_be(
+        st.builds(
+            Waiting,
+            screen_w=st.floats(0.0, 2.0),
+            wait_w=st.floats(0.0, 2.0),
+            receive_w=may_be(st.floats(0.0, 3.0)),
+            tail_s=st.floats(0.0, 30.0),
+        )
+    ),
     battery=may_be(
         st.builds(
             Battery,
@@ -253,18 +263,21 @@ def test_every_check_holds_in_every_world(
 def check_batteries(played: Played, *, is_open_ended: bool) -> None:
     """Batteries have lost what requests are billed for, and none took a request on below its reserve."""
     used_j: dict[int, float] = {}
+    waited = played.world.fleet.waiting_total_j()
+    check_waiting(played.columns, waited, "test")  # INV-20
     for record in played.records:
         used_j[record.user_id] = used_j.get(record.user_id, 0.0) + record.device_energy_j
     for user_id, charge in enumerate(played.world.fleet.charges()):
         if charge is None:
             continue
+        waited_j = waited.get(user_id, 0.0)
         assert charge.work_j() == pytest.approx(used_j.get(user_id, 0.0), rel=1e-9, abs=1e-9)
         held, phone = played.world.profile_of(user_id).battery, played.world.profile_of(user_id)
         assert held is not None
         spare_j = max(0.0, held.start_percent - held.reserve_percent) / 100.0 * charge.capacity_j
         one_j = 600 * phone.prefill_j_per_tok + 200 * phone.decode_j_per_tok  # the longest prompt and answer
         if not is_open_ended:  # such a stream says only when it takes over how much it will decode
-            assert charge.work_j() <= spare_j + one_j + 1e-9
+            assert charge.work_j() - waited_j <= spare_j + one_j + 1e-9
         assert 0.0 <= charge.left_percent(played.world.env.now) <= 100.0
 
 

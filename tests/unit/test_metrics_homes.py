@@ -24,6 +24,7 @@ from discosim.metrics.events import event_columns, event_numbers
 from discosim.metrics.histogram import GapHistogram, PooledGaps
 from discosim.metrics.summary import summarise
 from discosim.metrics.timeline import latency_columns, request_columns, visible_columns
+from discosim.metrics.waiting import waiting_numbers
 from discosim.runs.batteries import batteries_of
 from discosim.runs.build import build
 from discosim.runs.collect import Collector
@@ -104,6 +105,7 @@ def homes() -> tuple[dict[str, Numbers], Numbers, Numbers]:
         f"{metrics}events.event_numbers": event_numbers(done, gaps.events),
         f"{metrics}accuracy.right_column": right_column(columns, *right),
         f"{metrics}accuracy.accuracy_numbers": accuracy_numbers(columns),
+        f"{metrics}waiting.waiting_numbers": waiting_numbers(columns),
         f"{metrics}numbers.request_counts": numbers.request_counts(columns["status"]),
         f"{metrics}numbers.distribution": {
             **numbers.distribution("ttft", ttft[finished]),

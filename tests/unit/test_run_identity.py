@@ -117,7 +117,7 @@ def test_a_file_counts_by_its_name_as_it_always_did(tmp_path: Path) -> None:
             del device[key]
     del plain["services"], plain["inputs"]
     for device in plain["devices"]:
-        for key in ("residual", "heat", "profile_file", "decode_j_per_tok_per_b", "decode_over_prefill"):
+        for key in ("residual", "heat", "waiting", "profile_file", "decode_j_per_tok_per_b", "decode_over_prefill"):
             del device[key]
     for policy in plain["policies"]:
         for option in ("service", "retry_service"):

@@ -88,7 +88,7 @@ def test_work_and_time_are_inverse_and_rising(heat: Heat, begin: float, times_s:
     assert (gained >= heat.floor * passed * (1 - 1e-9) - 1e-9).all(), "never slower than at heat 1"
 
 
-@examples(200)
+@examples(60)
 @given(
     heats,
     st.floats(0.0, 1.0) | st.sampled_from([0.0, 1.0 - 1e-9, 1.0]),

@@ -58,6 +58,7 @@ from discosim.core.scenario.prices import Cost, Prices
 from discosim.core.scenario.reader import Reader
 from discosim.core.scenario.root import PolicySpec, Scenario
 from discosim.core.scenario.server import Chunks, EngineServer, ReplayedServer, Server
+from discosim.core.scenario.waiting import Waiting
 from discosim.core.scenario.workload import (
     Arrivals,
     BurstArrivals,
@@ -154,6 +155,7 @@ __all__ = [
     "Swap",
     "Think",
     "Throttle",
+    "Waiting",
     "Workload",
     "is_closed_loop",
 ]

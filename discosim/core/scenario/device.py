@@ -7,6 +7,7 @@ from typing import Literal
 
 from discosim.core.scenario.battery import Battery
 from discosim.core.scenario.device_noise import HeatSpec, MeasuredHeat, MeasuredResidual, ResidualSpec
+from discosim.core.scenario.waiting import Waiting
 from discosim.core.spec import spec
 
 
@@ -92,5 +93,11 @@ class Device:
     throttle: Throttle | None = spec(None, doc="Thermal throttling; null for none.")
     cold_start: ColdStart | None = spec(None, doc="Loading the model; null for a model that is always in memory.")
     battery: Battery | None = spec(None, doc="A battery that runs down; null for one that never does.", since="0.2")
+    waiting: Waiting | None = spec(
+        None,
+        doc="What it takes while it waits for somebody else and receives; null for nothing, which favours policies that "
+        "let the phone wait.",
+        since="0.2",
+    )
     residual: ResidualSpec = spec(MeasuredResidual, doc="How times differ from the line.", since="0.2")
     heat: HeatSpec = spec(MeasuredHeat, doc="How it slows down when hot; not beside `throttle`.", since="0.2")
