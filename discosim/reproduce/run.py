@@ -190,7 +190,7 @@ def update_committed(experiment: Experiment, profile: str, folder: Path) -> list
 
 
 def committed_tables(experiment: Experiment, profile: str) -> dict[str, pd.DataFrame]:
-    """Return the committed tables of a profile, with what inputs leave open in the cells of claims, where that is kept."""
+    """Return the committed tables of a profile, and what inputs leave open in the cells of claims, where it is kept."""
     names = list(experiment.file.tables)
     names += [WIDTHS] if experiment.committed(profile, WIDTHS).is_file() else []
     return {name: read_csv(experiment.committed(profile, name)) for name in names}
