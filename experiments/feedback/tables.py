@@ -37,8 +37,8 @@ def relief(context: Context) -> pd.DataFrame:
 def one(task: dict[str, Any]) -> dict[str, Any]:
     """Simulate one replication.
 
-    Where a device answers first, the server is cancelled before anybody sees its first token; the quantile is Kaplan and
-    Meier's, with these as censored, see :func:`discosim.report.figures.server_relief.server_relief_table`.
+    Where a device answers first, the server is cancelled before anybody sees its first token; the quantile is Kaplan
+    and Meier's, with these as censored, see :func:`discosim.report.figures.server_relief.server_relief_table`.
     """
     policy = f"{{kind: disco, name: DiSCo-D, constraint: device, budget: {task['budget']}, migration: false}}"
     scenario = load_scenario(
