@@ -16,7 +16,9 @@ import discosim
 from discosim import cli, load_scenario
 from discosim.traces.catalogue import list_configs
 
-WITH_CODE = [page for page in PAGES if any(block.language == "python" for block in blocks_of(page))]
+WITH_CODE = [
+    page for page in PAGES if any(block.language == "python" or "quickstart" in block.tags for block in blocks_of(page))
+]
 PACKAGE = Path(discosim.__file__).parent
 MODULES = [
     info.name
