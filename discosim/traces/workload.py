@@ -227,7 +227,17 @@ def request_table(
         output_tok=output,
         user_id=user,
         reader_tok_per_s=rate_of[user],
-        ttft_target_s=np.full(arrival_s.size, reader.ttft_target_s),
+        ttft_target_s=ttft_targets(reader, prompt),
         rejected=rejected,
         notes={**notes, **limit_notes},
     )
+
+
+def ttft_targets(reader: Reader, prompt_tok: Ints) -> Floats:
+    """Return the TTFT that the reader of each request expects, in s, shape (n,).
+
+    Source: ``max(prompt / 5000, 1)`` s of Andes v2 (secondary source); the authors' code divides whole numbers.
+    """
+    if reader.ttft_prompt_tok_per_s is None:
+        return np.full(prompt_tok.size, reader.ttft_target_s)
+    return np.maximum(reader.ttft_target_s, prompt_tok / reader.ttft_prompt_tok_per_s)

@@ -156,6 +156,7 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("DigestLink", "series_group"): one_of(None),
     ("JointQuality", "digest"): digests("quality"),
     ("Reader", "tok_per_s"): one_of(4.8, 1.0, 30.0, "reading", "listening"),
+    ("Reader", "ttft_prompt_tok_per_s"): one_of(None, 5000.0, 40.0),
     ("EdgeTier", "memory_tok"): one_of(300, 16384),
     ("Cost", "exchange_rate_usd_per_j"): one_of(0, 1e-7, 1e-5),
     ("ServerOnly", "n_retries"): whole(0, 2),

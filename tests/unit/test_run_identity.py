@@ -107,6 +107,7 @@ def test_a_file_counts_by_its_name_as_it_always_did(tmp_path: Path) -> None:
         "workload": ("time_unit", "past_share", "columns"),
         "server": (*REPLAY_KEYS, "chunks"),
         "cost": ("energy_range",),
+        "reader": ("ttft_prompt_tok_per_s",),
     }
     for section, keys in later.items():
         for key in keys:

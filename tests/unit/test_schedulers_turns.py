@@ -74,6 +74,38 @@ def test_andes_takes_the_place_of_a_reader_with_a_full_buffer():
     assert token_times(jobs[1])[0] > 3.0
 
 
+@pytest.mark.parametrize("kind", [AndesV1, AndesV2])
+def test_between_two_calls_of_the_solver_the_short_prompt_goes_first(kind):
+    """Neither has a token yet, so gains are nearly alike, and the context decides; the queue would take the older."""
+    model = ReplicaModel(cost=FLAT, kv_blocks=1000, block_tok=1, watermark=0.0, max_batch=1)
+    asks = [Ask(at_s, prompt_tok, 20) for at_s, prompt_tok in ((0.0, 4), (0.01, 400), (0.02, 40))]
+    for admission, expected in (("priority", [0, 2, 1]), ("arrival", [0, 1, 2])):
+        _, jobs, _ = run_leaping(model, kind(admission=admission, solve_every=10**6), asks)
+        assert np.argsort(first_tokens(jobs)).tolist() == expected
+
+
+@pytest.mark.parametrize("kind", [AndesV1, AndesV2])
+def test_where_memory_runs_out_the_newest_leaves_or_who_gains_least(kind):
+    """The older has a longer context and a fuller buffer."""
+    model = ReplicaModel(cost=FLAT, kv_blocks=300, block_tok=1, watermark=0.0)
+    asks = [Ask(0.0, 20, 250), Ask(0.5, 20, 250)]
+    for overflow, expected in (("newest", [0, 1]), ("priority", [1, 0])):
+        scheduler = kind(overflow=overflow, solve_every=10**6)
+        _, jobs, _ = run_leaping(model, scheduler, asks)
+        assert [job.n_preemptions for job in jobs] == expected
+
+
+def test_the_cap_counts_who_leaves_by_priority_and_not_the_newest():
+    model = ReplicaModel(cost=FLAT, kv_blocks=1500, block_tok=1, watermark=0.0)
+    rng = np.random.default_rng(5)
+    asks = [Ask(float(t), 100, 150, reader_tok_per_s=20.0) for t in np.cumsum(rng.exponential(0.15, 80))]
+    counts = {}
+    for overflow in ("newest", "priority"):
+        _, jobs, _ = run_leaping(model, AndesV1(overflow=overflow, max_preemptions=0.5), asks)
+        counts[overflow] = sum(job.n_preemptions for job in jobs)
+    assert counts["newest"] > counts["priority"]
+
+
 def test_the_cap_on_preemptions_holds():
     model, asks = one_at_a_time(n=12, answer_tok=60)
     for cap in (0.0, 0.5, 1.0):

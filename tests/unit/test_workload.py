@@ -18,6 +18,7 @@ from discosim.core.scenario import (
     DigestArrivals,
     DigestLengths,
     GeneratedWorkload,
+    LognormalLengths,
     PoissonArrivals,
     Reader,
     ReplayedWorkload,
@@ -128,6 +129,14 @@ def test_reader_tables_are_drawn_with_their_shares(name, groups):
         # binomial SE at most 0.0016; 5 SE
         assert np.mean(rates == rate) == pytest.approx(share, abs=0.008)
     assert total == pytest.approx(100, abs=0.02)
+
+
+def test_who_sends_a_long_prompt_expects_the_first_token_later():
+    lengths = LognormalLengths(prompt_median_tok=5000, output_median_tok=100)
+    requests = make(replace(AZURE, n_requests=200, lengths=lengths), Reader(ttft_prompt_tok_per_s=5000.0))
+    by_hand = [max(1.0, tok / 5000) for tok in requests.prompt_tok.tolist()]
+    assert requests.ttft_target_s.tolist() == by_hand
+    assert 50 < sum(target > 1.0 for target in by_hand) < 150
 
 
 def test_a_fixed_reader_and_its_target():

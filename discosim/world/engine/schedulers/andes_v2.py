@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
 
 from discosim.core.spec import spec
 from discosim.world.engine.job import Job
-from discosim.world.engine.schedulers.andes_solver import Choice, Look, Solver, choose
-from discosim.world.engine.schedulers.andes_v1 import admit_what_fits, orders_after, unchosen_residents
-from discosim.world.engine.schedulers.base import LiveArrays, Orders, ReplicaView, Scheduler
+from discosim.world.engine.schedulers.andes_frame import AndesFrame, unchosen_residents
+from discosim.world.engine.schedulers.andes_solver import Choice, Look
+from discosim.world.engine.schedulers.base import LiveArrays, ReplicaView
 from discosim.world.engine.schedulers.future_qoe import FutureQoe
-from discosim.world.engine.schedulers.moves import MAX_PREFILL_TOK, blocks_held, enter, victims_for
-from discosim.world.engine.schedulers.objectives import Objective
+from discosim.world.engine.schedulers.moves import blocks_held, enter, victims_for
 
 
 @dataclass(kw_only=True)
-class AndesV2(Scheduler):
+class AndesV2(AndesFrame):
     """Serve those whose QoE gains most per token of memory, if the gain exceeds what all lose while jobs change places.
 
     Notes
@@ -27,46 +26,20 @@ class AndesV2(Scheduler):
     stops at the first pair that does not pay. Gain of a pair: that of the admitted minus those of its victims, over
     Delta-t. Loss: what the QoE of the other resident jobs would lose if they stood still for as long as it takes to
     bring the victims back (recomputing their contexts, or moving them out and in), at the end of that time. That the
-    victims' own loss counts, and that "cheapest" means least priority, is our reading. How often the solver is called
-    is as in v1.
+    victims' own loss counts, and that "cheapest" means least priority, is our reading. See `AndesFrame` for how often
+    the solver is called and what happens in between.
     """
 
     kind: ClassVar[str] = "andes_v2"
-    may_decide_ahead: ClassVar[bool] = False
     source: ClassVar[str] = (
         "Andes (arXiv 2404.16283) v2: knapsack as in v1, overhead-aware refiner instead of the cap (secondary source). "
         "Which of swap and recomputation is faster is not chosen per request: the replica is set up for one of them."
     )
-    needs_live: ClassVar[bool] = True
 
-    ahead_s: float = spec(50.0, doc="Horizon Delta-t; the authors' code has 10 s.", unit="s", gt=0)
-    objective: Objective = spec("average", doc="Mean QoE, worst QoE, or number of requests that are never late.")
-    solver: Solver = spec("greedy", doc="Greedy packing, or the exact dynamic program.")
-    trigger: float = spec(0.9, doc="Share of the KV memory above which the solver runs.", gt=0, le=1)
     refiner: bool = spec(True, doc="Weigh the cost of preemptions; false preempts whatever the solver says.")
-    n_sizes: int = spec(8, doc="Most batch sizes tried per call.", ge=1)
-    solve_every: int = spec(10, doc="Iterations between two calls of the solver.", ge=1)
-    max_prefill_tok: int = spec(MAX_PREFILL_TOK, doc="Prompt tokens of one prefill iteration.", unit="tok", ge=1)
 
-    _size: int = field(init=False, repr=False, default=1 << 30)
-
-    def schedule(self, replica: ReplicaView) -> Orders:
-        """Serve everybody while there is room, else solve and refine."""
-        look = Look(replica)
-        if not look.jobs:
-            return Orders()
-        if look.is_settled or not look.is_crowded(self.trigger):
-            self._size = replica.max_batch
-            admit_what_fits(replica, self._size)
-        elif replica.iteration % self.solve_every == 0:
-            choice = choose(look, self.ahead_s, self.objective, self.solver, self.n_sizes)
-            self._size = choice.size
-            self._refine(look, choice)
-        else:
-            admit_what_fits(replica, self._size)
-        return orders_after(look, self._size, self.max_prefill_tok, self.solve_every)
-
-    def _refine(self, look: Look, choice: Choice) -> None:
+    def _rearrange(self, look: Look, choice: Choice) -> None:
+        """Bring the chosen in, best first, until a pair of admission and victims does not pay."""
         replica, jobs = look.replica, look.jobs
         value = {job: float(choice.value[i]) for i, job in enumerate(jobs)} if self.refiner else {}
         victims = unchosen_residents(look, choice)
