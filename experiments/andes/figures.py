@@ -16,8 +16,17 @@ from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALE, PALETTE, Pictur
 
 OPT = "OPT-66B on four A100 (published fit), ShareGPT-like lengths"
 DENSE = "Llama-70B on eight A100 (iteration times assumed)"
-SCHEDULERS = ("FCFS", "Andes v1", "Andes v2", "Andes code", "LQSF", "round robin", "v2, no refiner", "v1, no cap")
-"""One look each, the same in every figure."""
+LOOKS = {
+    "FCFS": 0,
+    "Andes v1": 1,
+    "Andes v2": 2,
+    "Andes code": 3,
+    "LQSF": 4,
+    "round robin": 5,
+    "v1, no cap": 5,
+    "v2, no refiner": 6,
+}
+"""Number of colour and marker, the same in every figure; the two that share one never meet in one."""
 WORLDS = {
     "MoE, 2.3 req/s": "MoE that delivers 11 tokens/s, 2.3 req/s",
     "MoE, 2.6 req/s": "the same MoE saturated, 2.6 req/s",
@@ -44,6 +53,7 @@ def quality_against_rate(table: pd.DataFrame) -> Figure:
             axes.set_xlabel("request rate (requests/s)")
             axes.set_ylabel(label)
         left.set_ylim(0, 1.03)
+        middle.set_ylim(top=3.7)
         middle.axhline(1, color=MUTED, linewidth=0.8)
         right.axhline(0, color=MUTED, linewidth=0.8)
         _legend(figure, left)
@@ -64,7 +74,7 @@ def quality_against_bursts(table: pd.DataFrame) -> Figure:
         grid = figure.subplots(len(rows), len(worlds), sharex=True, sharey="row", squeeze=False)
         for column, world in zip(grid.T, worlds, strict=True):
             part = table[table["world"] == world]
-            column[0].set_title(WORLDS[world])
+            column[0].set_title(f"{WORLDS[world]} (n = {part['seed'].nunique()})")
             for axes, (_, estimate, possible, without) in zip(column, rows, strict=True):
                 _lines(axes, part, "intensity", estimate, possible, without=without)
             column[1].axhline(1, color=MUTED, linewidth=0.8)
@@ -73,7 +83,7 @@ def quality_against_bursts(table: pd.DataFrame) -> Figure:
             axes.set_ylabel(label)
         grid[0][0].set_ylim(0, 1.03)
         _legend(figure, *grid[0])
-        figure.suptitle(f"Andes under bursts, 35 % of the time: {_over(table)}")
+        figure.suptitle("Andes under bursts, which last 35 % of the time: 95 % intervals over n replications")
     return figure
 
 
@@ -96,14 +106,18 @@ def ratio_by_world(table: pd.DataFrame) -> Figure:
         axes.set_yticks(range(len(worlds)), [WORLDS[world] for world in worlds])
         axes.set_ylim(len(worlds) - 0.5, -0.5)
         axes.set_xlim(left=0.8)
-        axes.set_xlabel("average QoE over that of FCFS; grey: what is possible, as QoE is at most 1")
+        axes.set_xlabel("average QoE over that of FCFS")
         _legend(figure, axes)
-        figure.suptitle(f"Bursts of {part['intensity'].iloc[0]:g} times the mean rate: {_over(part)}")
+        figure.suptitle(
+            f"Bursts of {part['intensity'].iloc[0]:g} times the mean rate: {_over(part)}\n"
+            "grey: all that is possible, as no QoE is above 1"
+        )
     return figure
 
 
 def long_prompts(table: pd.DataFrame) -> Figure:
-    """Draw QoE, TTFT and preemptions of long prompts (d)."""
+    """Draw QoE, TTFT and preemptions of long prompts (d); v2 without its refiner packs as v1 without its cap."""
+    shown = table[table["policy"] != "v2, no refiner"]
     panels = {
         "qoe_mean": ("average QoE", 1.0),
         "ttft_mean_s": ("mean TTFT (s)", math.inf),
@@ -113,7 +127,7 @@ def long_prompts(table: pd.DataFrame) -> Figure:
         figure = Picture(figsize=(PAGE_IN, 3.1), layout="constrained")
         grid = figure.subplots(1, len(panels))
         for axes, (metric, (label, most)) in zip(grid, panels.items(), strict=True):
-            _lines(axes, table, "rate_per_s", _mean(metric), (0.0, most))
+            _lines(axes, shown, "rate_per_s", _mean(metric), (0.0, most))
             axes.set_xlabel("request rate (requests/s)")
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
@@ -145,8 +159,8 @@ def capacity_of_schedulers(table: pd.DataFrame) -> Figure:
         right.axvline(1, color=MUTED, linewidth=0.8)
         right.set_yticks(range(len(variants)), variants)
         right.set_ylim(len(variants) - 0.5, -0.5)
-        right.set_xlabel("that of Andes v1 over that of FCFS; grey: paper (second-hand)")
-        right.set_title("by length of the run")
+        right.set_xlabel("that of Andes v1 over that of FCFS")
+        right.set_title("by length of the run; grey: paper, second-hand")
         figure.suptitle(f"Capacity: {OPT}\n{_over(table)}")
     return figure
 
@@ -155,7 +169,7 @@ def percentiles_at_overload(table: pd.DataFrame) -> Figure:
     """Draw the 10th, 50th and 90th percentiles of QoE, TTFT and delivery speed (f)."""
     panels = {"qoe": ("", "QoE", 1.0), "ttft": ("_s", "TTFT (s)", math.inf)}
     panels["tds"] = ("_tok_per_s", "delivery speed (tokens/s)", math.inf)
-    policies = [policy for policy in SCHEDULERS if policy in set(table["policy"])]
+    policies = [policy for policy in LOOKS if policy in set(table["policy"])]
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 2.7), layout="constrained")
         for axes, (stem, (unit, label, most)) in zip(figure.subplots(1, 3, sharey=True), panels.items(), strict=True):
@@ -210,7 +224,7 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
         grid[0].set_yticks(range(len(names)), names)
         grid[0].set_ylim(len(names) - 0.5, -0.5)
         _legend(figure, *grid)
-        figure.suptitle(f"Andes at 8 requests/s, one open point changed at a time: {OPT}\n{_over(table)}")
+        figure.suptitle(f"One open point changed at a time, 8 requests/s: OPT-66B on four A100\n{_over(table)}")
     return figure
 
 
@@ -218,15 +232,15 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
 
 
 def _over(table: pd.DataFrame) -> str:
-    return f"95 % intervals over {table['seed'].nunique()} replications"
+    parts = [name for name in ("world", "variant") if name in table]
+    counts = table.groupby(parts)["seed"].nunique() if parts else pd.Series([table["seed"].nunique()])
+    least, most = counts.min(), counts.max()
+    return f"95 % intervals over {least if least == most else f'{least} to {most}'} replications"
 
 
 def _look(policy: str) -> dict[str, Any]:
-    i = SCHEDULERS.index(policy)
-    style = {"color": PALETTE[i % len(PALETTE)], "marker": MARKERS[i % len(MARKERS)]}
-    if i >= len(PALETTE):
-        style["linestyle"] = "--"
-    return {**style, "markersize": 4, "capsize": 2, "elinewidth": 0.8}
+    i = LOOKS[policy]
+    return {"color": PALETTE[i], "marker": MARKERS[i], "markersize": 4, "capsize": 2, "elinewidth": 0.8}
 
 
 def _mean(metric: str) -> Estimate:
@@ -235,7 +249,7 @@ def _mean(metric: str) -> Estimate:
 
 def _paired(metric: str, compare: Callable[[Any, Any], Interval]) -> Estimate:
     def estimate(rows: pd.DataFrame, policy: str) -> Interval:
-        by_seed = rows.pivot_table(index="seed", columns="policy", values=metric)
+        by_seed = rows.pivot_table(index="seed", columns="policy", values=metric, dropna=False)
         return compare(by_seed[policy].to_numpy(), by_seed["FCFS"].to_numpy())
 
     return estimate
@@ -266,7 +280,7 @@ def _lines(
     without: str | None = None,
 ) -> None:
     """Draw a line for each scheduler; beside each other by less than a fifth of the smallest step."""
-    policies = [policy for policy in SCHEDULERS if policy in set(table["policy"]) and policy != without]
+    policies = [policy for policy in LOOKS if policy in set(table["policy"]) and policy != without]
     values = np.sort(table[x].unique())
     step = 0.3 * float(np.diff(values).min()) / len(policies)
     for i, policy in enumerate(policies):
