@@ -11,7 +11,8 @@ from discosim.world.engine.job import Job
 from discosim.world.engine.schedulers.andes_ranking import Admission, Overflow, Ranking
 from discosim.world.engine.schedulers.andes_solver import Choice, Look, Solver, choose
 from discosim.world.engine.schedulers.base import Orders, ReplicaView, Scheduler
-from discosim.world.engine.schedulers.moves import MAX_PREFILL_TOK, enter, outside, prefill_first
+from discosim.world.engine.schedulers.entering import anybody_fits
+from discosim.world.engine.schedulers.moves import MAX_PREFILL_TOK, enter, prefill_first
 from discosim.world.engine.schedulers.objectives import Objective
 
 
@@ -78,7 +79,7 @@ class AndesFrame(Scheduler):
             ranking.admit_what_fits(self.admission)
         else:
             self._rearrange(look, choice)
-        return self._orders(ranking)
+        return self._orders(ranking, is_full=choice is None)
 
     @abstractmethod
     def _rearrange(self, look: Look, choice: Choice) -> None:
@@ -90,8 +91,8 @@ class AndesFrame(Scheduler):
     def _note_overflow(self, n: int) -> None:
         """Hear of preemptions by lack of memory."""
 
-    def _orders(self, ranking: Ranking) -> Orders:
-        """Return the orders once all moves are made.
+    def _orders(self, ranking: Ranking, *, is_full: bool) -> Orders:
+        """Return the orders once all moves are made; ``is_full`` if whoever fits has entered.
 
         The solver is asked again at its next turn while somebody is outside, or at once where somebody outside fits all
         the same; with everybody inside it has nothing to decide until memory or speed run out. Who does not fit
@@ -108,14 +109,17 @@ class AndesFrame(Scheduler):
             self._note_overflow(n)
             orders.ask_after = 1  # who was blocked by those may fit now
         elif replica.waiting or replica.swapped:
-            has_room = replica.n_resident < self._size and any(replica.fits(job) for job in outside(replica))
+            has_room = not is_full and replica.n_resident < self._size and anybody_fits(replica, ranking.look.live)
             orders.ask_after = 1 if has_room else self.solve_every - replica.iteration % self.solve_every
         else:
             orders.ask_after = ranking.look.calm_iterations()
         return orders
 
 
-def unchosen_residents(look: Look, choice: Choice) -> list[Job]:
-    """Return the resident jobs that the solver would not serve, worst first."""
-    is_chosen = set(choice.chosen.tolist())
-    return [look.jobs[i] for i in choice.order[::-1].tolist() if look.is_resident[i] and i not in is_chosen]
+def unchosen_residents(look: Look, choice: Choice) -> list[int]:
+    """Return the rows of the resident jobs that the solver would not serve, worst first."""
+    is_victim = look.is_resident.copy()
+    is_victim[choice.chosen] = False
+    worst_first = choice.order[::-1]
+    rows: list[int] = worst_first[is_victim[worst_first]].tolist()
+    return rows

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from discosim.world.engine.job import Job, State
 from discosim.world.engine.schedulers.andes_solver import Look
+from discosim.world.engine.schedulers.entering import OUTSIDE, enter_in_order, rows_that_may_fit
 from discosim.world.engine.schedulers.fcfs import preempt_newest
 from discosim.world.engine.schedulers.future_qoe import FutureQoe
 from discosim.world.engine.schedulers.moves import enter, outside
@@ -19,8 +20,6 @@ from discosim.world.engine.schedulers.packing import ranked
 Ints = NDArray[np.int64]
 Admission = Literal["priority", "arrival"]
 Overflow = Literal["newest", "priority"]
-
-OUTSIDE = (State.WAITING, State.SWAPPED)
 
 
 class Ranking:
@@ -54,20 +53,6 @@ class Ranking:
         served = future.served(look.token_s(min(self.size, len(look.jobs))))
         return ranked(gain(self.objective, served, waiting, present) / look.context_tok, look.is_resident)
 
-    def outside(self, admission: Admission) -> list[Job]:
-        """Return the jobs outside in the order in which they may enter; those larger than the free blocks left out."""
-        look = self.look
-        free = look.replica.memory.free_blocks
-        if admission == "arrival":
-            blocks_of = look.replica.memory.blocks_of
-            return [job for job in outside(look.replica) if blocks_of(job.context_tok) <= free]
-        live = look.live
-        is_small = ((live.state == State.WAITING) | (live.state == State.SWAPPED)) & (live.run_blocks <= free)
-        rows = np.flatnonzero(is_small)
-        if rows.size > 1:
-            rows = self.order[is_small[self.order]]
-        return [live.jobs[i] for i in rows.tolist()]
-
     def first_outside(self, admission: Admission) -> Job:
         """Return who enters a replica on which nobody is; it has to run, whatever it takes."""
         if admission == "arrival":
@@ -78,14 +63,24 @@ class Ranking:
 
     def admit_what_fits(self, admission: Admission) -> None:
         """Let whoever fits enter, up to the batch size; who does not fit keeps nobody out who does."""
-        replica = self.look.replica
-        if replica.n_resident >= self.size:
+        replica, live = self.look.replica, self.look.live
+        if replica.n_resident >= self.size or self.look.is_resident.all():
             return
-        for job in self.outside(admission):
-            if replica.n_resident >= self.size:
-                return
-            if replica.fits(job):
-                enter(replica, job)
+        rows = rows_that_may_fit(replica, live)
+        if admission == "priority":
+            enter_in_order(replica, live, self._sorted(rows), self.size)
+        elif rows.size:
+            for job in outside(replica):
+                if replica.n_resident < self.size and replica.fits(job):
+                    enter(replica, job)
+
+    def _sorted(self, rows: Ints) -> Ints:
+        """Return rising rows of jobs outside, best first."""
+        if rows.size < 2:
+            return rows
+        is_wanted = np.zeros(len(self.look.jobs), dtype=np.bool_)
+        is_wanted[rows] = True
+        return self.order[is_wanted[self.order]]
 
     def make_room(self, overflow: Overflow) -> int:
         """Preempt decoding jobs until the next decode fits; return how many."""

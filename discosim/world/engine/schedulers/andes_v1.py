@@ -56,7 +56,7 @@ class AndesV1(AndesFrame):
     def _rearrange(self, look: Look, choice: Choice) -> None:
         """Bring the chosen in, best first, and put out others for them, worst first, as far as the cap allows."""
         replica, jobs = look.replica, look.jobs
-        victims = unchosen_residents(look, choice)
+        victims = [jobs[i] for i in unchosen_residents(look, choice)]
         for i in choice.chosen.tolist():
             if look.is_resident[i]:
                 continue

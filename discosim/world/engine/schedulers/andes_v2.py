@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from discosim.core.spec import spec
 from discosim.world.engine.job import Job
 from discosim.world.engine.schedulers.andes_frame import AndesFrame, unchosen_residents
 from discosim.world.engine.schedulers.andes_solver import Choice, Look
-from discosim.world.engine.schedulers.base import LiveArrays, ReplicaView
+from discosim.world.engine.schedulers.base import ReplicaView
 from discosim.world.engine.schedulers.future_qoe import FutureQoe
 from discosim.world.engine.schedulers.moves import blocks_held, enter, victims_for
+
+Bools = NDArray[np.bool_]
 
 
 @dataclass(kw_only=True)
@@ -40,33 +43,33 @@ class AndesV2(AndesFrame):
 
     def _rearrange(self, look: Look, choice: Choice) -> None:
         """Bring the chosen in, best first, until a pair of admission and victims does not pay."""
-        replica, jobs = look.replica, look.jobs
-        value = {job: float(choice.value[i]) for i, job in enumerate(jobs)} if self.refiner else {}
-        victims = unchosen_residents(look, choice)
-        gone: set[Job] = set()
+        replica, jobs, value = look.replica, look.jobs, choice.value
+        rows = unchosen_residents(look, choice)
+        victims = [jobs[i] for i in rows]
+        stays = look.is_resident.copy()
         for i in choice.chosen.tolist():
             if look.is_resident[i]:
                 continue
             n = victims_for(replica, jobs[i], victims)
             if n is None:
                 return
+            stays[rows[:n]] = False
             if n and self.refiner:
-                gain = float(choice.value[i]) - sum(value[job] for job in victims[:n])
-                if gain <= self._loss(look, choice, gone.union(victims[:n]), victims[:n]):
+                gain = float(value[i]) - sum(float(value[row]) for row in rows[:n])
+                if gain <= self._loss(look, choice, stays, victims[:n]):
                     return
-            gone.update(victims[:n])
             for job in victims[:n]:
                 replica.preempt(job)
-            del victims[:n]
+            del victims[:n], rows[:n]
             enter(replica, jobs[i])
 
-    def _loss(self, look: Look, choice: Choice, out: set[Job], victims: list[Job]) -> float:
+    def _loss(self, look: Look, choice: Choice, stays: Bools, victims: list[Job]) -> float:
         """Return the QoE that all who stay lose while the victims are put out and, one day, brought back."""
         stall_s = sum(overhead_s(look.replica, job) for job in victims)
-        stays = np.array([bool(r) and job not in out for r, job in zip(look.is_resident, look.jobs, strict=True)])
-        if stall_s <= 0.0 or not stays.any():
+        rows = np.flatnonzero(stays)
+        if stall_s <= 0.0 or rows.size == 0:
             return 0.0
-        future = FutureQoe(_rows(look.live, stays), look.now_s, stall_s)
+        future = FutureQoe(look.live, look.now_s, stall_s, rows)
         return float((future.served(choice.token_s) - future.waiting()).sum())
 
 
@@ -77,9 +80,3 @@ def overhead_s(replica: ReplicaView, job: Job) -> float:
         return 2.0 * replica.swap_s(blocks)
     tok = job.prompt_tok + replica.generated_of(job)
     return replica.cost.prefill_s(tok, float(tok) ** 2)
-
-
-def _rows(live: LiveArrays, chosen: np.ndarray) -> LiveArrays:
-    """Return the chosen rows of the arrays; the list of jobs is left out."""
-    columns = {f.name: getattr(live, f.name)[chosen] for f in fields(LiveArrays) if f.name != "jobs"}
-    return LiveArrays(jobs=[], **columns)

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from discosim.world.engine.schedulers.base import LiveArrays
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
+ALL = slice(None)
 PERFECT = 1.0 - 1e-9
 """QoE from which on a request counts as never late: rounding must not cost anybody this title."""
 
@@ -40,18 +42,20 @@ class FutureQoe:
         Present, in s.
     ahead_s : float
         Distance of the horizon, Delta-t of Andes, in s, >= 0; 0 gives the QoE so far.
+    rows : array of int or slice, optional
+        Of which requests, n in number; all where left out.
     """
 
-    def __init__(self, live: LiveArrays, now_s: float, ahead_s: float) -> None:
-        n = live.generated_tok.astype(np.float64)
+    def __init__(self, live: LiveArrays, now_s: float, ahead_s: float, rows: Ints | slice = ALL) -> None:
+        n = live.generated_tok[rows].astype(np.float64)
         self._now_s = now_s
         self._horizon_s = horizon = now_s + ahead_s
-        self._interval_s = delta = 1.0 / live.reader_tok_per_s
-        first_due_s = live.arrival_s + live.ttft_target_s
+        self._interval_s = delta = 1.0 / live.reader_tok_per_s[rows]
+        first_due_s = live.arrival_s[rows] + live.ttft_target_s[rows]
         self._expected = _series(horizon - first_due_s, delta, np.inf)
         last_due_s = first_due_s + (n - 1.0) * delta
-        self._done_s = np.maximum(live.clock_s, last_due_s)  # C_n; T_0 before the first token
-        shown = n * (horizon - 0.5 * (first_due_s + last_due_s)) - live.delay_s
+        self._done_s = np.maximum(live.clock_s[rows], last_due_s)  # C_n; T_0 before the first token
+        shown = n * (horizon - 0.5 * (first_due_s + last_due_s)) - live.delay_s[rows]
         # Tokens still in the buffer at the horizon were counted with a negative area; they are one per delta.
         self._shown = shown + _series(self._done_s - horizon, delta, n)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from discosim.core.spec import spec
 from discosim.world.engine.job import State
 from discosim.world.engine.schedulers.base import LiveArrays, Orders, ReplicaView, Scheduler
+from discosim.world.engine.schedulers.entering import anybody_fits, rows_that_may_fit
 from discosim.world.engine.schedulers.fcfs import preempt_newest
 from discosim.world.engine.schedulers.future_qoe import slack_s
 from discosim.world.engine.schedulers.moves import MAX_PREFILL_TOK, enter, prefill_first
@@ -46,15 +47,16 @@ class Periodic(Scheduler):
     def schedule(self, replica: ReplicaView) -> Orders:
         """Preempt at every tenth iteration of a full replica, admit at all of them."""
         if not (replica.waiting or replica.swapped):
-            return self._orders(replica)
-        live = replica.live()
-        value = self.worth(live, replica.now_s, replica.memory.block_tok)
-        memory = replica.memory
+            return self._orders(replica, None)
+        memory, live = replica.memory, replica.live()
         is_full = memory.total_blocks - memory.free_blocks >= self.trigger * memory.total_blocks
-        if is_full and replica.iteration % self.every == 0:
-            self._preempt(replica, live, value)
-        self._admit(replica, live, value)
-        return self._orders(replica)
+        may_preempt = is_full and replica.iteration % self.every == 0
+        if may_preempt or rows_that_may_fit(replica, live).size:
+            value = self.worth(live, replica.now_s, memory.block_tok)
+            if may_preempt:
+                self._preempt(replica, live, value)
+            self._admit(replica, live, value)
+        return self._orders(replica, live)
 
     def _preempt(self, replica: ReplicaView, live: LiveArrays, value: Floats) -> None:
         """Let the packing decide between the weakest running jobs and those outside; the others stay."""
@@ -94,11 +96,11 @@ class Periodic(Scheduler):
                 break
             enter(replica, job)
 
-    def _orders(self, replica: ReplicaView) -> Orders:
+    def _orders(self, replica: ReplicaView, live: LiveArrays | None) -> Orders:
         orders = prefill_first(replica, self.max_prefill_tok)
         if orders.decode:
             has_preempted = preempt_newest(replica)
-            if has_preempted or replica.swapped or any(replica.fits(job) for job in replica.waiting):
+            if has_preempted or replica.swapped or (live is not None and anybody_fits(replica, live)):
                 orders.ask_after = 1  # worth changes with time, so somebody who fits may come to the front
             elif replica.waiting:
                 orders.ask_after = self.every - replica.iteration % self.every
