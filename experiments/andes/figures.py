@@ -48,9 +48,13 @@ def quality_against_rate(table: pd.DataFrame) -> Figure:
         middle.annotate("paper: up to 3.2", (table["rate_per_s"].min(), 3.2), va="bottom", fontsize=7, color=MUTED)
         right.axhline(-10, color=MUTED, linewidth=0.8, linestyle="--")
         right.annotate("paper: -10 % at most", (table["rate_per_s"].min(), -10), va="top", fontsize=7, color=MUTED)
-        labels = {left: "average QoE", middle: "average QoE over that of FCFS", right: "throughput against FCFS (%)"}
+        labels = {
+            left: "average QoE [0 to 1]",
+            middle: "average QoE [times that of FCFS]",
+            right: "throughput against FCFS [%]",
+        }
         for axes, label in labels.items():
-            axes.set_xlabel("request rate (requests/s)")
+            axes.set_xlabel("request rate [requests/s]")
             axes.set_ylabel(label)
         left.set_ylim(0, 1.03)
         middle.set_ylim(top=3.7)
@@ -65,9 +69,9 @@ def quality_against_bursts(table: pd.DataFrame) -> Figure:
     """Draw average QoE, its ratio to FCFS and preemptions against the intensity of bursts, world by world (c)."""
     worlds = list(dict.fromkeys(table["world"]))
     rows: tuple[tuple[str, Estimate, tuple[float, float], str | None], ...] = (
-        ("average QoE", _mean("qoe_mean"), (0.0, 1.0), None),
-        ("average QoE over\nthat of FCFS", _ratio("qoe_mean"), (0.0, math.inf), "FCFS"),
-        ("preemptions\nper request", _mean("n_preemptions_mean"), (0.0, math.inf), None),
+        ("average QoE [0 to 1]", _mean("qoe_mean"), (0.0, 1.0), None),
+        ("average QoE\n[times that of FCFS]", _ratio("qoe_mean"), (0.0, math.inf), "FCFS"),
+        ("preemptions\n[per request]", _mean("n_preemptions_mean"), (0.0, math.inf), None),
     )
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 5.2), layout="constrained")
@@ -78,7 +82,8 @@ def quality_against_bursts(table: pd.DataFrame) -> Figure:
             for axes, (_, estimate, possible, without) in zip(column, rows, strict=True):
                 _lines(axes, part, "intensity", estimate, possible, without=without)
             column[1].axhline(1, color=MUTED, linewidth=0.8)
-            column[-1].set_xlabel("burst rate over mean rate")
+            column[-1].set_xlabel("burst rate [times the mean rate]")
+            column[-1].set_xticks(sorted(table["intensity"].unique()))
         for axes, (label, *_) in zip(grid[:, 0], rows, strict=True):
             axes.set_ylabel(label)
         grid[0][0].set_ylim(0, 1.03)
@@ -106,7 +111,7 @@ def ratio_by_world(table: pd.DataFrame) -> Figure:
         axes.set_yticks(range(len(worlds)), [WORLDS[world] for world in worlds])
         axes.set_ylim(len(worlds) - 0.5, -0.5)
         axes.set_xlim(left=0.8)
-        axes.set_xlabel("average QoE over that of FCFS")
+        axes.set_xlabel("average QoE [times that of FCFS]")
         _legend(figure, axes)
         figure.suptitle(
             f"Bursts of {part['intensity'].iloc[0]:g} times the mean rate: {_over(part)}\n"
@@ -119,16 +124,17 @@ def long_prompts(table: pd.DataFrame) -> Figure:
     """Draw QoE, TTFT and preemptions of long prompts (d); v2 without its refiner packs as v1 without its cap."""
     shown = table[table["policy"] != "v2, no refiner"]
     panels = {
-        "qoe_mean": ("average QoE", 1.0),
-        "ttft_mean_s": ("mean TTFT (s)", math.inf),
-        "n_preemptions_mean": ("preemptions per request", math.inf),
+        "qoe_mean": ("average QoE [0 to 1]", 1.0),
+        "ttft_mean_s": ("mean TTFT [s]", math.inf),
+        "n_preemptions_mean": ("preemptions [per request]", math.inf),
     }
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 3.1), layout="constrained")
         grid = figure.subplots(1, len(panels))
         for axes, (metric, (label, most)) in zip(grid, panels.items(), strict=True):
             _lines(axes, shown, "rate_per_s", _mean(metric), (0.0, most))
-            axes.set_xlabel("request rate (requests/s)")
+            axes.set_xlabel("request rate [requests/s]")
+            axes.set_xticks(sorted(table["rate_per_s"].unique()))
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
         grid[0].set_ylim(0, 1.03)
@@ -150,7 +156,7 @@ def capacity_of_schedulers(table: pd.DataFrame) -> Figure:
             left.errorbar(found.mean, i, xerr=found.half_width, **_look(policy))
         left.set_yticks(range(len(policies)), policies)
         left.set_ylim(len(policies) - 0.5, -0.5)
-        left.set_xlabel("highest rate with an average QoE of 0.9 (requests/s)")
+        left.set_xlabel("highest rate with an average QoE of 0.9 [requests/s]")
         left.set_title(variants[0])
         for k, variant in enumerate(variants):
             found = _ratio("capacity_rps")(table[table["variant"] == variant], "Andes v1")
@@ -159,7 +165,7 @@ def capacity_of_schedulers(table: pd.DataFrame) -> Figure:
         right.axvline(1, color=MUTED, linewidth=0.8)
         right.set_yticks(range(len(variants)), variants)
         right.set_ylim(len(variants) - 0.5, -0.5)
-        right.set_xlabel("that of Andes v1 over that of FCFS")
+        right.set_xlabel("the same of Andes v1 [times that of FCFS]")
         right.set_title("by length of the run; grey: paper, second-hand")
         figure.suptitle(f"Capacity: {OPT}\n{_over(table)}")
     return figure
@@ -167,8 +173,8 @@ def capacity_of_schedulers(table: pd.DataFrame) -> Figure:
 
 def percentiles_at_overload(table: pd.DataFrame) -> Figure:
     """Draw the 10th, 50th and 90th percentiles of QoE, TTFT and delivery speed (f)."""
-    panels = {"qoe": ("", "QoE", 1.0), "ttft": ("_s", "TTFT (s)", math.inf)}
-    panels["tds"] = ("_tok_per_s", "delivery speed (tokens/s)", math.inf)
+    panels = {"qoe": ("", "QoE [0 to 1]", 1.0), "ttft": ("_s", "TTFT [s]", math.inf)}
+    panels["tds"] = ("_tok_per_s", "delivery speed [tokens/s]", math.inf)
     policies = [policy for policy in LOOKS if policy in set(table["policy"])]
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 2.7), layout="constrained")
@@ -199,9 +205,9 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
     """Draw what Andes changes against FCFS in overload, with one open point changed at a time."""
     names = list(dict.fromkeys(table["variant"]))
     panels: dict[str, tuple[Estimate, str]] = {
-        "qoe": (_difference("qoe_mean"), "average QoE less that of FCFS"),
-        "throughput": (_change_pct("throughput_tok_per_s"), "throughput against FCFS (%)"),
-        "ttft": (_mean("ttft_p50_s"), "median TTFT (s)"),
+        "qoe": (_difference("qoe_mean"), "average QoE less that of FCFS [-1 to 1]"),
+        "throughput": (_change_pct("throughput_tok_per_s"), "throughput against FCFS [%]"),
+        "ttft": (_mean("ttft_p50_s"), "median TTFT [s]"),
     }
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 3.4), layout="constrained")

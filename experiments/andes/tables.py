@@ -54,7 +54,7 @@ def _at(rate: float, seconds: float) -> tuple[str, str]:
 def rates(context: Context) -> pd.DataFrame:
     """Return quality and throughput against the request rate, twenty minutes each (a, b, e)."""
     if context.profile == "quick":
-        grid, names, n_seeds = (5.0, 6.0, 6.5, 7.0, 8.0), ("FCFS", "Andes v1", "Andes code"), 3
+        grid, names, n_seeds = (6.0, 6.5, 7.0, 8.0), ("FCFS", "Andes v1", "Andes code"), 3
     else:
         grid, n_seeds = (5.0, 5.5, 6.0, 6.5, 7.0, 7.5, 8.0, 10.0), 10
         names = ("FCFS", "round robin", "LQSF", "Andes v1", "Andes v2", "Andes code")
@@ -126,7 +126,7 @@ READINGS = {
 
 def open_points(context: Context) -> pd.DataFrame:
     """Return Andes v1 and FCFS in overload, with one open point changed at a time; v2 where the link changes."""
-    seconds, n_seeds = {"quick": (200.0, 3), "paper": (RUN_S, 10)}[context.profile]
+    seconds, n_seeds = {"quick": (150.0, 3), "paper": (RUN_S, 10)}[context.profile]
     at = _at(OVERLOAD_PER_S, seconds)
     tasks = []
     for name, overrides in {BASE: (), **WORLDS}.items():
