@@ -268,6 +268,7 @@ def trend_between_phones(table: pd.DataFrame) -> Figure:
         figure.legend([*handles, Patch(color=PALE)], labels, loc="outside lower center", ncols=3)
         services = ", ".join(dict.fromkeys(table["service"]))
         figure.suptitle(
-            f"Reduction of p99 TTFT on one phone less that on the other: {services}, b = 0.5\n{over(table)}, inputs included"
+            f"Reduction of p99 TTFT on one phone less that on the other: {services}, b = 0.5\n"
+            f"{over(table)}, inputs included"
         )
     return figure

@@ -113,8 +113,10 @@ def cost_against_budget(table: pd.DataFrame, dispatch: pd.DataFrame) -> Figure:
         lines = [words for _, words in _cost_lines("S")]
         handles = [Line2D([], [], **look(j + 1), marker=MARKERS[j + 1], markersize=3) for j in range(len(lines))]
         figure.legend(handles, lines, loc="outside lower center", ncols=4)
+        n_seeds = dispatch["seed"].nunique()
         figure.suptitle(
-            f"Cost against the budget ratio, {PIXEL}: exchange rates assumed\nDiSCo: {over(table)}; Stoch: over {dispatch['seed'].nunique()}"
+            f"Cost against the budget ratio, {PIXEL}: exchange rates assumed\n"
+            f"DiSCo: {over(table)}; Stoch: over {n_seeds}, of 1,000 requests"
         )
     return figure
 
