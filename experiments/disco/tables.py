@@ -25,17 +25,24 @@ SIZES = {"quick": (300, 4), "paper": (2000, 20)}
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
     """Name services, devices and budgets as the figures do, and drop the columns of the sweep."""
-    found = table.copy()
-    if "server.series" in found:
-        series = found.pop("server.series").astype(str).str.extract(r"(shaped-[^/]*)\.csv$", expand=False)
-        found["server.digest"] = found["server.digest"].where(series.isna(), series)
-    found.insert(0, "service", found.pop("server.digest").map(service_name))
+    found = table.drop(columns=["server.series"], errors="ignore")
+    found.insert(0, "service", _services(table).map(service_name))
+    found = found.drop(columns="server.digest")
     found.insert(1, "device", found.pop("devices[0].profile").map(DEVICES))
     budgets = [column for column in found.columns if column.endswith(".budget")]
     if budgets:
         found.insert(2, "budget", found[budgets[0]])
         found = found.drop(columns=budgets)
     return found.rename(columns={"cost.exchange_rate_usd_per_j": "usd_per_j", "workload.n_users": "n_users"})
+
+
+def _services(table: pd.DataFrame) -> pd.Series:
+    """Return the digest of each row, or the name of its series."""
+    digests: pd.Series = table["server.digest"]
+    if "server.series" not in table:
+        return digests
+    series = table["server.series"].astype(str).str.extract(r"(shaped-[^/]*)\.csv$", expand=False)
+    return digests.where(series.isna(), series)
 
 
 def service_name(digest: str) -> str:
@@ -59,43 +66,89 @@ PATTERNS = {"poisson": "Poisson", "digest": "Azure gaps", "clients": "ServeGen c
 def arrivals(table: pd.DataFrame) -> pd.DataFrame:
     """Name the arrival patterns."""
     found = named(table)
-    found.insert(2, "arrivals", found.pop("workload.arrivals").str.split(" ").str[0].map(PATTERNS))
+    pattern = found.pop("workload.arrivals").str.split(" ").str[0].map(PATTERNS)
+    found.insert(2, "arrivals", pattern.where(found["n_users"] == 1, "any"))
     found.insert(3, "devices", found.pop("n_users").map({1: "one device", 10000: "idle devices"}))
     return found
 
 
-VARIED = {
-    "policies.DiSCo-D.alpha": "alpha = {}",
-    "policies.DiSCo-S.losers": "losers: {}",
-    "usd_per_j": "exchange rate {} USD/J",
-    "workload.lengths.prompt_median_tok": "prompts of {} tokens (median)",
+BASE = "as in the other figures"
+PROMPT, SIGMA = "workload.lengths.prompt_median_tok", "workload.lengths.prompt_sigma"
+DISPATCH = {
     "n_users": "one device takes all requests",
+    "policies.DiSCo-D.alpha": "alpha = {}",
+    "policies.DiSCo-S.relearn": "goes on learning",
+    "policies.DiSCo-S.losers": "losers: {}",
+}
+HAND_OVER = {
+    "policies.DiSCo-S.losers": "losers: {}",
+    "usd_per_j": "prices of a token ten times further apart",
     "policies.DiSCo-S-migrating.payload": "hand-over sends {}",
     "policies.DiSCo-S-migrating.server_estimate": "hand-over time estimated by {}",
     "reader.tok_per_s": "reader at {} tokens/s",
+    "workload.lengths.output_median_tok": "answers: mean 58 tokens",
 }
-BASE = "as in the other figures"
+"""Column that varies -> what a variant is called by its value."""
 
 
 def sensitivity(table: pd.DataFrame) -> pd.DataFrame:
-    """Name each variant by what it changes; add those that are another reading of the same runs."""
-    found = named(table)
-    first = found.iloc[0]
-    label = pd.Series(BASE, index=found.index)
-    for column, text in VARIED.items():
-        is_changed = found[column] != first[column]
-        label = label.where(~is_changed, found[column].map(lambda value, text=text: text.format(_short(value))))
-    found.insert(0, "variant", label)
-    setting = [column for column in found.columns if column in VARIED or column.startswith("policies.")]
-    found = found.drop(columns=setting)
+    """Name each variant of dispatch by what it changes; add those that are another reading of the same runs."""
+    found = _varied(named(table), DISPATCH)
     base = found[found["variant"] == BASE]
     p95 = base.assign(variant="tail at p95", ttft_p99_s=base["ttft_p95_s"])
-    racing = base[~base["policy"].isin(["Stoch-S", "Stoch-D"])].assign(variant="baselines that race")
-    racing["policy"] = racing["policy"].str.removesuffix("-racing")
+    return pd.concat([found, p95, *_other_baselines(base)], ignore_index=True)
+
+
+def _other_baselines(base: pd.DataFrame) -> list[pd.DataFrame]:
     alone = base[~base["policy"].isin(["Stoch-S", "Stoch-D"])]
+    racing = alone.assign(variant="baselines that race", policy=alone["policy"].str.removesuffix("-racing"))
     server = base[base["policy"] == "server_only"]
     beside = [alone, server.assign(policy="Stoch-S"), server.assign(policy="Stoch-D")]
-    return pd.concat([found, p95, racing, pd.concat(beside).assign(variant="baseline: server only")], ignore_index=True)
+    return [racing, pd.concat(beside).assign(variant="baseline: server only")]
+
+
+def handover(table: pd.DataFrame) -> pd.DataFrame:
+    """Name each variant of a hand-over by what it changes, apart for either scarce endpoint; budgets as in the file."""
+    found = named(table)
+    found.insert(0, "scarce", (found["usd_per_j"] < 5e-6).map({True: "server", False: "device"}))
+    found.insert(3, "budget", _budget_of(found))
+    return pd.concat([_varied(part, HAND_OVER) for _, part in found.groupby("scarce", sort=False)], ignore_index=True)
+
+
+def _varied(found: pd.DataFrame, texts: dict[str, str]) -> pd.DataFrame:
+    """Put a first column ``variant``: what differs from the first row, in words; drop the columns that say so."""
+    first = found.iloc[0]
+    words = [
+        [text.format(_short(row[column])) for column, text in texts.items() if row[column] != first[column]]
+        for row in found.to_dict("records")
+    ]
+    for these, row in zip(words, found.to_dict("records"), strict=True):
+        if row[PROMPT] != first[PROMPT]:
+            sigma = row.get(SIGMA, 0.8)
+            mean = row[PROMPT] * float(np.exp(sigma**2 / 2))
+            these.append(f"prompts: mean {mean:.0f} tokens" if sigma == 0.8 else f"prompts: spread {sigma:g}")
+    says = {*texts, PROMPT, SIGMA} - {"usd_per_j"}
+    named_rows = found.drop(columns=[c for c in found.columns if c in says or c.startswith("policies.")])
+    named_rows.insert(0, "variant", ["; ".join(these) or BASE for these in words])
+    return named_rows
+
+
+def cost(table: pd.DataFrame) -> pd.DataFrame:
+    """Name the rows, and say how soon each service speaks: the median TTFT of what was measured, or was shaped."""
+    found = named(table)
+    medians = {service_name(digest): ttft_p50_s(digest) for digest in _services(table).unique()}
+    found.insert(1, "service_ttft_p50_s", found["service"].map(medians))
+    return found
+
+
+def ttft_p50_s(service: str) -> float:
+    """Return the median TTFT of a digest, or of a shaped service by its name."""
+    from discosim.traces.catalogue import load_digest
+
+    if service.startswith("shaped-"):
+        return float(service.removeprefix("shaped-").removesuffix("s"))
+    table = load_digest(service, "latency").ttft.table
+    return float(np.interp(0.5, table.levels, table.values))
 
 
 def energy(table: pd.DataFrame) -> pd.DataFrame:
@@ -107,7 +160,13 @@ def energy(table: pd.DataFrame) -> pd.DataFrame:
         for joules, times in zip(per_b, ratio, strict=True)
     ]
     found.insert(0, "energy", names)
+    found.insert(3, "budget", _budget_of(found))
     return found
+
+
+def _budget_of(found: pd.DataFrame) -> pd.Series:
+    """Return the budget of the policies whose endpoint is scarce, as energy.yaml and handover.yaml set it."""
+    return (found["usd_per_j"] < 5e-6).map({True: 0.9, False: 0.5})
 
 
 def _short(value: Any) -> str:

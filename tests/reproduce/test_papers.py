@@ -139,7 +139,7 @@ def test_a_changed_constant_of_a_real_paper_names_its_claim(tmp_path: Path) -> N
 
 def test_no_policy_beats_the_race_of_both() -> None:
     """On idle devices and equal luck the earlier of both first tokens is a floor, seed by seed, not only on average."""
-    table = committed(load_experiment(PAPERS / "disco"))["budget"]
+    table = committed(load_experiment(PAPERS / "disco"))["bounds"]
     keys = ["service", "device", "budget", "seed"]
     race = table[table["policy"] == "race"].set_index(keys)["ttft_mean_s"]
     for policy, rows in table.groupby("policy"):
@@ -148,7 +148,7 @@ def test_no_policy_beats_the_race_of_both() -> None:
 
 
 def test_one_endpoint_alone_does_not_feel_the_budget() -> None:
-    table = committed(load_experiment(PAPERS / "disco"))["budget"]
+    table = committed(load_experiment(PAPERS / "disco"))["bounds"]
     alone = table[table["policy"].isin(["server_only", "device_only", "race"])]
     spread = alone.groupby(["service", "device", "policy", "seed"])["ttft_mean_s"].agg(np.ptp)
     assert (spread == 0.0).all()
@@ -157,10 +157,10 @@ def test_one_endpoint_alone_does_not_feel_the_budget() -> None:
 def test_the_budget_is_kept_on_average() -> None:
     """Thresholds are learnt, so a run may miss its budget; the mean over services, devices and seeds may not.
 
-    Each of some 100 means of a few hundred prompts has a relative standard error near 10 %; four of those of the mean
-    leave a false alarm of one in ten thousand.
+    Each of 48 means of 200 prompts has a relative standard error near 10 %; four of those of the mean leave a false
+    alarm of one in ten thousand.
     """
-    table = committed(load_experiment(PAPERS / "disco"))["budget"]
+    table = committed(load_experiment(PAPERS / "disco"))["bounds"]
     for side, policies in {"server": ("DiSCo-S", "optimal-S"), "device": ("DiSCo-D", "optimal-D")}.items():
         for policy in policies:
             own = table[table["policy"] == policy]
