@@ -15,7 +15,7 @@ REL = 1e-9
 
 
 def check_waiting(columns: Columns, total_j: Mapping[int, float], policy: str) -> None:
-    """Check INV-20: requests of a user pay together for what the user's screen and radio took, each moment once.
+    """Check INV-21: requests of a user pay together for what the user's screen and radio took, each moment once.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def check_waiting(columns: Columns, total_j: Mapping[int, float], policy: str) -
     if bad.any():
         i = int(np.argmax(bad))
         raise InvariantError(
-            f"INV-20: request {columns['request_id'][i]} under {policy}: pays {paid_j[i]} J for waiting, of "
+            f"INV-21: request {columns['request_id'][i]} under {policy}: pays {paid_j[i]} J for waiting, of "
             f"{columns['device_energy_j'][i]} J in all"
         )
     owed_j = np.zeros(1 + max(int(users.max(initial=0)), *total_j, 0))
@@ -47,7 +47,7 @@ def check_waiting(columns: Columns, total_j: Mapping[int, float], policy: str) -
     if wrong.any():
         user = int(np.argmax(wrong))
         raise InvariantError(
-            f"INV-20: requests of user {user} under {policy} pay {found_j[user]} J for waiting, the phone took "
+            f"INV-21: requests of user {user} under {policy} pay {found_j[user]} J for waiting, the phone took "
             f"{owed_j[user]} J"
         )
 

@@ -100,9 +100,10 @@ trace](how-to/bring-your-own-trace.md#the-other-way-for-another-simulator).
   of DiSCo keep that paper's model, 0.1 J per token and billion parameters for prompt and decoded token
   alike (secondary source), which no measured phone bears out; their range is the measured one too. All of
   this is tagged, and a scenario can replace both numbers. Joules are of computing alone: what screen and
-  radio take while a phone waits for a service or receives from it is not counted, which favours policies
-  that lean on the service. For scale: a bracket of 0.3 to 1 W above idle while waiting (our assumption),
-  and 2.58 W for a whole phone that receives 1 Mbit/s over LTE, base not subtracted (published figure).
+  radio take while a phone waits for a service or receives from it counts only where a device of the
+  scenario says so (`waiting`), and leaving it out favours policies that lean on the service. For scale: a
+  bracket of 0.3 to 1 W above idle while waiting (our assumption), and 2.58 W for a whole phone that
+  receives 1 Mbit/s over LTE, base not subtracted (published figure).
 
 ## Licences
 

@@ -264,7 +264,7 @@ def check_batteries(played: Played, *, is_open_ended: bool) -> None:
     """Batteries have lost what requests are billed for, and none took a request on below its reserve."""
     used_j: dict[int, float] = {}
     waited = played.world.fleet.waiting_total_j()
-    check_waiting(played.columns, waited, "test")  # INV-20
+    check_waiting(played.columns, waited, "test")  # INV-21
     for record in played.records:
         used_j[record.user_id] = used_j.get(record.user_id, 0.0) + record.device_energy_j
     for user_id, charge in enumerate(played.world.fleet.charges()):

@@ -172,10 +172,10 @@ def test_a_shown_answer_is_received_from_its_first_to_its_last_token(kind: str) 
 def test_the_check_bites() -> None:
     played = serve("server_only", at(0.0, 2.0))
     total = played.world.fleet.waiting_total_j()
-    with pytest.raises(InvariantError, match="INV-20: requests of user 0"):
+    with pytest.raises(InvariantError, match="INV-21: requests of user 0"):
         check_waiting(played.columns, {0: total[0] + 0.01}, "test")
     wrong = played.columns | {"device_waiting_j": np.array([30.0, -1.0])}
-    with pytest.raises(InvariantError, match="INV-20: request 0"):
+    with pytest.raises(InvariantError, match="INV-21: request 0"):
         check_waiting(wrong, total, "test")
 
 
