@@ -1,0 +1,1 @@
+"""The map's figures: tidy table in, Figure out."""
