@@ -316,7 +316,7 @@ class Scenarios:
         }
         kind = data.draw(st.sampled_from(sorted(known)))
         options = data.draw(self.section(known[kind]))
-        for option in {"service", "retry_service"} & options.keys():
+        for option in {"service", "second", "retry_service"} & options.keys():
             options[option] = data.draw(st.sampled_from(["server", *services]))
         head = {"kind": kind, "name": name}
         try:

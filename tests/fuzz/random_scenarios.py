@@ -160,6 +160,10 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("Cost", "exchange_rate_usd_per_j"): one_of(0, 1e-7, 1e-5),
     ("ServerOnly", "n_retries"): whole(0, 2),
     ("*", "service"): one_of("server"),
+    ("Hedge", "second"): one_of("device", "device", "server"),
+    ("Hedge", "quantile"): one_of(0.0, 0.5, 0.9),
+    ("Hedge", "window"): one_of(1, 20),
+    ("Hedge", "bucket_size"): one_of(1.0, 3.0),
     ("*", "retry_service"): one_of(None),
     ("KVShipping", "kv_bytes_per_tok"): log_uniform(1e4, 1e6),
     ("PDDevice", "cloud_tok"): one_of(None, 1, 20),
@@ -213,6 +217,8 @@ def random_scenario(rng: Rng, traces: Path) -> Plain:
         for policy in data["policies"]:
             if "service" in options_of(known[policy["kind"]]):
                 policy["service"] = one_of("server", *data["services"])(rng)
+            if "second" in options_of(known[policy["kind"]]):
+                policy["second"] = one_of("device", "server", *data["services"])(rng)
             if policy.get("n_retries"):
                 policy["retry_service"] = one_of(None, *data["services"])(rng)
     return data

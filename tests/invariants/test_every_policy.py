@@ -49,11 +49,15 @@ from discosim.world.world import WorldModel
 KINDS = sorted(known_policies())
 
 
-NULLABLE: dict[str, list[Any]] = {
+BY_NAME: dict[str, list[Any]] = {
     "cloud_tok": [None, 1, 5, 20, 60],
     "slot_limit_s": [None, 0.5, 2.0],
     "reprice_every_s": [None, 5.0, 60.0],
     "cloud_slots": [0.1, 2.0],
+    "quantile": [0.0, 0.5, 0.9, 0.99],
+    "window": [1, 7, 1000],
+    "second": ["device", "server"],
+    "bucket_size": [1.0, 2.5, 1e9],
 }
 
 
@@ -63,6 +67,8 @@ def option_values(name: str, key: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(get_args(key.type))
     if key.type is bool:
         return st.booleans()
+    if name == "bucket_size":
+        return st.sampled_from(BY_NAME[name])
     if key.type is float and "ge" in key.limits and "le" in key.limits:
         low, high = key.limits["ge"], key.limits["le"]
         return st.sampled_from([low, high]) | st.floats(low, high)
@@ -75,8 +81,8 @@ def option_values(name: str, key: Any) -> st.SearchStrategy[Any]:
         return st.just(key.limits["le"]) | st.floats(0.05, key.limits["le"])
     if key.type is int and name.endswith("_tok"):
         return st.integers(key.limits.get("ge", 0), 60)
-    if name in NULLABLE:
-        return st.sampled_from(NULLABLE[name])
+    if name in BY_NAME:
+        return st.sampled_from(BY_NAME[name])
     if key.has_default:
         return st.just(key.default)
     raise AssertionError(f"teach this test what values the option '{name}' takes")
@@ -289,7 +295,7 @@ def test_a_refusal_is_survived_where_somebody_else_can_answer(kind: str, case: s
         if case == "both":
             assert statuses == {"failed"}
             assert all(record.unified_cost_usd == 0.0 for record in records)
-        elif kind in {"kv_shipping", "pd_device", "race", "speculative", "disco", "optimal_wait"}:
+        elif kind in {"kv_shipping", "pd_device", "race", "hedge", "speculative", "disco", "optimal_wait"}:
             assert statuses == {"finished"}, "another endpoint could answer"
         for record in records:
             used = {"server": record.is_server_dispatched, "device": record.is_device_dispatched}

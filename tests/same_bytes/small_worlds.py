@@ -143,6 +143,24 @@ WORLDS: tuple[Plain, ...] = (
         link={"kind": "digest", "digest": "lte-driving"},
     ),
     _world(
+        "asked twice",
+        [
+            {"kind": "hedge", "tokens_per_request": 0.3, "bucket_size": 2},
+            {"kind": "hedge", "name": "again", "second": "server", "quantile": 0.6, "window": 20},
+            {"kind": "hedge", "name": "from quick", "service": "quick", "second": "server", "losers": "run_on"},
+            {"kind": "hedge", "name": "knows nothing", "second": "quick", "initial": "none", "quantile": 0.5},
+        ],
+        services={
+            "quick": {
+                "kind": "replay",
+                "digest": "llmperf-together-llama2-70b",
+                "failures": "measured",
+                "failure_share": 0.3,
+                "prices": {"prompt_usd_per_mtok": 3, "output_usd_per_mtok": 9},
+            },
+        },
+    ),
+    _world(
         "chunks, and a router that errs",
         [*RACERS, {"kind": "router"}],
         server={
