@@ -54,7 +54,7 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 LINEAR = ("prompt_sigma",)
 """Axes whose ranges are filled evenly; the others evenly in the logarithm."""
-N_CELLS = {"quick": {"design": 20, "kept_out": 16}, "paper": {"design": 120, "kept_out": 60}}
+N_CELLS = {"quick": {"design": 18, "kept_out": 14}, "paper": {"design": 120, "kept_out": 60}}
 STEPS = {"quick": 4, "paper": 9}
 SHIFTS = {"design": 0.5, "kept_out": 0.137}
 """Where each sequence begins, so that no cell of one is one of the other's."""

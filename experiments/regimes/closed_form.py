@@ -79,11 +79,16 @@ class Laws:
         return 1.0 - float(self.service.cdf(time_s))
 
     def below(self, share: float) -> Floats:
-        """Return for each length, in [0, 1], how much of it is below the one that splits the tokens at ``share``."""
+        """Return for each length, in [0, 1], which part of it is below the split of the tokens at ``share``.
+
+        Of the one length on the split it is the part that makes the share exact.
+        """
         if share <= 0.0 or share >= 1.0:
             return np.full(self.points, float(share >= 1.0))
-        tokens = np.cumsum(self.prompt_tok) / self.prompt_tok.sum()
-        return (tokens <= share).astype(float)
+        lengths, where, counts = np.unique(self.prompt_tok, return_inverse=True, return_counts=True)
+        own = lengths * counts / self.prompt_tok.sum()
+        part: Floats = np.clip((share - (np.cumsum(own) - own)) / own, 0.0, 1.0)[where]
+        return part
 
     def p99_s(self, exceeds: Callable[[float], float]) -> float:
         """Return the least time t at which ``exceeds``, which falls with t, is no more than 1 %."""
@@ -129,8 +134,12 @@ class Laws:
         alpha = min(ALPHA, budget)
         at_once = self.below((budget - alpha) / (1.0 - alpha))
         wait_s = float(self.service.ppf(1.0 - alpha))
-        joined_s = self.phone_s + np.where(at_once > 0.0, 0.0, wait_s)
-        return self.p99_s(lambda t: self.later(t) * float(np.mean(joined_s > t)))
+        
+        def silent(t: float) -> float:
+            """P(w(L) + D > t)."""
+            return float(np.mean(np.where(self.phone_s > t, 1.0, (1.0 - at_once) * (self.phone_s + wait_s > t))))
+
+        return self.p99_s(lambda t: self.later(t) * silent(t))
 
     @cached_property
     def harmless_prefill_tok_per_s(self) -> float:
@@ -160,8 +169,8 @@ class Laws:
         pace_s = max(PACE_S, TPOT_S, own_s)
         profile = _phone(self.world)
         median_s = float(self.service.ppf(0.5))
-        every = slice(self.points // 80, None, self.points // 40)
-        answers = self.output_tok[self.points // 80 :: self.points // 40]
+        every = slice(self.points // 800, None, self.points // 400)
+        answers = self.output_tok[every]
         saved_usd = spent_j = 0.0
         for tok, phone_s in zip(self.prompt_tok[every].tolist(), self.phone_s[every].tolist(), strict=True):
             k = smallest_k(profile, tok, median_s, pace_s) + 1
