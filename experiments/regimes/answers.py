@@ -1,4 +1,4 @@
-"""What the map says of a cell: for each question what every policy reaches at equal spend, who is best, and who ties."""
+"""What the map says of a cell: what every policy reaches at equal spend, who is best, and who ties."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def answers(played: Played, seed: int) -> list[dict[str, Any]]:
     """Return a row per question and policy.
 
     ``worse`` is how much worse than the best, in per cent (of QoE in hundredths), with the paired 95 % interval over
-    resamples of the requests that all policies share. Who is no more than `TIE` worse, or whose interval reaches 0, ties.
+    resamples of the requests that all policies share. Who is no more than `TIE` worse, or whose interval reaches 0,
+    ties.
     """
     counts = resamples(played.replication.size, seed)
     rows = []
@@ -65,10 +66,7 @@ def _reached(played: Played, question: str, counts: Floats) -> Mapping[str, Reac
     kind, _, cap = question.partition(", ")
     found: dict[str, Reached] = {}
     for policy in CHOICES:
-        if kind == "cost":
-            mixture = cheapest_within(played, policy)
-        else:
-            mixture = within(played, policy, CAPS[cap], kind)
+        mixture = cheapest_within(played, policy) if kind == "cost" else within(played, policy, CAPS[cap], kind)
         if mixture is None:
             continue
         if kind == "p99_ttft":
@@ -109,7 +107,9 @@ def effects(played: Played, seed: int) -> dict[str, dict[str, float]]:
         "hand-over's QoE": 100.0 * (mean("both at once, hand-over", "qoe") - mean("race", "qoe")),
     }
     return {
-        name: dict(zip(("low", "high", "effect"), (*np.quantile(every[:-1], OUTSIDE).tolist(), float(every[-1])), strict=True))
+        name: dict(
+            zip(("low", "high", "effect"), (*np.quantile(every[:-1], OUTSIDE).tolist(), float(every[-1])), strict=True)
+        )
         for name, every in found.items()
     }
 

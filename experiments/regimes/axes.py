@@ -1,4 +1,4 @@
-"""What the map varies, and which cells it looks at: a space-filling design, cells kept out, two slices, a ladder of loads."""
+"""What the map varies, and its cells: a space-filling design, cells kept out, two slices, a ladder of loads."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class World:
     load: float = 0.0
 
 
-# Ranges: speeds and tails of the digests in traces/ (phones: 11 to 4,100 and 4.9 to 150 tok/s; services: medians of 0.2 to
-# 5.7 s, p99 over median 1.2 to 97); prompts from an instruction to a document; a joule from a tenth of its price at a
-# socket to where a phone's token costs ten of a service's (assumed).
+# Ranges: speeds and tails of the digests in traces/ (phones: 11 to 4,100 and 4.9 to 150 tok/s; services: medians of 0.2
+# to 5.7 s, p99 over median 1.2 to 97); prompts from an instruction to a document; a joule from a tenth of its price at
+# a socket to where a phone's token costs ten of a service's (assumed).
 RANGES: dict[str, tuple[float, float]] = {
     "prompt_median_tok": (20.0, 4000.0),
     "prompt_sigma": (0.4, 1.2),
@@ -56,13 +56,13 @@ LINEAR = ("prompt_sigma",)
 """Axes whose ranges are filled evenly; the others evenly in the logarithm."""
 N_CELLS = {"quick": {"design": 18, "kept_out": 14}, "paper": {"design": 120, "kept_out": 60}}
 STEPS = {"quick": 4, "paper": 9}
-SHIFTS = {"design": 0.5, "kept_out": 0.137}
+SHIFTS = {"design": 0.5, "kept_out": 0.731}
 """Where each sequence begins, so that no cell of one is one of the other's."""
 SLICES = {
     "prompts and phones": {"prompt_median_tok": (20.0, 4000.0), "prefill_tok_per_s": (20.0, 2500.0)},
     "tails and joules": {"service_tail": (1.5, 30.0), "usd_per_j": (1e-8, 1e-5)},
 }
-LOADS = (0.5, 0.8, 1.0, 1.3)
+LOADS = (0.5, 1.0, 2.0, 4.0)
 
 
 def filling(n: int, d: int, shift: float) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -99,9 +99,7 @@ def sliced(name: str, n: int) -> list[World]:
     """Return the cells of a slice: every pair of n values each of its two axes, all else in the middle."""
     (first, first_range), (second, second_range) = SLICES[name].items()
     return [
-        replace(World(), **{first: a, second: b})
-        for a in ladder(*first_range, n)
-        for b in ladder(*second_range, n)
+        replace(World(), **{first: a, second: b}) for a in ladder(*first_range, n) for b in ladder(*second_range, n)
     ]
 
 
@@ -112,7 +110,5 @@ def cells(profile: str) -> list[tuple[str, World]]:
 
 
 def as_row(world: World) -> dict[str, float]:
-    """Return the axes as columns, and how many tokens of the service a token of the phone costs."""
+    """Return the axes as columns."""
     return asdict(world)
-
-

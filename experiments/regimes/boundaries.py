@@ -1,4 +1,4 @@
-"""The boundaries of the map: each a number from a closed form, positive on one side, and the effect that it foretells."""
+"""The boundaries of the map: each a number from a closed form, positive on one side, and the effect it foretells."""
 
 from __future__ import annotations
 
@@ -61,10 +61,11 @@ def _handover_saves(laws: Laws) -> float:
 
 
 def _handover_stalls(laws: Laws) -> float:
-    """Return how much slower than the reader the phone is; the phone is handed nothing where its tokens cost more."""
-    slower = math.log(READING_TOK_PER_S / laws.world.decode_tok_per_s)
-    cheaper = math.log(OUTPUT_USD / (DECODE_J * laws.world.usd_per_j))
-    return min(slower, cheaper)
+    """Return how much slower than its reader a cheap phone is; of a dear one, what handing back loses."""
+    if DECODE_J * laws.world.usd_per_j < OUTPUT_USD:
+        return math.log(READING_TOK_PER_S / laws.world.decode_tok_per_s)
+    lost = 100.0 * laws.handed_back_qoe
+    return math.log(lost / SEEN) if lost > 0.0 else -math.inf
 
 
 BOUNDARIES: dict[str, Boundary] = {
@@ -72,6 +73,8 @@ BOUNDARIES: dict[str, Boundary] = {
     "disco D, gain": Boundary("disco D", "DiSCo-D cuts the service's p99 TTFT by 10 %", _disco_d_gains, -GAIN, False),
     "disco S or D": Boundary("disco S", "DiSCo-S has the longer p99 TTFT of the two", _d_beats_s, 0.0, True),
     "two beat one": Boundary("race", "a race cuts the better endpoint's p99 TTFT by 10 %", _two_beat_one, -GAIN, False),
-    "P/D-Device's bill": Boundary("pd_device", "P/D-Device costs less than the service alone", _handover_saves, 0.0, False),
+    "P/D-Device's bill": Boundary(
+        "pd_device", "P/D-Device costs less than the service alone", _handover_saves, 0.0, False
+    ),
     "hand-over's QoE": Boundary("disco D", "handing over costs a hundredth of QoE", _handover_stalls, -SEEN, False),
 }

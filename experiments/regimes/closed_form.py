@@ -28,7 +28,7 @@ LONGEST_TOK = 32768
 OUTPUT_MEDIAN_TOK, OUTPUT_SIGMA = 150.0, 0.6
 PREFILL_J, DECODE_J = 0.13, 0.69
 PROMPT_USD, OUTPUT_USD = 0.15e-6, 0.60e-6
-READING_TOK_PER_S = 4.8
+READING_TOK_PER_S, TARGET_S = 4.8, 1.0
 ALPHA = 0.05
 """DiSCo's reserve for the service's tail."""
 N_POINTS = 4000
@@ -93,7 +93,11 @@ class Laws:
     def p99_s(self, exceeds: Callable[[float], float]) -> float:
         """Return the least time t at which ``exceeds``, which falls with t, is no more than 1 %."""
         high = max(float(self.phone_s[-1]) + self.service.values[-1], self.service.values[-1])
-        return float(brentq(lambda t: exceeds(t) - TAIL - 1e-12, 0.0, 2.0 * high, xtol=1e-6)) if exceeds(0.0) > TAIL else 0.0
+        return (
+            float(brentq(lambda t: exceeds(t) - TAIL - 1e-12, 0.0, 2.0 * high, xtol=1e-6))
+            if exceeds(0.0) > TAIL
+            else 0.0
+        )
 
     @cached_property
     def service_p99_s(self) -> float:
@@ -134,7 +138,7 @@ class Laws:
         alpha = min(ALPHA, budget)
         at_once = self.below((budget - alpha) / (1.0 - alpha))
         wait_s = float(self.service.ppf(1.0 - alpha))
-        
+
         def silent(t: float) -> float:
             """P(w(L) + D > t)."""
             return float(np.mean(np.where(self.phone_s > t, 1.0, (1.0 - at_once) * (self.phone_s + wait_s > t))))
@@ -146,9 +150,9 @@ class Laws:
         """The phone's prefill rate from which DiSCo-S at half of the budget does not lengthen the service's p99.
 
         At t = Q, the p99 of T, the form above is P(D > Q, L < l_b) + 1 % P(D > Q, L >= l_b), which falls as the phone
-        gets quicker: the rate is where it is 1 %, and does not depend on the phone. As almost nothing comes of the second
-        term, it is the rate at which one prompt in a hundred is the phone's alone and takes it longer than Q; a phone
-        that prefills l_b tokens within Q is harmless whatever the law.
+        gets quicker: the rate is where it is 1 %, and does not depend on the phone. As almost nothing comes of the
+        second term, it is the rate at which one prompt in a hundred is the phone's alone and takes it longer than Q; a
+        phone that prefills l_b tokens within Q is harmless whatever the law.
         """
 
         def excess(log_rate: float) -> float:
@@ -162,8 +166,9 @@ class Laws:
     def handover_usd_per_j(self) -> float:
         """The price of a joule below which P/D-Device costs less than the service alone.
 
-        The service bills the prompt and min(N, K) tokens where it speaks first (P(T < D)), else the prompt alone; the
-        phone prefills prompt and those tokens, and decodes the rest. Dollars saved over joules spent is the price.
+        The service bills the prompt and min(N, K) tokens where it speaks first (P(T < D)), else the prompt alone. The
+        phone prefills prompt and those tokens and decodes the rest; of an answer that ends before (N <= K) it has
+        prefilled what it could until then. Dollars saved over joules spent is the price.
         """
         own_s = 1.0 / self.world.decode_tok_per_s
         pace_s = max(PACE_S, TPOT_S, own_s)
@@ -180,9 +185,44 @@ class Laws:
             cloud = np.minimum(answers, k)
             handed = answers > k
             saved_usd += OUTPUT_USD * float(np.mean(answers - first * cloud))
-            in_time = first * (PREFILL_J * (tok + cloud) * handed + PREFILL_J * tok * ~handed + DECODE_J * (answers - cloud))
-            spent_j += float(np.mean(in_time)) + (1.0 - first) * (PREFILL_J * tok + DECODE_J * float(answers.mean()))
+            until_s = median_s + (answers - 1.0) * TPOT_S
+            prefilled = np.where(handed, tok + cloud, np.minimum(tok + cloud, until_s * self.world.prefill_tok_per_s))
+            in_time = PREFILL_J * prefilled + DECODE_J * (answers - cloud)
+            spent_j += first * float(np.mean(in_time)) + (1.0 - first) * (
+                PREFILL_J * tok + DECODE_J * float(answers.mean())
+            )
         return saved_usd / spent_j if spent_j > 0.0 else 0.0
+
+    @property
+    def handed_back_qoe(self) -> float:
+        """QoE lost by handing answers from a dear phone to the service, in [0, 1].
+
+        The phone hands over once its buffer holds m = E[T], after n = m v / (1 - v / r_d) tokens (v: reading speed,
+        r_d: the phone's decode rate), if that pays. A service that takes longer makes all later tokens late by
+        l = (T - m - s)+, where s = (1 s - D)+ is how much earlier than expected the phone spoke: of N tokens N - n, so
+        (N - n) l over N^2 / (2 v) + N l of the QoE is lost.
+        """
+        v, decode = READING_TOK_PER_S, self.world.decode_tok_per_s
+        saved_usd = DECODE_J * self.world.usd_per_j - OUTPUT_USD
+        if decode <= v or saved_usd <= 0.0:
+            return 0.0
+        mean_s = self.service.mean()
+        first_tok = mean_s * v / (1.0 - v / decode)
+        answers = self.output_tok[self.points // 200 :: self.points // 100, None]
+        rest = np.maximum(0.0, answers - first_tok)
+        if not rest.any():
+            return 0.0
+        over_s = self.service.ppf((np.arange(1000) + 0.5) / 1000)[None, :] - mean_s
+        pays = saved_usd * float(rest[rest > 0.0].mean()) > PROMPT_USD * (self.prompt_tok + first_tok)
+        lost = 0.0
+        prompts = range(self.points // 80, self.points, self.points // 40)
+        for i in prompts:
+            if not pays[i]:
+                continue
+            late_s = np.maximum(0.0, over_s - max(0.0, TARGET_S - float(self.phone_s[i])))
+            share = rest * late_s / (answers**2 / (2.0 * v) + answers * late_s)
+            lost += self.later(float(self.phone_s[i])) * float(np.mean(share))
+        return lost / len(prompts)
 
 
 def _phone(world: World) -> DeviceProfile:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from discosim.reproduce.estimates import Cell
 
 
-def foretold(rows: pd.DataFrame, part: str) -> list[Cell]:
+def foretold(rows: pd.DataFrame, part: str, away: float) -> list[Cell]:
     """Return for each cell how far its effect lies beyond the threshold, positive on the side that was foretold.
 
-    The interval is that of the effect: 95 % over resamples of the cell's requests, paired.
+    The interval is that of the effect: 95 % over resamples of the cell's requests, paired. Cells that the closed form
+    puts no more than the share ``away`` from the boundary are too near to be told apart by so few requests, whatever
+    they show, and are left out.
     """
     cells = []
-    for row in rows[rows["part"] == part].to_dict("records"):
+    for row in rows[(rows["part"] == part) & (rows["at"].abs() > math.log1p(away))].to_dict("records"):
         is_above = bool(row["is_beyond"]) == bool(row["is_above"])
         ends = sorted((row[end] - row["threshold"]) * (1.0 if is_above else -1.0) for end in ("low", "high"))
         mean = (row["effect"] - row["threshold"]) * (1.0 if is_above else -1.0)

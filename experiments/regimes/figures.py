@@ -1,4 +1,4 @@
-"""The map's figures: tidy table in, Figure out. Intervals are 95 %, paired, over resamples of the requests of a cell."""
+"""The map's figures: tidy table in, Figure out. Intervals: 95 %, paired, over resamples of a cell's requests."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ DRAWN = ("design", "kept_out")
 
 
 def winners(table: pd.DataFrame, part: str) -> Figure:
-    """Draw who is best in every cell of a slice, and how much worse the better endpoint alone is; a panel a question."""
+    """Draw who is best in every cell of a slice, and how much worse the better endpoint alone is."""
     across, upwards = SLICES[part]
     own = table[table["part"] == part]
     with house_style():
@@ -66,8 +66,8 @@ def winners(table: pd.DataFrame, part: str) -> Figure:
         for axes in (*panels[1, :2], panels[0, 2]):
             axes.set_xlabel(AXES[across][0])
         figure.suptitle(
-            f"Which policy where: {part}; 1,050 requests a cell. Below each name: the better affordable endpoint alone, "
-            "over the best"
+            f"Which policy where: {part}; 1,050 requests a cell. "
+            "Below each name: the better affordable endpoint alone, over the best"
         )
     return figure
 
@@ -174,7 +174,10 @@ def boundaries(table: pd.DataFrame) -> Figure:
 def _boundary(axes: Axes, rows: pd.DataFrame) -> None:
     threshold, is_above = float(rows["threshold"].iloc[0]), bool(rows["is_above"].iloc[0])
     x = np.exp(np.clip(rows["at"].to_numpy(float), math.log(1e-3), math.log(1e3)))
-    for is_kept, colour, size, label in ((False, MUTED, 2.5, "cells of the map"), (True, PALETTE[2], 4, "kept-out cells")):
+    for is_kept, colour, size, label in (
+        (False, MUTED, 2.5, "cells of the map"),
+        (True, PALETTE[2], 4, "kept-out cells"),
+    ):
         mine = rows["part"].eq("kept_out").to_numpy() == is_kept
         effect = rows["effect"].to_numpy(float)[mine]
         below, above = effect - rows["low"].to_numpy(float)[mine], rows["high"].to_numpy(float)[mine] - effect

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 BOTH = "both at once, hand-over"
-"""DiSCo with the whole budget, whichever endpoint it limits, and the best wait rule with the whole budget: all are a race
-whose answer may change hands, so it is run once for all four."""
+"""DiSCo with the whole budget, whichever endpoint it limits, and the best wait rule with the whole budget: all are a
+race whose answer may change hands, so it is run once for all four."""
 RUNS: dict[str, str] = {
     "server_only": "{kind: server_only}",
     "device_only": "{kind: device_only}",
@@ -33,8 +33,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "optimal D": ("optimal D, half", BOTH),
     "optimal S": ("optimal S, half", BOTH),
 }
-"""Policy -> runs that it chooses one of, to be mixed by lot with the cheaper endpoint alone; simplest first (our choice:
-by how much it has to know and to do)."""
+"""Policy -> runs that it chooses one of, to be mixed by lot with the cheaper endpoint alone; simplest first (our
+choice: by how much it has to know and to do)."""
 LOADED: dict[str, str] = {
     **RUNS,
     "stochastic, half": "{kind: stochastic, name: 'stochastic, half', constraint: server, budget: 0.5}",

@@ -1,8 +1,9 @@
 """Equal spend: every policy mixed by lot with the cheaper endpoint alone until it costs what is allowed.
 
 A lot is a policy that anybody can have: with probability q the policy serves the request, else the cheaper endpoint
-does. Phones are idle and the service has room in these cells, so a request does not feel who served the others, and what
-a lot gives is the mixture of what its two parts gave the same requests: nothing has to be simulated again.
+does. Phones are idle and the service has room in these cells, so a request does not feel who served the others, and
+what a lot gives is the mixture of what its two parts gave the same requests: nothing has to be simulated again. (Only
+`hedge` remembers others: its running quantile and its bucket are those of a hedge that serves every request.)
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .runs import Floats, Played, Requests
+from .runs import Floats, Played
 from .settings import ALONE, CHOICES
 
 LEVEL = 0.99

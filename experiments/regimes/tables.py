@@ -21,6 +21,7 @@ N_LOADED = {"quick": 400, "paper": 1000}
 SLOTS = 8
 N_REPLICATIONS = 3
 
+
 def _played(context: Context) -> list[dict[str, Any]]:
     tasks = [
         {"cell": i, "part": part, "world": as_row(world)} for i, (part, world) in enumerate(cells(context.profile))
@@ -38,13 +39,15 @@ def cell(task: dict[str, Any]) -> dict[str, Any]:
 def policies(context: Context) -> pd.DataFrame:
     """Return what every policy reaches in every cell, and how much worse than the best it is there."""
     rows = [
-        {"cell": found["cell"], "part": found["part"], "n": N_REPLICATIONS, **row} for found in _played(context) for row in found["answers"]
+        {"cell": found["cell"], "part": found["part"], "n": N_REPLICATIONS, **row}
+        for found in _played(context)
+        for row in found["answers"]
     ]
     return pd.DataFrame(rows)
 
 
-def map(context: Context) -> pd.DataFrame:  # the name under which it is looked up
-    """Return the map: a row per cell and question, with the best policy, who ties with it, and the simplest of these."""
+def lookup(context: Context) -> pd.DataFrame:
+    """Return the map: a row per cell and question, with the best policy, who ties, and the simplest of these."""
     rows = []
     for found in _played(context):
         for question in dict.fromkeys(row["question"] for row in found["answers"]):
@@ -53,7 +56,11 @@ def map(context: Context) -> pd.DataFrame:  # the name under which it is looked 
             tied = [row["policy"] for row in own if row["is_tied"]]
             others = [row for row in own if not row["is_tied"]]
             following = min(others, key=lambda row: row["worse"], default=None)
-            alone = min((r for r in own if r["policy"] in ("server_only", "device_only")), key=lambda r: r["worse"], default=None)
+            alone = min(
+                (r for r in own if r["policy"] in ("server_only", "device_only")),
+                key=lambda r: r["worse"],
+                default=None,
+            )
             rows.append(
                 {
                     "cell": found["cell"],
