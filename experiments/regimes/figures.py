@@ -28,11 +28,11 @@ NAMES = {
 }
 """Policy -> its name, how a cell says it, and its colour."""
 QUESTIONS = {
-    "p99_ttft, tight": "p99 TTFT, a fifth of the way",
-    "p99_ttft, wide": "p99 TTFT, the dearer endpoint's spend",
-    "qoe, tight": "QoE, a fifth of the way",
-    "qoe, wide": "QoE, the dearer endpoint's spend",
-    "cost": "spend, at the better endpoint's p99",
+    "p99_ttft, tight": "p99 TTFT, little to spend",
+    "p99_ttft, wide": "p99 TTFT, much to spend",
+    "qoe, tight": "QoE, little to spend",
+    "qoe, wide": "QoE, much to spend",
+    "cost": "spend, at equal p99 TTFT",
 }
 AXES = {
     "prompt_median_tok": ("prompt, median [tok]", 1.0),
@@ -45,6 +45,30 @@ SLICES = {
     "tails and joules": ("service_tail", "usd_per_j"),
 }
 DRAWN = ("design", "kept_out")
+KEY = (
+    "Below each name: what the better endpoint alone reaches, if it is cheap enough: times the best (of QoE: less than it)."
+    "\nLittle to spend: a fifth of the way from the cheaper endpoint's spend to the dearer's; much: the dearer's. Equal p99: "
+    "the better endpoint's.\nA tie: no more than 2 % worse (of QoE two hundredths), or a paired 95 % interval that reaches 0."
+)
+LABELS = {
+    "disco S, no harm": "DiSCo-S, change of the\nservice's p99 TTFT [%]",
+    "disco D, gain": "DiSCo-D, change of the\nservice's p99 TTFT [%]",
+    "disco S or D": "p99 TTFT of DiSCo-S\nover DiSCo-D's [%]",
+    "two beat one": "race, change of the better\nendpoint's p99 TTFT [%]",
+    "P/D-Device's bill": "P/D-Device, change of\nthe service's bill [%]",
+    "hand-over's QoE": "hand-over, change\nof QoE [hundredths]",
+}
+EVEN = ("disco D, gain", "two beat one", "hand-over's QoE")
+"""Boundaries whose effects are drawn on an even scale; those of the others span decades."""
+LOADED = {
+    "server_only": "server alone",
+    "stochastic, half": "stochastic, half each",
+    "hedge": "hedge",
+    "race": "race",
+    "pd_device": "P/D-Device",
+    "disco D, half": "DiSCo-D, half",
+    "disco S, half": "DiSCo-S, half",
+}
 
 
 def winners(table: pd.DataFrame, part: str) -> Figure:
@@ -52,7 +76,7 @@ def winners(table: pd.DataFrame, part: str) -> Figure:
     across, upwards = SLICES[part]
     own = table[table["part"] == part]
     with house_style():
-        figure = Picture(figsize=(PAGE_IN, 5.2), layout="constrained")
+        figure = Picture(figsize=(PAGE_IN, 5.5), layout="constrained")
         panels = figure.subplots(2, 3)
         for axes, question in zip(panels.flat, QUESTIONS, strict=False):
             _map(axes, own[own["question"] == question], across, upwards, question)
@@ -60,15 +84,13 @@ def winners(table: pd.DataFrame, part: str) -> Figure:
         key.axis("off")
         seen = [name for name in NAMES if name in set(own["policy"])]
         handles = [Patch(color=NAMES[name][2], label=f"{NAMES[name][1]}: {NAMES[name][0]}") for name in seen]
-        key.legend(handles=handles, loc="center left", title="the simplest policy that ties with the best")
+        key.legend(handles=handles, loc="center left", title="the simplest policy\nthat ties with the best")
+        figure.supxlabel(KEY, fontsize=6.5, linespacing=1.5)
         for axes in panels[:, 0]:
             axes.set_ylabel(AXES[upwards][0])
         for axes in (*panels[1, :2], panels[0, 2]):
             axes.set_xlabel(AXES[across][0])
-        figure.suptitle(
-            f"Which policy where: {part}; 1,050 requests a cell. "
-            "Below each name: the better affordable endpoint alone, over the best"
-        )
+        figure.suptitle(f"Which policy where: {part}; 1,050 requests a cell, ten policies at equal spend")
     return figure
 
 
@@ -82,15 +104,21 @@ def _map(axes: Axes, rows: pd.DataFrame, across: str, upwards: str, question: st
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(-0.5, len(lines) - 0.5)
     for ticks, values, name in ((axes.set_xticks, columns, across), (axes.set_yticks, lines, upwards)):
-        ticks(range(len(values)), [f"{AXES[name][1] * value:,.3g}".replace("e+03", ",000") for value in values])
+        ticks(range(len(values)), [_number(AXES[name][1] * value) for value in values])
     axes.grid(visible=False)
     axes.tick_params(length=0)
     axes.set_title(QUESTIONS[question])
 
 
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100.0 else f"{value:.3g}"
+
+
 def _margin(row: dict[str, Any], question: str) -> str:
     worse = row["alone_worse"]
-    if row["alone"] == row["policy"] or (isinstance(worse, float) and math.isnan(worse)):
+    if math.isnan(worse):
+        return ""
+    if row["policy"] in {"server_only", "device_only"}:
         return "–"
     if question.startswith("qoe"):
         return f"−{worse / 100.0:.2f}"
@@ -148,20 +176,12 @@ def regret(table: pd.DataFrame) -> Figure:
 def boundaries(table: pd.DataFrame) -> Figure:
     """Draw each cell's effect against how far it lies beyond the boundary; what was foretold is shaded."""
     names = list(dict.fromkeys(table["boundary"]))
-    labels = {
-        "disco S, no harm": "DiSCo-S, change of the\nservice's p99 TTFT [%]",
-        "disco D, gain": "DiSCo-D, change of the\nservice's p99 TTFT [%]",
-        "disco S or D": "p99 TTFT of DiSCo-S\nover DiSCo-D's [%]",
-        "two beat one": "race, change of the better\nendpoint's p99 TTFT [%]",
-        "P/D-Device's bill": "P/D-Device, change of\nthe service's bill [%]",
-        "hand-over's QoE": "hand-over, change\nof QoE [hundredths]",
-    }
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 4.8), layout="constrained")
         panels = figure.subplots(2, 3)
         for axes, name in zip(panels.flat, names, strict=True):
             _boundary(axes, table[table["boundary"] == name])
-            axes.set_ylabel(labels[name])
+            axes.set_ylabel(LABELS[name])
             axes.set_xlabel("beyond the boundary [x]")
         legend_below(figure, panels.flat[0])
         n_found, n_kept = (table[table["part"].eq("kept_out") == kept]["cell"].nunique() for kept in (False, True))
@@ -193,11 +213,18 @@ def _boundary(axes: Axes, rows: pd.DataFrame) -> None:
             zorder=3 if is_kept else 2,
         )
     axes.set_xscale("log")
-    is_qoe = abs(threshold) == 1.0
-    axes.set_yscale("symlog", linthresh=2.0 if is_qoe else 20.0)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
+    if x.max() / x.min() < 20.0:
+        ticks = [tick for tick in (0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0) if x.min() <= tick <= 1.2 * x.max()]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    if str(rows["boundary"].iloc[0]) not in EVEN:
+        axes.set_yscale("symlog", linthresh=20.0)
+        axes.set_yticks([-100, -10, 0, 10, 100, 1_000, 10_000])
     axes.yaxis.set_major_formatter("{x:,.0f}")
-    left, right = axes.get_xlim()
-    bottom, top = axes.get_ylim()
+    left, right = x.min() / 1.15, x.max() * 1.15
+    bottom, top = rows["low"].min(), rows["high"].max()
+    bottom, top = bottom - 0.1 * abs(bottom) - 0.2, top + (0.3 * top if top > 100.0 else 0.1 * (top - bottom))
     beyond = (threshold, top) if is_above else (bottom, threshold)
     before = (bottom, threshold) if is_above else (threshold, top)
     axes.fill_between([1.0, right], *beyond, color="#e5f2e5", zorder=0, linewidth=0)
@@ -211,11 +238,10 @@ def _boundary(axes: Axes, rows: pd.DataFrame) -> None:
 def loads(table: pd.DataFrame) -> Figure:
     """Draw tail, QoE and spend of every setting against the load of a service with eight slots."""
     panels = {"ttft_p99_s": "p99 TTFT [s]", "qoe_mean": "mean QoE [1]", "spend_mean_usd": "spend a request [mUSD]"}
-    shown = [name for name in dict.fromkeys(table["policy"]) if not name.startswith(("optimal", "device"))]
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 3.2), layout="constrained")
         for axes, (metric, label) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-            for i, policy in enumerate(shown):
+            for i, (policy, name) in enumerate(LOADED.items()):
                 mine = table[table["policy"] == policy]
                 scale = 1e3 if metric == "spend_mean_usd" else 1.0
                 cells = {load: t_interval(scale * part[metric]) for load, part in mine.groupby("load")}
@@ -227,14 +253,19 @@ def loads(table: pd.DataFrame) -> Figure:
                     markersize=3.5,
                     linewidth=1.1,
                     elinewidth=0.7,
-                    label=policy,
+                    label=name,
                     **look(i),
                 )
+            axes.set_xscale("log")
+            ticks = sorted(table["load"].unique())
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
+            axes.xaxis.set_minor_formatter("")
             axes.set_xlabel("load of the service alone [1]")
             axes.set_ylabel(label)
             if metric == "ttft_p99_s":
                 axes.set_yscale("log")
-                axes.yaxis.set_major_formatter("{x:g}")
+                axes.set_yticks([1, 2, 5, 10, 20, 50, 100, 200], ["1", "2", "5", "10", "20", "50", "100", "200"])
+                axes.yaxis.set_minor_formatter("")
         legend_below(figure, axes, 4)
         n = table["seed"].nunique()
         figure.suptitle(f"A service that fills up (eight at once): {n} replications of 400 requests, 95 % intervals")
