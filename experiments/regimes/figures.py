@@ -46,9 +46,10 @@ SLICES = {
 }
 DRAWN = ("design", "kept_out")
 KEY = (
-    "Below each name: what the better endpoint alone reaches, if it is cheap enough: times the best (of QoE: less than it)."
-    "\nLittle to spend: a fifth of the way from the cheaper endpoint's spend to the dearer's; much: the dearer's. Equal p99: "
-    "the better endpoint's.\nA tie: no more than 2 % worse (of QoE two hundredths), or a paired 95 % interval that reaches 0."
+    "Below each name: what the better endpoint alone reaches, if it is cheap enough: times the best (of QoE: less than "
+    "it).\nLittle to spend: a fifth of the way from the cheaper endpoint's spend to the dearer's; much: the dearer's. "
+    "Equal p99: the better endpoint's.\nA tie: no more than 2 % worse (of QoE two hundredths), or a paired 95 % "
+    "interval that reaches 0."
 )
 LABELS = {
     "disco S, no harm": "DiSCo-S, change of the\nservice's p99 TTFT [%]",
