@@ -74,11 +74,18 @@ PICTURES = {
     "pd_device_gain_measured": ("pd_device", "gain_measured"),
     "server_relief": ("feedback", "server_relief"),
     "heat": ("heat", "heat"),
+    "regimes_prompts_and_phones": ("regimes", "prompts_and_phones"),
+    "regimes_tails_and_joules": ("regimes", "tails_and_joules"),
+    "regimes_regret": ("regimes", "regret"),
+    "regimes_boundaries": ("regimes", "boundaries"),
+    "regimes_loads": ("regimes", "loads"),
 }
 """Picture of docs/img -> paper and figure of the quick profile."""
 
 
-@pytest.mark.parametrize("picture", PICTURES)
+@pytest.mark.parametrize(
+    "picture", [pytest.param(name, marks=pytest.mark.long if name.startswith("regimes") else ()) for name in PICTURES]
+)
 def test_a_picture_of_the_docs_is_the_one_that_the_command_draws(picture: str, tmp_path: Path) -> None:
     """One per cent leaves room for the letters of another matplotlib, and none for other data or another layout."""
     from matplotlib.image import imread
