@@ -65,6 +65,7 @@ class LiveTable:
         self._replica = replica
         self._jobs = np.empty(FIRST_ROWS, dtype=object)
         self._n = 0  # rows in use, those of jobs that are gone included
+        self._n_read = 0  # decode iterations whose tokens all readers have
         self._floats = {name: np.zeros(FIRST_ROWS) for name in FLOATS}
         self._ints = {name: np.zeros(FIRST_ROWS, dtype=np.int64) for name in INTS}
 
@@ -137,6 +138,9 @@ class LiveTable:
 
     def _catch_up(self) -> None:
         """Read the tokens that decoding jobs have made since somebody last asked."""
+        if self._n_read == self._replica.steps.n:
+            return
+        self._n_read = self._replica.steps.n
         ints = self._ints
         rows = np.flatnonzero(ints["state"][: self._n] == DECODING)
         if rows.size == 0:

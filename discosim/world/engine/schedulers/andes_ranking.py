@@ -46,12 +46,22 @@ class Ranking:
     @cached_property
     def order(self) -> Ints:
         """Indices of the live jobs, best first, shape (n,)."""
+        return self.sorted(np.arange(len(self.look.jobs)))
+
+    def sorted(self, rows: Ints) -> Ints:
+        """Return rising rows of the live jobs, best first."""
+        if rows.size < 2:
+            return rows
         look = self.look
-        future = FutureQoe(look.live, look.now_s, self.ahead_s)
+        future = FutureQoe(look.live, look.now_s, self.ahead_s, rows)
         waiting = future.waiting()
-        present = waiting if self.objective == "average" else FutureQoe(look.live, look.now_s, 0.0).waiting()
+        present = waiting
+        if self.objective != "average":
+            now = FutureQoe(look.live, look.now_s, 0.0).waiting()
+            present = now if self.objective == "max_min" else now[rows]  # max-min asks for the worst of all
         served = future.served(look.token_s(min(self.size, len(look.jobs))))
-        return ranked(gain(self.objective, served, waiting, present) / look.context_tok, look.is_resident)
+        value = gain(self.objective, served, waiting, present)
+        return rows[ranked(value / look.context_tok[rows], look.is_resident[rows])]
 
     def first_outside(self, admission: Admission) -> Job:
         """Return who enters a replica on which nobody is; it has to run, whatever it takes."""
@@ -68,19 +78,11 @@ class Ranking:
             return
         rows = rows_that_may_fit(replica, live)
         if admission == "priority":
-            enter_in_order(replica, live, self._sorted(rows), self.size)
+            enter_in_order(replica, live, self.sorted(rows), self.size)
         elif rows.size:
             for job in outside(replica):
                 if replica.n_resident < self.size and replica.fits(job):
                     enter(replica, job)
-
-    def _sorted(self, rows: Ints) -> Ints:
-        """Return rising rows of jobs outside, best first."""
-        if rows.size < 2:
-            return rows
-        is_wanted = np.zeros(len(self.look.jobs), dtype=np.bool_)
-        is_wanted[rows] = True
-        return self.order[is_wanted[self.order]]
 
     def make_room(self, overflow: Overflow) -> int:
         """Preempt decoding jobs until the next decode fits; return how many."""
