@@ -78,7 +78,7 @@ def quality_against_bursts(table: pd.DataFrame) -> Figure:
         grid = figure.subplots(len(rows), len(worlds), sharex=True, sharey="row", squeeze=False)
         for column, world in zip(grid.T, worlds, strict=True):
             part = table[table["world"] == world]
-            column[0].set_title(f"{WORLDS[world]} (n = {part['seed'].nunique()})")
+            column[0].set_title(f"{WORLDS[world]} ({_replications(part)})")
             for axes, (_, estimate, possible, without) in zip(column, rows, strict=True):
                 _lines(axes, part, "intensity", estimate, possible, without=without)
             column[1].axhline(1, color=MUTED, linewidth=0.8)
@@ -88,7 +88,7 @@ def quality_against_bursts(table: pd.DataFrame) -> Figure:
             axes.set_ylabel(label)
         grid[0][0].set_ylim(0, 1.03)
         _legend(figure, *grid[0])
-        figure.suptitle("Andes under bursts, which last 35 % of the time: 95 % intervals over n replications")
+        figure.suptitle("Andes under bursts, which last 35 % of the time: 95 % intervals")
     return figure
 
 
@@ -245,10 +245,14 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
 
 
 def _over(table: pd.DataFrame) -> str:
-    parts = [name for name in ("world", "variant") if name in table]
+    return f"95 % intervals over {_replications(table)}"
+
+
+def _replications(table: pd.DataFrame) -> str:
+    parts = [name for name in ("world", "variant", "rate_per_s", "intensity") if name in table]
     counts = table.groupby(parts)["seed"].nunique() if parts else pd.Series([table["seed"].nunique()])
     least, most = counts.min(), counts.max()
-    return f"95 % intervals over {least if least == most else f'{least} to {most}'} replications"
+    return f"{least if least == most else f'{least} to {most}'} replications"
 
 
 def _look(policy: str) -> dict[str, Any]:
