@@ -78,7 +78,7 @@ def quality_against_bursts(table: pd.DataFrame) -> Figure:
         grid = figure.subplots(len(rows), len(worlds), sharex=True, sharey="row", squeeze=False)
         for column, world in zip(grid.T, worlds, strict=True):
             part = table[table["world"] == world]
-            column[0].set_title(f"{WORLDS[world]} (n = {part['seed'].nunique()})")
+            column[0].set_title(f"{WORLDS[world]} ({_replications(part)})")
             for axes, (_, estimate, possible, without) in zip(column, rows, strict=True):
                 _lines(axes, part, "intensity", estimate, possible, without=without)
             column[1].axhline(1, color=MUTED, linewidth=0.8)
@@ -88,7 +88,7 @@ def quality_against_bursts(table: pd.DataFrame) -> Figure:
             axes.set_ylabel(label)
         grid[0][0].set_ylim(0, 1.03)
         _legend(figure, *grid[0])
-        figure.suptitle("Andes under bursts, which last 35 % of the time: 95 % intervals over n replications")
+        figure.suptitle("Andes under bursts, which last 35 % of the time: 95 % intervals")
     return figure
 
 
@@ -172,33 +172,40 @@ def capacity_of_schedulers(table: pd.DataFrame) -> Figure:
 
 
 def percentiles_at_overload(table: pd.DataFrame) -> Figure:
-    """Draw the 10th, 50th and 90th percentiles of QoE, TTFT and delivery speed (f)."""
+    """Draw the 10th, 50th and 90th percentiles of QoE, TTFT and delivery speed, rate by rate (f)."""
     panels = {"qoe": ("", "QoE [0 to 1]", 1.0), "ttft": ("_s", "TTFT [s]", math.inf)}
     panels["tds"] = ("_tok_per_s", "delivery speed [tokens/s]", math.inf)
     policies = [policy for policy in LOOKS if policy in set(table["policy"])]
+    rates = list(dict.fromkeys(table["rate_per_s"]))
     with house_style():
-        figure = Picture(figsize=(PAGE_IN, 2.7), layout="constrained")
-        for axes, (stem, (unit, label, most)) in zip(figure.subplots(1, 3, sharey=True), panels.items(), strict=True):
-            if stem == "ttft":
-                axes.set_xscale("log")
-            for i, policy in enumerate(policies):
-                own = table[table["policy"] == policy]
-                found = [t_interval(own[f"{stem}_p{p}{unit}"]) for p in (10, 50, 90)]
-                colour = _look(policy)["color"]
-                axes.plot([part.mean for part in found], [i] * 3, color=colour, lw=0.8)
-                for part, shape in zip(found, "<o>", strict=True):
-                    low = 1e-3 if stem == "ttft" else 0.0
-                    xerr = _whiskers([part], (low, most))
-                    axes.errorbar(part.mean, i, xerr=xerr, fmt=shape, color=colour, markersize=5, capsize=2)
+        figure = Picture(figsize=(PAGE_IN, 1.1 + 0.32 * len(rates) * len(policies)), layout="constrained")
+        grid = figure.subplots(len(rates), 3, sharex="col", sharey=True, squeeze=False)
+        for row, rate in zip(grid, rates, strict=True):
+            row[0].set_title(f"{rate:g} requests/s")
+            for axes, (stem, (unit, _, most)) in zip(row, panels.items(), strict=True):
+                if stem == "ttft":
+                    axes.set_xscale("log")
+                for i, policy in enumerate(policies):
+                    own = table[(table["policy"] == policy) & (table["rate_per_s"] == rate)]
+                    found = [t_interval(own[f"{stem}_p{p}{unit}"]) for p in (10, 50, 90)]
+                    _percentiles(axes, found, i, _look(policy)["color"], (1e-3 if stem == "ttft" else 0.0, most))
+                axes.set_yticks(range(len(policies)), policies)
+                axes.set_ylim(len(policies) - 0.5, -0.5)
+        for axes, (stem, (_, label, _)) in zip(grid[-1], panels.items(), strict=True):
             axes.set_xlabel(label)
             if stem != "ttft":
                 axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
-            axes.set_yticks(range(len(policies)), policies)
-            axes.set_ylim(len(policies) - 0.5, -0.5)
         figure.suptitle(
-            f"Beyond saturation, twenty minutes at 8 requests/s: {OPT}\np10 (◁), median (●), p90 (▷); {_over(table)}"
+            f"Twenty minutes beyond saturation: OPT-66B on four A100\np10 (◁), median (●), p90 (▷); {_over(table)}"
         )
     return figure
+
+
+def _percentiles(axes: Axes, found: Sequence[Interval], y: int, colour: str, possible: tuple[float, float]) -> None:
+    axes.plot([part.mean for part in found], [y] * len(found), color=colour, lw=0.8)
+    for part, shape in zip(found, "<o>", strict=True):
+        xerr = _whiskers([part], possible)
+        axes.errorbar(part.mean, y, xerr=xerr, fmt=shape, color=colour, markersize=5, capsize=2)
 
 
 def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
@@ -238,10 +245,14 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
 
 
 def _over(table: pd.DataFrame) -> str:
-    parts = [name for name in ("world", "variant") if name in table]
+    return f"95 % intervals over {_replications(table)}"
+
+
+def _replications(table: pd.DataFrame) -> str:
+    parts = [name for name in ("world", "variant", "rate_per_s", "intensity") if name in table]
     counts = table.groupby(parts)["seed"].nunique() if parts else pd.Series([table["seed"].nunique()])
     least, most = counts.min(), counts.max()
-    return f"95 % intervals over {least if least == most else f'{least} to {most}'} replications"
+    return f"{least if least == most else f'{least} to {most}'} replications"
 
 
 def _look(policy: str) -> dict[str, Any]:
