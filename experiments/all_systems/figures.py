@@ -162,7 +162,7 @@ def systems(table: pd.DataFrame, engine: str, phones: str) -> Figure:
             if metric.startswith("ttft"):
                 _logarithmic(axes, "x")
             else:
-                axes.set_xlim(left=0.5 if metric.startswith(("qoe", "quality")) else 0.0)
+                axes.set_xlim(left=0.4 if metric.startswith(("qoe", "quality")) else 0.0)
         grid[0, 0].set_yticks(range(len(names)), names)
         grid[0, 0].set_ylim(len(names) - 0.5, -0.5)
         handles = [Line2D([], [], color=LOAD_LOOKS[x][0], marker=LOAD_LOOKS[x][1], lw=0, markersize=4) for x in loads]
@@ -191,8 +191,8 @@ def tuned(table: pd.DataFrame, objective: str) -> Figure:
         grid = figure.subplots(len(worlds), len(PURSE_TITLES), sharey=True, sharex=True, squeeze=False)
         for axes_row, (engine, phones) in zip(grid, worlds, strict=True):
             for axes, purse in zip(axes_row, PURSE_TITLES, strict=True):
-                held = _at(rows[rows["purse"] == purse], engine, phones)
-                _purse(axes, held, names, loads, objective)
+                held, here = _at(rows[rows["purse"] == purse], engine, phones), set(_at(rows, engine, phones)["policy"])
+                _purse(axes, held, [name if name in here else "" for name in names], loads, objective)
             axes_row[0].set_ylabel(f"{engine.split(',')[0]},\n{phones} phones")
         for axes, title in zip(grid[0], PURSE_TITLES.values(), strict=True):
             axes.set_title(title)
@@ -215,7 +215,10 @@ def _purse(axes: Axes, held: pd.DataFrame, names: Sequence[str], loads: Sequence
         _logarithmic(axes, "x")
     for y, name in enumerate(names):
         own = held[held["policy"] == name]
-        if own.empty:
+        if not name:  # its scheduler does not run on this server
+            middle = axes.get_yaxis_transform()
+            axes.text(0.5, y, "not on this server", transform=middle, ha="center", va="center", color=MUTED, fontsize=6)
+        elif own.empty:
             axes.axhspan(y - 0.35, y + 0.35, color=PALE, lw=0, alpha=0.5)
         for k, load in enumerate(loads):
             values = own.loc[own["load"] == load, metric]

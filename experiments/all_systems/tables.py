@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOADS = {"quick": (0.6, 0.9, 1.2), "paper": (0.6, 0.75, 0.9, 1.0, 1.1, 1.2)}
 """Shares of what a server can take."""
 SEEDS = {"quick": 4, "paper": 10}
-SIZES = {"quick": 350, "paper": 1000}
+SIZES = {"quick": 300, "paper": 1000}
 PILOT = {"quick": 200, "paper": 1000}
 """Requests of the run from which policies learn the server's TTFT; above saturation it grows with their number."""
 SATURATING = {"quick": 1000, "paper": 5000}

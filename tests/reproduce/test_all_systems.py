@@ -53,7 +53,6 @@ def test_a_knob_turned_to_its_end_is_the_server_alone_or_the_race() -> None:
         "race": ["race"],
         "hedge": ["race"],
         "DiSCo-D": ["race"],
-        "PICE": ["server only"],
     }
 
 
