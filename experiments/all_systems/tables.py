@@ -1,7 +1,8 @@
 """All systems on one workload, one fleet and one luck, at two servers, with idle and with shared phones.
 
 ``systems`` has a row for each world, setting and replication (`seed`); ``tuned`` what each system makes of its knob
-inside one purse; ``saturation`` measures what the loads are shares of.
+inside one purse, ``equal`` what two of them give for exactly the same joules; ``saturation`` measures what the loads are
+shares of.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pandas as pd
 from discosim import load_scenario, simulate
 
 from . import systems as given
-from .tuning import tuned_rows
+from .tuning import equal_rows, tuned_rows
 
 if TYPE_CHECKING:
     from discosim.reproduce.tables import Context
@@ -55,6 +56,11 @@ def systems(context: Context) -> pd.DataFrame:
 def tuned(context: Context) -> pd.DataFrame:
     """Return what each system reaches inside one purse, its knob set on the other replications."""
     return tuned_rows(systems(context), WORLD)
+
+
+def equal(context: Context) -> pd.DataFrame:
+    """Return what hedging and DiSCo-D give for exactly the same joules of the phone."""
+    return equal_rows(systems(context), WORLD)
 
 
 def saturation(context: Context) -> pd.DataFrame:
