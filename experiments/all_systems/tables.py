@@ -1,7 +1,7 @@
 """All systems on one workload, one fleet and one luck, at two servers, with idle and with shared phones.
 
 ``systems`` has a row for each world, setting and replication (`seed`); ``tuned`` what each system makes of its knob
-inside one purse, ``equal`` what two of them give for exactly the same joules; ``saturation`` measures what the loads are
+inside one purse, ``equal`` what two of them give for exactly the same joules; ``saturation`` measures what loads are
 shares of.
 """
 
