@@ -162,7 +162,7 @@ def systems(table: pd.DataFrame, engine: str, phones: str) -> Figure:
             if metric.startswith("ttft"):
                 _logarithmic(axes, "x")
             else:
-                axes.set_xlim(left=0.5 if metric.startswith(("qoe", "quality")) else 0.0)
+                axes.set_xlim(left=0.4 if metric.startswith(("qoe", "quality")) else 0.0)
         grid[0, 0].set_yticks(range(len(names)), names)
         grid[0, 0].set_ylim(len(names) - 0.5, -0.5)
         handles = [Line2D([], [], color=LOAD_LOOKS[x][0], marker=LOAD_LOOKS[x][1], lw=0, markersize=4) for x in loads]
@@ -191,8 +191,8 @@ def tuned(table: pd.DataFrame, objective: str) -> Figure:
         grid = figure.subplots(len(worlds), len(PURSE_TITLES), sharey=True, sharex=True, squeeze=False)
         for axes_row, (engine, phones) in zip(grid, worlds, strict=True):
             for axes, purse in zip(axes_row, PURSE_TITLES, strict=True):
-                held = _at(rows[rows["purse"] == purse], engine, phones)
-                _purse(axes, held, names, loads, objective)
+                held, here = _at(rows[rows["purse"] == purse], engine, phones), set(_at(rows, engine, phones)["policy"])
+                _purse(axes, held, [name if name in here else "" for name in names], loads, objective)
             axes_row[0].set_ylabel(f"{engine.split(',')[0]},\n{phones} phones")
         for axes, title in zip(grid[0], PURSE_TITLES.values(), strict=True):
             axes.set_title(title)
@@ -215,7 +215,10 @@ def _purse(axes: Axes, held: pd.DataFrame, names: Sequence[str], loads: Sequence
         _logarithmic(axes, "x")
     for y, name in enumerate(names):
         own = held[held["policy"] == name]
-        if own.empty:
+        if not name:  # its scheduler does not run on this server
+            middle = axes.get_yaxis_transform()
+            axes.text(0.5, y, "not on this server", transform=middle, ha="center", va="center", color=MUTED, fontsize=6)
+        elif own.empty:
             axes.axhspan(y - 0.35, y + 0.35, color=PALE, lw=0, alpha=0.5)
         for k, load in enumerate(loads):
             values = own.loc[own["load"] == load, metric]
@@ -225,6 +228,36 @@ def _purse(axes: Axes, held: pd.DataFrame, names: Sequence[str], loads: Sequence
             found, at = t_interval(values), y + 0.18 * (k - (len(loads) - 1) / 2)
             _bar(axes, at, found, upright=False, top=top, color=colour)
             axes.plot(found.mean, at, color=colour, marker=marker, markersize=3, lw=0)
+
+
+def disco_against_hedge(table: pd.DataFrame) -> Figure:
+    """Draw how much less DiSCo-D waits than hedging for the same joules: a panel for each server and kind of phones."""
+    worlds, loads = list(dict.fromkeys(zip(table["engine"], table["phones"], strict=True))), _loads(table)
+    spends = sorted(table["spend_j"].unique())
+    with house_style():
+        figure = Picture(figsize=(PAGE_IN, 2.7), layout="constrained")
+        grid = figure.subplots(1, len(worlds), squeeze=False)[0]
+        for axes, (engine, phones) in zip(grid, worlds, strict=True):
+            axes.axhline(0.0, color=MUTED, lw=0.8)
+            for k, load in enumerate(loads):
+                held = _at(table[table["load"] == load], engine, phones)
+                colour, marker = LOAD_LOOKS[load]
+                for at, spend_j in enumerate(spends):
+                    rows = held[held["spend_j"] == spend_j].set_index(["policy", "seed"])["ttft_mean_s"]
+                    found = change_of_means(rows.loc["DiSCo-D"].tolist(), rows.loc["hedge"].tolist())
+                    x = at + 0.15 * (k - (len(loads) - 1) / 2)
+                    ends = [found.mean - found.half_width, found.mean + found.half_width]
+                    axes.plot([x, x], ends, color=colour, lw=0.8)
+                    axes.plot(x, found.mean, color=colour, marker=marker, markersize=4, lw=0)
+            axes.set_xticks(range(len(spends)), [f"{spend_j:g}" for spend_j in spends])
+            axes.set_xlim(-0.5, len(spends) - 0.5)
+            axes.set_xlabel("phone [J/request]")
+            axes.set_title(f"{engine.split(',')[0]}, {phones} phones")
+        grid[0].set_ylabel("mean TTFT, DiSCo-D over hedge [%]")
+        handles = [Line2D([], [], color=LOAD_LOOKS[x][0], marker=LOAD_LOOKS[x][1], lw=0, markersize=4) for x in loads]
+        figure.legend(handles, [f"load {load:g}" for load in loads], loc="outside lower center", ncols=len(loads))
+        figure.suptitle(f"DiSCo-D against hedging for the same joules; below zero it waits less\n{_over(table)}")
+    return figure
 
 
 # --- P/D-Device beyond the race -----------------------------------------------------------------------------------

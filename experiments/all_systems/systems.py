@@ -64,7 +64,7 @@ QUICK: dict[str, Plain] = {
     "phone only": {"kind": "device_only"},
     "race": {"kind": "race"},
     **{f"hedge, {share}": _hedge(share) for share in (0.1, 0.3, 0.6)},
-    **{f"DiSCo-D, {b}": _disco("device", b, migration=False) for b in (0.1, 0.3, 0.6)},
+    **{f"DiSCo-D, {b}": _disco("device", b, migration=False) for b in (0.03, 0.1, 0.3)},
     "DiSCo-D frozen, 0.3": _disco("device", 0.3, migration=False, relearn=False),
     "DiSCo-D + migration, 0.3": _disco("device", 0.3, migration=True),
     **{f"DiSCo-S + migration, {b}": _disco("server", b, migration=True) for b in (0.1, 0.4)},
@@ -76,7 +76,7 @@ QUICK: dict[str, Plain] = {
 """Name of a setting -> policy; the quick profile's."""
 MORE: dict[str, Plain] = {
     **{f"hedge, {share}": _hedge(share) for share in (0.2, 0.8)},
-    **{f"DiSCo-D, {b}": _disco("device", b, migration=False) for b in (0.2, 0.8)},
+    **{f"DiSCo-D, {b}": _disco("device", b, migration=False) for b in (0.2, 0.6)},
     **{f"DiSCo-D + migration, {b}": _disco("device", b, migration=True) for b in (0.1, 0.6)},
     **{f"DiSCo-S + migration, {b}": _disco("server", b, migration=True) for b in (0.2, 0.7)},
     "P/D-Device, K = 64": {"kind": "pd_device", "settings": "fixed", "cloud_tok": 64},
@@ -93,7 +93,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "DiSCo-D": ("server only", "DiSCo-D", "DiSCo-D + migration", "race"),
     "DiSCo-S": ("phone only", "DiSCo-S + migration"),
     "P/D-Device": ("P/D-Device",),
-    "PICE": ("server only", "PICE"),
+    "PICE": ("PICE",),
     "Andes v2": ("Andes v2",),
     "Andes code": ("Andes code",),
 }

@@ -1,7 +1,8 @@
 """All systems on one workload, one fleet and one luck, at two servers, with idle and with shared phones.
 
 ``systems`` has a row for each world, setting and replication (`seed`); ``tuned`` what each system makes of its knob
-inside one purse; ``saturation`` measures what the loads are shares of.
+inside one purse, ``equal`` what two of them give for exactly the same joules; ``saturation`` measures what loads are
+shares of.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pandas as pd
 from discosim import load_scenario, simulate
 
 from . import systems as given
-from .tuning import tuned_rows
+from .tuning import equal_rows, tuned_rows
 
 if TYPE_CHECKING:
     from discosim.reproduce.tables import Context
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 LOADS = {"quick": (0.6, 0.9, 1.2), "paper": (0.6, 0.75, 0.9, 1.0, 1.1, 1.2)}
 """Shares of what a server can take."""
 SEEDS = {"quick": 4, "paper": 10}
-SIZES = {"quick": 350, "paper": 1000}
+SIZES = {"quick": 300, "paper": 1000}
 PILOT = {"quick": 200, "paper": 1000}
 """Requests of the run from which policies learn the server's TTFT; above saturation it grows with their number."""
 SATURATING = {"quick": 1000, "paper": 5000}
@@ -55,6 +56,11 @@ def systems(context: Context) -> pd.DataFrame:
 def tuned(context: Context) -> pd.DataFrame:
     """Return what each system reaches inside one purse, its knob set on the other replications."""
     return tuned_rows(systems(context), WORLD)
+
+
+def equal(context: Context) -> pd.DataFrame:
+    """Return what hedging and DiSCo-D give for exactly the same joules of the phone."""
+    return equal_rows(systems(context), WORLD)
 
 
 def saturation(context: Context) -> pd.DataFrame:

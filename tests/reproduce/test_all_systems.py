@@ -53,8 +53,25 @@ def test_a_knob_turned_to_its_end_is_the_server_alone_or_the_race() -> None:
         "race": ["race"],
         "hedge": ["race"],
         "DiSCo-D": ["race"],
-        "PICE": ["server only"],
     }
+
+
+def test_equal_joules_are_a_lot_between_two_settings() -> None:
+    """The server alone waits 10 s, the race 2 s for 100 J. Hedging has 4 s for 40 J, DiSCo-D 8 s for 60 J.
+
+    By hand at 25, 50 and 80 J. Hedging: 10 - 25/40 6 = 6.25; 4 - 10/60 2 = 11/3; 4 - 40/60 2 = 8/3. DiSCo-D:
+    10 - 25/60 2 = 55/6; 10 - 50/60 2 = 25/3; 8 - 20/40 6 = 5.
+    """
+    settings = (
+        ("server only", 0.0, 10.0),
+        ("race", 100.0, 2.0),
+        ("hedge, 0.3", 40.0, 4.0),
+        ("DiSCo-D, 0.1", 60.0, 8.0),
+    )
+    found = TUNING.equal_rows(runs([(name, 0, joules, s) for name, joules, s in settings]), ["load"])
+    wait_s = found.set_index(["policy", "spend_j"])["ttft_mean_s"]
+    assert wait_s["hedge"].tolist() == pytest.approx([6.25, 11 / 3, 8 / 3])
+    assert wait_s["DiSCo-D"].tolist() == pytest.approx([55 / 6, 25 / 3, 5.0])
 
 
 @pytest.mark.parametrize("profile", ["quick", "paper"])

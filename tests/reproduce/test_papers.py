@@ -68,7 +68,8 @@ def test_figures_have_titles_and_units(experiment) -> None:
 
 
 PICTURES = {
-    "all_systems": ("all_systems", "systems_at_1.7"),
+    "all_systems": ("all_systems", "tuned_mean_ttft"),
+    "all_systems_beyond_the_race": ("all_systems", "beyond_the_race"),
     "pd_device_choices": ("pd_device", "choices"),
     "pd_device_gain": ("pd_device", "gain_by_sense"),
     "pd_device_gain_measured": ("pd_device", "gain_measured"),
