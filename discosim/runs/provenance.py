@@ -50,6 +50,9 @@ UNKNOWN = "unknown"
 
 POLICY_CODE, SCHEDULER_CODE, COST_CODE = "policy code", "scheduler code", "cost code"
 
+MANY_USERS = ReplayedWorkload.n_users
+"""Users of a trace that names none, where the scenario does not say how many."""
+
 
 @dataclass(frozen=True)
 class ForeignPart:
@@ -197,6 +200,11 @@ def input_notes(
         for chosen in _replaced(scenario, role, name)
     ]
     notes.extend(own_profile_notes(scenario.devices))
+    if own_profiles(scenario.devices) and str(workload_notes.get("users", "")) == f"drawn from {MANY_USERS}":
+        notes.append(
+            f"devices: the trace names no users, so its requests go to {MANY_USERS} users with a device each, and few "
+            "wait for another; workload.n_users: 1 sends all to one device, a column user_id each to its own"
+        )
     for role, server in _services(scenario).items():
         prices = server.prices
         notes.append(
