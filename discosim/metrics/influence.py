@@ -58,7 +58,11 @@ LEVELS: dict[str, float] = {name: q for name, (_, q) in QUANTILES.items()} | {
 """Number -> level of the quantile that it is, also where its influence is not known."""
 
 
-_ALWAYS = ("replication", "status", "prompt_tok", "is_server_dispatched", "server_prompt_tok")
+_ALWAYS = (
+    "replication", "status", "prompt_tok",
+    "is_server_dispatched", "server_prompt_tok", "is_device_dispatched", "device_prefill_tok",
+)  # fmt: skip
+"""Columns that say whose rows a request met, too."""
 
 
 def columns_of(names: Collection[str]) -> tuple[str, ...]:

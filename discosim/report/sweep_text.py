@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from discosim.metrics.definitions import definition
+from discosim.report.input_rows import MARK
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference
 from discosim.sweep.diff import FolderDiff
@@ -157,7 +158,7 @@ def _with_inputs(row: Difference, decimals: int) -> tuple[str, str]:
         return "as by luck", ""
     ends = (row.low_with_inputs, row.high_with_inputs)
     low, high = (_number(end, decimals, sign=True) for end in ends)
-    return f"[{low}, {high}]", row.verdict_with_inputs
+    return f"[{low}, {high}]{MARK if row.rests_on_no_row else ''}", row.verdict_with_inputs
 
 
 def _half_with_inputs(row: MetricDiff, decimals: int) -> str:
@@ -174,7 +175,12 @@ def _footer(rows: Sequence[Difference]) -> list[str]:
         f"{f'{failed:,}' if failed else 'none'}."
     )
     if few := "; ".join(dict.fromkeys(row.few_rows for row in rows if row.few_rows)):
-        text += f" With inputs: also what few rows leave open ({few}); n/a where that is not known of this metric."
+        text += f" With inputs: also what few rows leave open ({few})"
+        text += (
+            "; n/a as that is not known of this metric." if any(math.isnan(r.low_with_inputs) for r in rows) else "."
+        )
+        if any(row.rests_on_no_row for row in rows):
+            text += f" {MARK} What lies beyond the outermost row is not known, and no interval holds it."
     if not math.isnan(first.margin):
         text += (
             f" 'no worse': two one-sided tests against a margin of {first.margin:g} {metric.unit}, "

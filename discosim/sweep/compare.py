@@ -57,6 +57,8 @@ class Difference:
         Bounds that hold what these rows leave open, too; NaN where that is not known of the metric.
     verdict_with_inputs : str
         The verdict by those bounds; ``unknown`` where there are none.
+    rests_on_no_row : bool
+        Whether the metric is a quantile beyond the rows of one of these inputs.
     """
 
     compare: str
@@ -82,6 +84,7 @@ class Difference:
     low_with_inputs: float = math.nan
     high_with_inputs: float = math.nan
     verdict_with_inputs: str = ""
+    rests_on_no_row: bool = False
 
     @property
     def half_width(self) -> float:

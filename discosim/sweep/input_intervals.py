@@ -14,8 +14,10 @@ import numpy as np
 
 from discosim.core.scenario import Scenario
 from discosim.metrics.definitions import definition
+from discosim.metrics.influence import is_beyond
 from discosim.metrics.input_uncertainty import Part, t_quantile
 from discosim.runs.finished import Finished, Side, deviations, finished, part_of, version_half_width
+from discosim.runs.input_intervals import asks
 from discosim.runs.inputs import MeasuredInput
 from discosim.sweep.axes import key_of
 from discosim.sweep.compare import Difference, verdict_of
@@ -180,6 +182,11 @@ def _widened(row: Difference, points: Mapping[str, int], inputs: SweepInputs) ->
         low_with_inputs=low,
         high_with_inputs=high,
         verdict_with_inputs=_verdict(row, low, high, harm),
+        rests_on_no_row=any(
+            is_beyond(given.n, row.metric) and asks(side.runs.columns[side.policy], given.role)
+            for side in (own, base)
+            for given in side.runs.inputs
+        ),
     )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-WITH_INPUTS = ("few_rows", "low_with_inputs", "high_with_inputs", "verdict_with_inputs")
+WITH_INPUTS = ("few_rows", "low_with_inputs", "high_with_inputs", "verdict_with_inputs", "rests_on_no_row")
 """Columns of comparisons.csv that are there where an input of few rows is behind any of them."""
 MOST_DAMAGED = 10
 """Damaged runs that are named one by one."""

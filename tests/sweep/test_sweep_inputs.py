@@ -105,6 +105,8 @@ def test_a_comparison_has_both_intervals(few: SweepResult) -> None:
     for row in (first, second):
         assert row.few_rows == "server 19 probes"
         assert row.low_with_inputs < row.low < row.high < row.high_with_inputs
+    assert not any(row.rests_on_no_row for row in (first, second, device, service))
+    assert all(row.rests_on_no_row for row in unknown)  # of a p99 19 rows hold nothing
     # a device asks for no row of a service; a service that is compared with another has rows of its own
     assert (device.low_with_inputs, device.high_with_inputs) == (device.low, device.high)
     assert service.high_with_inputs - service.low_with_inputs > 1.5 * (service.high - service.low)
@@ -113,7 +115,7 @@ def test_a_comparison_has_both_intervals(few: SweepResult) -> None:
 
 def test_the_table_and_the_printout_say_so(few: SweepResult) -> None:
     text = (few.store.folder / "comparisons.csv").read_text().splitlines()
-    assert text[0].endswith("few_rows,low_with_inputs,high_with_inputs,verdict_with_inputs")
+    assert text[0].endswith("few_rows,low_with_inputs,high_with_inputs,verdict_with_inputs,rests_on_no_row")
     shown = render_sweep(few)
     assert "with inputs" in shown
     assert "what few rows leave open (server 19 probes)" in " ".join(shown.split())
