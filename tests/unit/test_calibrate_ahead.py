@@ -70,11 +70,11 @@ def test_the_better_way_is_taken_only_where_it_is_better_by_more_than_chance() -
 def test_a_server_of_another_hand_is_foretold_and_its_way_to_decide_is_found(
     ahead: bool, tmp_path: Path, capsys
 ) -> None:
-    asked = requests(100, 9.0, 11)
+    asked = requests(80, 9.0, 11)
     serve(asked, ahead=ahead)
     log = write(asked, tmp_path / "log.jsonl", stamp="look" if ahead else "came")
     out = tmp_path / "mine.json"
-    options = ["--max-batch", "64", "--token-budget", "2048", "--kv-tok", "500000", "--train", "first:50"]
+    options = ["--max-batch", "64", "--token-budget", "2048", "--kv-tok", "500000", "--train", "first:40"]
     scenario = ["--scenario-out", str(tmp_path / "mine.yaml")]
     assert main(["engine", "calibrate", str(log), *options, "--out", str(out), *scenario]) == 0
     said = capsys.readouterr().out
@@ -82,6 +82,6 @@ def test_a_server_of_another_hand_is_foretold_and_its_way_to_decide_is_found(
     assert f"async_scheduling: {str(ahead).lower()}" in (tmp_path / "mine.yaml").read_text()
     held = read_own_digest(out, "engine")
     assert isinstance(held, EngineDigest)
-    # 50 requests, each within an iteration of a fifth of its TTFT: the median is off by 4 % at 2 standard errors
+    # 40 requests, each within an iteration of a fifth of its TTFT: the median is off by 5 % at 2 standard errors
     assert abs(held.moments["held_out_ttft_p50_error"]) < 0.08
     assert abs(held.moments["held_out_e2e_p50_error"]) < 0.03
