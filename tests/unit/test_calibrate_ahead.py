@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from plain_server import requests, serve, write
 
 from discosim.calibrate.ahead import compare
 from discosim.calibrate.engine_loop import Load, play
-from discosim.calibrate.setup import maker, server_keys, server_of
+from discosim.calibrate.setup import maker, scenario_of, server_keys, server_of
 from discosim.calibrate.stamps import is_stamped_at_look
 from discosim.cli import main
 from discosim.traces.digest_file import read_own_digest
@@ -85,3 +86,14 @@ def test_a_server_of_another_hand_is_foretold_and_its_way_to_decide_is_found(
     # 40 requests, each within an iteration of a fifth of its TTFT: the median is off by 5 % at 2 standard errors
     assert abs(held.moments["held_out_ttft_p50_error"]) < 0.08
     assert abs(held.moments["held_out_e2e_p50_error"]) < 0.03
+
+
+def test_a_log_that_is_stamped_at_the_look_says_so_and_is_compared_from_there(tmp_path: Path, capsys) -> None:
+    asked = requests(40, 9.0, 3)
+    serve(asked, ahead=True)
+    scenario = tmp_path / "any.yaml"
+    scenario.write_text(yaml.safe_dump(scenario_of(server_keys("vllm-v1"), None)))
+    for stamp, n in (("look", 1), ("came", 0)):
+        log = write(asked, tmp_path / f"{stamp}.jsonl", stamp=stamp)
+        assert main(["engine", "validate", str(scenario), "--against", str(log)]) == 0
+        assert capsys.readouterr().out.count("simulated times count from there") == n
