@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from discosim.calibrate.engine_loop import Load
 from discosim.calibrate.observed import Observed, Requests, Summary
-from discosim.calibrate.stamps import is_stamped_at_look
+from discosim.calibrate.stamps import STAMPED, is_stamped_at_look
 from discosim.core.errors import UserError
 from discosim.traces.concurrency import ConcurrencySummary, is_summary, read_concurrency
 from discosim.traces.server_log import ServerLog, ServerSeries
@@ -177,14 +177,15 @@ def load_of(log: ServerLog, series: ServerSeries | None) -> tuple[Load, list[str
         arrival_s=log.arrival_s,
         from_look=is_stamped_at_look(log),
     )
+    said = [f"{log.name}: {STAMPED}"] if load.from_look else []
     if series is None or len(log) < 2:
-        return load, []
+        return load, said
     steps_s = np.diff(series.t_s, prepend=2 * series.t_s[0] - series.t_s[1] if series.t_s.size > 1 else 0.0)
     served_tok = float(np.nansum(series.prompt_tok_per_s * steps_s))
     logged_tok = float(log.prompt_tok.sum())
     n = round((served_tok - logged_tok) / float(log.prompt_tok.mean()))
     if served_tok < CUT_OFF * logged_tok or n < 1:
-        return load, []
+        return load, said
     if n > MOST_UNSEEN * len(log):
         raise UserError(
             f"the series shows {served_tok:.4g} prompt tokens, the log holds {logged_tok:.4g}: are both of one run?",
@@ -202,7 +203,7 @@ def load_of(log: ServerLog, series: ServerSeries | None) -> tuple[Load, list[str
         f"{log.name}: the series shows {served_tok:,.0f} prompt tokens, the log has {logged_tok:,.0f}, so it is a part "
         f"of the run; {n} requests drawn from the log's own, one every {gap_s:.3g} s, stand for the rest"
     )
-    return more, [doubt]
+    return more, [*said, doubt]
 
 
 def stagger_of(one: ConcurrencySummary, shown: Sequence[ConcurrencySummary]) -> float:

@@ -6,6 +6,8 @@ import numpy as np
 
 from discosim.traces.server_log import ServerLog
 
+STAMPED = "requests are stamped when the engine looks at its mail, between iterations; simulated times count from there"
+"""What a log of such stamps says of itself."""
 INSTANT = 0.02
 """Waits of less than this share of a token's time are none."""
 LEAST = 5

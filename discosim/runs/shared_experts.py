@@ -31,7 +31,7 @@ def rank_notes(spec: EngineServer, digest: EngineDigest | None) -> tuple[str, ..
         return ()
     held = f"iterations of {n_ranks} ranks that share their experts (ep {n_ranks})"
     if spec.lockstep and not is_known:
-        right = f"make the digest anew (traces fit-engine --ep {n_ranks}), or set lockstep: false"
+        right = f"make the digest anew (traces fit-profile --ep {n_ranks}), or set lockstep: false"
         seen = "and a real run's time per token came out 21 % too long"
         return (f"{held} beside server.lockstep: true count the tokens of all ranks twice, {seen}; {right}",)
     if spec.n_replicas != n_ranks:
@@ -41,7 +41,7 @@ def rank_notes(spec: EngineServer, digest: EngineDigest | None) -> tuple[str, ..
 
 def _ranks(digest: EngineDigest | None) -> tuple[int, bool]:
     """Return of how many ranks the times are, and whether the digest says so itself."""
-    if digest is None:
+    if digest is None or (digest.validated or "").startswith("calibrated"):  # what a fit in lock-step found is right
         return 1, False
     if digest.n_expert_ranks is not None:
         return digest.n_expert_ranks, True

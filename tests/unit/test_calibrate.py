@@ -181,6 +181,7 @@ def test_the_verbs_by_way_of_files_whatever_their_order_and_their_zero(tmp_path:
     order = np.random.default_rng(0).permutation(80).tolist()
     other = write(log, tmp_path / "b.jsonl", start_s=479_748.0, order=order)
     options = ["--model", "Llama-3.1-8B", "--gpu", "RTXPRO6000", "--max-batch", "48", "--train", "first:40"]
+    options += ["--async", "on"]
     physics = []
     for file in (plain, other):
         out = tmp_path / f"{file.stem}.json"

@@ -60,6 +60,7 @@ def test_an_own_digest_tells_its_ranks_itself_and_an_older_one_by_its_name(tmp_p
         (replace(held, name="mine"), None),
         (replace(held, name="mine-ep2", n_expert_ranks=None, exchange_s_per_tok=None), TWICE),
         (replace(held, name="mine", n_expert_ranks=None, exchange_s_per_tok=None), None),
+        (replace(held, name="my-ep2", n_expert_ranks=None, exchange_s_per_tok=None, validated="calibrated on a"), None),
     ):
         write_own_digest(digest, tmp_path / "mine.json")
         notes = engine_notes(server_of(f"{{kind: file, file: '{tmp_path / 'mine.json'}'}}", lockstep=True))
