@@ -49,10 +49,18 @@ def refuse_odd_times(log: ServerLog, source_row: Ints) -> None:
 
 def require_whole(place: Path) -> None:
     """Raise UserError where a file begins as one JSON object, over one line or more, and ends before it does."""
-    head = read_head(place).lstrip()
-    if not head.startswith(b"{"):
+    head = read_head(place).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not head.startswith(b"{") or _is_json(head.partition(b"\n")[0]):
         return
+    whole = read_bytes(place)
+    lines = whole.removeprefix(b"\xef\xbb\xbf").lstrip().split(b"\n", 2)[:2]
+    if not any(line.startswith(b"{") and _is_json(line) for line in lines):  # else rows, whose reader names the bad one
+        read_json(whole, where=str(place), is_finite=False)
+
+
+def _is_json(text: bytes) -> bool:
     try:
-        json.loads(head.partition(b"\n")[0])
+        json.loads(text)
     except ValueError:
-        read_json(read_bytes(place), where=str(place), is_finite=False)
+        return False
+    return True

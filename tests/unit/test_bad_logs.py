@@ -67,6 +67,7 @@ BAD: dict[str, tuple[str, str]] = {
         "row 9 column request_id: 'r8' stands in row 8 too",
     ),
     "cut line": (lines(rows())[:-40], "row 40: is not JSON"),
+    "cut first of many": (lines(rows()[:1])[:-9] + "\n" + lines(rows()[1:]), "log.jsonl row 1: is not JSON"),
     "cut object": (json.dumps({"requests": rows()})[:-30], "it ends in the middle, was it cut off?"),
     "cut first row": (json.dumps(rows()[0])[:-3], "it ends in the middle, was it cut off?"),
     "cut summary": ('{"1": {"num_concurrent_requests": 1, "results_', "it ends in the middle, was it cut off?"),
@@ -116,3 +117,12 @@ def test_settings_that_the_log_contradicts_are_refused(place: Path, capsys) -> N
     config.write_text(json.dumps(CONFIG))
     headless = ["--model", str(config), "--gpu", "H100"]
     refused([*calibrate, *headless], "config.json: has no num_attention_heads", capsys)
+
+
+def test_a_first_line_longer_than_any_head_is_no_cut_off_object(place: Path, capsys) -> None:
+    held = rows()
+    held[0]["prompt"] = "word " * 400_000
+    log = place / "log.jsonl"
+    log.write_text(lines(held))
+    assert main(["engine", "validate", str(place / "any.yaml"), "--against", str(log)]) == 0
+    assert "all 40 requests" in capsys.readouterr().out
