@@ -28,9 +28,9 @@ LOOKS = {
 }
 """Number of colour and marker, the same in every figure; the two that share one never meet in one."""
 WORLDS = {
-    "MoE, 2.3 req/s": "MoE that delivers 11 tokens/s, 2.3 req/s",
+    "MoE, 2.3 req/s": "MoE delivering 11 tokens/s, 2.3 req/s",
     "MoE, 2.6 req/s": "the same MoE saturated, 2.6 req/s",
-    "70B, 1 req/s": "70B that delivers 4.5 tokens/s, 1 req/s",
+    "70B, 1 req/s": "70B delivering 4.5 tokens/s, 1 req/s",
 }
 
 Estimate = Callable[[pd.DataFrame, str], Interval]
@@ -78,7 +78,7 @@ def quality_against_bursts(table: pd.DataFrame) -> Figure:
         grid = figure.subplots(len(rows), len(worlds), sharex=True, sharey="row", squeeze=False)
         for column, world in zip(grid.T, worlds, strict=True):
             part = table[table["world"] == world]
-            column[0].set_title(f"{WORLDS[world]} ({_replications(part)})")
+            column[0].set_title(f"{WORLDS[world]}\n{_replications(part)}")
             for axes, (_, estimate, possible, without) in zip(column, rows, strict=True):
                 _lines(axes, part, "intensity", estimate, possible, without=without)
             column[1].axhline(1, color=MUTED, linewidth=0.8)
@@ -212,8 +212,8 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
     """Draw what Andes changes against FCFS in overload, with one open point changed at a time."""
     names = list(dict.fromkeys(table["variant"]))
     panels: dict[str, tuple[Estimate, str]] = {
-        "qoe": (_difference("qoe_mean"), "average QoE less that of FCFS [-1 to 1]"),
-        "throughput": (_change_pct("throughput_tok_per_s"), "throughput against FCFS [%]"),
+        "qoe": (_difference("qoe_mean"), "QoE less that of FCFS [-1 to 1]"),
+        "throughput": (_change_pct("throughput_tok_per_s"), "throughput change [%]"),
         "ttft": (_mean("ttft_p50_s"), "median TTFT [s]"),
     }
     with house_style():

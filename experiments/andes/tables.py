@@ -182,7 +182,7 @@ def bursts(context: Context) -> pd.DataFrame:
     """Return quality against the intensity of bursts, in a world with slack and in one without (c)."""
     grid = {"quick": (1.2, 1.6, 2.0, 2.8), "paper": (1.2, 1.6, 2.0, 2.4, 2.8)}[context.profile]
     more = ("LQSF",) if context.profile == "paper" else ()
-    tasks = _burst_runs(context, AUTHORS, ("FCFS", "Andes v2", "Andes code", *more), grid)
+    tasks = _burst_runs(context, AUTHORS, ("FCFS", "Andes v2", "Andes code", *more), (1.0, *grid))
     tasks += _burst_runs(context, DENSE, ("FCFS", "Andes v2", "v2, no refiner", "Andes code", *more), grid)
     return _table(context, tasks)
 
