@@ -73,7 +73,7 @@ def scheduler_overhead(table: pd.DataFrame) -> Figure:
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_ylim(top=60)
-        axes.set_xlabel("past requests [1]")
+        axes.set_xlabel("history [past requests]")
         axes.set_ylabel("time to set the thresholds [ms]")
         axes.legend(loc="upper left", ncols=1)
         axes.set_title(f"Scheduler overhead: median and range of {table['seed'].nunique()} trials")

@@ -60,7 +60,7 @@ def mean_ttft_against_budget(table: pd.DataFrame, side: str) -> Figure:
             panels[2 * k][0].set_ylabel("mean TTFT [s]")
             panels[2 * k + 1][0].set_ylabel("above clairvoyant [ms]")
         for axes in panels[-1]:
-            axes.set_xlabel("budget ratio, share of prompt tokens [1]")
+            axes.set_xlabel("budget [share of prompt tokens]")
         handles = [Line2D([], [], **look(i), marker=MARKERS[i], markersize=3) for i in looks.values()]
         figure.legend(handles, list({**whole, **near}.values()), loc="outside lower center", ncols=3)
         figure.suptitle(
