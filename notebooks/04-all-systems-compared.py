@@ -114,5 +114,5 @@ print(other.compare("quality_assumed_mean"))
 # - **Nothing here ranks the papers.** Another quality, price or load changes the order; each is one line of the
 #   scenario.
 #
-# The same with other schedulers at the server: `discosim figures all_systems`. The full size of this page: `discosim
-# run all-systems`.
+# Nothing cut, two servers, idle and shared phones, and everybody at equal spend: [all systems side by
+# side](../docs/all-systems.md). The full size of this page: `discosim run all-systems`.

@@ -193,7 +193,8 @@ def tuned(table: pd.DataFrame, objective: str) -> Figure:
             for axes, purse in zip(axes_row, PURSE_TITLES, strict=True):
                 held, here = _at(rows[rows["purse"] == purse], engine, phones), set(_at(rows, engine, phones)["policy"])
                 _purse(axes, held, [name if name in here else "" for name in names], loads, objective)
-            axes_row[0].set_ylabel(f"{engine.split(',')[0]},\n{phones} phones")
+            axes, world = axes_row[-1], f"{engine.split(',')[0]},\n{phones} phones"
+            axes.text(1.03, 0.5, world, transform=axes.transAxes, rotation=270, ha="left", va="center")
         for axes, title in zip(grid[0], PURSE_TITLES.values(), strict=True):
             axes.set_title(title)
         for axes in grid[-1]:
