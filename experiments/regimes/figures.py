@@ -77,7 +77,7 @@ def winners(table: pd.DataFrame, part: str) -> Figure:
     across, upwards = SLICES[part]
     own = table[table["part"] == part]
     with house_style():
-        figure = Picture(figsize=(PAGE_IN, 5.5), layout="constrained")
+        figure = Picture(figsize=(PAGE_IN, 5.7), layout="constrained")
         panels = figure.subplots(2, 3)
         for axes, question in zip(panels.flat, QUESTIONS, strict=False):
             _map(axes, own[own["question"] == question], across, upwards, question)
@@ -89,7 +89,7 @@ def winners(table: pd.DataFrame, part: str) -> Figure:
         figure.supxlabel(KEY, fontsize=6.5, linespacing=1.5)
         for axes in panels[:, 0]:
             axes.set_ylabel(AXES[upwards][0])
-        for axes in (*panels[1, :2], panels[0, 2]):
+        for axes in panels.flat[:-1]:
             axes.set_xlabel(AXES[across][0])
         figure.suptitle(f"Which policy where: {part}; 1,050 requests a cell, ten policies at equal spend")
     return figure
