@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 N_TERMS, FEW_TERMS = 24, 16
 NEAR_FEW = 0.125
-"""How far, over a radius of 1, the few terms reach: ``0.125**17 * 8/7`` is 5e-16."""
+"""How far, over the radius, the few terms reach: ``0.125**17 * 8/7`` is 5e-16."""
 MOST_TOK = 380  # of a stretch: what one thread of a linear algebra library takes on by itself
 REACH = 0.25
 """How far a stretch goes on either side of its token, over the radius."""

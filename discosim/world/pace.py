@@ -206,8 +206,9 @@ class Warming:
                 elapsed_s = self.elapsed_s(middle * gap_s + work_s)
                 above, speed, gap = self._at(elapsed_s, gap_s)
                 span = gap * (n_tok - middle)
-            if span <= REACH or span <= REACH * reach(above / speed):  # no radius is less than 1
-                n_terms = FEW_TERMS if span <= NEAR_FEW else N_TERMS
+            radius = 1.0 if span <= NEAR_FEW else reach(above / speed)  # none is less
+            if span <= REACH * radius:
+                n_terms = FEW_TERMS if span <= NEAR_FEW * radius else N_TERMS
                 coefficients = series(above / speed, gap, self._heating_s, n_terms)
                 times_s: Floats = powers(-middle, n_tok - middle, n_terms).dot(coefficients)
                 times_s += begin_s + elapsed_s
