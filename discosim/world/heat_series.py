@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-N_TERMS = 24
-MOST_TOK = 256  # of a stretch: what one thread of a linear algebra library takes on by itself
+N_TERMS, FEW_TERMS = 24, 16
+NEAR_FEW = 0.125
+"""How far, over the radius, the few terms reach: ``0.125**17 * 8/7`` is 5e-16."""
+MOST_TOK = 380  # of a stretch: what one thread of a linear algebra library takes on by itself
 REACH = 0.25
 """How far a stretch goes on either side of its token, over the radius."""
 AHEAD = 0.2
@@ -42,35 +44,35 @@ def reach(bend: float) -> float:
     return math.hypot(rest * (1.0 + math.log(bend / rest)) + bend, math.pi * rest)
 
 
-def series(bend: float, gap: float, heating_s: float) -> Floats:
-    """Return the coefficients for tokens ``gap`` of t apart, to be multiplied with `powers`; shape (N_TERMS,).
+def series(bend: float, gap: float, heating_s: float, n_terms: int = N_TERMS) -> Floats:
+    """Return the coefficients for tokens ``gap`` of t apart, to be multiplied with `powers`; shape (n_terms,).
 
     Their sum is in seconds, for a heating time of ``heating_s``.
     """
-    weights, orders, before = _weights(heating_s)
+    weights, orders, before = _weights(heating_s, n_terms)
     found: Floats = weights.dot(bend**before)
     found *= (gap * MOST_TOK) ** orders
     return found
 
 
-def powers(first: int, end: int) -> Floats:
+def powers(first: int, end: int, n_terms: int = N_TERMS) -> Floats:
     """Return for tokens ``first`` <= i < ``end`` from the middle the powers of ``i / MOST_TOK``, from the first on."""
-    return _powers()[MOST_TOK + first : MOST_TOK + end]
+    return _powers(n_terms)[MOST_TOK + first : MOST_TOK + end]
 
 
 @cache
-def _powers() -> Floats:
+def _powers(n_terms: int) -> Floats:
     steps = np.arange(-MOST_TOK, MOST_TOK + 1) / MOST_TOK
-    table: Floats = steps[:, None] ** np.arange(1, N_TERMS + 1)
+    table: Floats = steps[:, None] ** np.arange(1, n_terms + 1)
     table.flags.writeable = False
     return table
 
 
 @lru_cache(maxsize=64)
-def _weights(heating_s: float) -> tuple[Floats, Floats, Floats]:
+def _weights(heating_s: float, n_terms: int) -> tuple[Floats, Floats, Floats]:
     """Return ``heating_s`` times the weights, the orders k from 1, and the exponents l from 0."""
-    orders = np.arange(1.0, N_TERMS + 1.0)
-    return heating_s * _each_weight(), orders, orders - 1.0
+    orders = np.arange(1.0, n_terms + 1.0)
+    return heating_s * _each_weight()[:n_terms, :n_terms], orders, orders - 1.0
 
 
 @cache

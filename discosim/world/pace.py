@@ -13,7 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.device_law import Heat
-from discosim.world.heat_series import AHEAD, LEAST_BEND, MOST_TOK, REACH, powers, reach, series
+from discosim.world.heat_series import (
+    AHEAD,
+    FEW_TERMS,
+    LEAST_BEND,
+    MOST_TOK,
+    N_TERMS,
+    NEAR_FEW,
+    REACH,
+    powers,
+    reach,
+    series,
+)
 from discosim.world.stream import ramp
 
 Floats = NDArray[np.float64]
@@ -186,12 +197,22 @@ class Warming:
 
     def _hot_s(self, begin_s: float, work_s: float, gap_s: float, n_tok: int) -> Floats:
         """Return the times of tokens beyond the knee."""
-        elapsed_s = self.elapsed_s(work_s)
-        above, speed, gap = self._at(elapsed_s, gap_s)
-        if gap * n_tok <= REACH and n_tok < MOST_TOK:  # no radius is less than 1
-            times_s: Floats = powers(0, n_tok).dot(series(above / speed, gap, self._heating_s))
-            times_s += begin_s + elapsed_s
-            return times_s
+        if n_tok <= MOST_TOK:  # mostly one stretch will do
+            middle, elapsed_s = 0, self.elapsed_s(work_s)
+            above, speed, gap = self._at(elapsed_s, gap_s)
+            span = gap * n_tok
+            if span > NEAR_FEW:
+                middle = n_tok >> 1
+                elapsed_s = self.elapsed_s(middle * gap_s + work_s)
+                above, speed, gap = self._at(elapsed_s, gap_s)
+                span = gap * (n_tok - middle)
+            radius = 1.0 if span <= NEAR_FEW else reach(above / speed)  # none is less
+            if span <= REACH * radius:
+                n_terms = FEW_TERMS if span <= NEAR_FEW * radius else N_TERMS
+                coefficients = series(above / speed, gap, self._heating_s, n_terms)
+                times_s: Floats = powers(-middle, n_tok - middle, n_terms).dot(coefficients)
+                times_s += begin_s + elapsed_s
+                return times_s
         times_s = np.empty(n_tok)
         self._fill(times_s, work_s, gap_s)
         times_s += begin_s
