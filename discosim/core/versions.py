@@ -135,10 +135,26 @@ def rows_version(values: ArrayLike, rng: np.random.Generator) -> Floats:
     n, length = x.size, block_length(x)
     n_blocks = math.ceil(n / length)
     start = int(rng.integers(n))
-    weights = rng.exponential(size=n_blocks)
-    weights[-1] *= (n - (n_blocks - 1) * length) / length
+    if length == 1:
+        weights = _weights_by_rank(np.roll(x, -start), rng)
+    else:
+        weights = rng.exponential(size=n_blocks)
+        weights[-1] *= (n - (n_blocks - 1) * length) / length
     reached = np.cumsum(weights) / weights.sum() * COPIES * n_blocks + rng.random()
     copies = np.diff(np.floor(reached), prepend=0.0).astype(np.int64)
     block = rng.permutation(np.repeat(np.arange(n_blocks), copies))
     first = start + block * length
     return x[((first[:, None] + np.arange(length)) % n).ravel()]
+
+
+def _weights_by_rank(x: Floats, rng: np.random.Generator) -> Floats:
+    """Return weights of rows without memory: half of what lies between a row and each of its neighbours in size.
+
+    Between n sorted rows, and beyond them, lie n + 1 shares of the law. Weights that knew only n of them would put a
+    quantile half a row too low, which a p99 of 400 rows shows.
+    """
+    gaps = rng.exponential(size=x.size + 1)
+    gaps[[0, -1]] *= 2.0
+    weights = np.empty(x.size)
+    weights[np.argsort(x, kind="stable")] = (gaps[:-1] + gaps[1:]) / 2.0
+    return weights
