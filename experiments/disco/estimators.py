@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 
@@ -40,12 +41,20 @@ def reductions(rows: pd.DataFrame, metric: str, policy: str, baseline: str, by: 
         if not {policy, baseline} <= set(table.columns):
             continue
         found = change_of_means(table[policy], table[baseline])
-        half = widened(found.half_width, found.n, str(group["service"].iloc[0]))
         name = ", ".join(f"{column}={value}" for column, value in zip(by, key, strict=True))
         is_idle = bool((table[policy] == table[baseline]).all())
-        mean = -found.mean
-        cells.append(Cell(name, mean, mean - half, mean + half, found.n, ceiling=100.0, is_idle=is_idle))
+        cell = _with_inputs(name, -found.mean, found.half_width, found.n, str(group["service"].iloc[0]))
+        cells.append(replace(cell, ceiling=100.0, is_idle=is_idle))
     return cells
+
+
+def _with_inputs(name: str, mean: float, luck: float, n: int, service: str) -> Cell:
+    """Return a cell whose interval holds what the few rows of a measured service leave open."""
+    half = widened(luck, n, service)
+    if half == luck:
+        return Cell(name, mean, mean - luck, mean + luck, n)
+    few = "probes of the services, drawn anew by each seed"
+    return Cell(name, mean, mean - half, mean + half, n, luck_low=mean - luck, luck_high=mean + luck, few_rows=few)
 
 
 def widened(half_width: float, n: int, service: str) -> float:
@@ -81,8 +90,7 @@ def device_trend(rows: pd.DataFrame, metric: str, policy: str, baseline: str) ->
             table = _by_seed(group[group["device"] == device], metric)
             reduced.append(100.0 * (1.0 - table[policy] / table[baseline]))
         found = t_interval((reduced[1] - reduced[0]).to_numpy())
-        half = widened(found.half_width, found.n, str(service))
-        cells.append(Cell(f"service={service}", found.mean, found.mean - half, found.mean + half, found.n))
+        cells.append(_with_inputs(f"service={service}", found.mean, found.half_width, found.n, str(service)))
     return cells
 
 
