@@ -54,7 +54,7 @@ def _at(rate: float, seconds: float) -> tuple[str, str]:
 def rates(context: Context) -> pd.DataFrame:
     """Return quality and throughput against the request rate, twenty minutes each (a, b, e)."""
     if context.profile == "quick":
-        grid, names, n_seeds = (6.0, 6.5, 7.0, 8.0), ("FCFS", "Andes v1", "Andes code"), (4, 6)
+        grid, names, n_seeds = (6.0, 7.0, 8.0), ("FCFS", "Andes v1", "Andes code"), (3, 5)
     else:
         grid, n_seeds = (5.0, 5.5, 6.0, 6.5, 7.0, 7.5, 8.0, 10.0), (10, 10)
         names = ("FCFS", "round robin", "LQSF", "Andes v1", "Andes v2", "Andes code")
@@ -182,7 +182,8 @@ def bursts(context: Context) -> pd.DataFrame:
     """Return quality against the intensity of bursts, in a world with slack and in one without (c)."""
     grid = {"quick": (1.2, 1.6, 2.0, 2.8), "paper": (1.2, 1.6, 2.0, 2.4, 2.8)}[context.profile]
     more = ("LQSF",) if context.profile == "paper" else ()
-    tasks = _burst_runs(context, AUTHORS, ("FCFS", "Andes v2", "Andes code", *more), (1.0, *grid))
+    with_slack = {"quick": (1.0, 1.2, 1.6, STRONGEST), "paper": (1.0, *grid)}[context.profile]
+    tasks = _burst_runs(context, AUTHORS, ("FCFS", "Andes v2", "Andes code", *more), with_slack)
     tasks += _burst_runs(context, DENSE, ("FCFS", "Andes v2", "v2, no refiner", "Andes code", *more), grid)
     return _table(context, tasks)
 
@@ -193,7 +194,7 @@ def burst_worlds(context: Context) -> pd.DataFrame:
     names = ("FCFS", "Andes v2", "Andes code")
     found = bursts(context)  # kept
     found = found[found["intensity"].isin(grid) & found["policy"].isin(names)]
-    loaded = _table(context, _burst_runs(context, SATURATED, names, grid))
+    loaded = _table(context, _burst_runs(context, SATURATED, names if context.profile == "paper" else names[:2], grid))
     return pd.concat([found[found["world"] == AUTHORS], loaded, found[found["world"] == DENSE]], ignore_index=True)
 
 
@@ -203,9 +204,9 @@ def burst_worlds(context: Context) -> pd.DataFrame:
 def thrash(context: Context) -> pd.DataFrame:
     """Return what happens to long prompts with and without control of preemptions (d)."""
     n, n_seeds = {"quick": (240, 6), "paper": (400, 20)}[context.profile]
-    names = ["FCFS", "Andes v1", "v1, no cap", "Andes v2", "v2, no refiner"]
+    names = ["FCFS", "Andes v1", "v1, no cap", "Andes v2"]
     if context.profile == "paper":
-        names.append("Andes code")
+        names += ["v2, no refiner", "Andes code"]
     tasks = [
         task
         for rate in (0.1, 0.15, 0.2)

@@ -26,7 +26,7 @@ from discosim.world.world import World
 if TYPE_CHECKING:
     from discosim.reproduce.tables import Context
 
-SEEDS = {"quick": 5, "paper": 10}
+SEEDS = {"quick": 3, "paper": 10}
 RATE, N_REQUESTS = "workload.arrivals.rate_per_s", "workload.n_requests"
 FLOOD_RPS = 30.0
 """Far above what any setting serves, so that completions a second are the throughput."""
