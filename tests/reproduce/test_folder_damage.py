@@ -82,7 +82,7 @@ def what_comes_of(folder: Path) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("file", "kind"), one_in(5, CASES))
+@pytest.mark.parametrize(("file", "kind"), one_in(8, CASES))
 def test_the_same_command_makes_it_good(made: Path, here: Path, file: str, kind: str) -> None:
     path = harm(here, file, kind)
     code, _ = said("figures", "tiny", "--executor", "serial")
