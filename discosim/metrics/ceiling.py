@@ -22,7 +22,8 @@ def qoe_ceiling(load: float) -> float:
     load : float
         Rate of requests over the highest rate that can be served, > 0.
 
-    Source: derived in docs/invariants.md, INV-20, for the QoE of Andes (arXiv 2404.16283) v2.
+    Source: derived in docs/invariants.md (no order of service keeps quality beyond saturation), for the QoE of Andes
+    (arXiv 2404.16283) v2.
     """
     if load <= 1.0:
         return 1.0

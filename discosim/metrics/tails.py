@@ -59,7 +59,7 @@ class Tails:
     """Variances of differences of quantiles beyond the rows; deviations are computed once for each number."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, str], Floats] = {}
+        self._known: dict[tuple[int, str], tuple[Open, Floats]] = {}  # numbers are kept: else another gets their id
 
     def variance(self, rows: Rows, own: Open | None, base: Open | None, factor: float) -> float:
         """Return the variance that an input gives ``own - factor * base``; None stands for who met none of its rows."""
@@ -70,5 +70,5 @@ class Tails:
     def _deviations(self, rows: Rows, number: Open) -> Floats:
         key = id(number), rows.label
         if key not in self._known:
-            self._known[key] = quantile_deviations(rows, number, draws_of(rows))
-        return self._known[key]
+            self._known[key] = number, quantile_deviations(rows, number, draws_of(rows))
+        return self._known[key][1]

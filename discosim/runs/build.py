@@ -81,7 +81,7 @@ class Blueprint:
         self._check_blocks(requests, self.scenario.server, self.model.server)
         for name, service in self.scenario.services.items():
             with named(name):
-                self._check_blocks(requests, service, self.model.services[name])
+                self._check_blocks(requests, service, self.model.services[name].model)
         return requests
 
     def _check_blocks(self, requests: RequestTable, server: Server, model: object) -> None:

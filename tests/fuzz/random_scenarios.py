@@ -84,6 +84,8 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("Device", "chunk_tok"): one_of(None, "none", 1, 100),
     ("Device", "max_context_tok"): one_of(None, 200),
     ("Battery", "capacity_wh"): log_uniform(1e-4, 1e-2),
+    ("Waiting", "wait_w"): one_of(0.0, 0.8),
+    ("Waiting", "receive_w"): one_of(None, 0.0, 1.2),
     ("Device", "decode_tok_per_s"): one_of(None, 3.0, 40.0),
     ("Device", "prefill_s_per_tok"): one_of(None, 0.0, 0.01),
     ("Device", "prefill_intercept_s"): one_of(None, 0.0, 0.3),

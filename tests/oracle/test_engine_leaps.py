@@ -7,11 +7,13 @@ import math
 
 import numpy as np
 import pytest
-from engines import Case, cases, run_leaping, run_stepping, token_times
+from engines import LINES, Case, cases, run_leaping, run_stepping, token_times
 from hypothesis import given
+from stepping_engine import Ask
 from worlds import examples, long
 
-from discosim.world.engine.schedulers.base import Orders, Scheduler
+from discosim.world.engine.floor import ReplicaModel
+from discosim.world.engine.schedulers.base import LiveArrays, Orders, Scheduler
 from discosim.world.engine.schedulers.fcfs import Fcfs
 from discosim.world.engine.schedulers.fcfs_chunked import FcfsChunked
 from discosim.world.engine.schedulers.tgi import Tgi
@@ -90,6 +92,12 @@ def test_who_decides_ahead_leaps_as_it_steps(scheduler):
     assert n_preemptions > 0
 
 
+def tight(**options):
+    """Two answers that fit at first, and outgrow six blocks of one token: whoever runs them preempts."""
+    ask = Ask(arrival_s=0.0, prompt_tok=2, answer_tok=4, cancel_s=math.inf, reader_tok_per_s=2.0, ttft_target_s=0.1)
+    return Case(ReplicaModel(LINES, kv_blocks=6, block_tok=1, watermark=0.0, max_batch=2, **options), [ask, ask])
+
+
 @pytest.mark.parametrize("scheduler", [long(SCHEDULERS[0]), long(SCHEDULERS[3]), SCHEDULERS[-2]], ids=repr)
 @pytest.mark.parametrize("decides_ahead", [long(False), True])
 def test_free_blocks_that_keep_what_they_hold_are_found_by_leaps_and_by_steps(scheduler, decides_ahead):
@@ -102,6 +110,7 @@ def test_free_blocks_that_keep_what_they_hold_are_found_by_leaps_and_by_steps(sc
         n_preemptions += check_equal(case, scheduler)
 
     check()
+    n_preemptions += check_equal(tight(caches_inside=True, decides_ahead=decides_ahead), scheduler)
     assert n_preemptions > 0
 
 
@@ -186,6 +195,8 @@ class Periodic(Scheduler):
             moved = True
         if replica.iteration % 3 == 0:
             live = replica.live()
+            for name in LiveArrays.__slots__:
+                getattr(live, name)  # what is looked at later would be of later
             self.seen.append((replica.now_s, live))
             ahead = [(live.clock_s[i], live.jobs[i]) for i in np.flatnonzero(live.state == 2)]
             if len(ahead) > 1 and replica.iteration % 2 == 0:

@@ -44,6 +44,7 @@ CONTENDERS: list[tuple[str, dict[str, Any]]] = [
     ("kv_shipping", {}),
     ("speculative", {}),
     ("router", {}),
+    ("hedge", {}),
 ]
 
 

@@ -103,20 +103,30 @@ def test_the_price_of_a_joule_at_which_a_hand_over_pays_is_that_of_a_plain_sum()
 
 
 def test_what_handing_back_loses_is_that_of_a_plain_sum() -> None:
-    """A dear phone in the three worlds; 400 x 400 points against 60,000 draws of a heavy tail: four per cent."""
+    """A dear phone in the three worlds; 400 x 400 points against eight times 60,000 draws of a heavy tail.
+
+    One such set errs by 2.4 % (standard error; 4.7 % in the world where hardly anything is lost), eight sets over the
+    same services by a third of it and what they share: six per cent. Seeds are fixed.
+    """
     for world in (replace(world, usd_per_j=5e-6, prefill_tok_per_s=2000.0) for world in WORLDS):
         prompt_tok, service_s, phone_s = drawn(world)
-        rng = np.random.default_rng(9)
-        answer = np.maximum(1, np.rint(150.0 * np.exp(0.6 * rng.standard_normal(N))))
-        again_s = rng.permutation(service_s)  # the service is asked anew
-        buffer_tok = 4.8 * service_s.mean()
-        given_tok = buffer_tok / (1 - 4.8 / world.decode_tok_per_s)
-        late_s = np.maximum(0, again_s - service_s.mean() - np.maximum(0, 1 - phone_s))
-        rest_tok = np.maximum(0, answer - given_tok)
-        lost = rest_tok * late_s / (answer**2 / 9.6 + answer * late_s)
-        saved_usd = (0.69 * 5e-6 - 0.6e-6) * rest_tok[rest_tok > 0].mean()
-        is_handed = (phone_s < service_s) & (saved_usd > 0.15e-6 * (prompt_tok + given_tok))
-        assert closed_form.Laws(world).handed_back_qoe == pytest.approx((lost * is_handed).mean(), rel=0.04)
+        lost = np.mean([lost_once(world, prompt_tok, service_s, phone_s, seed) for seed in range(8)])
+        assert closed_form.Laws(world).handed_back_qoe == pytest.approx(lost, rel=0.06)
+
+
+def lost_once(world, prompt_tok, service_s, phone_s, seed):
+    """Return what handing back loses over one set of answers and of second waits, by a plain sum."""
+    rng = np.random.default_rng(seed)
+    answer = np.maximum(1, np.rint(150.0 * np.exp(0.6 * rng.standard_normal(N))))
+    again_s = rng.permutation(service_s)  # the service is asked anew
+    buffer_tok = 4.8 * service_s.mean()
+    given_tok = buffer_tok / (1 - 4.8 / world.decode_tok_per_s)
+    late_s = np.maximum(0, again_s - service_s.mean() - np.maximum(0, 1 - phone_s))
+    rest_tok = np.maximum(0, answer - given_tok)
+    lost = rest_tok * late_s / (answer**2 / 9.6 + answer * late_s)
+    saved_usd = (0.69 * 5e-6 - 0.6e-6) * rest_tok[rest_tok > 0].mean()
+    is_handed = (phone_s < service_s) & (saved_usd > 0.15e-6 * (prompt_tok + given_tok))
+    return (lost * is_handed).mean()
 
 
 def played(n=600, seed=3):

@@ -37,6 +37,9 @@ class Counters(Protocol):
         """Its KV memory."""
         ...
 
+    iteration: int
+    """How many iterations have begun."""
+
 
 class LazyArrays(LiveArrays):
     """Live jobs whose columns that no move of a job changes are read when somebody first asks, at the same boundary."""
@@ -116,8 +119,9 @@ class LiveTable:
         generated = base + np.where(decoding, self._replica.steps.n - joined, 0)
         context = prompt + generated
         block_tok = self._replica.memory.block_tok
+        began = self._replica.iteration
         return LazyArrays(
-            lambda name: self._column(name, rows),
+            lambda name: self._column(name, rows, began),
             state=state,
             prompt_tok=prompt,
             generated_tok=generated,
@@ -126,8 +130,10 @@ class LiveTable:
             n_preemptions=n_preemptions,
         )
 
-    def _column(self, name: str, rows: Ints) -> Any:
+    def _column(self, name: str, rows: Ints, began: int) -> Any:
         """Return what nothing changes at one boundary; readers are brought up to date before somebody asks for them."""
+        if self._replica.iteration != began and name in LiveArrays.__slots__:
+            raise RuntimeError(f"live jobs are those of one call of the scheduler: read {name} there")
         if name == "jobs":
             return self._jobs.take(rows).tolist()
         if name in READING:

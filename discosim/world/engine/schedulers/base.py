@@ -217,7 +217,10 @@ class ReplicaView(Protocol):
         ...
 
     def live(self) -> LiveArrays:
-        """Return all live jobs as arrays; O(live jobs), for schedulers that declare ``needs_live = True``."""
+        """Return all live jobs as arrays; O(live jobs), for schedulers that declare ``needs_live = True``.
+
+        Columns are read when they are first looked at: in the same call of the scheduler, or a RuntimeError says so.
+        """
         ...
 
     def fits(self, job: Job, tok: int | None = None) -> bool:
