@@ -80,7 +80,7 @@ def add_claims(add: AddParser) -> None:
         "say which claims of the papers hold here, which do not, and what that rests on",
         "claims",
         "claims disco --summary",
-        'claims --only "not reproduced"',
+        'claims --only "not reproduced" --role paper',
         "claims --markdown > claims.md",
         more="Needs a clone: the papers lie in its folder experiments.",
     )
@@ -94,6 +94,11 @@ def add_claims(add: AddParser) -> None:
     form.add_argument("--json", action="store_true", help="print the verdicts, cells and bounds as JSON")
     parser.add_argument(
         "--only", metavar="WORDS", action="append", default=[], help="claims whose name or verdict holds these words"
+    )
+    parser.add_argument(
+        "--role",
+        choices=("paper", "derived", "check"),
+        help="claims of the papers, derived by us, or checks of our own code (default: all)",
     )
     parser.add_argument(
         "--plot", metavar="FILE", type=Path, help="draw all of them beside their bounds (PNG, PDF or SVG)"
@@ -119,7 +124,8 @@ def _claims(options: argparse.Namespace) -> None:
     for experiment in load_experiments(find_experiments(options.experiments), options.paper):
         tables, source = read_tables(experiment, options.profile, options.out)
         found.append((experiment, source, judge_all(experiment, tables)))
-    kept = chosen_verdicts([verdict for *_, verdicts in found for verdict in verdicts], options.only)
+    asked = [v for *_, verdicts in found for v in verdicts if options.role in {None, v.claim.role}]
+    kept = chosen_verdicts(asked, options.only)
     if options.plot is not None:
         from discosim.reproduce.forest import write_forest
 

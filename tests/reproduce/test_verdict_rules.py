@@ -170,6 +170,10 @@ def test_claims_are_three_lists_and_the_tally_counts_papers_alone(tmp_path: Path
     assert "tiny-time" not in summary
     assert main(["claims", "tiny", *out, "--only", "tiny-reductoin"]) == 2
     assert "did you mean 'tiny-reduction'?" in capsys.readouterr().err
+    assert main(["claims", "tiny", *out, "--summary", "--role", "derived"]) == 0
+    assert "tiny-reduction" not in capsys.readouterr().out
+    assert main(["claims", "tiny", *out, "--summary", "--role", "paper"]) == 0
+    assert "tiny-reduction" in capsys.readouterr().out
 
 
 def test_json_holds_bounds_and_cells_as_numbers(tmp_path: Path) -> None:
