@@ -105,7 +105,7 @@ def test_a_picture_of_the_docs_is_the_one_that_the_command_draws(picture: str, t
 
 
 def test_the_picture_of_all_claims_is_the_one_that_the_command_draws(tmp_path: Path) -> None:
-    """As above; where verdicts change on purpose, `discosim claims --role paper --plot docs/img/claims.png` draws it anew."""
+    """As above; `discosim claims --role paper --plot docs/img/claims.png` draws it anew."""
     from matplotlib.image import imread
 
     verdicts = [
