@@ -18,7 +18,6 @@ from worlds import (
     assert_same_records,
     examples,
     law,
-    long,
     model,
     past,
     play,
@@ -254,7 +253,8 @@ def test_double_prices_give_double_bills_and_nothing_else(policy: Policy, meter:
         assert b.unified_cost_usd == 2 * a.unified_cost_usd
 
 
-@pytest.mark.parametrize("side", [long("server"), "device"])
+@pytest.mark.long
+@pytest.mark.parametrize("side", ["server", "device"])
 def test_a_larger_budget_never_raises_the_bounds_mean_ttft(side: Any) -> None:
     n = 1500
     table, parts = requests(n, output_tok=1), model(device=profile(prefill_s_per_tok=0.003))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from pyarrow import parquet
 from sweep_samples import contents, sweep, write
 
@@ -36,6 +37,7 @@ sweep:
 """
 
 
+@pytest.mark.long
 def test_makes_times_users_are_the_same_bytes_in_two_processes(tmp_path: Path) -> None:
     path = write(tmp_path, SWEEP)
     own = sweep(path, tmp_path / "serial")

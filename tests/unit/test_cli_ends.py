@@ -38,7 +38,7 @@ def test_a_run_that_is_ended_leaves_nothing(end: signal.Signals, tmp_path: Path)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("n", [50, exhaustive(200)])
+@pytest.mark.parametrize("n", [25, exhaustive(200)])
 def test_ctrl_c_at_random_moments_leaves_nothing_or_a_whole_run(tmp_path: Path, n: int) -> None:
     """From the first import to the last figure; before anybody listens, SIGTERM ends a process by itself."""
     luck = random.Random(200)

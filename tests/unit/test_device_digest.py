@@ -86,6 +86,7 @@ def test_a_line_has_no_negative_part() -> None:
     assert falling.s_per_tok == 0.0
 
 
+@pytest.mark.long
 def test_latencies_in_a_queue_give_the_profile_of_the_device_alone(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     chars, output = rng.integers(361, 3614, 300), rng.integers(1, 3, 300)

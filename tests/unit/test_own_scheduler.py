@@ -67,6 +67,7 @@ def test_what_is_no_scheduler_is_refused() -> None:
         simulate(scenario, scheduler=int)  # type: ignore[arg-type]  # as above
 
 
+@pytest.mark.long
 def test_a_scheduler_of_another_package_is_explained_and_run(tmp_path: Path) -> None:
     site = tmp_path / "site"
     facts = site / "my_scheduler-1.0.dist-info"
