@@ -247,7 +247,7 @@ def test_what_holds_in_every_world(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", [0, 7, 14, *(exhaustive(part) for part in range(N_PARTS) if part % 7)])
+@pytest.mark.parametrize("part", [0, *(exhaustive(part) for part in range(1, N_PARTS))])
 def test_what_holds_in_two_thousand_worlds(part: int, tmp_path: Path) -> None:
     n = N_LONG // N_PARTS
     counted = check_worlds(part * n, (part + 1) * n, tmp_path)

@@ -54,7 +54,7 @@ def test_the_real_engines_give_the_same_bytes(
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("executor", ["ray:1", exhaustive("dask:1")])
+@pytest.mark.parametrize("executor", [exhaustive("ray:1"), exhaustive("dask:1")])
 def test_a_hung_run_on_an_engine_fails_alone(tmp_path: Path, executor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(drive.__file__).parents[2]))
     # a worker of Ray's starts, and imports the package, within the limit of its first run
