@@ -225,9 +225,8 @@ def read_tables(experiment: Experiment, profile: str | None, out: Path) -> tuple
             return {name: read_csv(own / f"{name}.csv") for name in names}, f"your tables in {own}"
     for each in wanted:
         if all(experiment.committed(each, name).is_file() for name in names):
-            return committed_tables(
-                experiment, each
-            ), f"committed tables in {experiment.committed(each, names[0]).parent}"
+            folder = experiment.committed(each, names[0]).parent
+            return committed_tables(experiment, each), f"committed tables in {folder}"
     smallest = wanted[-1]
     raise UserError(
         f"no tables of the profile '{smallest}' yet; make them with "

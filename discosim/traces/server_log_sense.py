@@ -31,20 +31,21 @@ def refuse_odd_times(log: ServerLog, source_row: Ints) -> None:
                 f"takes {e2e_s[i]:.4g} s to its last token, where the median is {middle_s:.4g} s",
                 where=f"{log.name} row {int(source_row[i])}",
             )
-    for times_s, what in ((log.tpot_s, "time per token"), (log.ttft_s, "TTFT")):
-        rows = np.flatnonzero(np.isfinite(times_s) & (times_s > 0.0))
-        if rows.size < 2:
-            continue
-        order = rows[np.argsort(times_s[rows], kind="stable")]
-        steps = times_s[order][1:] / times_s[order][:-1]
-        cut = int(np.argmax(steps)) + 1
-        if steps[cut - 1] > APART and min(cut, rows.size - cut) > SIDE * rows.size:
-            i = int(order[cut:].min())
-            raise UserError(
-                f"{what} of {times_s[i]:.4g} s, as in {rows.size - cut} rows, where those of {cut} others are at most "
-                f"{times_s[order[cut - 1]]:.4g} s: rows in different units? Write all in one",
-                where=f"{log.name} row {int(source_row[i])}",
-            )
+    # no TTFT where there is more: who waits for a whole batch before his may do so for any time
+    times_s, what = (log.tpot_s, "time per token") if np.isfinite(log.tpot_s).any() else (log.ttft_s, "TTFT")
+    rows = np.flatnonzero(np.isfinite(times_s) & (times_s > 0.0))
+    if rows.size < 2:
+        return
+    order = rows[np.argsort(times_s[rows], kind="stable")]
+    steps = times_s[order][1:] / times_s[order][:-1]
+    cut = int(np.argmax(steps)) + 1
+    if steps[cut - 1] > APART and min(cut, rows.size - cut) > SIDE * rows.size:
+        i = int(order[cut:].min())
+        raise UserError(
+            f"{what} of {times_s[i]:.4g} s, as in {rows.size - cut} rows, where those of {cut} others are at most "
+            f"{times_s[order[cut - 1]]:.4g} s: rows in different units? Write all in one",
+            where=f"{log.name} row {int(source_row[i])}",
+        )
 
 
 def require_whole(place: Path) -> None:

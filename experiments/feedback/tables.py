@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from discosim import load_scenario, simulate
-from discosim.report.figures.server_relief import TAIL, censored_quantile
+from discosim.report.figures.server_relief import server_tail_s
 
 if TYPE_CHECKING:
     from discosim.reproduce.tables import Context
@@ -37,8 +37,8 @@ def relief(context: Context) -> pd.DataFrame:
 def one(task: dict[str, Any]) -> dict[str, Any]:
     """Simulate one replication.
 
-    Where a device answers first, the server is cancelled before anybody sees its first token; the quantile is Kaplan
-    and Meier's, with these as censored, see :func:`discosim.report.figures.server_relief.server_relief_table`.
+    Where a device answers first, the server is cancelled before anybody sees its first token: its tail is Kaplan and
+    Meier's, with these as censored.
     """
     policy = f"{{kind: disco, name: DiSCo-D, constraint: device, budget: {task['budget']}, migration: false}}"
     scenario = load_scenario(
@@ -54,14 +54,12 @@ def one(task: dict[str, Any]) -> dict[str, Any]:
     )
     done = simulate(scenario).requests
     served = done[done["status"] == "finished"]
-    asked = served[served["is_server_dispatched"].astype(bool)]
-    is_seen = (asked["first_endpoint"] == "server").to_numpy(dtype=bool)
     return {
         "rate_per_s": task["rate_per_s"],
         "budget": task["budget"],
         "seed": task["seed"],
         "policy": "DiSCo-D",
         "offloaded_share": float((served["first_endpoint"] == "device").mean()),
-        "server_p99_s": censored_quantile(asked["ttft_s"].to_numpy(dtype=float), is_seen, TAIL),
+        "server_p99_s": server_tail_s(served),
         "ttft_mean_s": float(served["ttft_s"].mean()),
     }

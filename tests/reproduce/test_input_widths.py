@@ -93,6 +93,25 @@ def test_seeds_with_inputs_of_their_own_are_as_wide_as_one_version(paper: Experi
     assert cell.high - cell.low == pytest.approx((cell.luck_high - cell.luck_low) * math.sqrt(5))
 
 
+def test_a_function_over_such_seeds_answers_for_its_inputs_itself(tmp_path: Path) -> None:
+    """Else what it has put into its cells would be counted twice."""
+    simple = "{kind: reduction_pct, table: waits, metric: wait_s, policy: new, baseline: base, by: [service]}"
+    function = "{kind: function, table: waits, function: fallen}"
+    assert simple in FEW
+    folder = write_paper(tmp_path, claims=FEW.replace(simple, function)) / "tiny"
+    (folder / "estimators.py").write_text(
+        "from discosim.reproduce.estimates import Cell\n\n\n"
+        "def fallen(rows):\n"
+        "    return [Cell('', 30.0, 26.0, 34.0, 4, luck_low=29.0, luck_high=31.0, few_rows='probes')]\n",
+        encoding="utf-8",
+    )
+    paper = load_experiment(folder)
+    assert widths_of(paper, tables(), {"waits": Drawn(None, is_resampled=True, few_rows="drawn anew")}) is None
+    verdict = reduction(paper, tables())
+    assert (verdict.cells[0].low, verdict.cells[0].high) == (26.0, 34.0)
+    assert intervals_text(verdict) == "by luck and what few rows leave open (probes)"
+
+
 def test_a_statistic_that_versions_do_not_know_stays_by_luck(paper: Experiment) -> None:
     unknown = versions().table.assign(wait_s=math.nan)
     given = with_widths(paper, Drawn(Versions(unknown, 19, "server 19 probes"), few_rows="server 19 probes"))

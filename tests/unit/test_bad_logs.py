@@ -13,6 +13,7 @@ import yaml
 
 from discosim.calibrate.setup import scenario_of, server_keys
 from discosim.cli import main
+from discosim.traces.server_logs import read_server_log
 
 Row = dict[str, Any]
 CONFIG = {
@@ -50,6 +51,20 @@ def in_ms(held: list[Row]) -> None:
     for row in held[20:]:
         for name in ("queued_ts", "scheduled_ts", "first_token_ts", "last_token_ts"):
             row[name] *= 1000.0
+
+
+def in_waves(held: list[Row]) -> None:
+    """Let the second half wait for the whole of the first: 60 s and no more to the token."""
+    for row in held[20:]:
+        for name in ("scheduled_ts", "first_token_ts", "last_token_ts"):
+            row[name] += 60.0
+
+
+def test_who_waits_for_the_batch_before_his_is_in_no_other_unit(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(changed(in_waves), encoding="utf-8")
+    log = read_server_log(path)
+    assert sorted(log.ttft_s)[20] / sorted(log.ttft_s)[19] > 300.0
 
 
 BAD: dict[str, tuple[str, str]] = {

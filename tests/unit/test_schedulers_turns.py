@@ -162,6 +162,33 @@ def test_the_solver_prefers_short_contexts_and_fits_the_memory():
     assert choice.value[choice.chosen].sum() <= best.value[best.chosen].sum() + 1e-9
 
 
+class Keeper(Fcfs):
+    """Looks at a column of the live jobs one call too late, unless it has looked before."""
+
+    needs_live = True
+    kept = None
+    looks_at_once = False
+
+    def schedule(self, replica):
+        if self.kept is not None:
+            assert self.kept.delay_s.size >= 0
+        self.kept = replica.live()
+        if self.looks_at_once:
+            assert self.kept.delay_s.size >= 0
+        return super().schedule(replica)
+
+
+def test_live_jobs_are_those_of_one_call():
+    """A column read later would be that of later jobs, without a word."""
+    model = ReplicaModel(cost=FLAT, kv_blocks=400, block_tok=1, watermark=0.0)
+    asks = [Ask(0.0, 20, 5, reader_tok_per_s=5.0), Ask(0.2, 20, 5, reader_tok_per_s=5.0)]
+    with pytest.raises(RuntimeError, match="one call of the scheduler: read delay_s there"):
+        run_leaping(model, Keeper(), asks)
+    early = Keeper()
+    early.looks_at_once = True
+    run_leaping(model, early, asks)
+
+
 def test_the_estimates_of_the_authors_code():
     """By hand: rate 5, target 1 s, now 10 s after arrival, Delta-t 10 s: E = 100; 10/0.2 = 50 more tokens if served."""
     live = crowded(n=1, kv_blocks=100).live()
