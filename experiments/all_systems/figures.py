@@ -52,10 +52,10 @@ def _bar(axes: Axes, at: float, found: Interval, *, upright: bool, top: float, *
 
 
 def _logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
-    """Scale an axis of seconds, with marks at 1, 2 and 5 in plain numbers."""
+    """Scale an axis of seconds, with marks at 1 and 3 in plain numbers."""
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=20))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
@@ -74,7 +74,7 @@ ROWS = (
     ("energy_mean_j", "ttft_mean_s", "mean TTFT [s]"),
     ("energy_mean_j", "ttft_p99_s", "p99 TTFT [s]"),
     ("server_usd_per_1000", "ttft_mean_s", "mean TTFT [s]"),
-    ("server_usd_per_1000", "qoe_andes_mean", "average QoE [1]"),
+    ("server_usd_per_1000", "qoe_andes_mean", "average QoE [0 to 1]"),
 )
 SPEND_LABELS = {
     "energy_mean_j": "phone [J/request]",
@@ -131,12 +131,12 @@ def _front(axes: Axes, rows: pd.DataFrame, known: Sequence[str], spend: str, met
 PANELS = (
     ("ttft_mean_s", "mean TTFT [s]"),
     ("ttft_p99_s", "p99 TTFT [s]"),
-    ("qoe_andes_mean", "average QoE [1]"),
+    ("qoe_andes_mean", "average QoE [0 to 1]"),
     ("e2e_mean_s", "mean latency [s]"),
     ("server_usd_per_1000", "server [USD/1,000]"),
     ("energy_mean_j", "phone [J/request]"),
-    ("budget_used_device", "tokens at the phone [1]"),
-    ("quality_assumed_mean", "assumed quality [1]"),
+    ("budget_used_device", "tokens at the phone [share]"),
+    ("quality_assumed_mean", "assumed quality [0 to 1]"),
 )
 
 
@@ -178,7 +178,7 @@ PURSE_TITLES = {
     "server 0.6 USD": "server: at most 0.6 USD per 1,000",
     "any": "no limit",
 }
-TUNED_FOR = {"ttft_mean_s": "mean TTFT [s]", "ttft_p99_s": "p99 TTFT [s]", "qoe_andes_mean": "average QoE [1]"}
+TUNED_FOR = {"ttft_mean_s": "mean TTFT [s]", "ttft_p99_s": "p99 TTFT [s]", "qoe_andes_mean": "average QoE [0 to 1]"}
 
 
 def tuned(table: pd.DataFrame, objective: str) -> Figure:
@@ -270,8 +270,8 @@ BEYOND = (
     ("engine_gpu_s", "GPU time [%]", -1),
     ("e2e_mean_s", "mean latency [%]", -1),
     ("energy_mean_j", "phone [J/request]", -1),
-    ("qoe_andes_mean", "average QoE [1]", 1),
-    ("quality_assumed_mean", "assumed quality [1]", 1),
+    ("qoe_andes_mean", "average QoE [0 to 1]", 1),
+    ("quality_assumed_mean", "assumed quality [0 to 1]", 1),
 )
 
 
@@ -326,9 +326,9 @@ def budgets(table: pd.DataFrame) -> Figure:
                 for load, cell in cells.items():
                     _bar(axes, load, cell, upright=True, top=1.0, color=colour)
             axes.set_title(f"{engine.split(',')[0]}, {phones} phones")
-            axes.set_xlabel("load [1]")
+            axes.set_xlabel("load [of what the server can take]")
             axes.set_ylim(0, 1)
-        grid[0].set_ylabel("prompt tokens at the phone [1]")
+        grid[0].set_ylabel("prompt tokens at the phone [share]")
         handles = [Line2D([], [], color=c, marker=m) for _, c, m in RULES.values()]
         handles.append(Line2D([], [], color=MUTED, ls=(0, (5, 1.5)), lw=0.8))
         labels = [*(label for label, _, _ in RULES.values()), "the budget"]

@@ -87,7 +87,7 @@ def kept_share(table: pd.DataFrame) -> Figure:
     refined = free[free["policy"].str.startswith("refined")].copy()
     refined["kept_share"] = refined["policy"].str.split(", ").str[1].astype(float)
     whole = free[free["policy"] == "PD"]
-    panels = {"n_tok_server_mean": "tokens from the cloud [tok]", "quality_assumed_mean": "assumed quality [1]"}
+    panels = {"n_tok_server_mean": "tokens from the cloud [tok]", "quality_assumed_mean": "assumed quality [0 to 1]"}
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 3.0), layout="constrained")
         for axes, (metric, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
@@ -97,7 +97,7 @@ def kept_share(table: pd.DataFrame) -> Figure:
                 )
                 level = t_interval(whole[whole["phone"] == phone][metric]).mean
                 axes.axhline(level, color=look(i)["color"], linestyle=":", label=f"{phone}, whole prompt at once")
-            axes.set_xlabel("kept share of an 8,000-token prompt [1]")
+            axes.set_xlabel("kept of an 8,000-token prompt [share]")
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
         legend_below(figure, axes, 2)
@@ -143,7 +143,7 @@ def estimates(table: pd.DataFrame) -> Figure:
         for axes, (metric, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
             for i, policy in enumerate(dict.fromkeys(table["policy"])):
                 _line(axes, table[table["policy"] == policy], "slower", metric, i)
-            axes.set_xlabel("phone's time over its published time [1]")
+            axes.set_xlabel("phone's time [times its published time]")
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
         legend_below(figure, axes)
@@ -170,7 +170,7 @@ def catch_up_map(table: pd.DataFrame) -> Figure:
             axes.set_title(phone)
             axes.set_xlabel("prompt [tok]")
             figure.colorbar(image, ax=axes, label="first token to hand-over [s]")
-        figure.axes[0].set_ylabel("kept share, 1 starting at once [1]")
+        figure.axes[0].set_ylabel("kept, 1 starting at once [share]")
         figure.suptitle("How long the phone takes to catch up: one answer a cell; our reconstruction")
     return figure
 
@@ -241,7 +241,7 @@ def changes(table: pd.DataFrame) -> pd.DataFrame:
 
 def pricing(table: pd.DataFrame) -> Figure:
     """Draw slots in use and assumed quality over a cycle of bursts, under one price and under one per window."""
-    panels = {"slots": "slots of the cloud in use [1]", "quality_assumed_mean": "assumed quality [1]"}
+    panels = {"slots": "cloud in use [slots]", "quality_assumed_mean": "assumed quality [0 to 1]"}
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 3.0), layout="constrained")
         for axes, (metric, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
@@ -280,7 +280,7 @@ def _forest(
             axes.set_xlabel(label)
         every[0].set_yticks(range(len(names)), names)
         every[0].invert_yaxis()
-        every[0].set_ylabel("system [name]" if "mean TTFT [s]" in panels.values() else "open choice [name]")
+        every[0].set_ylabel("system" if "mean TTFT [s]" in panels.values() else "open choice")
         figure.suptitle(title)
     return figure, every
 
@@ -329,7 +329,7 @@ def _dots(
         axes.grid(visible=False, axis="x")
         axes.set_xlim(-0.5, len(groups) - 0.5)
         axes.set_xticks(range(len(groups)), groups)
-        axes.set_xlabel(f"{group} [name]")
+        axes.set_xlabel(group)
         axes.set_ylabel(label)
         if level is not None:
             axes.axhline(level[0], color="black", linewidth=0.8, linestyle="--", label=level[1], zorder=1)

@@ -49,7 +49,7 @@ def operating_map(table: pd.DataFrame) -> Figure:
         grid = figure.subplots(2, len(speeds), sharex=True, sharey=True)
         for row, (rate, metric, name) in enumerate(
             (
-                (FLOOD_RPS, "throughput_rps", "throughput over cloud only [1]"),
+                (FLOOD_RPS, "throughput_rps", "throughput [times cloud only's]"),
                 (CALM_RPS, "e2e_mean_s", "latency against cloud only [%]"),
             )
         ):
@@ -59,8 +59,8 @@ def operating_map(table: pd.DataFrame) -> Figure:
                 if row == 0:
                     axes.set_title(f"boxes of {speed:.0f} tok/s")
                 else:
-                    axes.set_xlabel("share of questions in parts, $\\phi$ [1]")
-            grid[row][0].set_ylabel("sketch over answer, $\\rho$ [1]")
+                    axes.set_xlabel("questions in parts, $\\phi$ [share]")
+            grid[row][0].set_ylabel("sketch, $\\rho$ [share of the answer]")
             figure.colorbar(image, ax=grid[row], label=name, shrink=0.95, extend="max")
         figure.suptitle(
             "Fixed sketch lengths: throughput of a flooded server (top), mean latency at 1.2 requests/s (bottom)\n"
@@ -121,8 +121,8 @@ def against_load(table: pd.DataFrame) -> Figure:
     names = [CLOUD, PICE, *sorted(_fixed(table))]
     panels = {
         "e2e_mean_s": ("mean latency [s]", "lower is better"),
-        "quality_assumed": ("assumed quality [1]", "higher is better"),
-        "score": ("score less PICE's, paired [1]", "above 0: PICE is better"),
+        "quality_assumed": ("assumed quality [0 to 1]", "higher is better"),
+        "score": ("score less PICE's, paired [0 is equal]", "above 0: PICE is better"),
     }
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 3.2), layout="constrained")
@@ -173,7 +173,7 @@ def beside_baselines(table: pd.DataFrame) -> Figure:
         (FLOOD_RPS, "throughput_rps", "throughput, flooded [1/s]"),
         (BUSY_RPS, "e2e_mean_s", "mean latency [s]"),
         (BUSY_RPS, "ttft_mean_s", "mean TTFT [s]"),
-        (BUSY_RPS, "quality_assumed", "assumed quality [1]"),
+        (BUSY_RPS, "quality_assumed", "assumed quality [0 to 1]"),
     )
     policies = list(dict.fromkeys(table["policy"]))
     with house_style():
@@ -210,7 +210,7 @@ def _dots(axes: Axes, rows: pd.DataFrame, names: list[str], metric: str, label: 
 
 def length_grouping(table: pd.DataFrame) -> Figure:
     """Draw latency and empty slots with and without length grouping, by how much parts differ and by boxes."""
-    panels = {"e2e_sketched_mean_s": "latency of sketched answers [s]", "edge_idle_slot_share": "empty slots [1]"}
+    panels = {"e2e_sketched_mean_s": "latency of sketched answers [s]", "edge_idle_slot_share": "empty slots [share]"}
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 2.9), layout="constrained")
         for axes, (metric, label) in zip(figure.subplots(1, 2), panels.items(), strict=True):
@@ -226,7 +226,7 @@ def length_grouping(table: pd.DataFrame) -> Figure:
                         **{**look(i), "marker": MARKERS[i], "markersize": 4, "capsize": 2, "elinewidth": 0.8},
                     )
                     i += 1
-            axes.set_xlabel("spread of the parts' lengths, sigma of the log [1]")
+            axes.set_xlabel("spread of the parts' lengths, sigma [of the logarithm]")
             axes.set_ylabel(label)
             axes.set_ylim(bottom=0)
         legend_below(figure, axes)
@@ -237,9 +237,9 @@ def length_grouping(table: pd.DataFrame) -> Figure:
 def candidates(table: pd.DataFrame) -> Figure:
     """Draw what an ensemble gives and costs."""
     panels = {
-        "quality_assumed": "assumed quality [1]",
+        "quality_assumed": "assumed quality [0 to 1]",
         "e2e_sketched_mean_s": "latency of sketched answers [s]",
-        "edge_busy_share": "share of time boxes work [1]",
+        "edge_busy_share": "time in which boxes work [share]",
     }
     names = list(dict.fromkeys(table["policy"]))
     with house_style():
@@ -257,7 +257,7 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
     """Draw the gain in throughput and the fall in latency with one open point changed at a time."""
     names = list(dict.fromkeys(table["variant"]))
     panels = (
-        (FLOOD_RPS, "throughput_rps", "throughput over cloud only [1]", (1.5, 2.0), "flooded server"),
+        (FLOOD_RPS, "throughput_rps", "throughput [times cloud only's]", (1.5, 2.0), "flooded server"),
         (BUSY_RPS, "e2e_mean_s", "reduction of mean latency [%]", (33.0, 53.0), "1.8 requests/s"),
     )
     with house_style():

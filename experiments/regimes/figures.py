@@ -238,7 +238,7 @@ def _boundary(axes: Axes, rows: pd.DataFrame) -> None:
 
 def loads(table: pd.DataFrame) -> Figure:
     """Draw tail, QoE and spend of every setting against the load of a service with eight slots."""
-    panels = {"ttft_p99_s": "p99 TTFT [s]", "qoe_mean": "mean QoE [1]", "spend_mean_usd": "spend a request [mUSD]"}
+    panels = {"ttft_p99_s": "p99 TTFT [s]", "qoe_mean": "mean QoE [0 to 1]", "spend_mean_usd": "spend a request [mUSD]"}
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 3.2), layout="constrained")
         for axes, (metric, label) in zip(figure.subplots(1, 3), panels.items(), strict=True):
@@ -261,7 +261,7 @@ def loads(table: pd.DataFrame) -> Figure:
             ticks = sorted(table["load"].unique())
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
             axes.xaxis.set_minor_formatter("")
-            axes.set_xlabel("load of the service alone [1]")
+            axes.set_xlabel("load of the service alone [of what it can take]")
             axes.set_ylabel(label)
             if metric == "ttft_p99_s":
                 axes.set_yscale("log")
