@@ -79,8 +79,8 @@ def _cells(axes: Axes, part: pd.DataFrame, metric: str) -> Any:
     is_gain = metric == "throughput_rps"
     found = [[_change(part[part["phi"] == phi], metric, policy) for phi in phis] for policy in policies]
     values = np.array([[1 + cell.mean / 100 if is_gain else cell.mean for cell in row] for row in found])
-    low, high = (0.0, 2.5) if is_gain else (-90.0, 60.0)
-    image = axes.imshow(values, cmap="Blues" if is_gain else "Oranges_r", vmin=low, vmax=high, aspect="auto")
+    low, high = (0.0, 2.5) if is_gain else (-90.0, 90.0)  # a change has its white at 0
+    image = axes.imshow(values, cmap="Blues" if is_gain else "PuOr_r", vmin=low, vmax=high, aspect="auto")
     size = 6.5 if len(phis) <= 4 else 4.8
     for y, row in enumerate(found):
         for x, cell in enumerate(row):
@@ -88,7 +88,7 @@ def _cells(axes: Axes, part: pd.DataFrame, metric: str) -> Any:
             text = f"{value:.2f}\n±{half:.2f}" if is_gain else f"{value:.0f}\n±{half:.0f}"
             is_reached = value >= 1.5 if is_gain else value <= -43
             shade = (value - low) / (high - low)
-            is_dark = shade > 0.62 if is_gain else shade < 0.25
+            is_dark = shade > 0.62 if is_gain else abs(shade - 0.5) > 0.36
             axes.text(
                 x,
                 y,
