@@ -32,7 +32,7 @@ FLOOD_RPS = 30.0
 """Far above what any setting serves, so that completions a second are the throughput."""
 CALM_RPS, BUSY_RPS = 1.2, 1.8
 """The server alone saturates at about 2.1 requests/s."""
-SIZES = {"quick": {BUSY_RPS: 140, FLOOD_RPS: 200}, "paper": {BUSY_RPS: 500, FLOOD_RPS: 500}}
+SIZES = {"quick": {BUSY_RPS: 90, FLOOD_RPS: 130}, "paper": {BUSY_RPS: 500, FLOOD_RPS: 500}}
 BOX_TOK_PER_S, BOX_PREFILL_S_PER_TOK = 41.31, 2.24141e-3
 """The box as measured; one of another speed prefills faster or slower by the same factor."""
 SPEEDS = (10.0, BOX_TOK_PER_S, 160.0)
@@ -148,7 +148,7 @@ def _baselines(profile: str) -> list[dict[str, Any]]:
 
 def _map(profile: str) -> list[dict[str, Any]]:
     phis, rhos, n_flood, n_calm, n_seeds = {
-        "quick": ((0.27, 0.46, 1.0), (0.1, 0.3, 0.6), 160, 80, 3),
+        "quick": ((0.27, 0.46, 1.0), (0.1, 0.3, 0.6), 100, 50, 3),
         "paper": ((0.27, 0.36, 0.46, 0.6, 0.8, 1.0), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6), 400, 400, 5),
     }[profile]
     policies = [CLOUD, *(fixed(rho) for rho in rhos)]

@@ -268,7 +268,7 @@ for i, data in scenarios(int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])):
 """
 
 
-@pytest.mark.parametrize("last", [6, pytest.param(75, marks=pytest.mark.long)])
+@pytest.mark.parametrize("last", [6, exhaustive(150)])
 def test_other_processes_and_hash_seeds_give_the_same_bytes(last: int, tmp_path: Path) -> None:
     here = Path(__file__).parent
     command = [sys.executable, "-c", HASHES, json.dumps([str(here), str(here.parent)]), "0", str(last), str(tmp_path)]

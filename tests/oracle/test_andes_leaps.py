@@ -9,7 +9,7 @@ from engines import FLAT, LINES, Case, cases, run_leaping
 from hypothesis import given
 from stepping_engine import Ask
 from test_engine_leaps import check_equal
-from worlds import examples, long
+from worlds import examples, exhaustive, long
 
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.schedulers.andes_code import AndesCode
@@ -74,7 +74,7 @@ def test_who_fits_beside_one_that_fills_the_memory_does_not_wait_for_the_solver(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", [name if name in {"v1", "v2"} else exhaustive(name) for name in SCHEDULERS])
 def test_a_leap_ends_where_steps_would_in_many_larger_scenarios(name):
     n_preemptions = 0
 
