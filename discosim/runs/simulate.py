@@ -11,6 +11,7 @@ import numpy as np
 
 from discosim.config import build_policy
 from discosim.config.checks import why_nobody
+from discosim.config.own_kinds import import_own
 from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario, is_closed_loop
@@ -78,6 +79,7 @@ def simulate(
     """
     if not isinstance(scenario, Scenario):
         raise UserError(f"expected what load_scenario gives (got {type(scenario).__name__})", where="simulate")
+    import_own(scenario)
     entrants = _entrants(scenario, policies)
     check_rows(scenario, len(entrants))
     blueprint = build(scenario, scheduler)

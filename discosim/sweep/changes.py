@@ -52,7 +52,7 @@ def changes(plan: Plan, made: Iterable[tuple[str, Mapping[str, Any]]], old: Mapp
 def inputs_today(run: Path) -> dict[str, str] | None:
     """Return the sha256 of what a run of now would read, from the run's own config.yaml; None where that is gone."""
     try:
-        return fingerprints(load_scenario(run / "config.yaml"))
+        return fingerprints(load_scenario(run / "config.yaml", runs_own=False))
     except (UserError, OSError):
         return None
 
