@@ -122,6 +122,14 @@ def is_left(kind: str) -> bool:
     return found is not None and (found[1] not in _held or _held[found[1]].module is None)
 
 
+def file_behind(value: type) -> Path | None:
+    """Return the file of the user's that a class was imported from by its kind; None for any other class."""
+    for file, held in _held.items():
+        if held.module is not None and held.module.__name__ == value.__module__:
+            return Path(file)
+    return None
+
+
 def own_source(kind: str) -> SourceCode:
     """Return the fingerprint of a class of the user's: as it was imported, else as its file lies; nothing is run."""
     file, name = _split(kind)

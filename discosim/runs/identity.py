@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points, version
 from itertools import takewhile
@@ -23,7 +23,7 @@ from discosim.core.plugins import distribution_of, points
 from discosim.core.scenario import PolicySpec, Scenario, SchedulerSpec
 from discosim.policies.registry import ENTRY_POINT_GROUP as POLICIES
 from discosim.policies.registry import policy_class
-from discosim.runs.provenance import fingerprints
+from discosim.runs.provenance import POLICY_CODE, code_fingerprints, fingerprints
 from discosim.world.engine.costs.registry import ENTRY_POINT_GROUP as COSTS
 from discosim.world.engine.schedulers.registry import ENTRY_POINT_GROUP as SCHEDULERS
 from discosim.world.engine.schedulers.registry import scheduler_class
@@ -60,6 +60,20 @@ def run_id(scenario: Scenario, inputs_sha256: Mapping[str, str] | None = None) -
         inputs_sha256 = fingerprints(scenario)
     facts = {"schema_version": SCHEMA_VERSION, "scenario": text, "inputs_sha256": dict(inputs_sha256)}
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def policy_id(scenario: Scenario, name: str, inputs_sha256: Mapping[str, str] | None = None) -> str:
+    """Return the sha256 of everything that decides what one policy of a scenario comes to.
+
+    It is the identity of a run of this policy alone: policies do not see each other, so another one beside it, or
+    another source of that one, changes nothing of it. The parameters are those of :func:`run_id`.
+    """
+    alone = replace(scenario, policies=tuple(s for s in scenario.policies if s.name == name), baseline=None)
+    if inputs_sha256 is None:
+        return run_id(alone)
+    shared = {key: held for key, held in inputs_sha256.items() if not key.startswith(POLICY_CODE)}
+    own = {key: held for key, held in code_fingerprints(alone).items() if key.startswith(POLICY_CODE)}
+    return run_id(alone, shared | own)
 
 
 def hashed_form(value: Any, annotation: Any = None) -> Any:

@@ -169,6 +169,12 @@ def fingerprints(scenario: Scenario) -> dict[str, str]:
     }
     for role, server in _services(scenario).items():
         found |= _sheet_rows(role, server)
+    return found | code_fingerprints(scenario)
+
+
+def code_fingerprints(scenario: Scenario) -> dict[str, str]:
+    """Return the sha256 of all code in a scenario that is not ours, by role and kind."""
+    found: dict[str, str] = {}
     for part in foreign_parts(scenario):
         key, n = f"{part.role}: {part.kind}", 1
         while key in found:  # files of one name in two folders

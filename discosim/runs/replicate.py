@@ -57,6 +57,8 @@ class Outcome:
         A row per second of a white-box server, as in series.parquet; empty without one.
     is_cut : bool
         Whether the series ends before the run.
+    asked : frozenset of str
+        Roles of the luck that were drawn when it had run.
     """
 
     columns: Columns
@@ -66,6 +68,7 @@ class Outcome:
     endpoints: Columns
     series: Columns = field(default_factory=dict)
     is_cut: bool = False
+    asked: frozenset[str] = frozenset()
 
 
 def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, luck: Luck, keep: range) -> Outcome:
@@ -128,6 +131,7 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         endpoints=collector.endpoints(),
         series={} if recorder is None else series_columns(recorder.series()),
         is_cut=recorder is not None and recorder.is_cut,
+        asked=luck.asked(),
     )
 
 

@@ -18,6 +18,7 @@ from discosim.sweep.input_intervals import with_inputs
 from discosim.sweep.plan import Plan, Run
 from discosim.sweep.store import COMPARISONS, PLAN, State, Store
 from discosim.sweep.table import collect
+from discosim.sweep.taken_over import TakenOver, forget_unused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +102,7 @@ def run_sweep(
     store = Store(Path("results") / plan.name if out is None else out)
     notes = store.prepare(plan, accept_version=accept_version)
     damaged: dict[str, str] = {}
+    taken = TakenOver()
     seeds: Sequence[int] = plan.seeds
     stop = plan.file.stop
     with _lazy(executor) as engine:
@@ -108,9 +110,9 @@ def run_sweep(
             runs = plan.runs(seeds)
             store.write_plan(plan, seeds)
             mine = runs if shard is None else runs[shard[0] - 1 :: shard[1]]
-            damaged |= _finish(plan, mine, store, engine, terms or Terms(), watch)
+            damaged |= _finish(plan, mine, store, engine, terms or Terms(), watch, taken)
             if shard is not None:
-                notes += _anew(damaged)
+                notes += (*_anew(damaged), *taken.note(plan))
                 return SweepResult(plan, store, tuple(seeds), store.state(mine), None, (), tuple(notes))
             table = collect(store)
             differences = compare_all(plan, table, seeds)
@@ -121,8 +123,11 @@ def run_sweep(
     differences = list(with_inputs(differences, plan, store, table))
     _write_comparisons(store, differences)
     store.remove_abandoned()
-    notes += _anew(damaged)
-    return SweepResult(plan, store, tuple(seeds), store.state(runs), table, tuple(differences), tuple(notes))
+    state = store.state(runs)
+    if taken.has_heard and state.is_complete:
+        forget_unused(plan, store, runs)
+    notes += (*_anew(damaged), *taken.note(plan))
+    return SweepResult(plan, store, tuple(seeds), state, table, tuple(differences), tuple(notes))
 
 
 def _finish(
@@ -132,6 +137,7 @@ def _finish(
     engine: Callable[[], Engine],
     terms: Terms,
     watch: Callable[[int, int], Watcher] | None,
+    taken: Watcher,
 ) -> Mapping[str, str]:
     """Make what is not finished, and return which runs were damaged."""
     state = store.state(runs)
@@ -139,7 +145,7 @@ def _finish(
     # points whose inputs differ in nothing but their folder are one run
     waiting = {run.folder: run for run in sorted((*state.failed, *state.missing), key=order.__getitem__, reverse=True)}
     if waiting:
-        watchers = [watch(len(state.finished), len(runs))] if watch else []
+        watchers = [taken, *([watch(len(state.finished), len(runs))] if watch else [])]
         opened = engine()
         store.forget_tables()
         carry_out(plan, list(waiting.values())[::-1], store, opened, terms, watchers)
