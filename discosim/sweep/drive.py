@@ -89,7 +89,7 @@ def carry_out(
                 watcher.done(run, outcome)
 
 
-def _task(plan: Plan, run: Run, store: Store, terms: Terms, engine: Engine, keep: Sequence[Sequence[str]]) -> Task:
+def _task(plan: Plan, run: Run, store: Store, terms: Terms, engine: Engine, keep: Sequence[Sequence[str]] = ()) -> Task:
     return Task(
         run_id=run.id,
         target=str(store.path(run).resolve()),
@@ -100,7 +100,7 @@ def _task(plan: Plan, run: Run, store: Store, terms: Terms, engine: Engine, keep
         watch=str(_watch(store, run).resolve()),
         inputs_sha256=dict(plan.points[run.point].inputs_sha256),
         kept=str((store.folder / KEPT).resolve()),
-        keep=list(keep[run.point]),
+        keep=list(keep[run.point]) if keep else [],
     )
 
 

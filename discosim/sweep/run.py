@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
+from discosim.core.own_code import is_own
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference, compare_all, is_content
 from discosim.sweep.drive import Terms, Watcher, carry_out
@@ -206,7 +207,12 @@ def collect_sweep(plan_folder: Path) -> tuple[Store, State, pd.DataFrame]:
     store = Store(plan_folder)
     table = collect(store)
     write_index(store, table)
-    return store, store.state(store.planned()), table
+    state = store.state(store.planned())
+    if state.is_complete and not any(
+        is_own(key) for point in store.read_plan()["points"] for key in point["inputs_sha256"]
+    ):
+        store.forget_kept()
+    return store, state, table
 
 
 def parse_shard(text: str) -> tuple[int, int]:
