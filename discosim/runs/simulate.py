@@ -20,13 +20,14 @@ from discosim.runs.batteries import refused_note
 from discosim.runs.build import Blueprint, build
 from discosim.runs.collect import Columns, join_columns
 from discosim.runs.energy_range import energy_range_notes
-from discosim.runs.entrants import Given, entrants_of
+from discosim.runs.entrants import Given, entrants_of, named_policies
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
 from discosim.runs.input_intervals import input_intervals
 from discosim.runs.input_versions import InputVersions
 from discosim.runs.inputs import measured_inputs, replayed_models, rows_doubts, rows_notes
 from discosim.runs.meetings import Meetings
 from discosim.runs.outcomes import Here, Outcomes
+from discosim.runs.parallel import check_jobs, elsewhere
 from discosim.runs.promises import broken_promise
 from discosim.runs.provenance import input_notes
 from discosim.runs.replicate import Entrant, replicate
@@ -47,6 +48,7 @@ def simulate(
     *,
     policies: Given = (),
     scheduler: Callable[[], Scheduler] | None = None,
+    n_jobs: int = 1,
     tick: Tick | None = None,
     token_sink: TokenSink | None = None,
     outcomes: Outcomes | None = None,
@@ -62,6 +64,9 @@ def simulate(
         names them, else the name is the policy's kind or class name.
     scheduler : class or callable, optional
         Makes a scheduler for each replica of the engine called `server`, in place of the scenario's.
+    n_jobs : int
+        Processes of this machine that run the worlds; -1 is one for each processor. The result is the same. A policy of
+        a notebook travels as its text, with what it uses of the notebook.
     tick : callable, optional
         Called after each of the ``n_policies * replications`` worlds.
     token_sink : callable, optional
@@ -81,7 +86,25 @@ def simulate(
     """
     if not isinstance(scenario, Scenario):
         raise UserError(f"expected what load_scenario gives (got {type(scenario).__name__})", where="simulate")
-    entrants, source = entrants_of(scenario, policies), outcomes or Here()
+    n, entrants = check_jobs(n_jobs), entrants_of(scenario, policies)
+    if n == 1:
+        return _simulated(scenario, entrants, scheduler, tick, token_sink, outcomes or Here())
+    if scheduler is not None:
+        said = "a scheduler object stays in this process; name its class in the scenario, `kind: file.py:Class`"
+        raise UserError(said, where="n_jobs")
+    keeps = [_kept_ids(replication, token_sink) for replication in range(scenario.replications)]
+    with elsewhere(scenario, named_policies(policies), keeps, n) as found:
+        return _simulated(scenario, entrants, None, tick, token_sink, found)
+
+
+def _simulated(
+    scenario: Scenario,
+    entrants: Sequence[Entrant],
+    scheduler: Callable[[], Scheduler] | None,
+    tick: Tick | None,
+    token_sink: TokenSink | None,
+    source: Outcomes,
+) -> RunResult:
     check_rows(scenario, len(entrants))
     blueprint = build(scenario, scheduler)
     inputs = measured_inputs(scenario, replayed_models(blueprint.model))
@@ -106,7 +129,7 @@ def simulate(
                 warnings += rows_doubts(scenario, inputs)
             luck, asked = Luck(RandomStreams(scenario.seed, replication), len(requests)), frozenset[str]()
             world = versions.of(replication) if versions else blueprint
-            keep = EVERYTHING if token_sink else range(EXAMPLE_POOL if replication == 0 else 0)
+            keep = _kept_ids(replication, token_sink)
             for entrant in entrants:
                 own = Luck(luck.streams, luck.n_requests) if source.is_apart else luck
                 outcome = source.of(entrant, replication, partial(replicate, entrant, world, requests, own, keep))
@@ -155,6 +178,11 @@ def simulate(
         ),
         series_columns=stacked_series(series),
     )
+
+
+def _kept_ids(replication: int, sink: TokenSink | None) -> range:
+    """Return the requests of a replication whose token rows are kept."""
+    return EVERYTHING if sink else range(EXAMPLE_POOL if replication == 0 else 0)
 
 
 def _doubts(

@@ -5,18 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from discosim.config.dump import as_plain
 from discosim.config.inherit import inherited, read_base
 from discosim.config.load import build_section, copied
 from discosim.config.overrides import apply_override, set_value
 from discosim.config.problems import ConfigError, Place, Problems
 from discosim.config.yaml_loader import Document, read_file
 from discosim.core.errors import UserError, close_match
-from discosim.core.scenario import Scenario
+from discosim.core.scenario import PolicySpec, Scenario
 from discosim.runs.identity import run_id
 from discosim.runs.provenance import fingerprints, foreign_parts, inputs_of
 from discosim.sweep.axes import Axis, Values, axes_of, key_of, with_profile
@@ -123,7 +124,13 @@ class Plan:
         return compare.baseline or scenario.baseline or scenario.policies[0].name
 
 
-def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: Iterable[str] = ()) -> Plan:
+def load_plan(
+    source: str | os.PathLike[str],
+    *,
+    profile: str = "",
+    overrides: Iterable[str] = (),
+    more: Callable[[str], Sequence[PolicySpec]] | None = None,
+) -> Plan:
     """Read a sweep file and resolve all its points.
 
     Parameters
@@ -135,6 +142,9 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
     overrides : iterable of str
         ``a.b=c`` texts for the base scenario, as ``--set`` takes them. A file that one names is looked for in the
         working directory and then beside the sweep file.
+    more : callable, optional
+        Gives policies that stand beside those of the base, for the name of the sweep; they can be varied and compared
+        like all others.
 
     Returns
     -------
@@ -163,6 +173,8 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
     chosen = with_profile(file, profile)
     axes = axes_of(chosen, profile, file)
     base = _base(chosen, document, folder)
+    if more is not None and isinstance(base.data, dict) and isinstance(listed := base.data.get("policies"), list):
+        listed += map(as_plain, more(f"{chosen.name}-{profile}" if profile else chosen.name))
     for key, value in chosen.set.items():
         set_value(base, key, copied(value), document.places["set", key])
     if profile:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
 from discosim.core.own_code import is_own
+from discosim.core.scenario import PolicySpec
+from discosim.runs.entrants import Given, named_policies
+from discosim.runs.given_policies import specs_of
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference, compare_all, is_content
 from discosim.sweep.drive import Terms, Watcher, carry_out
 from discosim.sweep.executors import Engine, check_name, open_engine
 from discosim.sweep.index import write_index
 from discosim.sweep.input_intervals import with_inputs
-from discosim.sweep.plan import Plan, Run
-from discosim.sweep.store import COMPARISONS, PLAN, State, Store
+from discosim.sweep.plan import Plan, Run, load_plan
+from discosim.sweep.store import CODE, COMPARISONS, PLAN, State, Store
 from discosim.sweep.table import collect
 from discosim.sweep.taken_over import TakenOver, forget_unused
 
@@ -64,9 +68,12 @@ class SweepResult:
 
 
 def run_sweep(
-    plan: Plan,
-    out: Path | None = None,
+    plan: Plan | str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
     *,
+    policies: Given = (),
+    profile: str = "",
+    overrides: Iterable[str] = (),
     executor: str = "local",
     shard: tuple[int, int] | None = None,
     terms: Terms | None = None,
@@ -77,10 +84,16 @@ def run_sweep(
 
     Parameters
     ----------
-    plan : Plan
-        From :func:`discosim.sweep.plan.load_plan`.
-    out : Path, optional
+    plan : Plan, path or str
+        From :func:`discosim.sweep.plan.load_plan`, or what that takes: a file, or the name of a shipped sweep.
+    out : path, optional
         Folder of the sweep; ``results/<name>`` by default.
+    policies : Policy, or mapping or sequence of Policy, optional
+        Policy objects that run beside those of the base, such as one of a notebook; a mapping names them. Needs a file
+        or a name as `plan`, whose comparisons and axes may name them. Their text is written to the folder's ``code/``,
+        so that the results tell what made them, and goes into the identity of the runs.
+    profile, overrides : str, iterable of str
+        As for `load_plan`, where `plan` is a file or a name.
     executor : str
         See :func:`discosim.sweep.executors.open_engine`.
     shard : (int, int), optional
@@ -97,10 +110,11 @@ def run_sweep(
     UserError
         If the folder cannot be used, or not any more; what is finished stays.
     """
+    check_name(executor)
+    plan = _planned(plan, None if out is None else Path(out), policies, profile, overrides)
     if shard is not None and plan.file.stop is not None:
         raise UserError("a shard cannot know when to stop; leave out --shard, or `stop`", where="--shard")
-    check_name(executor)
-    store = Store(Path("results") / plan.name if out is None else out)
+    store = Store(Path("results") / plan.name if out is None else Path(out))
     notes = store.prepare(plan, accept_version=accept_version)
     damaged: dict[str, str] = {}
     taken = TakenOver()
@@ -129,6 +143,23 @@ def run_sweep(
         forget_unused(plan, store, runs)
     notes += (*_anew(damaged), *taken.note(plan))
     return SweepResult(plan, store, tuple(seeds), state, table, tuple(differences), tuple(notes))
+
+
+def _planned(
+    plan: Plan | str | os.PathLike[str], out: Path | None, given: Given, profile: str, overrides: Iterable[str]
+) -> Plan:
+    """Return the plan, with policies that were given as objects beside those of the base."""
+    named = named_policies(given)
+    if isinstance(plan, Plan):
+        if named or profile or tuple(overrides):
+            said = "policies, profile and overrides go with a file or a name: run_sweep('sweep.yaml', policies=...)"
+            raise UserError(said, where="run_sweep")
+        return plan
+
+    def more(name: str) -> Sequence[PolicySpec]:
+        return specs_of(named, (Path("results") / name if out is None else out) / CODE)
+
+    return load_plan(plan, profile=profile, overrides=overrides, more=more if named else None)
 
 
 def _finish(

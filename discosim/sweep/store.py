@@ -24,6 +24,8 @@ from discosim.sweep.plan_file import PLAN, plan_text, read_plan
 from discosim.sweep.state import Failure, State
 
 INDEX, COMPARISONS, RUNS, FAILURES = "index.parquet", "comparisons.csv", "runs", "failures"
+CODE = "code"
+"""Text of policies that were given as objects."""
 KEPT = "kept"
 """What policies came to one by one, for other runs to take over."""
 
@@ -82,7 +84,9 @@ class Store:
         if not self.folder.is_dir():
             raise UserError("exists and is not a folder", where=str(self.folder))
         try:
-            is_other = not is_void(self.folder) and not any((self.folder / name).exists() for name in (PLAN, RUNS))
+            is_other = not is_void(self.folder) and not any(
+                (self.folder / name).exists() for name in (PLAN, RUNS, CODE)
+            )
         except OSError as error:
             raise UserError(f"cannot be read ({error.strerror or error})", where=str(self.folder)) from error
         if is_other:
