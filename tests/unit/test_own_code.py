@@ -281,5 +281,5 @@ def test_schedulers_and_cost_models_come_from_files_too(tmp_path: Path) -> None:
         engine(tmp_path, "{kind: 'mine.py:Mine'}", "{kind: 'mine.py:Flat', decode: 0.02}")
     with pytest.raises(UserError, match=r"scheduler\.patiance: unknown key; did you mean 'patience'"):
         engine(tmp_path, "{kind: 'mine.py:Mine', patiance: 4}", "{kind: 'mine.py:Flat'}")
-    with pytest.raises(UserError, match="'Flat' of mine.py derives from no Scheduler"):
+    with pytest.raises(UserError, match=r"'Flat' of mine\.py derives from no Scheduler"):
         engine(tmp_path, "{kind: 'mine.py:Flat'}", "{kind: 'mine.py:Flat'}")
