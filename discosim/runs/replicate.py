@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,13 +21,17 @@ from discosim.policies.view import View
 from discosim.runs.batteries import batteries_of
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
-from discosim.runs.kernels import KERNELS, counts, run, taken_of
+from discosim.runs.kernels import Kernel, UndecidedError, counts, run, taken_of
+from discosim.runs.replay_kernel import replay_kernel
 from discosim.runs.series import recorder_of, series_columns
 from discosim.runs.waiting import check_waiting
 from discosim.world.api_server import ApiServerModel
 from discosim.world.joint import BOTH, ONLY_STRONG, ONLY_WEAK
 from discosim.world.luck import Luck
 from discosim.world.world import World, WorldModel
+
+KERNELS: tuple[Kernel, ...] = (replay_kernel,)
+"""Asked in this order; the first that takes anything of a replication has it."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,20 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
     keep : range
         Request ids whose token rows are kept.
     """
+    try:
+        return _replicate(entrant, blueprint, requests, luck, keep, KERNELS)
+    except UndecidedError:
+        return _replicate(entrant, blueprint, requests, luck, keep, ())
+
+
+def _replicate(
+    entrant: Entrant,
+    blueprint: Blueprint,
+    requests: RequestTable,
+    luck: Luck,
+    keep: range,
+    kernels: Sequence[Kernel],
+) -> Outcome:
     recorder = recorder_of(blueprint.model.server)
     world = World(blueprint.model, requests, luck, recorder)
     has_chunks = sends_in_chunks(blueprint.model)
@@ -100,7 +118,7 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         has_chunks=has_chunks,
     )
     policy = prepared(entrant.policy, blueprint.view, world)
-    taken = taken_of(policy, blueprint, requests, luck, world, KERNELS)
+    taken = taken_of(policy, blueprint, requests, luck, world, kernels)
     if taken is None:
         world.run(policy, collector)
     else:
