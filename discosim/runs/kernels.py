@@ -41,6 +41,9 @@ class Part:
         What the clock of the world would show when each is over: the moment in which its record would come out.
     before_s : array of float, shape (rows,)
         When the event of that moment would have been scheduled; events of one moment come in that order.
+    is_direct : array of bool, shape (rows,)
+        Whether that event would have been scheduled in one that the arrival itself had scheduled: of such requests the
+        first to arrive is also the first to end where all moments are the same.
     horizon_s : float
         No request of a later part ends before this moment.
     """
@@ -48,6 +51,7 @@ class Part:
     timelines: Timelines
     ended_s: Floats
     before_s: Floats
+    is_direct: Bools
     horizon_s: float = np.inf
 
 
@@ -136,7 +140,10 @@ def run(taken: Taken, policy: Policy, world: World, take: Callable[[Timelines], 
             ended_s.append(world.env.now)
 
         world.run(policy, sink, ~taken.is_taken)
-        done = Part(writer.take(), np.array(ended_s), np.full(len(ended_s), np.nan), -np.inf)
+        n_done = len(ended_s)
+        done = Part(
+            writer.take(), np.array(ended_s), np.full(n_done, np.nan), np.zeros(n_done, dtype=np.bool_), -np.inf
+        )
         if (done.ended_s > taken.latest_s[done.timelines["request_id"]]).any():
             raise UndecidedError
         first.append(done)
@@ -151,19 +158,21 @@ def in_order(parts: Iterable[Part]) -> Iterator[Timelines]:
         held.append(part)
         timelines = Timelines.joined([one.timelines for one in held])
         ended_s, before_s = (np.concatenate([getattr(one, name) for one in held]) for name in ("ended_s", "before_s"))
-        order = np.lexsort((before_s, ended_s))
+        order = np.lexsort((before_s, ended_s))  # those of one moment stay in the order in which they came
         ended_s, before_s = ended_s[order], before_s[order]
-        _check_order(ended_s, before_s)
+        is_direct = np.concatenate([one.is_direct for one in held])[order]
+        _check_order(ended_s, before_s, is_direct)
         n_over = int(np.searchsorted(ended_s, part.horizon_s, side="left")) if part.horizon_s < np.inf else order.size
         yield timelines.take(order[:n_over])
-        held = [Part(timelines.take(order[n_over:]), ended_s[n_over:], before_s[n_over:])]
+        held = [Part(timelines.take(order[n_over:]), ended_s[n_over:], before_s[n_over:], is_direct[n_over:])]
 
 
-def _check_order(ended_s: Floats, before_s: Floats) -> None:
+def _check_order(ended_s: Floats, before_s: Floats, is_direct: Bools) -> None:
     """Refuse to guess where two requests end in one moment; what the world has done is in its own order."""
     same = ended_s[1:] == ended_s[:-1]
     if same.any():
         known = np.isnan(before_s[1:]) & np.isnan(before_s[:-1]) | (before_s[1:] > before_s[:-1])
+        known |= (before_s[1:] == before_s[:-1]) & is_direct[1:] & is_direct[:-1]
         if (same & ~known).any():
             raise UndecidedError
 

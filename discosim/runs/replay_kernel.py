@@ -85,5 +85,5 @@ def _parts(answers: Answers, is_taken: Bools, now_s: Floats) -> Iterator[Part]:
     who = np.flatnonzero(is_taken)
     for start in range(0, who.size, AT_ONCE):
         end = start + AT_ONCE
-        timelines, ended_s, before_s = answers.follow(who[start:end])
-        yield Part(timelines, ended_s, before_s, float(now_s[who[end]]) if end < who.size else np.inf)
+        timelines, ended_s, before_s, is_direct = answers.follow(who[start:end])
+        yield Part(timelines, ended_s, before_s, is_direct, float(now_s[who[end]]) if end < who.size else np.inf)

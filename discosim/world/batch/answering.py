@@ -71,8 +71,8 @@ class Answers:
         self._at_asked = np.cumsum(begin.asks_server) - 1
         self._at_begun = np.cumsum(begin.asks_device) - 1
 
-    def follow(self, who: Ints) -> tuple[Timelines, Floats, Floats]:
-        """Return what happens to some requests, when each is over, and the event before that one.
+    def follow(self, who: Ints) -> tuple[Timelines, Floats, Floats, Bools]:
+        """Return what happens to some requests, when each is over, the event before that one, and if that is the first.
 
         Rows are ordered by these two moments, then by request.
         """
@@ -119,7 +119,10 @@ class Answers:
         order = np.lexsort((who, last_s, ended_s))
         scalars = self._scalars(who, is_server, bills)
         timelines = laid_out(order, scalars, pieces, is_server, goes)
-        return timelines, ended_s[order], last_s[order]
+        is_direct = np.full(who.size, self._plan.hand_overs is None)
+        for after_s in (self._plan.server_after_s, self._plan.device_after_s):
+            is_direct &= (after_s[who] == 0.0) | (after_s[who] == np.inf)
+        return timelines, ended_s[order], last_s[order], is_direct[order]
 
     def _lost(self, who: Ints, is_server: Bools, spoke_s: Floats, bills: Bills) -> Floats:
         """Bill who lost a race; return when each device is free of such work."""
