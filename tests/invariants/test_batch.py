@@ -279,10 +279,10 @@ def test_one_moment_is_ordered_only_where_simpy_would_order_it_so() -> None:
 
 def test_the_world_does_all_where_the_order_is_undecided() -> None:
     """Constant times in a world without luck: with a hand-over rule nobody tells which of two twins ends first."""
-    policy = known_policies()["disco"](constraint="device", budget=0.5)
+    policy = known_policies()["disco"](constraint="server", budget=1.0)
     table = requests(30, prompt_tok=50, output_tok=20)
     table = replace(table, arrival_s=np.repeat(table.arrival_s[::2], 2))
-    service = server(ttft=constant(0.5), tpot=constant(0.05))
+    service = server(ttft=constant(0.2), tpot=constant(0.05))
     parts = replace(PLAIN, server=service)
     with mock.patch("discosim.runs.replicate._replicate", side_effect=_replicate) as tries:
         found = run(policy, parts, table, past(parts), 1, "auto")
