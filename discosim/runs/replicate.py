@@ -21,6 +21,7 @@ from discosim.policies.view import View
 from discosim.runs.batteries import batteries_of
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
+from discosim.runs.kernels import KERNELS, counts, run, taken_of
 from discosim.runs.series import recorder_of, series_columns
 from discosim.runs.waiting import check_waiting
 from discosim.world.api_server import ApiServerModel
@@ -57,6 +58,8 @@ class Outcome:
         A row per second of a white-box server, as in series.parquet; empty without one.
     is_cut : bool
         Whether the series ends before the run.
+    kernels : mapping of str to int
+        How many requests each kernel did, the world (``simpy``) among them.
     """
 
     columns: Columns
@@ -66,6 +69,7 @@ class Outcome:
     endpoints: Columns
     series: Columns = field(default_factory=dict)
     is_cut: bool = False
+    kernels: Mapping[str, int] = field(default_factory=dict)
 
 
 def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, luck: Luck, keep: range) -> Outcome:
@@ -96,13 +100,17 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         has_chunks=has_chunks,
     )
     policy = prepared(entrant.policy, blueprint.view, world)
-    world.run(policy, collector)
+    taken = taken_of(policy, blueprint, requests, luck, world, KERNELS)
+    if taken is None:
+        world.run(policy, collector)
+    else:
+        run(taken, policy, world, collector.take)
     columns = collector.columns(len(requests))
     judge = world.setting.judge
     if judge is not None:
         cells = judge.cells(columns["prompt_tok"])
         columns |= right_column(columns, np.isin(cells, (BOTH, ONLY_WEAK)), np.isin(cells, (BOTH, ONLY_STRONG)))
-    inside = world.engine_figures()
+    inside = world.engine_figures() if taken is None or taken.figures is None else dict(taken.figures)
     batteries = batteries_of(world.fleet, columns)
     if batteries is not None:
         columns |= battery_columns(columns, batteries)
@@ -128,6 +136,7 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         endpoints=collector.endpoints(),
         series={} if recorder is None else series_columns(recorder.series()),
         is_cut=recorder is not None and recorder.is_cut,
+        kernels=counts(taken, len(requests)),
     )
 
 

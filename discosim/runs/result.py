@@ -44,6 +44,8 @@ class RunResult:
         The columns of series.parquet: a white-box server by the second; empty without one.
     input_intervals : InputIntervals or None
         Intervals with what the rows behind the inputs leave open; None where every input has plenty of them.
+    kernels : mapping of str to mapping of str to int
+        By policy, how many requests went through SimPy and how many each kernel did.
     """
 
     scenario: Scenario
@@ -56,6 +58,7 @@ class RunResult:
     endpoint_columns: Columns = field(default_factory=dict, repr=False)
     series_columns: Columns = field(repr=False, default_factory=dict)
     input_intervals: InputIntervals | None = field(repr=False, default=None)
+    kernels: Mapping[str, Mapping[str, int]] = field(repr=False, default_factory=dict)
 
     @cached_property
     def requests(self) -> pd.DataFrame:

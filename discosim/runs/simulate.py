@@ -90,6 +90,7 @@ def simulate(
     examples: dict[str, Columns] = {}
     series: dict[tuple[str, int], Columns] = {}
     n_cut: Counter[str] = Counter()
+    kernels: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
     tallies: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
     workload_notes: dict[str, float | str] = {}
     warnings: tuple[str, ...] = ()
@@ -110,6 +111,7 @@ def simulate(
                 by_endpoint[entrant.name, replication] = outcome.endpoints
                 series[entrant.name, replication] = outcome.series
                 n_cut[entrant.name] += outcome.is_cut
+                kernels[entrant.name].update(outcome.kernels)
                 summaries[entrant.name].append(outcome.summary)
                 tallies[entrant.name].update(outcome.tally)
                 if replication == 0:
@@ -121,12 +123,11 @@ def simulate(
             meetings.note(luck)
     for entrant in entrants:
         replications = [parts[entrant.name, k] for k in range(scenario.replications)]
-        warnings += _doubts(entrant, replications, tallies[entrant.name], blueprint)
-        said = (
-            refused_note(entrant.name, summaries[entrant.name]),
-            cut_note(entrant.name, n_cut[entrant.name], scenario.replications),
+        warnings += (
+            *_doubts(entrant, replications, tallies[entrant.name], blueprint),
+            *filter(None, (refused_note(entrant.name, summaries[entrant.name]),)),
+            *filter(None, (cut_note(entrant.name, n_cut[entrant.name], scenario.replications),)),
         )
-        warnings += tuple(note for note in said if note)
     energy_doubts, energy_notes = energy_range_notes(
         blueprint,
         entrants,
@@ -150,6 +151,7 @@ def simulate(
             (*warnings, *energy_doubts),
         ),
         series_columns=stacked_series(series),
+        kernels={name: dict(found) for name, found in kernels.items()},
     )
 
 

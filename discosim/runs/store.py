@@ -129,7 +129,8 @@ def _execute(
         write_json(folder / "summary.json", {**result.summary.to_json_dict(), "notes": list(result.notes)})
         facts = run_facts(scenario, command, time.perf_counter() - started)
         files = {path.name: file_facts(path) for path in sorted(folder.iterdir())}
-        write_json(folder / FACTS, {**facts, "files": files})
+        kernels = {name: dict(found) for name, found in result.kernels.items()}
+        write_json(folder / FACTS, {**facts, "kernels": kernels, "files": files})
         flush(folder)
         results.append(result)
 
