@@ -1,4 +1,7 @@
-"""Compiles the C file. Uses the standard library alone: the build of a wheel runs this file before anything is installed."""
+"""Compiles the C file.
+
+Uses the standard library alone: the build of a wheel runs this file before anything is installed.
+"""
 
 from __future__ import annotations
 

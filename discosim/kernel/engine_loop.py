@@ -47,11 +47,15 @@ class _Setup(ctypes.Structure):
     )
 
 
+_OUT_INTS = ("row", "first_rank", "n_preemptions", "tok")
+_OUT_FLOATS = ("first_at_s", "end_at_s", "gpu_s", "kv_tok_s", "scheduled_s")
+
+
 class _Out(ctypes.Structure):
     _fields_ = (
         *((name, c_int64) for name in ("n", "room", "n_tok", "room_tok")),
-        *((name, _INTS) for name in ("row", "first_rank", "n_preemptions", "tok")),
-        *((name, _FLOATS) for name in ("first_at_s", "end_at_s", "gpu_s", "kv_tok_s", "scheduled_s", "made_s")),
+        *((name, _INTS) for name in _OUT_INTS),
+        *((name, _FLOATS) for name in (*_OUT_FLOATS, "made_s")),
     )
 
 
@@ -99,9 +103,7 @@ class CompiledEngine:
         The series ends there at the latest.
     """
 
-    def __init__(
-        self, library: ctypes.CDLL, cost: Mapping[str, Any], setup: Mapping[str, Any], most_s: float
-    ) -> None:
+    def __init__(self, library: ctypes.CDLL, cost: Mapping[str, Any], setup: Mapping[str, Any], most_s: float) -> None:
         self._library = library
         self._n_replicas = int(setup["n_replicas"])
         self._room = int(np.ceil(most_s)) + 1
@@ -153,8 +155,7 @@ class CompiledEngine:
             library.engine_close(engine)
 
     def _columns(self, out: _Out) -> dict[str, NDArray[Any]]:
-        names = ("row", "first_rank", "n_preemptions", "tok", "first_at_s", "end_at_s", "gpu_s", "kv_tok_s", "scheduled_s")
-        columns = {name: _copied(getattr(out, name), out.n) for name in names}
+        columns = {name: _copied(getattr(out, name), out.n) for name in _OUT_INTS + _OUT_FLOATS}
         return columns | {"made_s": _copied(out.made_s, out.n_tok)}
 
     def _read(self, engine: int) -> float:
@@ -163,11 +164,16 @@ class CompiledEngine:
         ints = np.empty(n * INTS_OF_REPLICA + 1, dtype=np.int64)
         self._library.engine_state(engine, times.ctypes.data, floats.ctypes.data, ints.ctypes.data)
         counts = ints[:-1].reshape(n, INTS_OF_REPLICA)
-        self.replicas = Replicas(*floats.T, *counts.T, self._series[:, : int(ints[-1])], float(times[1]))
+        now_s, idle_s, batch_s, kv_tok_s = floats.T
+        queue_peak, peak_blocks, n_iterations = counts.T
+        series, whole_s = self._series[:, : int(ints[-1])], float(times[1])
+        self.replicas = Replicas(
+            now_s, idle_s, batch_s, kv_tok_s, queue_peak, peak_blocks, n_iterations, series, whole_s
+        )
         return float(times[0])
 
 
 def _copied(pointer: Any, n: int) -> NDArray[Any]:
     """Return what C holds as an array of its own; it writes there again."""
-    dtype = np.float64 if pointer._type_ is c_double else np.int64  # noqa: SLF001 - how ctypes names it
+    dtype = np.float64 if pointer._type_ is c_double else np.int64
     return np.ctypeslib.as_array(pointer, (n,)).copy() if n else np.empty(0, dtype=dtype)

@@ -1,8 +1,8 @@
 """Requests that go to a white-box server and nowhere else, from arrivals to timelines without a process of their own.
 
-What a session would do with the engine's answer is arithmetic then: the way up, the way down, the bill. Records come in the order
-in which their sessions would have ended, since sums over them depend on it; so the moments of events are made here as SimPy
-makes them, ``now + (t - now)``, and their ties broken as it breaks them.
+What a session would do with the engine's answer is arithmetic then: the way up, the way down, the bill. Records come in
+the order in which their sessions would have ended, since sums over them depend on it; so the moments of events are made
+here as SimPy makes them, ``now + (t - now)``, and their ties broken as it breaks them.
 """
 
 from __future__ import annotations
@@ -247,8 +247,10 @@ def _delivered(made_s: Ragged, user_id: Ints, link: Link) -> Ragged:
 
 def _raised(times_s: Ragged, arrival_s: Floats) -> Ragged:
     """Return `raised` of each row; hardly any changes."""
-    low = np.flatnonzero(np.minimum.reduceat(times_s.values, times_s.offsets[:-1]) < arrival_s) if len(times_s) else ()
-    if not len(low):
+    if not len(times_s):
+        return times_s
+    low = np.flatnonzero(np.minimum.reduceat(times_s.values, times_s.offsets[:-1]) < arrival_s)
+    if not low.size:
         return times_s
     values = times_s.values.copy()
     for i in low.tolist():
@@ -273,7 +275,8 @@ def _timelines(sent: Sent, ended: _Ended, meter: Meter) -> Timelines:
     is_served = ended.status == "finished"
     prompt_tok, output_tok = table.prompt_tok[rows], table.output_tok[rows]
     arrival_s = table.arrival_s[rows]
-    usd = np.where(is_served, meter.server_usd(prompt_tok.astype(np.float64), output_tok), 0.0)
+    usd = meter.server_usd(1.0, 0.0) * prompt_tok + meter.server_usd(0.0, 1.0) * output_tok
+    usd = np.where(is_served, usd, 0.0)
     reached_s = np.full(len(table), math.nan)
     reached_s[sent.rows] = sent.arrivals.at_s
     scalars: dict[str, NDArray[Any]] = _defaults(n) | {
@@ -290,7 +293,7 @@ def _timelines(sent: Sent, ended: _Ended, meter: Meter) -> Timelines:
         "server_prompt_tok": np.where(is_served, prompt_tok, 0),
         "server_output_tok": np.where(is_served, output_tok, 0),
         "server_cost_usd": usd,
-        "unified_cost_usd": meter.unified_usd(usd, 0.0),
+        "unified_cost_usd": usd,  # no joule is in it
         "n_preemptions": ended.n_preemptions,
         "gpu_s": ended.gpu_s,
         "kv_tok_s": ended.kv_tok_s,

@@ -1,8 +1,8 @@
 """The unattended engine in the compiled library, where every part of it is one that the library knows.
 
 What it takes is listed here; whatever is not, the engine itself does. It knows two schedulers, memory without reuse of
-prefixes, and preemption by recomputation. An engine that would swap, or find again what it computed, is served as long as nobody is
-preempted, for until then it does the same; then it starts anew in Python.
+prefixes, and preemption by recomputation. An engine that would swap, or find again what it computed, is served as long
+as nobody is preempted, for until then it does the same; then it starts anew in Python.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BLOCK_TOK = 1 << 18
 """Tokens given back together at most, but for what ends at one moment: 2 MB."""
 
 MOST_TOK = 1 << 40
-"""What it adds up stays exact, and inside 64 bits, far beyond any engine; larger numbers are left to Python's integers."""
+"""Up to this, far beyond any engine, sums stay exact and inside 64 bits; Python's integers have larger ones."""
 
 
 def compiled(model: EngineModel, arrivals: Arrivals, most_s: float) -> CompiledEngine | None:
@@ -110,7 +110,12 @@ def _cost(replica: ReplicaModel, n: int) -> Fields | None:
     if type(cost) is ConstantCost:
         fields = {"kind": CONSTANT, "prefill": (cost.prefill_iteration_s, 0.0, 0.0)}
     elif type(cost) is DistServeCost:
-        fields = {"kind": LINES, "prefill": cost.prefill, "small": cost.decode_small[1:], "large": cost.decode_large[1:]}
+        fields = {
+            "kind": LINES,
+            "prefill": cost.prefill,
+            "small": cost.decode_small[1:],
+            "large": cost.decode_large[1:],
+        }
         fields["large_batch"] = LARGE_BATCH
     elif type(cost) is TableCost:
         grid: tuple[NDArray[np.float64], ...] = (np.array(cost.prefill_tok), np.array(cost.prefill_times_s))

@@ -1,14 +1,16 @@
 """An engine that nobody watches: all arrivals are known beforehand, nobody cancels, and nobody looks before the end.
 
-Then it needs no streams and no sessions, and its arrivals no events: the replicas, schedulers and memory of `engine` run as
-they are, and who asked learns of each answer when it is over. What comes out is the same to the last bit; a test holds it.
+Then it needs no streams and no sessions, and its arrivals no events: the replicas, schedulers and memory of `engine`
+run as they are, and who asked learns of each answer when it is over. What comes out is the same to the last bit; a test
+holds it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import simpy
@@ -88,6 +90,17 @@ class Served:
     scheduled_s: Floats
     over_s: float
 
+    def after(self, n: int) -> Served:
+        """Return the answers but the first ``n``."""
+        if not n:
+            return self
+        rows = np.arange(n, self.row.size)
+        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "over_s"}
+        taken: dict[str, Any] = {
+            name: held.take(rows) if isinstance(held, Ragged) else held[rows] for name, held in columns.items()
+        }
+        return Served(over_s=self.over_s, **taken)
+
 
 class Clock(simpy.Environment):
     """A clock that arrivals set without an event of their own."""
@@ -103,7 +116,9 @@ class Clock(simpy.Environment):
 class _Row:
     """Who asked for one job: notes when it heard of its first token and of its end."""
 
-    __slots__ = ("ended", "env", "first_at_s", "first_rank", "firsts", "job", "end_at_s", "row")
+    __slots__ = ("end_at_s", "ended", "env", "first_at_s", "first_rank", "firsts", "job", "row")
+
+    job: Job
 
     def __init__(self, row: int, env: Clock, firsts: list[int], ended: list[_Row]) -> None:
         self.row = row
@@ -132,7 +147,7 @@ def serve(env: Clock, engine: Engine, arrivals: Arrivals) -> Iterator[Served]:
     env : Clock
         The engine's clock, at 0.
     engine : Engine
-        Replicas that decode and prefill; a prefill pool has events of its own, whose ties with arrivals are not told apart.
+        Without a prefill pool, which has events of its own whose ties with arrivals are not told apart.
     arrivals : Arrivals
         Who comes.
     """
