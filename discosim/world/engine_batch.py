@@ -176,7 +176,8 @@ def _unserved(sent: Sent, link: Link) -> _Ended:
     known_s = reach_s + link.down_array_s(reach_s, sent.table.user_id[rows])
     is_refused = sent.is_refused[rows]
     end_s = np.where(is_refused, now_s + np.maximum(0.0, known_s - now_s), now_s)
-    made_s = np.where(is_refused, now_s, np.concatenate(([0.0], sent.now_s))[rows])  # when its event was made
+    before_s = np.concatenate(([0.0], sent.now_s))[np.searchsorted(sent.now_s, now_s)]
+    made_s = np.where(is_refused, now_s, before_s)  # when its event was made; who comes at one moment shares one
     nothing = Ragged(np.empty(0), np.zeros(n + 1, dtype=np.int64))
     return _Ended(
         row=rows,
