@@ -115,9 +115,10 @@ def timelines(sent: Sent, served: Iterable[Served], link: Link, meter: Meter, ro
     """
     held = _unserved(sent, link)
     ready: list[_Ended] = []
-    n_ready = 0
+    n_ready = n_over = 0
     for block in served:
-        held = _Ended.joined([held, _ended(sent, block, link)])
+        held = _Ended.joined([held, _ended(sent, block, link, n_over)])
+        n_over += block.row.size
         is_final = held.key_s < block.over_s
         final = held.take(np.flatnonzero(is_final))
         held = held.take(np.flatnonzero(~is_final))
@@ -192,8 +193,8 @@ def _unserved(sent: Sent, link: Link) -> _Ended:
     )
 
 
-def _ended(sent: Sent, block: Served, link: Link) -> _Ended:
-    """Return answers with their way down, and when their sessions end."""
+def _ended(sent: Sent, block: Served, link: Link, n_before: int) -> _Ended:
+    """Return answers with their way down, and when their sessions end; ``n_before`` were over at the engine before."""
     rows = sent.rows[block.row]
     user_id, arrival_s = sent.table.user_id[rows], sent.table.arrival_s[rows]
     made_s = block.made_s
@@ -211,7 +212,7 @@ def _ended(sent: Sent, block: Served, link: Link) -> _Ended:
     from_s = np.where(is_asked, end_s, spoke_s)
     wait_s = np.maximum(0.0, over_s - from_s)
     is_at_once = is_asked & (wait_s == 0.0)  # within the boundary itself
-    rank = np.where(is_asked, np.arange(n), block.first_rank).astype(np.float64)
+    rank = np.where(is_asked, n_before + np.arange(n), block.first_rank).astype(np.float64)
     keys = (
         rank,
         np.where(is_asked, LATE, NORMAL),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,7 +15,9 @@ from discosim.core.empirical import QuantileTable
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.timelines import SCALARS, Timelines
-from discosim.kernel.library import SWITCH, why_not
+from discosim.kernel import library
+from discosim.kernel.build import build, compiler
+from discosim.kernel.library import SWITCH
 from discosim.policies.server_only import ServerOnly
 from discosim.runs.engine_kernel import engine_only
 from discosim.runs.series import MOST_S
@@ -140,10 +141,21 @@ def _few_at_a_time(monkeypatch):
     monkeypatch.setattr(compiled, "BLOCK_TOK", 200)
 
 
+@pytest.fixture(scope="module")
+def compiled_here(tmp_path_factory):
+    """A library of this very source, whether or not one lies beside it."""
+    if compiler() is None:
+        pytest.skip("no C compiler")
+    made = tmp_path_factory.mktemp("kernel") / "kernel.so"
+    assert build(library=made) == ""
+    return made
+
+
 @pytest.fixture
-def kernel():
-    if why := why_not():
-        pytest.skip(why)
+def kernel(compiled_here, monkeypatch):
+    monkeypatch.delenv(SWITCH, raising=False)
+    monkeypatch.setattr(library, "LIBRARY", compiled_here)
+    assert library.why_not() == ""
 
 
 @pytest.fixture
