@@ -20,8 +20,8 @@ from discosim.world.engine.unattended_run import UnattendedRun
 from discosim.world.engine_batch import Sent, send, timelines
 from discosim.world.world import World, WorldModel
 
-ENGINE, COMPILED = "engine", "compiled engine"
-"""Names in run.json: the engine itself without sessions, and the compiled one."""
+SIMPY, ENGINE, COMPILED = "simpy", "engine", "compiled engine"
+"""Names in run.json: all that is SimPy's, the engine itself without sessions, and the compiled one."""
 
 
 class EngineOnly:
@@ -45,7 +45,7 @@ class EngineOnly:
 
     def counts(self) -> dict[str, int]:
         """Return how many requests went which way."""
-        return {"simpy": 0, COMPILED if self.run.is_compiled else ENGINE: len(self._sent.table)}
+        return {SIMPY: 0, COMPILED if self.run.is_compiled else ENGINE: len(self._sent.table)}
 
 
 def engine_only(policy: Policy, requests: RequestTable, world: World) -> EngineOnly | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -38,12 +39,19 @@ class Part:
         What happened to them, in any order.
     ended_s : array of float, shape (rows,)
         What the clock of the world would show when each is over: the moment in which its record would come out.
+    before_s : array of float, shape (rows,)
+        When the event of that moment would have been scheduled; events of one moment come in that order.
+    is_direct : array of bool, shape (rows,)
+        Whether that event would have been scheduled in one that the arrival itself had scheduled: of such requests the
+        first to arrive is also the first to end where all moments are the same.
     horizon_s : float
         No request of a later part ends before this moment.
     """
 
     timelines: Timelines
     ended_s: Floats
+    before_s: Floats
+    is_direct: Bools
     horizon_s: float = np.inf
 
 
@@ -58,8 +66,9 @@ class Taken:
     is_taken : array of bool, shape (n,)
         The requests that it does; the world does the others first, and the parts are asked for after that.
     parts : iterable of Part
-        They, in parts that are made when they are asked for. No two requests of a replication may end at the same
-        moment, unless both are done by the world, or both by the kernel in one part and in the order of the world.
+        They, in parts that are made when they are asked for.
+    latest_s : array of float, shape (n,)
+        When requests that the world does must be over for the others not to notice.
     figures : mapping of str to float, or None
         What a white-box server did as a whole, where the kernel knows; None leaves it to the world.
     """
@@ -67,6 +76,7 @@ class Taken:
     name: str
     is_taken: Bools
     parts: Iterable[Part]
+    latest_s: Floats
     figures: Mapping[str, float] | None = None
 
 
@@ -94,10 +104,6 @@ class Kernel(Protocol):
         ...
 
 
-KERNELS: tuple[Kernel, ...] = ()
-"""Asked in this order; the first that takes anything has it."""
-
-
 def taken_of(
     policy: Policy, blueprint: Blueprint, requests: RequestTable, luck: Luck, world: World, kernels: Iterable[Kernel]
 ) -> Taken | None:
@@ -111,12 +117,21 @@ def taken_of(
     return None
 
 
+class UndecidedError(Exception):
+    """What a kernel has taken cannot be put beside what the world has done; the world has to do all."""
+
+
 def run(taken: Taken, policy: Policy, world: World, take: Callable[[Timelines], None]) -> None:
     """Let the world do what is not taken, and hand all requests over as if the world had done them all, in that order.
 
     ``take`` gets them in batches of `collect.BATCH`, so that sums over batches are the same to the last bit.
+
+    Raises
+    ------
+    UndecidedError
+        If the order cannot be told, or a request of the world has gone on for longer than was foreseen.
     """
-    parts: list[Part] = []
+    first: list[Part] = []
     if not taken.is_taken.all():
         writer, ended_s = TimelineWriter(), list[float]()
 
@@ -125,26 +140,41 @@ def run(taken: Taken, policy: Policy, world: World, take: Callable[[Timelines], 
             ended_s.append(world.env.now)
 
         world.run(policy, sink, ~taken.is_taken)
-        parts.append(Part(writer.take(), np.array(ended_s), -np.inf))
-    for batch in in_batches(in_order([*parts], taken.parts)):
+        n_done = len(ended_s)
+        done = Part(
+            writer.take(), np.array(ended_s), np.full(n_done, np.nan), np.zeros(n_done, dtype=np.bool_), -np.inf
+        )
+        if (done.ended_s > taken.latest_s[done.timelines["request_id"]]).any():
+            raise UndecidedError
+        first.append(done)
+    for batch in in_batches(in_order(chain(first, taken.parts))):
         take(batch)
 
 
-def in_order(first: Iterable[Part], parts: Iterable[Part]) -> Iterator[Timelines]:
+def in_order(parts: Iterable[Part]) -> Iterator[Timelines]:
     """Yield requests by the moment in which they end, as soon as no later part can hold an earlier one."""
-    held = [(part.timelines, part.ended_s) for part in first]
+    held: list[Part] = []
     for part in parts:
-        held.append((part.timelines, part.ended_s))
-        timelines, ended_s = Timelines.joined([rows for rows, _ in held]), np.concatenate([at_s for _, at_s in held])
-        order = np.argsort(ended_s, kind="stable")
-        n_over = int(np.searchsorted(ended_s[order], part.horizon_s, side="left")) if part.horizon_s < np.inf else None
+        held.append(part)
+        timelines = Timelines.joined([one.timelines for one in held])
+        ended_s, before_s = (np.concatenate([getattr(one, name) for one in held]) for name in ("ended_s", "before_s"))
+        order = np.lexsort((before_s, ended_s))  # those of one moment stay in the order in which they came
+        ended_s, before_s = ended_s[order], before_s[order]
+        is_direct = np.concatenate([one.is_direct for one in held])[order]
+        _check_order(ended_s, before_s, is_direct)
+        n_over = int(np.searchsorted(ended_s, part.horizon_s, side="left")) if part.horizon_s < np.inf else order.size
         yield timelines.take(order[:n_over])
-        rest = order[:0] if n_over is None else np.sort(order[n_over:])
-        held = [(timelines.take(rest), ended_s[rest])]
-    if held and held[0][1].size:
-        yield Timelines.joined([rows for rows, _ in held]).take(
-            np.argsort(np.concatenate([at_s for _, at_s in held]), kind="stable")
-        )
+        held = [Part(timelines.take(order[n_over:]), ended_s[n_over:], before_s[n_over:], is_direct[n_over:])]
+
+
+def _check_order(ended_s: Floats, before_s: Floats, is_direct: Bools) -> None:
+    """Refuse to guess where two requests end in one moment; what the world has done is in its own order."""
+    same = ended_s[1:] == ended_s[:-1]
+    if same.any():
+        known = np.isnan(before_s[1:]) & np.isnan(before_s[:-1]) | (before_s[1:] > before_s[:-1])
+        known |= (before_s[1:] == before_s[:-1]) & is_direct[1:] & is_direct[:-1]
+        if (same & ~known).any():
+            raise UndecidedError
 
 
 def in_batches(chunks: Iterable[Timelines]) -> Iterator[Timelines]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,7 +22,8 @@ from discosim.runs.batteries import batteries_of
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
 from discosim.runs.engine_kernel import engine_only
-from discosim.runs.kernels import KERNELS, SIMPY, counts, run, taken_of
+from discosim.runs.kernels import SIMPY, Kernel, UndecidedError, counts, run, taken_of
+from discosim.runs.replay_kernel import replay_kernel
 from discosim.runs.series import recorder_of, series_columns
 from discosim.runs.waiting import check_waiting
 from discosim.world.api_server import ApiServerModel
@@ -31,6 +32,9 @@ from discosim.world.engine.unattended_run import UnattendedRun
 from discosim.world.joint import BOTH, ONLY_STRONG, ONLY_WEAK
 from discosim.world.luck import Luck
 from discosim.world.world import World, WorldModel
+
+KERNELS: tuple[Kernel, ...] = (replay_kernel,)
+"""Asked in this order; the first that takes anything of a replication has it."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,20 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
     keep : range
         Request ids whose token rows are kept.
     """
+    try:
+        return _replicate(entrant, blueprint, requests, luck, keep, KERNELS)
+    except UndecidedError:
+        return _replicate(entrant, blueprint, requests, luck, keep, ())
+
+
+def _replicate(
+    entrant: Entrant,
+    blueprint: Blueprint,
+    requests: RequestTable,
+    luck: Luck,
+    keep: range,
+    kernels: Sequence[Kernel],
+) -> Outcome:
     recorder = recorder_of(blueprint.model.server)
     world = World(blueprint.model, requests, luck, recorder)
     has_chunks = sends_in_chunks(blueprint.model)
@@ -103,7 +121,7 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         has_chunks=has_chunks,
     )
     policy = prepared(entrant.policy, blueprint.view, world)
-    ran = _run(policy, blueprint, requests, luck, world, recorder, collector)
+    ran = _run(policy, blueprint, requests, luck, world, recorder, collector, kernels)
     columns = collector.columns(len(requests))
     judge = world.setting.judge
     if judge is not None:
@@ -156,6 +174,7 @@ def _run(
     world: World,
     recorder: SeriesRecorder | None,
     collector: Collector,
+    kernels: Sequence[Kernel],
 ) -> _Ran:
     """Let the requests be served, by the engine alone or by a kernel where that changes no bit."""
     alone = None if blueprint.scenario.kernel == SIMPY else engine_only(policy, requests, world)
@@ -163,7 +182,7 @@ def _run(
         for part in alone.timelines():
             collector.take(part)
         return _Ran(alone.run.figures, alone.run, alone.counts())
-    taken = taken_of(policy, blueprint, requests, luck, world, KERNELS)
+    taken = taken_of(policy, blueprint, requests, luck, world, kernels)
     if taken is None:
         world.run(policy, collector)
     else:
