@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from discosim.metrics.definitions import definition
+from discosim.report.cells import aligned, cell, decimals_of, few_replications, half_width, number
 from discosim.report.input_rows import MARK
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference
@@ -93,22 +94,11 @@ def render_diff(diff: FolderDiff) -> str:
         unit = definition(metric).unit
         is_thin = any(row.few_rows for row in rows)
         head = ["policy", *rows[0].values, "n", "A", "B", "B - A", "95 %", *(["with inputs"] if is_thin else [])]
-        places = _places([row.a for row in rows])
-        change = _places([row.diff.mean for row in rows])
-        body = [
-            [
-                row.policy,
-                *row.values.values(),
-                str(row.diff.n),
-                _number(row.a, places),
-                _number(row.b, places),
-                _number(row.diff.mean, change, sign=True),
-                f"±{_number(row.diff.half_width, change)}",
-                *([_half_with_inputs(row, change)] if is_thin else []),
-            ]
-            for row in rows
-        ]
+        places = _places([row.a for row in rows] + [row.b for row in rows])
+        body = [_diff_row(row, places, is_thin=is_thin) for row in rows]
         blocks.append("\n".join([f"{metric} [{unit}], paired t over equal seeds", *_table(head, body)]))
+    if any(few_replications(row.diff.n) for row in diff.rows):
+        blocks.append("\n".join(textwrap.wrap(f"pairs: {few_replications(2)}", WIDTH)))
     if few := "; ".join(dict.fromkeys(row.few_rows for row in diff.rows if row.few_rows)):
         blocks.append(f"with inputs: also what few rows leave open ({few}); n/a where that is not known of the metric")
     return "\n\n".join(blocks)
@@ -135,34 +125,63 @@ def _comparison(rows: Sequence[Difference]) -> str:
     head = [*labels.values(), "n", first.policy, other if len(other) < 40 else "baseline", "difference", "interval", ""]
     head += ["with inputs", ""] if is_thin else []
     places = _places([row.mean for row in rows] + [row.baseline_mean for row in rows])
-    change = max(places, _places([row.diff for row in rows]))
-    body = [
-        [
-            *(shown(row.values[path]) for path in labels),
-            str(row.n) if not row.n_missing else f"{row.n} ({row.n_missing} missing)",
-            _number(row.mean, places),
-            _number(row.baseline_mean, places),
-            _number(row.diff, change, sign=True),
-            f"[{_number(row.low, change, sign=True)}, {_number(row.high, change, sign=True)}]",
-            row.verdict,
-            *(_with_inputs(row, change) if is_thin else ()),
-        ]
-        for row in rows
-    ]
+    body = [_comparison_row(row, labels, places, is_thin=is_thin) for row in rows]
     return "\n".join([title, "", *_table(head, body), "", *_footer(rows)])
+
+
+def _comparison_row(row: Difference, labels: Mapping[str, str], places: int, *, is_thin: bool) -> list[str]:
+    """Return one line; its interval says how many digits its numbers have, ``places`` where there is none."""
+    own = decimals_of(row.diff, row.half_width)
+    change = places if own is None else own
+    return [
+        *(shown(row.values[path]) for path in labels),
+        str(row.n) if not row.n_missing else f"{row.n} ({row.n_missing} missing)",
+        number(row.mean, change),
+        number(row.baseline_mean, change),
+        _change(row.diff, row.half_width, change),
+        "" if own is None and row.low == row.high else _interval(row.low, row.high, change),
+        row.verdict,
+        *(_with_inputs(row, change) if is_thin else ()),
+    ]
+
+
+def _diff_row(row: MetricDiff, places: int, *, is_thin: bool) -> list[str]:
+    own = decimals_of(row.diff.mean, row.diff.half_width)
+    change = places if own is None else own
+    half = cell(row.diff.mean, row.diff.half_width, change)[1]
+    return [
+        row.policy,
+        *row.values.values(),
+        str(row.diff.n),
+        number(row.a, change),
+        number(row.b, change),
+        _change(row.diff.mean, row.diff.half_width, change),
+        f"±{half}" if half else "n/a" if math.isnan(row.diff.half_width) else "",
+        *([_half_with_inputs(row)] if is_thin else []),
+    ]
+
+
+def _change(value: float, half: float, decimals: int) -> str:
+    return cell(value, half, decimals, is_signed=True)[0]
+
+
+def _interval(low: float, high: float, decimals: int) -> str:
+    return f"[{number(low, decimals, is_signed=True)}, {number(high, decimals, is_signed=True)}]"
 
 
 def _with_inputs(row: Difference, decimals: int) -> tuple[str, str]:
     """Return bounds with inputs and the verdict by them."""
     if not row.few_rows:
         return "as by luck", ""
-    ends = (row.low_with_inputs, row.high_with_inputs)
-    low, high = (_number(end, decimals, sign=True) for end in ends)
-    return f"[{low}, {high}]{MARK if row.rests_on_no_row else ''}", row.verdict_with_inputs
+    low, high = row.low_with_inputs, row.high_with_inputs
+    own = decimals_of(row.diff, (high - low) / 2.0)
+    return f"{_interval(low, high, decimals if own is None else own)}{MARK if row.rests_on_no_row else ''}", (
+        row.verdict_with_inputs
+    )
 
 
-def _half_with_inputs(row: MetricDiff, decimals: int) -> str:
-    return f"±{_number(row.half_width_with_inputs, decimals)}" if row.few_rows else "as by luck"
+def _half_with_inputs(row: MetricDiff) -> str:
+    return f"±{half_width(row.half_width_with_inputs)}" if row.few_rows else "as by luck"
 
 
 def _footer(rows: Sequence[Difference]) -> list[str]:
@@ -181,6 +200,8 @@ def _footer(rows: Sequence[Difference]) -> list[str]:
         )
         if any(row.rests_on_no_row for row in rows):
             text += f" {MARK} What lies beyond the outermost row is not known, and no interval holds it."
+    if any(few_replications(row.n) for row in rows):
+        text += f" Seeds: {few_replications(2)}."
     if not math.isnan(first.margin):
         text += (
             f" 'no worse': two one-sided tests against a margin of {first.margin:g} {metric.unit}, "
@@ -223,18 +244,19 @@ def _places(values: Sequence[float]) -> int:
     return min(MOST_PLACES, max(0, 2 - math.floor(math.log10(sizes[(len(sizes) - 1) // 2])))) if sizes else 2
 
 
-def _number(value: float, decimals: int, *, sign: bool = False) -> str:
-    return "n/a" if math.isnan(value) else f"{value:{'+' if sign else ''},.{decimals}f}"
-
-
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return aligned lines: text to the left, what begins like a number to the right."""
+    """Return aligned lines: text to the left, numbers to the right with their points below one another."""
     columns = list(zip(head, *rows, strict=True))
     parts = []
     for column in columns:
         width = max(map(len, column))
-        is_text = any(cell[:1].isalpha() and cell != "n/a" for cell in column[1:])
-        parts.append([cell.ljust(width) if is_text else cell.rjust(width) for cell in column])
+        is_text = any(word[:1].isalpha() and word != "n/a" for word in column[1:])
+        if not is_text and not any(word[:1] in {"[", "±"} for word in column[1:]):
+            below = aligned(column[1:])
+            width = max(len(column[0]), *map(len, below))
+            parts.append([word.rjust(width) for word in (column[0], *below)])
+            continue
+        parts.append([word.ljust(width) if is_text or word[:1] == "±" else word.rjust(width) for word in column])
     lines = ["   ".join(row).rstrip() for row in zip(*parts, strict=True)]
     return [lines[0], "   ".join("-" * len(part[0]) for part in parts if part[0].strip() or len(part[0])), *lines[1:]]
 
