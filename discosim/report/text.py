@@ -133,7 +133,7 @@ def changes_text(summary: PlainSummary) -> str:
         ]  # fmt: skip
     first = f"change against {baseline}"
     first += _paired(summary)
-    return "\n".join([first, "", *lay_out("policy", others, columns, WIDTH)])
+    return "\n".join([*textwrap.wrap(first, WIDTH), "", *lay_out("policy", others, columns, WIDTH)])
 
 
 def comparison_text(summary: PlainSummary, metrics: Sequence[str]) -> str:
@@ -157,7 +157,7 @@ def comparison_text(summary: PlainSummary, metrics: Sequence[str]) -> str:
         columns += [_column(summary, name, "mean", unit, name, factor=factor, worth=1), change]
     first = f"mean, and change against {baseline}"
     first += _paired(summary)
-    return "\n".join([first, "", *lay_out("policy", policies, columns, WIDTH)])
+    return "\n".join([*textwrap.wrap(first, WIDTH), "", *lay_out("policy", policies, columns, WIDTH)])
 
 
 def counts_text(summary: PlainSummary) -> str:

@@ -1,0 +1,165 @@
+"""Summaries as tidy tables: a row per policy and metric, or per point, policy and metric of a sweep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from discosim.core.errors import UserError, close_match
+from discosim.metrics.definitions import DEFINITIONS, definition
+from discosim.metrics.stats import LEVEL, t_interval
+from discosim.metrics.summary_definitions import SUMMARY_METRICS
+from discosim.metrics.targets import TARGET_NUMBERS
+from discosim.report.tables import PlainSummary, number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_AXES = frozenset({"run", "point", "seed", "status", "error", "requests_sha256", "discosim", "source_sha256"})
+"""Columns of a sweep's table that are neither an axis, nor the policy, nor a metric."""
+
+
+def chosen_policies(known: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
+    """Return the wanted policies, all where none are named; an unknown one raises ``UserError``."""
+    for name in wanted or ():
+        if name not in known:
+            raise UserError(f"unknown policy '{name}'; {close_match(name, known)}", where="policies")
+    return list(known if wanted is None else wanted)
+
+
+def chosen_metrics(known: Sequence[str], wanted: Sequence[str] | None, where: str = "columns") -> list[str]:
+    """Return the wanted metrics of a summary, each once; all where none are named.
+
+    Raises
+    ------
+    UserError
+        For an unknown name, no name at all, or a number that needs targets where there are none.
+    """
+    if wanted is None:
+        return list(known)
+    if not wanted:
+        raise UserError("name at least one metric, for example ttft_mean_s", where=where)
+    for name in wanted:
+        if name in known:
+            continue
+        if name in TARGET_NUMBERS:
+            raise UserError(f"{name} needs targets: --slo ttft_s=0.5, or with_targets(ttft_s=0.5)", where=where)
+        if name in DEFINITIONS and definition(name).level != "summary":
+            raise UserError(f"'{name}' is no number of a summary; `discosim explain metric` lists them", where=where)
+        raise UserError(f"unknown metric '{name}'; {close_match(name, known)}", where=where)
+    return list(dict.fromkeys(wanted))
+
+
+def summary_frame(
+    summary: PlainSummary, metrics: Sequence[str] | None = None, policies: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return a summary as a tidy table: one row per policy and metric.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``policy, metric, value, low, high, unit, n``, and the paired change against the baseline: ``diff, diff_low,
+        diff_high`` in the same unit, ``change_pct, change_low_pct, change_high_pct``. Undefined numbers are NaN.
+        ``attrs`` hold ``baseline``, ``level``, ``n_replications`` and the ``units`` of the metrics.
+    """
+    import pandas as pd
+
+    names = chosen_metrics(list(summary["metrics"]), metrics)
+    rows = []
+    for policy in chosen_policies(list(summary["policies"]), policies):
+        for name in names:
+            row: dict[str, Any] = {"policy": policy, "metric": name}
+            row |= _bounds(summary, policy, name, ("mean", "half_width"), ("value", "low", "high"))
+            row |= {"unit": summary["metrics"][name]["unit"], "n": int(number(summary, policy, name, "n"))}
+            row |= _bounds(summary, policy, name, ("diff", "diff_half_width"), ("diff", "diff_low", "diff_high"))
+            wide = ("change_pct", "change_low_pct", "change_high_pct")
+            row |= _bounds(summary, policy, name, ("change_pct", "change_half_width_pct"), wide)
+            rows.append(row)
+    table = pd.DataFrame(rows)
+    table.attrs |= {
+        "baseline": str(summary["baseline"]),
+        "level": float(summary.get("level", LEVEL)),
+        "n_replications": int(summary["n_replications"]),
+        "units": {name: str(summary["metrics"][name]["unit"]) for name in names},
+    }
+    return table
+
+
+def _bounds(
+    summary: PlainSummary, policy: str, metric: str, fields: tuple[str, str], names: tuple[str, str, str]
+) -> dict[str, float]:
+    middle, half = (number(summary, policy, metric, field) for field in fields)
+    return dict(zip(names, (middle, middle - half, middle + half), strict=True))
+
+
+def axes_of_table(table: pd.DataFrame) -> list[str]:
+    """Return the columns of a sweep's table that were varied, in their order."""
+    return [str(name) for name in table.columns if name not in NO_AXES | {"policy"} and name not in DEFINITIONS]
+
+
+def metrics_of_table(table: pd.DataFrame) -> list[str]:
+    """Return the summary metrics of a sweep's table, in their order."""
+    known = {metric.name for metric in SUMMARY_METRICS} | set(TARGET_NUMBERS)
+    return [str(name) for name in table.columns if name in known]
+
+
+def sweep_frame(
+    table: pd.DataFrame,
+    metrics: Sequence[str] | None = None,
+    policies: Sequence[str] | None = None,
+    level: float = LEVEL,
+) -> pd.DataFrame:
+    """Return a sweep's table as a tidy one: one row per point, policy and metric, over its finished runs.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As ``load_results`` or ``SweepResult.table`` have it: one row per run and policy.
+    metrics, policies : sequence of str, optional
+        All where omitted.
+    level : float
+        Coverage of the intervals, Student's t over seeds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The axes, then ``policy, metric, value, low, high, unit, n``; intervals are by luck alone. Undefined numbers are
+        NaN.
+    """
+    import pandas as pd
+
+    names = chosen_metrics(metrics_of_table(table), metrics)
+    done = table[(table["status"] == "finished") & table["policy"].notna()]
+    kept = chosen_policies([str(name) for name in done["policy"].unique()], policies)
+    axes = axes_of_table(table)
+    rows = []
+    for (_, policy), runs in done.groupby(["point", "policy"], sort=False):
+        if str(policy) not in kept:
+            continue
+        for name in names:
+            found = t_interval(runs[name].to_numpy(dtype=float), level)
+            ends = (found.mean - found.half_width, found.mean + found.half_width)
+            row: dict[str, Any] = {**{axis: runs[axis].iloc[0] for axis in axes}, "policy": str(policy), "metric": name}
+            row |= {"value": found.mean, "low": ends[0], "high": ends[1]}
+            rows.append(row | {"unit": definition(name).unit, "n": found.n})
+    columns = [*axes, "policy", "metric", "value", "low", "high", "unit", "n"]
+    tidy = pd.DataFrame(rows, columns=columns)
+    tidy.attrs |= {"level": level, "units": {name: definition(name).unit for name in names}}
+    return tidy
+
+
+def finite(value: Any) -> Any:
+    """Return plain data for strict JSON: NaN and infinities are null, numbers of numpy are Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if type(value).__name__ in {"NAType", "NaTType"}:
+        return None
+    plain = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, float):
+        return plain if math.isfinite(plain) else None
+    return plain if isinstance(plain, str | bool | int) else str(plain)
