@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError, close_match
@@ -144,9 +144,24 @@ def sweep_frame(
             row |= {"value": found.mean, "low": ends[0], "high": ends[1]}
             rows.append(row | {"unit": definition(name).unit, "n": found.n})
     columns = [*axes, "policy", "metric", "value", "low", "high", "unit", "n"]
-    tidy = pd.DataFrame(rows, columns=columns)
+    tidy = pd.DataFrame(rows).reindex(columns=columns)
     tidy.attrs |= {"level": level, "units": {name: definition(name).unit for name in names}}
     return tidy
+
+
+def blocks_of(tidy: pd.DataFrame) -> Iterator[tuple[list[Any], str, list[dict[str, Any]]]]:
+    """Yield the rows of a tidy table of a sweep that make one printed row: values of the axes, policy, its numbers."""
+    axes = [str(name) for name in tidy.columns[: list(tidy.columns).index("policy")]]
+    records: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in tidy.to_dict("records")]
+    n = max(1, len(tidy.attrs["units"]))
+    for start in range(0, len(records), n):
+        first = records[start]
+        yield [first[axis] for axis in axes], str(first["policy"]), records[start : start + n]
+
+
+def axis_text(value: Any) -> str:
+    """Return a value of an axis as people write it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def finite(value: Any) -> Any:

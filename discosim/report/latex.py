@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from discosim.metrics.definitions import definition
 from discosim.report.cells import cell, few_replications, lone
-from discosim.report.frames import chosen_metrics, chosen_policies, sweep_frame
+from discosim.report.frames import (
+    axes_of_table,
+    axis_text,
+    blocks_of,
+    chosen_metrics,
+    chosen_policies,
+    sweep_frame,
+)
 from discosim.report.tables import PlainSummary, number, readable
 
 if TYPE_CHECKING:
@@ -99,25 +106,16 @@ def sweep_latex(
     label: str = "",
 ) -> str:
     """Return the table of a sweep: a row per point and policy, the axes first; parameters as above."""
-    names = list(DEFAULT if columns is None else columns)
-    tidy = sweep_frame(table, names, policies)
+    tidy = sweep_frame(table, list(DEFAULT if columns is None else columns), policies)
     names = list(tidy.attrs["units"])
-    axes = [str(name) for name in tidy.columns[: list(tidy.columns).index("policy")]]
     rows = []
-    for start in range(0, len(tidy), len(names)):
-        part = tidy.iloc[start : start + len(names)]
-        cells = [
-            _cell(float(row.value), float(row.high - row.value), readable(definition(row.metric))[0])
-            for row in part.itertuples(index=False)
-        ]
-        rows.append([*(_axis(part[axis].iloc[0]) for axis in axes), escaped(str(part["policy"].iloc[0])), *cells])
+    for values, policy, records in blocks_of(tidy):
+        cells = [_cell(r["value"], r["high"] - r["value"], readable(definition(r["metric"]))[0]) for r in records]
+        rows.append([*(escaped(axis_text(value)) for value in values), escaped(policy), *cells])
+    axes = axes_of_table(table)
     heads = [*(escaped(axis.rpartition(".")[2]) for axis in axes), "policy", *map(_head, names)]
     few = few_replications(int(tidy["n"].max()) if len(tidy) else 0)
     return _table(heads, rows, "l" * (len(axes) + 1) + "r" * len(names), few, caption, label)
-
-
-def _axis(value: Any) -> str:
-    return escaped(f"{value:g}" if isinstance(value, float) else str(value))
 
 
 def _cell(value: float, half: float, factor: float) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from discosim.core.printable import printable
 from discosim.metrics.definitions import definition
 from discosim.report.cells import cell, few_replications, lone
-from discosim.report.frames import sweep_frame
+from discosim.report.frames import axes_of_table, axis_text, blocks_of, sweep_frame
 from discosim.report.input_rows import MARK, beyond_sentence, mark, with_inputs
 from discosim.report.latex import DEFAULT, heading
 from discosim.report.tables import PlainSummary, number, readable
@@ -41,20 +42,20 @@ def run_html(summary: PlainSummary, title: str, columns: Sequence[str] = COLUMNS
 def sweep_html(table: pd.DataFrame, title: str, columns: Sequence[str] = COLUMNS) -> str:
     """Return the table of a sweep: a row per point and policy, the axes first; the first sixty rows."""
     tidy = sweep_frame(table, [name for name in columns if name in table.columns])
-    names = list(tidy.attrs["units"])
-    axes = [str(name) for name in tidy.columns[: list(tidy.columns).index("policy")]]
-    starts = range(0, len(tidy), max(1, len(names)))
-    rows = []
-    for start in starts[:MOST_ROWS]:
-        part = tidy.iloc[start : start + len(names)]
-        cells = [_cell(row.value, row.high - row.value, row.metric) for row in part.itertuples(index=False)]
-        axis = [_text(f"{v:g}" if isinstance(v, float) else str(v)) for v in (part[a].iloc[0] for a in axes)]
-        rows.append([*axis, _text(str(part["policy"].iloc[0])), *cells])
+    names, axes = list(tidy.attrs["units"]), axes_of_table(table)
+    rows = [
+        [*(_text(axis_text(value)) for value in values), _text(policy), *(_numbers(record) for record in records)]
+        for values, policy, records in blocks_of(tidy)
+    ]
     n = int(tidy["n"].max()) if len(tidy) else 0
     notes = [f"mean ± half-width of the 95 % interval over {n} seeds, by luck alone", few_replications(n)]
-    if len(starts) > MOST_ROWS:
-        notes.append(f"the first {MOST_ROWS} of {len(starts)} rows; to_frame() has all")
-    return _table(title, [*axes, "policy", *map(_head, names)], rows, notes, n_text=len(axes) + 1)
+    if len(rows) > MOST_ROWS:
+        notes.append(f"the first {MOST_ROWS} of {len(rows)} rows; to_frame() has all")
+    return _table(title, [*axes, "policy", *map(_head, names)], rows[:MOST_ROWS], notes, n_text=len(axes) + 1)
+
+
+def _numbers(record: Mapping[str, Any]) -> str:
+    return _cell(record["value"], record["high"] - record["value"], record["metric"])
 
 
 def _cell(value: float, half: float, name: str, star: str = "") -> str:
@@ -71,12 +72,10 @@ def _head(name: str) -> str:
 
 
 def _text(text: str) -> str:
-    from discosim.core.printable import printable
-
     return printable(text)
 
 
-def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]], notes: Sequence[str], n_text: int) -> str:
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str], n_text: int) -> str:
     def row(cells: Sequence[str], kind: str) -> str:
         sides = ["left" if i < n_text else "right" for i in range(len(cells))]
         inside = "".join(

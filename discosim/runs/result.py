@@ -157,7 +157,7 @@ class RunResult:
         return replace(
             plain,
             summary=summary,
-            replication_columns=by_replication,
+            replication_columns=dict(by_replication),
             input_intervals=plain.input_intervals and plain.input_intervals.against(columns, summary),
             notes=(*plain.notes, f"{' and '.join(TARGET_NUMBERS)}: {targets_text(targets)}"),
             plain=plain,
