@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from discosim.core.errors import UserError
 from discosim.metrics.definitions import definition
-from discosim.report.frames import axes_of_table, chosen_metrics, chosen_policies, metrics_of_table
+from discosim.report.frames import chosen_metrics, chosen_policies, metrics_of_table, together
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,39 +47,37 @@ def sweep_arrays(
 ) -> Any:
     """Return a sweep's table as an ``xarray.Dataset``: axes, policy and seed are its dimensions.
 
-    Axes that move together (`zip` in the sweep file) share the dimension ``point``, with the axes as coordinates on it;
-    so do the points of a sweep whose axes name none of them alone. Runs that are not finished are NaN.
+    Axes that move together, such as those of `zip` in a sweep file, share the dimension of the first of them. Where the
+    points are no grid, they are one dimension ``point``. Runs that are not finished are NaN.
     """
     xarray = _xarray()
     names = chosen_metrics(metrics_of_table(table), metrics)
     done = table[(table["status"] == "finished") & table["policy"].notna()]
     kept = chosen_policies([str(name) for name in done["policy"].unique()], policies)
-    axes, seeds = axes_of_table(table), sorted(table["seed"].unique().tolist())
+    groups, seeds = together(table), sorted(table["seed"].unique().tolist())
+    axes = [axis for group in groups for axis in group]
     points = table.drop_duplicates("point").set_index("point")[axes]
-    sizes = [points[axis].nunique() for axis in axes]
-    is_grid = bool(axes) and int(np.prod(sizes)) == len(points) and not points.duplicated().any()
     inner = [(policy, seed) for policy in kept for seed in seeds]
     by = done.set_index(["point", "policy", "seed"])
-    if is_grid:
-        values = {axis: list(dict.fromkeys(points[axis].tolist())) for axis in axes}
-        index = {tuple(row): point for point, row in zip(points.index, points.itertuples(index=False), strict=True)}
-        order = [index[key] for key in _product(list(values.values()))]
-        dims, shape = (*axes, "policy", "seed"), (*sizes, len(kept), len(seeds))
-        coords: dict[str, Any] = {**values, "policy": kept, "seed": seeds}
+    values = {group[0]: list(dict.fromkeys(points[group[0]].tolist())) for group in groups}
+    keys = list(points[list(values)].itertuples(index=False, name=None))
+    grid = list(product(*values.values()))
+    coords: dict[str, Any] = {"policy": kept, "seed": seeds}
+    if groups and len(set(keys)) == len(keys) == len(grid):
+        place = dict(zip(keys, points.index.tolist(), strict=True))
+        order = [place[key] for key in grid]
+        dims, shape = (*values, "policy", "seed"), (*map(len, values.values()), len(kept), len(seeds))
+        coords |= values
+        for first, *others in groups:
+            one = points.drop_duplicates(first).set_index(first).loc[values[first]]
+            coords |= {axis: (first, one[axis].to_numpy()) for axis in others}
     else:
-        order = list(points.index)
-        dims, shape = ("point", "policy", "seed"), (len(points), len(kept), len(seeds))
-        coords = {"point": order, "policy": kept, "seed": seeds}
-        coords |= {axis: ("point", points[axis].to_numpy()) for axis in axes}
+        order = points.index.tolist()
+        dims, shape = ("point", "policy", "seed"), (len(order), len(kept), len(seeds))
+        coords |= {"point": order, **{axis: ("point", points[axis].to_numpy()) for axis in axes}}
     at = [(point, *pair) for point in order for pair in inner]
     held = {name: (dims, by[name].reindex(at).to_numpy(dtype=float).reshape(shape)) for name in names}
     return _described(xarray.Dataset(held, coords=coords), names)
-
-
-def _product(lists: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    from itertools import product
-
-    return list(product(*lists))
 
 
 def _described(dataset: Any, names: Sequence[str]) -> Any:

@@ -87,7 +87,7 @@ def decimals_for(values: Sequence[float]) -> int:
     return max(0, min(wanted, MAX_DECIMALS, MAX_CHARACTERS - 1 - before_point))
 
 
-def lay_out(name: str, rows: Sequence[str], columns: Sequence[Column], width: int) -> list[str]:
+def lay_out(name: str, rows: Sequence[str], columns: Sequence[Column], width: int, *, cut: bool = True) -> list[str]:
     """Return the lines of a table: headings, a rule, one line per row.
 
     Parameters
@@ -100,8 +100,10 @@ def lay_out(name: str, rows: Sequence[str], columns: Sequence[Column], width: in
         Columns; neighbours of one group share its heading.
     width : int
         Longest line allowed; half-widths are dropped, the least worthy first, until it is kept.
+    cut : bool
+        Whether very long names are cut.
     """
-    names = [_cut(row) for row in rows]
+    names = [_cut(row) for row in rows] if cut else list(rows)
     chosen = list(columns)
     while True:
         lines = _lines(name, names, chosen)

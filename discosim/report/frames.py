@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError, close_match
@@ -47,7 +46,9 @@ def chosen_metrics(known: Sequence[str], wanted: Sequence[str] | None, where: st
             raise UserError(f"{name} needs targets: --slo ttft_s=0.5, or with_targets(ttft_s=0.5)", where=where)
         if name in DEFINITIONS and definition(name).level != "summary":
             raise UserError(f"'{name}' is no number of a summary; `discosim explain metric` lists them", where=where)
-        raise UserError(f"unknown metric '{name}'; {close_match(name, known)}", where=where)
+        near = [other for other in (*known, *TARGET_NUMBERS) if name and other.startswith(name)][:3]
+        hint = f"did you mean {', '.join(near)}?" if near else close_match(name, known)
+        raise UserError(f"unknown metric '{name}'; {hint}", where=where)
     return list(dict.fromkeys(wanted))
 
 
@@ -96,6 +97,34 @@ def _bounds(
 def axes_of_table(table: pd.DataFrame) -> list[str]:
     """Return the columns of a sweep's table that were varied, in their order."""
     return [str(name) for name in table.columns if name not in NO_AXES | {"policy"} and name not in DEFINITIONS]
+
+
+def headings_of_axes(table: pd.DataFrame) -> dict[str, str]:
+    """Return the axes that a printed table shows, each with a short heading; of several that agree the first one."""
+    found: dict[str, str] = {}
+    for axis in axes_of_table(table):
+        short = axis.rpartition(".")[2]
+        twin = next((path for path, name in found.items() if name == short), None)
+        if twin is None:
+            found[axis] = short
+        elif not (table[twin].astype(str) == table[axis].astype(str)).all():
+            found[axis] = axis
+    return found
+
+
+def together(table: pd.DataFrame) -> list[list[str]]:
+    """Return the axes in groups: those whose values change together, one to one, share a group."""
+    groups: list[list[str]] = []
+    for axis in axes_of_table(table):
+        for group in groups:
+            pairs = table[[group[0], axis]].astype(str).drop_duplicates()
+            sizes = (table[group[0]].astype(str).nunique(), table[axis].astype(str).nunique())
+            if sizes == (len(pairs), len(pairs)) and len(pairs) > 1:
+                group.append(axis)
+                break
+        else:
+            groups.append([axis])
+    return groups
 
 
 def metrics_of_table(table: pd.DataFrame) -> list[str]:
@@ -149,9 +178,8 @@ def sweep_frame(
     return tidy
 
 
-def blocks_of(tidy: pd.DataFrame) -> Iterator[tuple[list[Any], str, list[dict[str, Any]]]]:
+def blocks_of(tidy: pd.DataFrame, axes: Sequence[str]) -> Iterator[tuple[list[Any], str, list[dict[str, Any]]]]:
     """Yield the rows of a tidy table of a sweep that make one printed row: values of the axes, policy, its numbers."""
-    axes = [str(name) for name in tidy.columns[: list(tidy.columns).index("policy")]]
     records: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in tidy.to_dict("records")]
     n = max(1, len(tidy.attrs["units"]))
     for start in range(0, len(records), n):
@@ -162,19 +190,3 @@ def blocks_of(tidy: pd.DataFrame) -> Iterator[tuple[list[Any], str, list[dict[st
 def axis_text(value: Any) -> str:
     """Return a value of an axis as people write it."""
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def finite(value: Any) -> Any:
-    """Return plain data for strict JSON: NaN and infinities are null, numbers of numpy are Python's."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if type(value).__name__ in {"NAType", "NaTType"}:
-        return None
-    plain = value.item() if hasattr(value, "item") else value
-    if isinstance(plain, float):
-        return plain if math.isfinite(plain) else None
-    return plain if isinstance(plain, str | bool | int) else str(plain)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from discosim.metrics.definitions import definition
 from discosim.report.cells import cell, few_replications, lone
 from discosim.report.frames import (
-    axes_of_table,
     axis_text,
     blocks_of,
     chosen_metrics,
     chosen_policies,
+    headings_of_axes,
     sweep_frame,
 )
 from discosim.report.tables import PlainSummary, number, readable
@@ -109,11 +109,11 @@ def sweep_latex(
     tidy = sweep_frame(table, list(DEFAULT if columns is None else columns), policies)
     names = list(tidy.attrs["units"])
     rows = []
-    for values, policy, records in blocks_of(tidy):
+    axes = headings_of_axes(table)
+    for values, policy, records in blocks_of(tidy, list(axes)):
         cells = [_cell(r["value"], r["high"] - r["value"], readable(definition(r["metric"]))[0]) for r in records]
         rows.append([*(escaped(axis_text(value)) for value in values), escaped(policy), *cells])
-    axes = axes_of_table(table)
-    heads = [*(escaped(axis.rpartition(".")[2]) for axis in axes), "policy", *map(_head, names)]
+    heads = [*(escaped(axis) for axis in axes.values()), "policy", *map(_head, names)]
     few = few_replications(int(tidy["n"].max()) if len(tidy) else 0)
     return _table(heads, rows, "l" * (len(axes) + 1) + "r" * len(names), few, caption, label)
 

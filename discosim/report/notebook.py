@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from discosim.core.printable import printable
 from discosim.metrics.definitions import definition
 from discosim.report.cells import cell, few_replications, lone
-from discosim.report.frames import axes_of_table, axis_text, blocks_of, sweep_frame
+from discosim.report.frames import axis_text, blocks_of, headings_of_axes, sweep_frame
 from discosim.report.input_rows import MARK, beyond_sentence, mark, with_inputs
 from discosim.report.latex import DEFAULT, heading
 from discosim.report.tables import PlainSummary, number, readable
@@ -42,16 +42,16 @@ def run_html(summary: PlainSummary, title: str, columns: Sequence[str] = COLUMNS
 def sweep_html(table: pd.DataFrame, title: str, columns: Sequence[str] = COLUMNS) -> str:
     """Return the table of a sweep: a row per point and policy, the axes first; the first sixty rows."""
     tidy = sweep_frame(table, [name for name in columns if name in table.columns])
-    names, axes = list(tidy.attrs["units"]), axes_of_table(table)
+    names, axes = list(tidy.attrs["units"]), headings_of_axes(table)
     rows = [
         [*(_text(axis_text(value)) for value in values), _text(policy), *(_numbers(record) for record in records)]
-        for values, policy, records in blocks_of(tidy)
+        for values, policy, records in blocks_of(tidy, list(axes))
     ]
     n = int(tidy["n"].max()) if len(tidy) else 0
     notes = [f"mean ± half-width of the 95 % interval over {n} seeds, by luck alone", few_replications(n)]
     if len(rows) > MOST_ROWS:
         notes.append(f"the first {MOST_ROWS} of {len(rows)} rows; to_frame() has all")
-    return _table(title, [*axes, "policy", *map(_head, names)], rows[:MOST_ROWS], notes, n_text=len(axes) + 1)
+    return _table(title, [*axes.values(), "policy", *map(_head, names)], rows[:MOST_ROWS], notes, n_text=len(axes) + 1)
 
 
 def _numbers(record: Mapping[str, Any]) -> str:

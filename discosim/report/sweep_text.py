@@ -8,13 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from discosim.metrics.definitions import definition
-from discosim.report.cells import aligned, cell, decimals_of, few_replications, half_width, number
+from discosim.metrics.summary import HEADLINE
+from discosim.report.cells import aligned, alone, cell, decimals_of, few_replications, half_width, number
+from discosim.report.chosen import sweep_table
 from discosim.report.input_rows import MARK
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference
 from discosim.sweep.diff import FolderDiff
 from discosim.sweep.metric_diff import MetricDiff
 from discosim.sweep.run import SweepResult
+from discosim.sweep.spent import Rivals, Spent, of_rows, rivals_of, spent_at
 from discosim.sweep.store import FAILURES, State, Store
 
 WIDTH = 120
@@ -22,15 +25,30 @@ MOST_FAILURES = 10
 MOST_PLACES = 9
 
 
-def render_sweep(result: SweepResult) -> str:
-    """Return the text that a sweep prints."""
+def render_sweep(result: SweepResult, columns: Sequence[str] | None = None) -> str:
+    """Return the text that a sweep prints.
+
+    Parameters
+    ----------
+    result : SweepResult
+        A sweep.
+    columns : sequence of str, optional
+        Numbers to print of every point and policy, too; where there is nothing to compare, the headline by default.
+    """
     plan, n_seeds = result.plan, len(result.seeds)
     n_points = len(plan.points)
     what = f"{plan.name}: {_n(n_points, 'point')} x {_n(n_seeds, 'seed')} = {_n(n_points * n_seeds, 'run')}"
     blocks = [f"{what}, {status_line(result.state)}", *(f"note: {note}" for note in result.notes)]
-    if result.differences:
-        blocks += [_comparison(rows) for rows in _by_compare(result.differences)]
+    if result.differences and result.table is not None:
+        spent = spent_at(plan, result.table, result.seeds, result.differences)
+        sides = of_rows(plan, result.differences, spent)
+        blocks += [_comparison(rows, beside) for rows, beside in _by_compare(result.differences, sides)]
+        blocks.append(_rivals(rivals_of(result.differences, sides)))
         blocks.append(_chance(result.differences))
+    if columns is None and not result.differences:
+        columns = HEADLINE
+    if columns is not None and result.table is not None:
+        blocks.append(sweep_table(result.table, columns))
     blocks += [failures_text(result.store, result.state), f"written    {result.store.folder}/"]
     return "\n\n".join(block for block in blocks if block)
 
@@ -107,12 +125,21 @@ def render_diff(diff: FolderDiff) -> str:
 # --- parts ----------------------------------------------------------------------------------------------------
 
 
-def _by_compare(differences: Sequence[Difference]) -> list[list[Difference]]:
+Sides = tuple[Spent | None, Spent | None]
+
+
+def _by_compare(
+    differences: Sequence[Difference], sides: Sequence[Sides]
+) -> list[tuple[list[Difference], list[Sides]]]:
+    pairs = list(zip(differences, sides, strict=True))
     names = dict.fromkeys(row.compare for row in differences)
-    return [[row for row in differences if row.compare == name] for name in names]
+    return [
+        ([row for row, _ in pairs if row.compare == name], [side for row, side in pairs if row.compare == name])
+        for name in names
+    ]
 
 
-def _comparison(rows: Sequence[Difference]) -> str:
+def _comparison(rows: Sequence[Difference], sides: Sequence[Sides]) -> str:
     """Return one comparison: a line per point, and what the numbers are made of."""
     first = rows[0]
     metric = definition(first.metric)
@@ -124,9 +151,17 @@ def _comparison(rows: Sequence[Difference]) -> str:
     is_thin = any(row.few_rows for row in rows)
     head = [*labels.values(), "n", first.policy, other if len(other) < 40 else "baseline", "difference", "interval", ""]
     head += ["with inputs", ""] if is_thin else []
+    is_limited = [any(pair[i] for pair in sides) for i in (0, 1)]
+    limits = {spent.side for pair in sides for spent in pair if spent is not None}
+    side = "".join(limits) if len(limits) == 1 else ""
+    head += [f"{who} used" for who, is_any in zip((first.policy, first.baseline), is_limited, strict=True) if is_any]
     places = _places([row.mean for row in rows] + [row.baseline_mean for row in rows])
-    body = [_comparison_row(row, labels, places, is_thin=is_thin) for row in rows]
-    return "\n".join([title, "", *_table(head, body), "", *_footer(rows)])
+    body = [
+        _comparison_row(row, labels, places, is_thin=is_thin)
+        + [_used(spent, with_side=not side) for spent, is_any in zip(pair, is_limited, strict=True) if is_any]
+        for row, pair in zip(rows, sides, strict=True)
+    ]
+    return "\n".join([title, "", *_table(head, body), "", *_footer(rows, side)])
 
 
 def _comparison_row(row: Difference, labels: Mapping[str, str], places: int, *, is_thin: bool) -> list[str]:
@@ -161,6 +196,35 @@ def _diff_row(row: MetricDiff, places: int, *, is_thin: bool) -> list[str]:
     ]
 
 
+def _used(spent: Spent | None, *, with_side: bool = True) -> str:
+    """Return what was spent of what was allowed, for example ``29.8 of 30 % server``."""
+    if spent is None:
+        return "no budget"
+    used = alone(100.0 * spent.used.mean, 100.0 * spent.used.half_width, 1)
+    return f"{used} of {100.0 * spent.allowed:g}{f' % {spent.side}' if with_side else ''}"
+
+
+def _rivals(found: Sequence[Rivals]) -> str:
+    """Return where rivals whose budgets limit the same endpoint spent differently; '' where none did."""
+    unequal = [rivals for rivals in found if rivals.spent_differently]
+    if not unequal:
+        return ""
+    what = _n(len(unequal), "comparison")
+    lines = textwrap.wrap(f"spent      rivals spent differently in {what}: part of a difference may be bought", WIDTH)
+    for rivals in unequal[:MOST_FAILURES]:
+        at = ", ".join(f"{path.rpartition('.')[2]}={shown(value)}" for path, value in rivals.row.values.items())
+        own, base, gap = rivals.policy, rivals.baseline, rivals.difference
+        more, half = cell(100.0 * gap.mean, 100.0 * gap.half_width, 1, is_signed=True)
+        lines += _wrapped(
+            f"  {own.policy} and {base.policy}",
+            f"{more}{f' ± {half}' if half else ''} points of the {own.side}'s prompt tokens "
+            f"({_used(own)}, {_used(base)}){f' at {at}' if at else ''}",
+        )
+    if len(unequal) > MOST_FAILURES:
+        lines.append(f"  and {len(unequal) - MOST_FAILURES} more")
+    return "\n".join(lines)
+
+
 def _change(value: float, half: float, decimals: int) -> str:
     return cell(value, half, decimals, is_signed=True)[0]
 
@@ -184,7 +248,7 @@ def _half_with_inputs(row: MetricDiff) -> str:
     return f"±{half_width(row.half_width_with_inputs)}" if row.few_rows else "as by luck"
 
 
-def _footer(rows: Sequence[Difference]) -> list[str]:
+def _footer(rows: Sequence[Difference], side: str = "") -> list[str]:
     first = rows[0]
     metric = definition(first.metric)
     requests, failed = sum(row.n_requests for row in rows), sum(row.n_failed for row in rows)
@@ -193,6 +257,8 @@ def _footer(rows: Sequence[Difference]) -> list[str]:
         f"the same luck. {metric.description} {requests:,} requests of {first.policy}; failed: "
         f"{f'{failed:,}' if failed else 'none'}."
     )
+    if side:
+        text += f" Used: per cent of the prompt tokens that the {side} took, of those allowed."
     if few := "; ".join(dict.fromkeys(row.few_rows for row in rows if row.few_rows)):
         text += f" With inputs: also what few rows leave open ({few})"
         text += (

@@ -12,6 +12,7 @@ from discosim import __version__
 from discosim.core.errors import UserError
 from discosim.core.scenario import Scenario
 from discosim.report.cells import few_replications
+from discosim.report.chosen import run_table
 from discosim.report.columns import Column, decimals_for, lay_out
 from discosim.report.input_rows import beyond_text, luck_text, mark, with_inputs
 from discosim.report.tables import PlainSummary, number, readable, summary_metrics
@@ -48,19 +49,23 @@ class Result(Protocol):
         ...
 
 
-def render(result: Result) -> str:
+def render(result: Result, columns: Sequence[str] | None = None) -> str:
     """Return the text that a run prints, at most 120 columns wide (unbreakable words apart).
 
     Parameters
     ----------
     result : Result
         A run; of its folder, if it has one, run.json is read for the command that made it.
+    columns : sequence of str, optional
+        Numbers of the summary to print; the usual tables where omitted.
     """
     summary = result.printed_summary
+    if columns is None:
+        tables = [table_text(summary, title=result.scenario.name), changes_text(summary), luck_text(summary)]
+    else:
+        tables = [run_table(summary, columns, title=result.scenario.name)]
     blocks = [
-        table_text(summary, title=result.scenario.name),
-        changes_text(summary),
-        luck_text(summary),
+        *tables,
         beyond_text(summary),
         counts_text(summary),
         _inputs_text(result.notes),

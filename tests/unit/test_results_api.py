@@ -13,9 +13,9 @@ import pytest
 
 from discosim import load_results, load_scenario, simulate
 from discosim.core.errors import UserError
+from discosim.core.json_text import finite
 from discosim.metrics.targets import TARGETABLE, parse_targets
 from discosim.policies import Policy
-from discosim.report.frames import finite
 from discosim.report.html import write_report
 from discosim.report.latex import escaped, run_latex
 from discosim.report.notebook import run_html
@@ -143,7 +143,7 @@ def test_tables_carry_their_units(result: RunResult) -> None:
 @pytest.mark.parametrize(
     ("columns", "policies", "message"),
     [
-        (["ttft_mean"], None, "did you mean 'ttft_mean_s'"),
+        (["ttft_mean"], None, "did you mean ttft_mean_s"),
         (["ttft_s"], None, "no number of a summary"),
         (["goodput_rps"], None, "needs targets"),
         ([], None, "at least one"),
