@@ -38,7 +38,9 @@ def run_arrays(table: pd.DataFrame, metrics: Sequence[str] | None = None, polici
     wide = table.set_index(["policy", "replication"])
     at = [(policy, k) for policy in kept for k in replications]
     shape = (len(kept), len(replications))
-    held = {n: (("policy", "replication"), wide[n].reindex(at).to_numpy(dtype=float).reshape(shape)) for n in names}
+    held = {
+        n: (("policy", "replication"), _column(wide, n).reindex(at).to_numpy(dtype=float).reshape(shape)) for n in names
+    }
     return _described(xarray.Dataset(held, coords={"policy": kept, "replication": replications}), names)
 
 
@@ -76,8 +78,13 @@ def sweep_arrays(
         dims, shape = ("point", "policy", "seed"), (len(order), len(kept), len(seeds))
         coords |= {"point": order, **{axis: ("point", points[axis].to_numpy()) for axis in axes}}
     at = [(point, *pair) for point in order for pair in inner]
-    held = {name: (dims, by[name].reindex(at).to_numpy(dtype=float).reshape(shape)) for name in names}
+    held = {name: (dims, _column(by, name).reindex(at).to_numpy(dtype=float).reshape(shape)) for name in names}
     return _described(xarray.Dataset(held, coords=coords), names)
+
+
+def _column(table: pd.DataFrame, name: str) -> pd.Series[float]:
+    """Return a column; undefined throughout where the runs have none of that name."""
+    return table[name] if name in table else table.iloc[:, 0].astype(str).map(lambda _: float("nan"))
 
 
 def _described(dataset: Any, names: Sequence[str]) -> Any:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from discosim.core.errors import UserError, close_match
-from discosim.metrics.definitions import DEFINITIONS, definition
+from discosim.metrics.definitions import DEFINITIONS, definition, units_of
 from discosim.metrics.stats import LEVEL, t_interval
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.metrics.targets import TARGET_NUMBERS
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 NO_AXES = frozenset({"run", "point", "seed", "status", "error", "requests_sha256", "discosim", "source_sha256"})
 """Columns of a sweep's table that are neither an axis, nor the policy, nor a metric."""
+_SUMMARY = frozenset(metric.name for metric in SUMMARY_METRICS)
 
 
 def chosen_policies(known: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
@@ -28,7 +31,7 @@ def chosen_policies(known: Sequence[str], wanted: Sequence[str] | None) -> list[
 
 
 def chosen_metrics(known: Sequence[str], wanted: Sequence[str] | None, where: str = "columns") -> list[str]:
-    """Return the wanted metrics of a summary, each once; all where none are named.
+    """Return the wanted metrics of a summary, each once; all where none are named. One that a run has not is undefined.
 
     Raises
     ------
@@ -40,7 +43,7 @@ def chosen_metrics(known: Sequence[str], wanted: Sequence[str] | None, where: st
     if not wanted:
         raise UserError("name at least one metric, for example ttft_mean_s", where=where)
     for name in wanted:
-        if name in known:
+        if name in known or name in _SUMMARY:
             continue
         if name in TARGET_NUMBERS:
             raise UserError(f"{name} needs targets: --slo ttft_s=0.5, or with_targets(ttft_s=0.5)", where=where)
@@ -72,7 +75,7 @@ def summary_frame(
         for name in names:
             row: dict[str, Any] = {"policy": policy, "metric": name}
             row |= _bounds(summary, policy, name, ("mean", "half_width"), ("value", "low", "high"))
-            row |= {"unit": summary["metrics"][name]["unit"], "n": int(number(summary, policy, name, "n"))}
+            row |= {"unit": definition(name).unit, "n": int(summary["policies"][policy].get(name, {}).get("n", 0))}
             row |= _bounds(summary, policy, name, ("diff", "diff_half_width"), ("diff", "diff_low", "diff_high"))
             wide = ("change_pct", "change_low_pct", "change_high_pct")
             row |= _bounds(summary, policy, name, ("change_pct", "change_half_width_pct"), wide)
@@ -82,7 +85,7 @@ def summary_frame(
         "baseline": str(summary["baseline"]),
         "level": float(summary.get("level", LEVEL)),
         "n_replications": int(summary["n_replications"]),
-        "units": {name: str(summary["metrics"][name]["unit"]) for name in names},
+        "units": units_of(names),
     }
     return table
 
@@ -129,8 +132,7 @@ def together(table: pd.DataFrame) -> list[list[str]]:
 
 def metrics_of_table(table: pd.DataFrame) -> list[str]:
     """Return the summary metrics of a sweep's table, in their order."""
-    known = {metric.name for metric in SUMMARY_METRICS} | set(TARGET_NUMBERS)
-    return [str(name) for name in table.columns if name in known]
+    return [str(name) for name in table.columns if name in _SUMMARY or name in TARGET_NUMBERS]
 
 
 def sweep_frame(
@@ -167,14 +169,15 @@ def sweep_frame(
         if str(policy) not in kept:
             continue
         for name in names:
-            found = t_interval(runs[name].to_numpy(dtype=float), level)
+            values = runs[name].to_numpy(dtype=float) if name in runs else np.full(len(runs), np.nan)
+            found = t_interval(values, level)
             ends = (found.mean - found.half_width, found.mean + found.half_width)
             row: dict[str, Any] = {**{axis: runs[axis].iloc[0] for axis in axes}, "policy": str(policy), "metric": name}
             row |= {"value": found.mean, "low": ends[0], "high": ends[1]}
             rows.append(row | {"unit": definition(name).unit, "n": found.n})
     columns = [*axes, "policy", "metric", "value", "low", "high", "unit", "n"]
     tidy = pd.DataFrame(rows).reindex(columns=columns)
-    tidy.attrs |= {"level": level, "units": {name: definition(name).unit for name in names}}
+    tidy.attrs |= {"level": level, "units": units_of(names)}
     return tidy
 
 
