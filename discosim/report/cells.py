@@ -47,7 +47,7 @@ def cell(value: float, half: float, decimals: int, *, is_signed: bool = False) -
 
     Examples
     --------
-    >>> cell(1.747, 0.350, 3), cell(12345.0, 678.0, 0), cell(0.0, 0.0, 2), cell(100.0, 0.0, 1)
+    >>> cell(1.747, 0.350, 3), cell(12346.0, 678.0, 0), cell(0.0, 0.0, 2), cell(100.0, 0.0, 1)
     (('1.75', '0.35'), ('12,350', '680'), ('0', ''), ('100.0', ''))
     >>> cell(0.5, math.nan, 2), cell(math.nan, math.nan, 2), cell(0.4, 1e-9, 2)
     (('0.50', ''), ('n/a', ''), ('0.400000', '<0.000001'))
