@@ -17,6 +17,7 @@ from discosim.cli_console import say, tell
 from discosim.cli_engine import add_engine
 from discosim.cli_help import AddParser, add_verb
 from discosim.cli_papers import add_claims, add_figures
+from discosim.cli_plot import add_plot
 from discosim.cli_sweeps import SWEEP_ACTIONS, add_diff, add_sweep
 from discosim.cli_traces import add_traces
 from discosim.core.errors import UserError, close_match, did_you_mean
@@ -41,6 +42,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "explain": ("metric", "policy", "scheduler"),
     "sweep": (),
     "diff": (),
+    "plot": (),
     "figures": (),
     "claims": (),
     "report": (),
@@ -163,6 +165,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(verbs.add_parser)
     add_sweep(verbs.add_parser)
     add_diff(verbs.add_parser)
+    add_plot(verbs.add_parser)
     add_figures(verbs.add_parser)
     add_claims(verbs.add_parser)
     _add_report(verbs.add_parser)
