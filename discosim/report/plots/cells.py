@@ -17,6 +17,7 @@ from discosim.report.plots.words import factor_of
 KEYS = ("row", "column", "series", "x")
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 N_POINTS = 300
+MOST_STEPS = 50
 LOG_FROM_RATIO = 100.0
 
 
@@ -121,7 +122,7 @@ def quantiles_of(source: Source, choice: Choice) -> pd.DataFrame:
             values = [float(np.nanquantile(s, q)) if (~np.isnan(s)).any() else np.nan for s in samples]
             held = t_interval(factor_of(choice.x) * np.array(values))
             ends = {"low": held.mean - held.half_width, "high": held.mean + held.half_width}
-            name = {"x": f"p{100 * q:g}", "y": "", "metric": choice.x}
+            name: dict[str, Any] = {"x": f"p{100 * q:g}", "y": "", "metric": choice.x}
             found.append({**place, **name, "n": held.n, "mean": held.mean, **ends})
     return pd.DataFrame(found)
 
@@ -146,12 +147,13 @@ def _samples(source: Source, choice: Choice) -> list[tuple[dict[str, Any], list[
 
 
 def _points(values: np.ndarray) -> np.ndarray:
-    known = values[~np.isnan(values)]
+    known: np.ndarray = values[~np.isnan(values)]
     if known.size == 0:
         return known
     low, high = float(known.min()), float(known.max())
-    if np.unique(known[:5000]).size <= 50 and np.unique(known).size <= 50:
-        return np.unique(known)
+    if np.unique(known[:5000]).size <= MOST_STEPS and (steps := np.unique(known)).size <= MOST_STEPS:
+        return steps
+    points: np.ndarray
     if low > 0.0 and high / low > LOG_FROM_RATIO:
         points = np.geomspace(low, high, N_POINTS)
     else:

@@ -6,7 +6,7 @@ import textwrap
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import matplotlib as mpl
 from matplotlib import style
@@ -102,7 +102,7 @@ def _figure(plan: Plan, look: Look) -> Figure:
     return figure
 
 
-def _style(name: str) -> dict[str, object]:
+def _style(name: str) -> dict[Any, Any]:
     """Return the settings of a style, without those that no style may hold."""
     path = Path(name)
     if not path.is_file() and name not in style.available:
@@ -111,8 +111,9 @@ def _style(name: str) -> dict[str, object]:
             where=f"--style {name}",
         )
     try:
-        if name in style.available and not path.is_file():
-            return dict(style.library[name])
-        return dict(mpl.rc_params_from_file(path, fail_on_error=True, use_default_template=False))
+        if not path.is_file():
+            return {**cast("Any", style.library[name])}
+        held: Any = mpl.rc_params_from_file(path, fail_on_error=True, use_default_template=False)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"not a matplotlib style ({' '.join(str(error).split())})", where=f"--style {name}") from None
+    return {**held}

@@ -53,7 +53,13 @@ def draw_best(axes: Axes, rows: pd.DataFrame, choice: Choice, pen: Pen) -> None:
             continue
         ink = _readable_on(colours[places[best[i, j]]])
         if not is_clear[i, j]:
-            cell = {"facecolor": "none", "edgecolor": ink, "hatch": "///", "linewidth": 0.0, "alpha": 0.5}
+            cell: dict[str, Any] = {
+                "facecolor": "none",
+                "edgecolor": ink,
+                "hatch": "///",
+                "linewidth": 0.0,
+                "alpha": 0.5,
+            }
             axes.add_patch(mpl.patches.Rectangle((j - 0.5, i - 0.5), 1, 1, **cell))
         if number.size <= MOST_NUMBERS:
             _write(axes, j, i, short(float(value)), ink, colours[places[best[i, j]]])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -33,8 +33,8 @@ def default_size(n_rows: int, n_columns: int, width_in: float | None = None, *, 
 
 def grid_of(figure: Figure, choice: Choice, n_rows: int, n_columns: int) -> np.ndarray:
     """Return axes for all panels of a picture; those of a row share their scale."""
-    share_y = "all" if choice.kind in ("heat", "cdf") else "row"
-    share_x = "all" if choice.kind != "pareto" else "none"
+    share_y: Literal["all", "row"] = "all" if choice.kind in ("heat", "cdf") else "row"
+    share_x: Literal["all", "none"] = "all" if choice.kind != "pareto" else "none"
     panels: np.ndarray = figure.subplots(n_rows, n_columns, squeeze=False, sharex=share_x, sharey=share_y)
     return panels
 

@@ -52,8 +52,7 @@ def look(i: int) -> dict[str, Any]:
         steps = list(cycle)
         colours = [step["color"] for step in steps if "color" in step] or colours
         own = {name: value for name, value in steps[i % len(steps)].items() if name in ("linestyle", "marker")}
-    n = len(COLOURS)
-    plain = {"linestyle": LINES[(i + i // n) % len(LINES)], "marker": MARKERS[(i + i // n) % n]}
+    plain = {"linestyle": LINES[i % len(LINES)], "marker": MARKERS[i % len(MARKERS)]}
     return {"color": colours[i % len(colours)], **plain, **own}
 
 

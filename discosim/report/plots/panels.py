@@ -140,8 +140,8 @@ def points_of(rows: pd.DataFrame, choice: Choice) -> pd.DataFrame:
     points = sides[0].join(sides[1]).reset_index().dropna(subset=["mean_x", "mean_y"])
     signs = [-1.0 if is_higher_better(metric) else 1.0 for metric in (str(choice.x), choice.y[0])]
     losses = points[["mean_x", "mean_y"]].to_numpy() * signs
-    worse = (losses[None, :] <= losses[:, None]).all(axis=2) & (losses[None, :] < losses[:, None]).any(axis=2)
-    return points.assign(is_best=~worse.any(axis=1))
+    worse: Any = (losses[None, :] <= losses[:, None]).all(axis=2) & (losses[None, :] < losses[:, None]).any(axis=2)
+    return points.assign(is_best=[not any(line) for line in worse])
 
 
 def is_higher_better(metric: str) -> bool:
@@ -200,8 +200,8 @@ def _interval(axes: Axes, x: np.ndarray, part: pd.DataFrame, pen: Pen, colour: A
 
 
 def _halves(part: pd.DataFrame) -> np.ndarray:
-    half = (part["high"] - part["mean"]).to_numpy(dtype=float)
-    return np.nan_to_num(half)
+    half: np.ndarray = np.nan_to_num((part["high"] - part["mean"]).to_numpy(dtype=float))
+    return half
 
 
 def _ink() -> Any:

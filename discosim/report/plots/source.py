@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from discosim.runs.result import RunResult
     from discosim.sweep.run import SweepResult
 
-    Given = str | os.PathLike[str] | RunResult | SweepResult | pd.DataFrame
+    Given: TypeAlias = str | os.PathLike[str] | RunResult | SweepResult | pd.DataFrame
 
 UNIT = "replication"
 """The column that tells replications apart; in a sweep the seeds are the replications."""
@@ -92,6 +92,8 @@ class Source:
     @property
     def metrics(self) -> tuple[str, ...]:
         """Columns that can be drawn, metrics of a summary first."""
+        if self.rows.empty:
+            return ()
         taken = {*_NOT_VARIED, *(path for dim in self.dims for path in dim.paths)}
         numbers = [str(name) for name in self.rows.select_dtypes("number").columns if name not in taken]
         return tuple(sorted(numbers, key=lambda name: name not in DEFINITIONS))
