@@ -17,6 +17,7 @@ from discosim.core.files import write_whole
 from discosim.reproduce.check import Breach, check
 from discosim.reproduce.draw import FORMATS, draw, pictures
 from discosim.reproduce.experiment import PROFILES, Experiment
+from discosim.reproduce.files import Claim
 from discosim.reproduce.folder import check_tables, make_ready, recorded
 from discosim.reproduce.input_widths import WIDTHS, Drawn, widths_of
 from discosim.reproduce.rows import write_verdicts
@@ -131,9 +132,7 @@ def make_figures(
 
 def tables_read(experiment: Experiment) -> set[str]:
     """Return the tables that claims read."""
-    claims = experiment.claims.claims
-    given = [one for claim in claims for one in (claim.statistic, claim.sensitivity, claim.energy) if one is not None]
-    return {one.table for one in given}
+    return {table for claim in experiment.claims.claims for table in _tables_of(claim)}
 
 
 def _write_widths(
@@ -162,7 +161,15 @@ def _what_and_with_what(experiment: Experiment, profile: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "inputs": {name: {"kind": given.kind, "what": given.what} for name, given in experiment.claims.inputs.items()},
+        "claims": {claim.id: _tables_of(claim) for claim in experiment.claims.claims},
+        "figures": {name: list(figure.tables) for name, figure in experiment.file.figures.items()},
     }
+
+
+def _tables_of(claim: Claim) -> list[str]:
+    """Return the tables that a claim reads."""
+    given = (claim.statistic, claim.sensitivity, claim.energy)
+    return list(dict.fromkeys(one.table for one in given if one is not None))
 
 
 def judge_all(experiment: Experiment, tables: Mapping[str, pd.DataFrame]) -> list[Verdict]:

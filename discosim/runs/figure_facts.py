@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +26,8 @@ class FigureFacts(Shape):
     profile: str = ""
     executor: str = ""
     inputs: Mapping[str, _Input] = {}
+    claims: Mapping[str, Sequence[str]] = {}
+    figures: Mapping[str, Sequence[str]] = {}
     seconds_of_this_call: Mapping[str, float] = {}
     peak_mib_of_one_process: float | None = None
     files: Mapping[Place, FileFacts] = {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from discosim.metrics.definitions import DEFINITIONS
 from discosim.metrics.stats import t_interval
+from discosim.metrics.words import in_words, readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,14 +98,18 @@ def grid(
         if all(not interval.n for interval in found):
             continue
         known = DEFINITIONS.get(metric)
+        unit = readable(metric, unit_of(metric), [interval.mean for interval in found])
         shown.append(
             {
                 "name": metric,
-                "unit": unit_of(metric),
+                "label": in_words(metric),
+                "unit": unit.unit,
+                "prefix": unit.prefix,
+                "per": unit.per,
                 "direction": "" if known is None else known.direction,
                 "about": "" if known is None else known.description,
-                "mean": [interval.mean for interval in found],
-                "half": [interval.half_width for interval in found],
+                "mean": [unit.factor * interval.mean for interval in found],
+                "half": [unit.factor * interval.half_width for interval in found],
                 "n": [interval.n for interval in found],
             }
         )
