@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from discosim.core.files import write_whole
 from discosim.reproduce.check import Breach, check
 from discosim.reproduce.draw import FORMATS, draw, pictures
 from discosim.reproduce.experiment import PROFILES, Experiment
-from discosim.reproduce.files import Claim
+from discosim.reproduce.files import Claim, FigureSource
 from discosim.reproduce.folder import check_tables, make_ready, recorded
 from discosim.reproduce.input_widths import WIDTHS, Drawn, widths_of
 from discosim.reproduce.rows import write_verdicts
@@ -161,8 +161,10 @@ def _what_and_with_what(experiment: Experiment, profile: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "inputs": {name: {"kind": given.kind, "what": given.what} for name, given in experiment.claims.inputs.items()},
-        "claims": {claim.id: _tables_of(claim) for claim in experiment.claims.claims},
-        "figures": {name: list(figure.tables) for name, figure in experiment.file.figures.items()},
+        "figures": {
+            name: {"tables": list(figure.tables), "claims": _claims_of(figure, experiment.claims.claims)}
+            for name, figure in experiment.file.figures.items()
+        },
     }
 
 
@@ -170,6 +172,22 @@ def _tables_of(claim: Claim) -> list[str]:
     """Return the tables that a claim reads."""
     given = (claim.statistic, claim.sensitivity, claim.energy)
     return list(dict.fromkeys(one.table for one in given if one is not None))
+
+
+def _claims_of(figure: FigureSource, claims: Sequence[Claim]) -> list[str]:
+    """Return the claims whose number stands in a table that a figure draws; of its metric, where it has one.
+
+    A figure of variants alone bears on the claims that are tried over them.
+    """
+    metric = figure.options.get("metric")
+    own = [
+        claim.id
+        for claim in claims
+        if claim.statistic is not None
+        and claim.statistic.table in figure.tables
+        and metric in (None, claim.statistic.metric or claim.statistic.options.get("metric"))
+    ]
+    return own or [claim.id for claim in claims if set(_tables_of(claim)) & set(figure.tables)]
 
 
 def judge_all(experiment: Experiment, tables: Mapping[str, pd.DataFrame]) -> list[Verdict]:

@@ -291,7 +291,7 @@ class Chart {
       const width = text.getComputedTextLength() || 6.8 * text.textContent.length;
       const free = ys.flatMap((y) => sides.map(([x, anchor]) => {
         const x0 = anchor === "start" ? x : anchor === "end" ? x - width : x - width / 2;
-        return { x, y, anchor, x0: x0 - 2, x1: x0 + width + 2, y0: y - 12, y1: y + 4 };
+        return { x, y, anchor, x0: x0 - 2, x1: x0 + width + 2, y0: y - 10, y1: y + 3 };
       })).find((box) => box.x0 >= frame.left && box.x1 <= this.width && !taken.some((other) => touches(box, other)));
       if (!free) {
         text.remove();

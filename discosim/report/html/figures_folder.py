@@ -41,15 +41,16 @@ def figures_page(folder: Path) -> Page:
         raise UserError(f"is damaged: it {found[1]}; `discosim figures` makes it anew", where=str(folder / found[0]))
     verdicts = _verdicts(folder / "verdicts.csv")
     tables = {path.stem: _read(path) for path in sorted((folder / "tables").glob("*.csv"))}
-    shown_in, bears_on = _links(run, picture_names(folder / "figures"))
+    bears_on = _links(run, picture_names(folder / "figures"), verdicts)
+    shown_in: dict[str, list[str]] = {}
+    for name, of in bears_on.items():
+        for claim in of:
+            shown_in.setdefault(claim, []).append(name)
     at_a_glance = join(tally_list(verdicts), glance(verdicts, shown_in))
     sections = [Section(name="glance", title="All claims at a glance", body=at_a_glance)]
-    words = {
-        name: f"drawn from the table{'s' if len(of) > 1 else ''} {listed(of)}"
-        for name, of in run.get("figures", {}).items()
-        if of
-    }
-    links = {name: [claim_link(claim) for claim in claims] for name, claims in bears_on.items()}
+    drawn_from = {str(name): list(held.get("tables", ())) for name, held in (run.get("figures") or {}).items()}
+    words = {name: f"drawn from {listed(tables_of)}" for name, tables_of in drawn_from.items() if tables_of}
+    links = {name: [claim_link(claim) for claim in of] for name, of in bears_on.items()}
     if shown := pictures(folder / "figures", links, words):
         sections.append(Section(name="figures", title="Figures", body=shown))
     sections.append(Section(name="claims", title="Claims one by one", body=cards(verdicts, shown_in)))
@@ -84,16 +85,11 @@ def figures_page(folder: Path) -> Page:
     return Page(title=title, lead=lead, sections=sections, data=data)
 
 
-def _links(run: Mapping[str, Any], known: Sequence[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return claim -> figures drawn from a table it reads, and figure -> claims; {} where run.json does not say."""
-    shown_in: dict[str, list[str]] = {}
-    bears_on: dict[str, list[str]] = {}
-    for claim, of_claim in (run.get("claims") or {}).items():
-        for name, of_figure in (run.get("figures") or {}).items():
-            if name in known and set(of_claim) & set(of_figure):
-                shown_in.setdefault(str(claim), []).append(str(name))
-                bears_on.setdefault(str(name), []).append(str(claim))
-    return shown_in, bears_on
+def _links(run: Mapping[str, Any], known: Sequence[str], verdicts: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return figure -> claims that it bears on; {} where run.json, by an earlier version, does not say."""
+    claims = {row["claim"] for row in verdicts}
+    named = {str(name): held.get("claims", ()) for name, held in (run.get("figures") or {}).items() if name in known}
+    return {name: [str(claim) for claim in of if claim in claims] for name, of in named.items()}
 
 
 def _read(path: Path) -> pd.DataFrame:

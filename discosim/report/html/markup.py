@@ -119,7 +119,7 @@ def table(
     groups = [row if isinstance(row, Group) else Group("", [row]) for row in rows]
     plain = [row for group in groups for row in group.rows]
     is_number = [all(_side(row[k]) for row in plain if row[k] != "") and bool(plain) for k in range(len(head))]
-    looks = [" ".join(_looks(k, is_number[k], first)) or None for k in range(len(head))]
+    looks = [" ".join(_looks(k, k > 0 and is_number[k], first)) or None for k in range(len(head))]
     top = tag("tr", *(tag("th", cell, scope="col", class_=look) for cell, look in zip(head, looks, strict=True)))
     names = head if flows_on_phones else [None] * len(head)
     bodies, loose = [], []

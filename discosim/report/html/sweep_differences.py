@@ -13,10 +13,9 @@ from discosim.metrics.words import Readable, in_words, readable
 from discosim.report.cases import counted
 from discosim.report.html.markup import Html, Number, badge, details, join, table, tag
 from discosim.report.html.numbers import decimals, plain
-from discosim.sweep.axes import key_of
-from discosim.sweep.compare import Difference, Place, differences_of
+from discosim.sweep.compare import Place, differences_of
 from discosim.sweep.file import Compare
-from discosim.sweep.input_intervals import with_inputs_at
+from discosim.sweep.finished_inputs import widened_of
 from discosim.sweep.run import WITH_INPUTS, differences_table
 from discosim.sweep.store import COMPARISONS, Store
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 VERDICTS = {"better": "firm", "no worse": "firm", "equal": "firm", "worse": "against"}
 """How the words of a comparison look; every other one is open."""
-MOST_REQUESTS = 400_000
-"""Requests behind a page's intervals with inputs; drawing the luck of more takes longer than a reader waits."""
 
 
 def sweep_differences(
@@ -48,34 +45,8 @@ def sweep_differences(
     kept = _kept(folder, table)
     if kept is not None:
         return kept, ""
-    widened, why = _widened(by_luck, plan, results, store)
+    widened, why = widened_of(by_luck, plan, results, store)
     return differences_table(widened), why
-
-
-def _widened(
-    differences: Sequence[Difference], plan: Mapping[str, Any], results: pd.DataFrame, store: Store
-) -> tuple[Sequence[Difference], str]:
-    from discosim.config import load_scenario
-    from discosim.runs.provenance import fingerprints
-
-    if results["n_requests"].sum() > MOST_REQUESTS:
-        return differences, "there are too many requests; `discosim sweep` computes them and writes comparisons.csv"
-    first = results[results["status"] == "finished"].groupby("point")["run"].first()
-    scenarios = {}
-    for point, run in first.items():
-        try:
-            scenario = load_scenario(store.folder / "runs" / str(run) / "config.yaml")
-            if dict(plan["points"][int(str(point))]["inputs_sha256"]) != fingerprints(scenario):
-                return differences, "an input has changed since the runs were made"
-        except UserError as error:
-            return differences, error.message
-        scenarios[int(str(point))] = scenario
-    points = {key_of(dict(point["values"])): i for i, point in enumerate(plan["points"])}
-    known = [row for row in differences if row.n]
-    found = {
-        id(row): wide for row, wide in zip(known, with_inputs_at(known, scenarios, points, store, results), strict=True)
-    }
-    return [found.get(id(row), row) for row in differences], ""
 
 
 def _kept(folder: Path, computed: pd.DataFrame) -> pd.DataFrame | None:
@@ -233,7 +204,7 @@ def _table(rows: pd.DataFrame, paths: Sequence[str]) -> Html:
     thin = is_thin(rows)
     in_unit = [tag("span", unit.head, class_="unit")] if unit.head else []
     head: list[object] = [
-        *labels.values(),
+        " · ".join(labels.values()) or "point",
         str(first["policy"]),
         str(first["baseline"]),
         join("difference ", *in_unit),
@@ -241,9 +212,11 @@ def _table(rows: pd.DataFrame, paths: Sequence[str]) -> Html:
         "verdict",
         "pairs",
     ]
-    body = [[*(f"{row[path]}" for path in labels), *_cells(row, unit, thin=thin)] for _, row in rows.iterrows()]
-    n = len(labels)
-    return table(head, body, title_of(rows), first={*range(n), n + 2, len(head) - 2})
+    body = [
+        [" · ".join(f"{row[path]}" for path in labels) or "all", *_cells(row, unit, thin=thin)]
+        for _, row in rows.iterrows()
+    ]
+    return table(head, body, title_of(rows), first={0, 3, len(head) - 2})
 
 
 def _cells(row: pd.Series[Any], unit: Readable, *, thin: bool) -> list[object]:

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from discosim.core.errors import UserError
 from discosim.metrics.stats import LEVEL, paired_difference
 from discosim.report.tables import read_columns
-from discosim.runs.facts import read_facts
+from discosim.sweep.finished_inputs import finished_of
 
 if TYPE_CHECKING:
     from discosim.runs.finished import Finished
 
 REPLICATIONS = "replications.parquet"
-
-
-def finished_of(runs: Mapping[int, Path], names: Collection[str]) -> Finished | None:
-    """Return finished runs of one setting; None where their inputs, or own code, are not to be had any more.
-
-    Parameters
-    ----------
-    runs : mapping of int to Path
-        Seed -> folder.
-    names : collection of str
-        Numbers of the summary that will be asked for.
-    """
-    from discosim.config import load_scenario
-    from discosim.runs.finished import finished
-    from discosim.runs.provenance import fingerprints
-
-    first = next(iter(runs.values()))
-    try:
-        scenario = load_scenario(first / "config.yaml")
-        if read_facts(first)["inputs_sha256"] != fingerprints(scenario):
-            return None
-        return finished(scenario, runs, names)
-    except UserError:
-        return None
 
 
 def ties(folder: Path, seed: int, best: str, others: Sequence[str], metric: str, *, has_few_rows: bool) -> list[str]:
