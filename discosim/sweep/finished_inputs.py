@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from discosim.config import load_scenario
 from discosim.core.errors import UserError
 from discosim.core.scenario import Scenario
+from discosim.metrics.stats import LEVEL, t_interval
 from discosim.runs.facts import read_facts
-from discosim.runs.finished import Finished, finished
+from discosim.runs.finished import Finished, Side, finished, part_of, version_half_width
 from discosim.runs.provenance import fingerprints
 from discosim.sweep.axes import key_of
 from discosim.sweep.compare import Difference
@@ -78,3 +83,51 @@ def widened_of(
     wide = with_inputs_at(known, scenarios, points, store, results)
     found = {id(row): one for row, one in zip(known, wide, strict=True)}
     return [found.get(id(row), row) for row in differences], ""
+
+
+def value_half_widths(store: Store, results: pd.DataFrame, metrics: Sequence[str]) -> dict[tuple[int, str, str], float]:
+    """Return the half-widths with inputs of numbers of a sweep, where inputs of few rows are behind them.
+
+    Parameters
+    ----------
+    store : Store
+        Where the runs are.
+    results : DataFrame
+        As :func:`discosim.sweep.load_results` gives it.
+    metrics : sequence of str
+        Numbers of the summary.
+
+    Returns
+    -------
+    dict
+        (point, policy, metric) -> half-width by luck and inputs. Empty where the runs are so many that a reader would
+        wait; what is not known is not there.
+    """
+    whole = results[results["status"] == "finished"]
+    if whole["n_requests"].sum() > MOST_REQUESTS // 2:
+        return {}
+    found: dict[tuple[int, str, str], float] = {}
+    for key, rows in whole.groupby("point"):
+        point = int(str(key))
+        folders = {
+            int(seed): store.folder / "runs" / str(run) for seed, run in zip(rows["seed"], rows["run"], strict=True)
+        }
+        runs = finished_of(folders, metrics)
+        if runs is None or not runs.inputs:
+            continue
+        for policy, mine in rows.groupby("policy"):
+            for metric in metrics:
+                sample = mine.sort_values("seed")[metric].to_numpy(dtype=float)
+                half = _half_width(runs, str(policy), metric, sample)
+                if math.isfinite(half):
+                    found[point, str(policy), metric] = half
+    return found
+
+
+def _half_width(runs: Finished, policy: str, metric: str, sample: NDArray[np.float64]) -> float:
+    if policy not in runs.columns or sample.size < 2:
+        return math.nan
+    side = Side(runs, policy)
+    if runs.is_resampled:
+        return version_half_width(metric, sample.tolist(), side, None, LEVEL)
+    return math.hypot(t_interval(sample).half_width, part_of(metric, side).half_width())

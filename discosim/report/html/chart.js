@@ -268,11 +268,12 @@ class Chart {
   rule(picture, rule, frame) {
     const x = this.x.at(rule.x);
     if (!(x >= frame.left - 1 && x <= frame.right + 1)) return null;
-    picture.append(svg("line", { x1: x, x2: x, y1: frame.top - (rule.label ? this.aboveRules : 0), y2: frame.bottom, class: "rule" }));
+    const line = svg("line", { x1: x, x2: x, y1: frame.top, y2: frame.bottom, class: "rule" });
+    picture.append(line);
     if (!rule.label) return null;
     const text = svg("text", { class: "at-rule" }, rule.label);
     picture.append(text);
-    return { text, sides: [[x + 4, "start"], [x - 4, "end"]], ys: rows(frame.top - this.aboveRules + 11, frame.top + 2, 15) };
+    return { text, line, sides: [[x + 4, "start"], [x - 4, "end"]], ys: rows(frame.top - this.aboveRules + 11, frame.top + 2, 15) };
   }
 
   // the name of a point, beside it
@@ -287,7 +288,7 @@ class Chart {
   place(texts, frame) {
     const taken = this.targets.filter((target) => target.label)
       .map(({ x, y }) => ({ x0: x - 6, x1: x + 6, y0: y - 6, y1: y + 6 }));
-    for (const { text, sides, ys } of texts) {
+    for (const { text, line, sides, ys } of texts) {
       const width = text.getComputedTextLength() || 6.8 * text.textContent.length;
       const free = ys.flatMap((y) => sides.map(([x, anchor]) => {
         const x0 = anchor === "start" ? x : anchor === "end" ? x - width : x - width / 2;
@@ -301,6 +302,10 @@ class Chart {
       text.setAttribute("y", free.y);
       text.setAttribute("text-anchor", free.anchor);
       taken.push(free);
+      if (line) {
+        line.setAttribute("y1", free.y0 + 1);
+        taken.push({ x0: line.x1.baseVal.value - 1, x1: line.x1.baseVal.value + 1, y0: free.y1, y1: frame.bottom });
+      }
     }
   }
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ def grid(
     metrics: Sequence[str],
     *,
     first: str,
+    wide: Mapping[tuple[tuple[int, ...], str, str], float] | None = None,
 ) -> dict[str, Any]:
     """Average a table over its replications.
 
@@ -79,6 +81,8 @@ def grid(
         Columns to show.
     first : str
         The metric to begin with.
+    wide : mapping of (place, policy, metric) to float, optional
+        Half-widths that hold the inputs, too, where they are known.
 
     Returns
     -------
@@ -91,7 +95,8 @@ def grid(
     where = pd.Series([tuple(place) for place in places], index=table.index, dtype=object, name="_place")
     keyed = pd.concat([table, where], axis=1)  # an index of a hundred columns and more grows slowly one by one
     groups = [rows for _, rows in keyed.groupby(["_place", "policy"], sort=False)]
-    cells = [{"at": list(rows["_place"].iloc[0]), "policy": policies.index(rows["policy"].iloc[0])} for rows in groups]
+    keys = [(tuple(rows["_place"].iloc[0]), str(rows["policy"].iloc[0])) for rows in groups]
+    cells = [{"at": list(place), "policy": policies.index(policy)} for place, policy in keys]
     shown = []
     for metric in metrics[: max(1, MAX_NUMBERS // (3 * max(1, len(cells))))]:
         found = [t_interval(rows[metric].to_numpy(dtype=float)) for rows in groups]
@@ -99,6 +104,7 @@ def grid(
             continue
         known = DEFINITIONS.get(metric)
         unit = readable(metric, unit_of(metric), [interval.mean for interval in found])
+        both = [(wide or {}).get((place, policy, metric), math.nan) for place, policy in keys]
         shown.append(
             {
                 "name": metric,
@@ -111,6 +117,7 @@ def grid(
                 "mean": [unit.factor * interval.mean for interval in found],
                 "half": [unit.factor * interval.half_width for interval in found],
                 "n": [interval.n for interval in found],
+                **({"wide": [unit.factor * half for half in both]} if any(map(math.isfinite, both)) else {}),
             }
         )
     plain = [{"label": axis.label, "values": axis.values, "numbers": axis.numbers} for axis in axes]

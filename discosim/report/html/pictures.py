@@ -55,7 +55,7 @@ def pictures(
             continue
         links = (belongs or {}).get(path.stem, ())
         parts.append(_figure(path, content, links, (words or {}).get(path.stem, "")))
-    return join(*parts)
+    return tag("div", *parts, class_="gallery") if parts else join()
 
 
 def _figure(path: Path, content: bytes, links: Sequence[object], words: str) -> Html:

@@ -21,6 +21,7 @@ from discosim.runs.facts import read_facts
 from discosim.runs.provenance import WARNING
 from discosim.sweep import load_results
 from discosim.sweep.axes import shown
+from discosim.sweep.finished_inputs import value_half_widths
 from discosim.sweep.plan import Run
 from discosim.sweep.store import Store
 from discosim.sweep.table import HEAD, policies_of
@@ -85,7 +86,7 @@ def sweep_page(folder: Path) -> Page:
     data = {
         "kind": "sweep",
         "policies": policy_looks(policies),
-        "grids": [_grid(plan, finished, policies, differences)],
+        "grids": [_grid(plan, finished, policies, differences, store)],
         **({} if differences is None else {"differences": data_of(differences, paths)}),
         **({"examples": examples} if examples else {}),
     }
@@ -166,7 +167,11 @@ def _step_text(step: Mapping[str, Any]) -> str:
 
 
 def _grid(
-    plan: Mapping[str, Any], finished: pd.DataFrame, policies: Sequence[str], differences: pd.DataFrame | None
+    plan: Mapping[str, Any],
+    finished: pd.DataFrame,
+    policies: Sequence[str],
+    differences: pd.DataFrame | None,
+    store: Store,
 ) -> dict[str, Any]:
     axes, steps = _axes(plan)
     places_of_point = [
@@ -179,7 +184,9 @@ def _grid(
     metrics = [name for name in dict.fromkeys([*compared, *FIRST, *known]) if name in known]
     places = [places_of_point[int(point)] for point in finished["point"]]
     first = compared[0] if compared else FIRST[0]
-    return grid(plan["name"], finished, axes, places, policies, metrics, first=first)
+    halves = value_half_widths(store, finished, [name for name in dict.fromkeys([*compared, *FIRST]) if name in known])
+    wide = {(tuple(places_of_point[point]), policy, name): half for (point, policy, name), half in halves.items()}
+    return grid(plan["name"], finished, axes, places, policies, metrics, first=first, wide=wide)
 
 
 def _axes(plan: Mapping[str, Any]) -> tuple[list[Axis], list[list[Any]]]:

@@ -282,6 +282,7 @@ function oneGrid(place, grid) {
   const chart = new Chart(el("div"));
   const about = el("p", { class: "about" });
   const controls = el("div", { class: "controls" });
+  const below = el("div", { class: "below" });
   let isLog = false;
   const draw = () => {
     const axis = axes[across];
@@ -291,12 +292,15 @@ function oneGrid(place, grid) {
       const mine = cells.map((cell, k) => [cell, k]).filter(([cell]) => cell.policy === i && !isOther(cell));
       const points = mine.map(([cell, k]) => {
         const [y, half, n] = [metric.mean[k], metric.half[k], metric.n[k]];
+        const wide = metric.wide ? metric.wide[k] : null;
         const place = axis ? cell.at[across] : 0;
         return { x: axis && axis.numbers ? axis.numbers[place] : place, y,
           y0: finite(half) ? y - half : null, y1: finite(half) ? y + half : null,
+          yWide: isWider(half, wide) ? [y - wide, y + wide] : null,
           beside: axis && axis.numbers ? null : [order, visible.length],
           tip: () => [policies[i].name, ...axes.map((a, j) => `${a.label} = ${a.values[cell.at[j]]}`),
-            `${metric.label}: ${said(metric, y)}${metric.per ? ` ${metric.per}` : ""}`, interval(y, half, metric, n, grid.sample)] };
+            `${metric.label}: ${said(metric, y)}${metric.per ? ` ${metric.per}` : ""}`, interval(y, half, metric, n, grid.sample),
+            ...(isWider(half, wide) ? [`with inputs ± ${said(metric, wide, 3)}`] : [])] };
       }).sort((a, b) => a.x - b.x);
       return { look: policies[i].look, points, hasMarks: true, hasLine: Boolean(axis && axis.numbers), radius: 5 };
     });
@@ -308,6 +312,7 @@ function oneGrid(place, grid) {
       series,
     });
     about.textContent = `${metric.about || ""}${better(metric)}`;
+    below.replaceChildren(...bothLegend(Boolean(metric.wide)));
   };
   const build = () => {
     controls.replaceChildren(
@@ -319,7 +324,7 @@ function oneGrid(place, grid) {
   };
   build();
   redraws.length = 0; // the other views of such a page do not depend on what is hidden
-  place.replaceChildren(controls, about, legend(used, true, true), chart.host);
+  place.replaceChildren(controls, about, legend(used, true, true), chart.host, below);
   redraws.push(draw);
   draw();
 }
