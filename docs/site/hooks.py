@@ -55,7 +55,11 @@ def _in_repository(link: str) -> str:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are not in docs: those of the repository, notebooks, files that are linked, and the API."""
-    pages = {file.abs_src_path and Path(file.abs_src_path).relative_to(ROOT).as_posix() for file in files if file.is_documentation_page()}
+    pages = {
+        file.abs_src_path and Path(file.abs_src_path).relative_to(ROOT).as_posix()
+        for file in files
+        if file.is_documentation_page()
+    }
     texts = {path: (ROOT / path).read_text(encoding="utf-8") for path in sorted({*BESIDE, *filter(None, pages)})}
     linked = {target for path, text in texts.items() for target in targets(text, path)}
     for path in BESIDE:
@@ -65,7 +69,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, place_of(name), content=text))
         for picture, content in pictures.items():
             files.append(File.generated(config, f"notebooks/{picture}", content=content))
-    shown = linked | {p.relative_to(ROOT).as_posix() for f in linked if (ROOT / f).is_dir() for p in (ROOT / f).glob("*.yaml")}
+    shown = linked | {
+        p.relative_to(ROOT).as_posix() for f in linked if (ROOT / f).is_dir() for p in (ROOT / f).glob("*.yaml")
+    }
     for path in sorted(shown):
         if place_of(path).startswith("files/"):
             files.append(File.generated(config, place_of(path), content=file_page(path, shown)))
@@ -80,10 +86,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     path = next((path for path in (*BESIDE, *notebooks()) if place_of(path) == place), f"docs/{place}")
     if (ROOT / path).is_file():
         markdown = relinked(markdown, path)
-    markdown = re.sub(r"^(```\w+)[ \t]+[^\n`{]+$", r"\1", markdown, flags=re.MULTILINE)  # words for the tests
+    markdown = re.sub(r"^```(\w+)[ \t]+(?:\S*[ \t]+)*?(\w+\.\w+)$", r'```\1 title="\2"', markdown, flags=re.MULTILINE)
+    markdown = re.sub(r"^(```\w+)[ \t]+[^\n`{=]+$", r"\1", markdown, flags=re.MULTILINE)  # words for the tests
+    markdown = outside_code(markdown, lambda text: re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL))
     return outside_code(markdown, _lists)
 
 
 def _lists(text: str) -> str:
     """Put the empty line before a list that GitHub does without."""
-    return re.sub(r"^(?P<before>(?![-*|] |\d+\. |\s|#|\|).*\S.*)\n(?=[-*] |1\. )", r"\g<before>\n\n", text, flags=re.MULTILINE)
+    return re.sub(
+        r"^(?P<before>(?![-*|] |\d+\. |\s|#|\|).*\S.*)\n(?=[-*] |1\. )", r"\g<before>\n\n", text, flags=re.MULTILINE
+    )
