@@ -1,4 +1,4 @@
-"""Docstrings as the site shows them: roles of Sphinx become code, and a Source line is no part of the section above it."""
+"""Docstrings as the site shows them: roles of Sphinx become code, a Source line is no part of the section above."""
 
 from __future__ import annotations
 

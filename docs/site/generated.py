@@ -1,4 +1,4 @@
-"""Pages that no file of docs holds: the API by subject, the command line, and files of the repository that are linked."""
+"""Pages that no file of docs holds: the API by subject, the command line, files of the repository that are linked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The site from the pages: navigation from docs/index.md, what lies outside docs, the API, and Markdown as GitHub reads it."""
+"""The site from the pages: navigation from docs/index.md, what lies outside docs, Markdown as GitHub reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things of the repository lie in the site, and links that lead there; in the repository the same links lead to files."""
+"""Where things of the repository lie in the site, and links that lead there; on GitHub the same links lead to files."""
 
 from __future__ import annotations
 
