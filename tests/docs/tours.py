@@ -1,7 +1,7 @@
 """The tours, followed literally: files are saved, commands given, and what they print compared, in one empty folder.
 
-Run as a script in an empty folder, it follows a page with the `discosim` that the shell finds, and says what each command
-took.
+Run as a script in an empty folder, it follows a page with the `discosim` that the shell finds, and says what each
+command took.
 """
 
 from __future__ import annotations
