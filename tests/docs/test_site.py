@@ -80,7 +80,9 @@ def test_a_page_reads_as_on_github(site: Path) -> None:
         text = (site / place_of(name_of(page))).with_suffix(".html").read_text(encoding="utf-8")
         article = text[text.index("<article") : text.index("</article>")]
         here, there = Html(article).counts, Html(github.render(page.read_text(encoding="utf-8"))).counts
-        wrong += [f"{name_of(page)}: {here[tag]} {tag}, {there[tag]} on GitHub" for tag in COUNTED if here[tag] != there[tag]]
+        wrong += [
+            f"{name_of(page)}: {here[tag]} {tag}, {there[tag]} on GitHub" for tag in COUNTED if here[tag] != there[tag]
+        ]
     assert wrong == []
 
 
@@ -101,7 +103,9 @@ def test_no_page_or_style_loads_anything_from_elsewhere(site: Path) -> None:
     loads = [f"{path.relative_to(site)}: {each}" for path in site.rglob("*.html") for each in html(path).loads]
     assert len(loads) > 100
     for path in site.rglob("*.css"):
-        loads += [f"{path.relative_to(site)}: {each}" for each in re.findall(r"url\(([^)]*)\)", path.read_text("utf-8"))]
+        loads += [
+            f"{path.relative_to(site)}: {each}" for each in re.findall(r"url\(([^)]*)\)", path.read_text("utf-8"))
+        ]
     elsewhere = re.compile(r": [\"']?(?:https?:)?//")
     assert [each for each in loads if elsewhere.search(each)] == []
 
@@ -121,7 +125,7 @@ def test_every_page_and_every_public_name_is_there(site: Path) -> None:
         assert page.name == "index.md" or place in index, f"docs/index.md does not name {name_of(page)}"
 
 
-def test_search_answers_from_files_without_a_network(site: Path, browser) -> None:  # noqa: ANN001 - playwright's
+def test_search_answers_from_files_without_a_network(site: Path, browser) -> None:
     asked: list[str] = []
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.on("request", lambda request: asked.append(request.url))
@@ -136,7 +140,7 @@ def test_search_answers_from_files_without_a_network(site: Path, browser) -> Non
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_no_page_is_wider_than_the_screen(width: int, site: Path, browser) -> None:  # noqa: ANN001 - playwright's
+def test_no_page_is_wider_than_the_screen(width: int, site: Path, browser) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
     for name in ("index", "metrics", "artifact", "api/simulate", "notebooks/01-quickstart", "tours/engineer"):
         page.goto((site / f"{name}.html").as_uri())
@@ -150,7 +154,9 @@ def test_a_notebook_becomes_a_page_with_its_outputs() -> None:
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
     picture = new_output("display_data", data={"image/png": "aGk=", "text/plain": "<Figure>"})
-    table = new_output("execute_result", data={"text/html": "<table>\n\n<tr><td>1</td></tr></table>", "text/plain": "1"})
+    table = new_output(
+        "execute_result", data={"text/html": "<table>\n\n<tr><td>1</td></tr></table>", "text/plain": "1"}
+    )
     printed = new_output("stream", name="stdout", text="3\n")
     noise = new_output("stream", name="stderr", text="a warning")
     cells = [new_markdown_cell("# Title\n\nWords."), new_code_cell("1 + 2", outputs=[printed, noise, picture, table])]
