@@ -84,6 +84,7 @@ def write_outcome(path: Path, outcome: Outcome, code: Mapping[str, str]) -> None
         "tally": {name: _scalar(value) for name, value in outcome.tally.items()},
         "is_cut": outcome.is_cut,
         "asked": sorted(outcome.asked),
+        "kernels": dict(outcome.kernels),
     }
     body = json.dumps(about).encode() + b"\n" + b"".join(content for content, _ in tables.values())
     seal = hashlib.sha256(body).hexdigest().encode() + b"\n"
@@ -118,6 +119,7 @@ def read_outcome(path: Path, code: Mapping[str, str]) -> Outcome | None:
         tally={name: _of_scalar(value) for name, value in about["tally"].items()},
         is_cut=about["is_cut"],
         asked=frozenset(about["asked"]),
+        kernels=about["kernels"],
     )
 
 

@@ -116,6 +116,7 @@ def _simulated(
     examples: dict[str, Columns] = {}
     series: dict[tuple[str, int], Columns] = {}
     n_cut: Counter[str] = Counter()
+    kernels: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
     tallies: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
     workload_notes: dict[str, float | str] = {}
     warnings: tuple[str, ...] = ()
@@ -138,6 +139,7 @@ def _simulated(
                 by_endpoint[entrant.name, replication] = outcome.endpoints
                 series[entrant.name, replication] = outcome.series
                 n_cut[entrant.name] += outcome.is_cut
+                kernels[entrant.name].update(outcome.kernels)
                 summaries[entrant.name].append(outcome.summary)
                 tallies[entrant.name].update(outcome.tally)
                 if replication == 0:
@@ -177,6 +179,7 @@ def _simulated(
             (*warnings, *energy_doubts),
         ),
         series_columns=stacked_series(series),
+        kernels={name: dict(found) for name, found in kernels.items()},
     )
 
 
