@@ -124,8 +124,9 @@ def test_a_sweep_is_drawn_with_its_axes(tmp_path: Path, capsys, monkeypatch: pyt
         assert Path(options[-1]).stat().st_size > 0
     asked = Asked(x="budget", y=("ttft_mean_s",), facet=("server",), policies=("server_only",))
     wide, narrow = (plan_of(folder, asked, luck=luck).table for luck in (False, True))
-    # 22 and 19 probes of the services leave far more open than the luck of 40 requests, and budgets do not matter here
-    assert ((wide["high"] - wide["mean"]) > 1.5 * (narrow["high"] - narrow["mean"])).all()
+    # in quadrature, in seconds: 22 and 19 probes leave open what no number of seeds tells; budgets do not matter here
+    halves = [table["high"] - table["mean"] for table in (wide, narrow)]
+    assert (halves[0] ** 2 - halves[1] ** 2 > 0.1**2).all()
     assert wide["high"].iloc[0] == pytest.approx(wide["high"].iloc[1])
     assert "a panel for each server.digest, as it varies too" in capsys.readouterr().err
     assert "Each replication's mean over budget (0.2, 0.8)." in Path("e.tex").read_text(encoding="utf-8")
