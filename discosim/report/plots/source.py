@@ -17,7 +17,7 @@ from discosim.report.plots.inputs import Inputs, OfRun, OfSweep
 from discosim.report.tables import need_columns, read_columns, read_summary
 from discosim.sweep.axes import shown
 from discosim.sweep.results import is_sweep, load_results
-from discosim.sweep.table import HEAD
+from discosim.sweep.rules import HEAD
 
 if TYPE_CHECKING:
     from discosim.runs.result import RunResult
