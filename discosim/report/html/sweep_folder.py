@@ -23,8 +23,9 @@ from discosim.sweep import load_results
 from discosim.sweep.axes import shown
 from discosim.sweep.finished_inputs import value_half_widths
 from discosim.sweep.plan import Run
+from discosim.sweep.rules import HEAD
 from discosim.sweep.store import Store
-from discosim.sweep.table import HEAD, policies_of
+from discosim.sweep.table import policies_of
 
 if TYPE_CHECKING:
     import pandas as pd
