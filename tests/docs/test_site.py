@@ -1,6 +1,6 @@
-"""The site says what the pages say, its links hold, and it needs no network: pages, styles, scripts and search from files.
+"""The site says what the pages say, its links hold, and it needs no network: pages, styles, scripts, search are files.
 
-`DISCOSIM_SITE` names a site that was built already, as the continuous integration does; else one is built, by the long tests.
+`DISCOSIM_SITE` names a site that was built already, as the continuous integration does; else the long tests build one.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Html(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if GIVEN:
-        return Path(GIVEN)
+        return Path(GIVEN).resolve()
     if find_spec("mkdocs") is None:
         pytest.skip("needs the extra docs, or DISCOSIM_SITE")
     folder = tmp_path_factory.mktemp("site")
@@ -80,7 +80,8 @@ def test_a_page_reads_as_on_github(site: Path) -> None:
         text = (site / place_of(name_of(page))).with_suffix(".html").read_text(encoding="utf-8")
         article = text[text.index("<article") : text.index("</article>")]
         here, there = Html(article).counts, Html(github.render(page.read_text(encoding="utf-8"))).counts
-        wrong += [f"{name_of(page)}: {here[tag]} {tag}, {there[tag]} on GitHub" for tag in COUNTED if here[tag] != there[tag]]
+        differ = [tag for tag in COUNTED if here[tag] != there[tag]]
+        wrong += [f"{name_of(page)}: {here[tag]} {tag}, {there[tag]} on GitHub" for tag in differ]
     assert wrong == []
 
 
@@ -101,7 +102,8 @@ def test_no_page_or_style_loads_anything_from_elsewhere(site: Path) -> None:
     loads = [f"{path.relative_to(site)}: {each}" for path in site.rglob("*.html") for each in html(path).loads]
     assert len(loads) > 100
     for path in site.rglob("*.css"):
-        loads += [f"{path.relative_to(site)}: {each}" for each in re.findall(r"url\(([^)]*)\)", path.read_text("utf-8"))]
+        addresses = re.findall(r"url\(([^)]*)\)", path.read_text(encoding="utf-8"))
+        loads += [f"{path.relative_to(site)}: {each}" for each in addresses]
     elsewhere = re.compile(r": [\"']?(?:https?:)?//")
     assert [each for each in loads if elsewhere.search(each)] == []
 
@@ -121,7 +123,7 @@ def test_every_page_and_every_public_name_is_there(site: Path) -> None:
         assert page.name == "index.md" or place in index, f"docs/index.md does not name {name_of(page)}"
 
 
-def test_search_answers_from_files_without_a_network(site: Path, browser) -> None:  # noqa: ANN001 - playwright's
+def test_search_answers_from_files_without_a_network(site: Path, browser) -> None:
     asked: list[str] = []
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.on("request", lambda request: asked.append(request.url))
@@ -136,7 +138,7 @@ def test_search_answers_from_files_without_a_network(site: Path, browser) -> Non
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_no_page_is_wider_than_the_screen(width: int, site: Path, browser) -> None:  # noqa: ANN001 - playwright's
+def test_no_page_is_wider_than_the_screen(width: int, site: Path, browser) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
     for name in ("index", "metrics", "artifact", "api/simulate", "notebooks/01-quickstart", "tours/engineer"):
         page.goto((site / f"{name}.html").as_uri())
@@ -150,14 +152,16 @@ def test_a_notebook_becomes_a_page_with_its_outputs() -> None:
     from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
     picture = new_output("display_data", data={"image/png": "aGk=", "text/plain": "<Figure>"})
-    table = new_output("execute_result", data={"text/html": "<table>\n\n<tr><td>1</td></tr></table>", "text/plain": "1"})
+    table = new_output(
+        "execute_result", data={"text/html": "<table>\n\n<tr><td>1</td></tr></table>", "text/plain": "1"}
+    )
     printed = new_output("stream", name="stdout", text="3\n")
     noise = new_output("stream", name="stderr", text="a warning")
     cells = [new_markdown_cell("# Title\n\nWords."), new_code_cell("1 + 2", outputs=[printed, noise, picture, table])]
     notebook = new_notebook(cells=cells)
     nbformat.validate(notebook)
     text, pictures = as_markdown(notebook, "nb")
-    assert text.startswith("# Title\n\n\n\nWords.\n\n```python\n1 + 2\n```")
+    assert text.startswith("# Title\n\n\nWords.\n\n```python\n1 + 2\n```")
     assert "````text\n3\n````" in text
     assert "a warning" not in text
     assert "(nb-1.png)" in text

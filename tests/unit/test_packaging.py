@@ -17,6 +17,7 @@ PACKAGE = ROOT / "discosim"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     "core",
+    "kernel",
     "traces",
     "world",
     "policies",
@@ -39,13 +40,21 @@ MAY_NOT_IMPORT = {
 }
 ONLY_THESE_LIBRARIES = {
     "core": {"numpy", "scipy.special"},  # the rest of SciPy is slow to load
+    "kernel": {"numpy"},
     "world": {"numpy", "scipy.special", "simpy"},
     "policies": {"numpy", "scipy.special", "simpy"},
 }
 NEVER_THESE_LIBRARIES = {"metrics": {"simpy"}, "sweep": {"simpy"}, "report": {"simpy"}, "cli": {"simpy"}}
 
-SHORTCUTS = {("runs/result.py", "discosim.report.figures"), ("runs/result.py", "discosim.report.text")}
-"""A result offers its pictures and its table to notebooks: the one reach upwards, made at call time by name."""
+SHORTCUTS = {
+    *(("runs/result.py", f"discosim.report.{name}") for name in ("figures", "text")),
+    *(
+        (path, f"discosim.report.{name}")
+        for path in ("runs/result.py", "sweep/views.py")
+        for name in ("arrays", "frames", "latex", "notebook")
+    ),
+}
+"""A result offers its pictures and its tables to notebooks: the one reach upwards, made at call time by name."""
 
 SOURCES = ("discosim", "configs", "docs", "tests", "benchmarks", "experiments", "notebooks", ".ci")
 TEXT = {".css", ".html", ".js", ".py", ".md", ".yaml", ".yml", ".json", ".toml", ".cff", ".txt", ".csv", ""}
