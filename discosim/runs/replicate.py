@@ -21,11 +21,14 @@ from discosim.policies.view import View
 from discosim.runs.batteries import batteries_of
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
-from discosim.runs.kernels import Kernel, UndecidedError, counts, run, taken_of
+from discosim.runs.engine_kernel import engine_only
+from discosim.runs.kernels import SIMPY, Kernel, UndecidedError, counts, run, taken_of
 from discosim.runs.replay_kernel import replay_kernel
 from discosim.runs.series import recorder_of, series_columns
 from discosim.runs.waiting import check_waiting
 from discosim.world.api_server import ApiServerModel
+from discosim.world.engine.series import SeriesRecorder
+from discosim.world.engine.unattended_run import UnattendedRun
 from discosim.world.joint import BOTH, ONLY_STRONG, ONLY_WEAK
 from discosim.world.luck import Luck
 from discosim.world.world import World, WorldModel
@@ -64,6 +67,8 @@ class Outcome:
         Whether the series ends before the run.
     kernels : mapping of str to int
         How many requests each kernel did, the world (``simpy``) among them.
+    asked : frozenset of str
+        Roles of the luck that were drawn when it had run.
     """
 
     columns: Columns
@@ -74,6 +79,7 @@ class Outcome:
     series: Columns = field(default_factory=dict)
     is_cut: bool = False
     kernels: Mapping[str, int] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
 
 
 def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, luck: Luck, keep: range) -> Outcome:
@@ -118,17 +124,13 @@ def _replicate(
         has_chunks=has_chunks,
     )
     policy = prepared(entrant.policy, blueprint.view, world)
-    taken = taken_of(policy, blueprint, requests, luck, world, kernels)
-    if taken is None:
-        world.run(policy, collector)
-    else:
-        run(taken, policy, world, collector.take)
+    ran = _run(policy, blueprint, requests, luck, world, recorder, collector, kernels)
     columns = collector.columns(len(requests))
     judge = world.setting.judge
     if judge is not None:
         cells = judge.cells(columns["prompt_tok"])
         columns |= right_column(columns, np.isin(cells, (BOTH, ONLY_WEAK)), np.isin(cells, (BOTH, ONLY_STRONG)))
-    inside = world.engine_figures() if taken is None or taken.figures is None else dict(taken.figures)
+    inside = ran.inside
     batteries = batteries_of(world.fleet, columns)
     if batteries is not None:
         columns |= battery_columns(columns, batteries)
@@ -152,10 +154,45 @@ def _replicate(
         tokens=collector.tokens(),
         tally=policy.tally(columns),
         endpoints=collector.endpoints(),
-        series={} if recorder is None else series_columns(recorder.series()),
-        is_cut=recorder is not None and recorder.is_cut,
-        kernels=counts(taken, len(requests)),
+        series={} if ran.recorder is None else series_columns(ran.recorder.series()),
+        is_cut=ran.recorder is not None and ran.recorder.is_cut,
+        kernels=ran.kernels,
+        asked=luck.asked(),
     )
+
+
+@dataclass(frozen=True)
+class _Ran:
+    """What is known of a replication whose requests are over: what was inside the server, and who has done them."""
+
+    inside: dict[str, float] | None
+    recorder: SeriesRecorder | UnattendedRun | None
+    kernels: Mapping[str, int]
+
+
+def _run(
+    policy: Policy,
+    blueprint: Blueprint,
+    requests: RequestTable,
+    luck: Luck,
+    world: World,
+    recorder: SeriesRecorder | None,
+    collector: Collector,
+    kernels: Sequence[Kernel],
+) -> _Ran:
+    """Let the requests be served, by the engine alone or by a kernel where that changes no bit."""
+    alone = None if blueprint.scenario.kernel == SIMPY else engine_only(policy, requests, world)
+    if alone is not None:
+        for part in alone.timelines():
+            collector.take(part)
+        return _Ran(alone.run.figures, alone.run, alone.counts())
+    taken = taken_of(policy, blueprint, requests, luck, world, kernels)
+    if taken is None:
+        world.run(policy, collector)
+    else:
+        run(taken, policy, world, collector.take)
+    inside = world.engine_figures() if taken is None or taken.figures is None else dict(taken.figures)
+    return _Ran(inside, recorder, counts(taken, len(requests)))
 
 
 def sends_in_chunks(model: WorldModel) -> bool:

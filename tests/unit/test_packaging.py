@@ -17,6 +17,7 @@ PACKAGE = ROOT / "discosim"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     "core",
+    "kernel",
     "traces",
     "world",
     "policies",
@@ -39,6 +40,7 @@ MAY_NOT_IMPORT = {
 }
 ONLY_THESE_LIBRARIES = {
     "core": {"numpy", "scipy.special"},  # the rest of SciPy is slow to load
+    "kernel": {"numpy"},
     "world": {"numpy", "scipy.special", "simpy"},
     "policies": {"numpy", "scipy.special", "simpy"},
 }
