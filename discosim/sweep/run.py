@@ -24,6 +24,7 @@ from discosim.sweep.plan import Plan, Run, load_plan
 from discosim.sweep.store import CODE, COMPARISONS, PLAN, State, Store
 from discosim.sweep.table import collect
 from discosim.sweep.taken_over import TakenOver, forget_unused
+from discosim.sweep.views import TableViews
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +37,8 @@ MOST_DAMAGED = 10
 """Damaged runs that are named one by one."""
 
 
-@dataclass(frozen=True)
-class SweepResult:
+@dataclass(frozen=True, repr=False)
+class SweepResult(TableViews):
     """What a sweep gives back.
 
     Parameters
@@ -65,6 +66,20 @@ class SweepResult:
     table: pd.DataFrame | None
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """Name of the sweep."""
+        return self.plan.name
+
+    def __repr__(self) -> str:
+        """Return one line: how much was asked for, how much of it stands, and where."""
+        n_runs, state = len(self.plan.points) * len(self.seeds), self.state
+        return (
+            f"<SweepResult {self.title!r}: {len(self.plan.points)} points x {len(self.seeds)} seeds = {n_runs} runs, "
+            f"{len(state.finished)} finished, {len(state.failed)} failed, {len(state.missing)} missing, "
+            f"in {str(self.store.folder)!r}>"
+        )
 
 
 def run_sweep(

@@ -10,6 +10,7 @@ from discosim.sweep.axes import shown
 from discosim.sweep.plan import Run
 from discosim.sweep.rules import HEAD
 from discosim.sweep.store import Store
+from discosim.sweep.views import with_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ def collect(store: Store) -> pd.DataFrame:
         table[metric.name] = table[metric.name].astype("float64")
     for name in ("error", "requests_sha256", "discosim", "source_sha256", "policy"):
         table[name] = table[name].astype("string")
-    return table
+    return with_units(table)
 
 
 def _rows(store: Store, run: Run, values: dict[str, Any], failures: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
