@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -53,7 +55,7 @@ def batches(draw):
     times_s = np.cumsum(steps_s) if n_tok else steps_s
     before_s = times_s[starts[:-1]] - steps_s[starts[:-1]] if n_tok else np.empty(0)
     times_s = np.repeat(arrival_s - before_s, sizes) + times_s
-    for start, end in zip(starts[:-1], starts[1:], strict=True):
+    for start, end in pairwise(starts.tolist()):
         times_s[start:end] = np.maximum.accumulate(times_s[start:end])
     interval_s = 1.0 / rng.choice([0.5, 4.8, 5.0, 30.0], sizes.size)
     target_s = rng.choice([0.0, 0.25, 1.0, 100.0], sizes.size)
