@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from discosim.cli_console import say, tell
+from discosim.cli_console import say, say_json, tell
 from discosim.cli_help import AddParser, add_verb
+from discosim.cli_results import add_json
 from discosim.core.errors import UserError
 
 EXIT_OK, EXIT_BREACH = 0, 1
@@ -35,18 +36,22 @@ def add_figures(add: AddParser) -> None:
     parser.add_argument("--check", action="store_true", help="compare with the committed tables; exit 1 on a breach")
     parser.add_argument("--update", action="store_true", help="replace the committed tables by what comes out")
     parser.add_argument("--executor", metavar="NAME", default="local:2", help="as for sweep (default: local:2)")
+    add_json(parser)
     parser.set_defaults(call=_figures)
 
 
 def _figures(options: argparse.Namespace) -> int:
     from discosim.reproduce.check import Breach
     from discosim.reproduce.experiment import find_experiments, load_experiments
+    from discosim.reproduce.rows import records
     from discosim.reproduce.run import make_figures, update_committed
     from discosim.reproduce.text import render_tally
     from discosim.reproduce.verdict import Verdict
 
     if options.check and options.update:
         raise UserError("either compare with the committed tables or replace them", where="--check --update")
+    note = tell if options.json else say
+    folders: list[str] = []
     breaches: list[Breach] = []
     verdicts: list[Verdict] = []
     for experiment in load_experiments(find_experiments(options.experiments), options.paper):
@@ -60,15 +65,21 @@ def _figures(options: argparse.Namespace) -> int:
         )
         breaches += outcome.breaches
         verdicts += outcome.verdicts
-        say(f"written    {outcome.folder}/")
+        folders.append(str(outcome.folder))
+        note(f"written    {outcome.folder}/")
         if options.update:
             for path in update_committed(experiment, options.profile, outcome.folder):
-                say(f"committed  {path}")
-    say(f"{render_tally(verdicts)}; read them with `discosim claims`")
+                note(f"committed  {path}")
+    note(f"{render_tally(verdicts)}; read them with `discosim claims`")
     for breach in breaches:
         tell(f"discosim: check failed: {breach.who}: {breach.what}")
     if options.check and not breaches:
-        say("check      every table agrees with the committed one under the rule of its claims")
+        note("check      every table agrees with the committed one under the rule of its claims")
+    if options.json:
+        from discosim.report.documents import headed
+
+        wrong = [{"who": breach.who, "what": breach.what} for breach in breaches]
+        say_json(headed("figures", {"folders": folders, "claims": records(verdicts), "breaches": wrong}))
     return EXIT_BREACH if breaches else EXIT_OK
 
 

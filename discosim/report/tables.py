@@ -11,6 +11,7 @@ from pydantic import Field
 from discosim.core.errors import UserError, close_match
 from discosim.core.json_text import read_json
 from discosim.metrics.definitions import MetricDefinition, definition
+from discosim.metrics.targets import TARGET_NUMBERS
 from discosim.runs.folder import INPUTS
 from discosim.runs.input_intervals import widened
 from discosim.runs.shapes import Shape, check_shape, read_bounded, read_object
@@ -151,7 +152,7 @@ def summary_metrics(names: Sequence[str]) -> list[MetricDefinition]:
         raise UserError("name at least one summary metric, for example ttft_mean_s", where="metrics")
     found = [definition(name) for name in names]
     for metric in found:
-        if metric.level != "summary":
+        if metric.level != "summary" and metric.name not in TARGET_NUMBERS:
             raise UserError(
                 f"'{metric.name}' is no summary metric; `discosim explain metric` lists them", where="metrics"
             )

@@ -67,6 +67,8 @@ class Outcome:
         Whether the series ends before the run.
     kernels : mapping of str to int
         How many requests each kernel did, the world (``simpy``) among them.
+    asked : frozenset of str
+        Roles of the luck that were drawn when it had run.
     """
 
     columns: Columns
@@ -77,6 +79,7 @@ class Outcome:
     series: Columns = field(default_factory=dict)
     is_cut: bool = False
     kernels: Mapping[str, int] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
 
 
 def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, luck: Luck, keep: range) -> Outcome:
@@ -154,6 +157,7 @@ def _replicate(
         series={} if ran.recorder is None else series_columns(ran.recorder.series()),
         is_cut=ran.recorder is not None and ran.recorder.is_cut,
         kernels=ran.kernels,
+        asked=luck.asked(),
     )
 
 

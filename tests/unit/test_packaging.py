@@ -46,8 +46,15 @@ ONLY_THESE_LIBRARIES = {
 }
 NEVER_THESE_LIBRARIES = {"metrics": {"simpy"}, "sweep": {"simpy"}, "report": {"simpy"}, "cli": {"simpy"}}
 
-SHORTCUTS = {("runs/result.py", "discosim.report.figures"), ("runs/result.py", "discosim.report.text")}
-"""A result offers its pictures and its table to notebooks: the one reach upwards, made at call time by name."""
+SHORTCUTS = {
+    *(("runs/result.py", f"discosim.report.{name}") for name in ("figures", "text")),
+    *(
+        (path, f"discosim.report.{name}")
+        for path in ("runs/result.py", "sweep/views.py")
+        for name in ("arrays", "frames", "latex", "notebook")
+    ),
+}
+"""A result offers its pictures and its tables to notebooks: the one reach upwards, made at call time by name."""
 
 SOURCES = ("discosim", "configs", "docs", "tests", "benchmarks", "experiments", "notebooks", ".ci")
 TEXT = {".css", ".html", ".js", ".py", ".md", ".yaml", ".yml", ".json", ".toml", ".cff", ".txt", ".csv", ""}

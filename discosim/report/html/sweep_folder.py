@@ -22,9 +22,10 @@ from discosim.sweep.axes import shown
 from discosim.sweep.compare import Place, differences_of
 from discosim.sweep.file import Compare
 from discosim.sweep.plan import Run
+from discosim.sweep.rules import HEAD
 from discosim.sweep.run import differences_table
 from discosim.sweep.store import COMPARISONS, Store
-from discosim.sweep.table import HEAD, policies_of
+from discosim.sweep.table import policies_of
 
 if TYPE_CHECKING:
     import pandas as pd
