@@ -2,9 +2,9 @@
 
     python benchmarks/beside_neighbour.py --n 100000 --other "aisimulate ... --trace {trace} ... --output {out}"
 
-`{trace}` is a Mooncake JSONL file of Azure-conversation lengths with Poisson arrivals, `{out}` a place for its results; give
-`--rate` so that both engines work at the same share of what they can take (ours: 1.9 requests a second). Ours reads the same
-file, writes all files and draws nothing.
+`{trace}` is a Mooncake JSONL file of Azure-conversation lengths with Poisson arrivals, `{out}` a place for its results;
+give `--rate` so that both engines work at the same share of what they can take (ours: 1.9 requests a second). Ours reads
+the same requests, writes all files and draws nothing.
 """
 
 from __future__ import annotations

@@ -59,8 +59,8 @@ def test_cost_of_a_request_three_ways(monkeypatch, capsys):
         print(f"\n{why_not() or 'the kernel is compiled'}; columns and summary, nothing written:")
         for way, request_s in best.items():
             print(
-                f"{way:>9}: {request_s * 1e6:6.1f} us a request, {request_s / timeout_s:5.1f} bare timeouts among 1,000 "
-                f"processes, {best['SimPy'] / request_s:4.1f} times as quick as SimPy"
+                f"{way:>9}: {request_s * 1e6:6.1f} us a request, {request_s / timeout_s:5.1f} bare timeouts among "
+                f"1,000 processes, {best['SimPy'] / request_s:4.1f} times as quick as SimPy"
             )
     assert min(best.values()) > 0.0
 

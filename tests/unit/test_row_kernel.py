@@ -11,27 +11,9 @@ from hypothesis import strategies as st
 from worlds import examples, long
 
 from discosim.core.timeline import Ragged, offsets_of
-from discosim.kernel import library
-from discosim.kernel.build import build, compiler
 from discosim.metrics.histogram import PooledGaps
 from discosim.metrics.row_kernel import row_facts
 from discosim.metrics.timeline import _facts
-
-
-@pytest.fixture(scope="module")
-def _compiled(tmp_path_factory):
-    if compiler() is None:
-        pytest.skip("no C compiler")
-    made = tmp_path_factory.mktemp("kernel") / "kernel.so"
-    assert build(library=made) == ""
-    return made
-
-
-@pytest.fixture
-def kernel(_compiled, monkeypatch):
-    monkeypatch.delenv(library.SWITCH, raising=False)
-    monkeypatch.setattr(library, "LIBRARY", _compiled)
-    assert library.why_not() == ""
 
 
 @st.composite
