@@ -247,8 +247,9 @@ function __discosim_at
     set -l asked (string split ' ' -- $argv[1])
     test -z "$argv[1]"; and test (count $verb) -eq 0; and return 0
     test -n "$argv[1]"; or return 1
-    test (count $verb) -ge (count $asked); or return 1
-    test "$verb[1..(count $asked)]" = "$asked"
+    set -l n (count $asked)
+    test (count $verb) -ge $n; or return 1
+    test "$verb[1..$n]" = "$asked"
 end
 complete -c discosim -f
 """
@@ -273,7 +274,8 @@ def _fish_value(value: str, *, option: bool = True) -> str:
     words = [kind[1:] for kind in value.split() if kind.startswith("=")]
     names = [f"(discosim completion --names {kind.rstrip(',')})" for kind in value.split() if kind.rstrip(",") in KINDS]
     said = f" -a {_fish(' '.join([*words, *names]))}" if words or names else ""
-    return f"{' -r' if option else ''}{' -F' if FILES in value.split() else ''}{said}"
+    takes_files = FILES in value.split()
+    return f"{(' -r' if takes_files else ' -x') if option else ''}{' -F' if takes_files else ''}{said}"
 
 
 def _fish(text: str) -> str:
