@@ -18,6 +18,7 @@ from discosim.cli_console import say, say_json, tell
 from discosim.cli_engine import add_engine
 from discosim.cli_help import AddParser, add_verb
 from discosim.cli_papers import add_claims, add_figures
+from discosim.cli_plot import add_plot
 from discosim.cli_results import add_columns, add_json, add_table, chosen
 from discosim.cli_sweeps import SWEEP_ACTIONS, add_diff, add_sweep
 from discosim.cli_traces import add_traces
@@ -43,6 +44,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "explain": ("metric", "policy", "scheduler"),
     "sweep": (),
     "diff": (),
+    "plot": (),
     "figures": (),
     "claims": (),
     "table": (),
@@ -167,6 +169,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(verbs.add_parser)
     add_sweep(verbs.add_parser)
     add_diff(verbs.add_parser)
+    add_plot(verbs.add_parser)
     add_figures(verbs.add_parser)
     add_claims(verbs.add_parser)
     add_table(verbs.add_parser)

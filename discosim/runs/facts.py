@@ -46,6 +46,7 @@ class RunFacts(Shape):
     platform: str = ""
     wall_s: float | None = None
     peak_memory_mib: float | None = None
+    kernels: Mapping[str, Mapping[str, int]] = {}
 
 
 def run_facts(scenario: Scenario, command: str, wall_s: float | None) -> dict[str, Any]:

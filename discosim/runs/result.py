@@ -51,6 +51,8 @@ class RunResult:
         The columns of series.parquet: a white-box server by the second; empty without one.
     input_intervals : InputIntervals or None
         Intervals with what the rows behind the inputs leave open; None where every input has plenty of them.
+    kernels : mapping of str to mapping of str to int
+        By policy, how many requests went through SimPy and how many each kernel did.
     plain : RunResult or None
         The same run without the numbers that targets added to its summary; None where there are none.
     """
@@ -65,6 +67,7 @@ class RunResult:
     endpoint_columns: Columns = field(default_factory=dict)
     series_columns: Columns = field(default_factory=dict)
     input_intervals: InputIntervals | None = None
+    kernels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     plain: RunResult | None = None
 
     @cached_property

@@ -23,6 +23,7 @@ from discosim.runs.collect import Columns
 from discosim.runs.facts import FACTS, file_facts, run_facts
 from discosim.runs.folder import CONFIG, ENDPOINTS, INPUTS, RUN, SERIES, default_folder, same_run
 from discosim.runs.identity import run_id
+from discosim.runs.outcomes import Outcomes
 from discosim.runs.result import RunResult
 from discosim.runs.simulate import simulate
 from discosim.runs.tables import (
@@ -84,12 +85,13 @@ def run_to_folder(
     tick: Callable[[], None] | None = None,
     command: str = "",
     judge: Judge | None = None,
+    outcomes: Outcomes | None = None,
 ) -> RunResult:
     """Run a scenario and let its result folder take the place of whatever is at ``target``, all at once.
 
-    The parameters are those of :func:`execute_to_folder`; ``tick`` is called after each world, and ``judge`` is asked
-    whether what lies there may be replaced when the run is done. A process that dies on the way leaves a folder whose
-    name begins with a dot and says whose it was.
+    The parameters are those of :func:`execute_to_folder`; ``tick`` is called after each world, ``judge`` is asked
+    whether what lies there may be replaced when the run is done, and ``outcomes`` says where worlds come from. A
+    process that dies on the way leaves a folder whose name begins with a dot and says whose it was.
 
     Raises
     ------
@@ -97,7 +99,8 @@ def run_to_folder(
         If the folder cannot be written; its cause is the ``OSError``.
     """
     place = place_of(target, over_files=True)
-    return _execute(scenario, place, judge or (lambda _: True), tokens=tokens, tick=tick, command=command)
+    judge = judge or (lambda _: True)
+    return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, outcomes=outcomes)
 
 
 def _execute(
@@ -109,13 +112,14 @@ def _execute(
     tick: Callable[[], None] | None,
     command: str,
     spare: str = "",
+    outcomes: Outcomes | None = None,
 ) -> RunResult:
     started = time.perf_counter()
     results: list[RunResult] = []
 
     def write(folder: Path) -> None:
         with _token_writer(folder / "tokens.parquet", enabled=tokens) as sink:
-            result = simulate(scenario, tick=tick, token_sink=sink)
+            result = simulate(scenario, tick=tick, token_sink=sink, outcomes=outcomes)
         _write_files(result, folder, place, command, time.perf_counter() - started)
         results.append(result)
 
@@ -178,7 +182,8 @@ def _write_files(result: RunResult, folder: Path, place: Place, command: str, wa
     write_json(folder / "summary.json", {**result.summary.to_json_dict(), "notes": list(result.notes)})
     facts = run_facts(result.scenario, command, wall_s)
     files = {path.name: file_facts(path) for path in sorted(folder.iterdir())}
-    write_json(folder / FACTS, {**facts, "files": files})
+    kernels = {name: dict(found) for name, found in result.kernels.items()}
+    write_json(folder / FACTS, {**facts, "kernels": kernels, "files": files})
     flush(folder)
 
 

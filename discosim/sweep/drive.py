@@ -16,7 +16,8 @@ from discosim.core.owners import owner
 from discosim.runs.identity import code_facts
 from discosim.sweep.executors import Engine
 from discosim.sweep.plan import Plan, Run
-from discosim.sweep.store import FAILURES, Store
+from discosim.sweep.store import FAILURES, KEPT, Store
+from discosim.sweep.taken_over import kept_names
 from discosim.sweep.worker import Outcome, Task, perform
 
 
@@ -65,11 +66,12 @@ def carry_out(
     tries = dict.fromkeys(runs, 0)
     flying: dict[Future[Outcome], Run] = {}
     watchers = tuple(watchers)
+    keep = kept_names(plan)
     while waiting or flying:
         while waiting and len(flying) < engine.n_at_once:
             run = waiting.popleft()
             tries[run] += 1
-            flying[engine.executor.submit(perform, _task(plan, run, store, terms, engine))] = run
+            flying[engine.executor.submit(perform, _task(plan, run, store, terms, engine, keep))] = run
         for future in wait(flying, return_when=FIRST_COMPLETED).done:
             run = flying.pop(future)
             outcome = _outcome(future, run, store, terms)
@@ -87,7 +89,7 @@ def carry_out(
                 watcher.done(run, outcome)
 
 
-def _task(plan: Plan, run: Run, store: Store, terms: Terms, engine: Engine) -> Task:
+def _task(plan: Plan, run: Run, store: Store, terms: Terms, engine: Engine, keep: Sequence[Sequence[str]] = ()) -> Task:
     return Task(
         run_id=run.id,
         target=str(store.path(run).resolve()),
@@ -97,6 +99,8 @@ def _task(plan: Plan, run: Run, store: Store, terms: Terms, engine: Engine) -> T
         limit_s=terms.limit_s,
         watch=str(_watch(store, run).resolve()),
         inputs_sha256=dict(plan.points[run.point].inputs_sha256),
+        kept=str((store.folder / KEPT).resolve()),
+        keep=list(keep[run.point]) if keep else [],
     )
 
 

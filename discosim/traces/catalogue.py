@@ -1,4 +1,4 @@
-"""The digests and configurations that travel with the package: where they are, and how to load them."""
+"""The digests, configurations and papers that travel with the package: where they are, and how to load them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from discosim.core.errors import UserError, close_match
-from discosim.core.shipped import shipped_folder as shipped_folder  # noqa: PLC0414 - others ask for it here
+from discosim.core.shipped import SHIPPED as SHIPPED  # noqa: PLC0414 - others ask for it here
+from discosim.core.shipped import shipped_folder as shipped_folder  # noqa: PLC0414 - likewise
 from discosim.traces.digest_file import parse_digest
 from discosim.traces.kinds import KINDS, Digest
 
