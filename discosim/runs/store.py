@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from discosim.config import dump_scenario
+from discosim.config import as_plain
+from discosim.config.dump import dump_yaml
+from discosim.config.named_files import with_places
 from discosim.core.errors import UserError
 from discosim.core.folders import fill
 from discosim.core.owners import is_abandoned, owner
@@ -84,11 +86,13 @@ def run_to_folder(
     tick: Callable[[], None] | None = None,
     command: str = "",
     judge: Judge | None = None,
+    stated: Mapping[str, str] | None = None,
 ) -> RunResult:
     """Run a scenario and let its result folder take the place of whatever is at ``target``, all at once.
 
     The parameters are those of :func:`execute_to_folder`; ``tick`` is called after each world, and ``judge`` is asked
-    whether what lies there may be replaced when the run is done. A process that dies on the way leaves a folder whose
+    whether what lies there may be replaced when the run is done. ``stated`` gives, for files that lie elsewhere on this
+    machine, the names under which config.yaml knows them. A process that dies on the way leaves a folder whose
     name begins with a dot and says whose it was.
 
     Raises
@@ -97,7 +101,8 @@ def run_to_folder(
         If the folder cannot be written; its cause is the ``OSError``.
     """
     place = place_of(target, over_files=True)
-    return _execute(scenario, place, judge or (lambda _: True), tokens=tokens, tick=tick, command=command)
+    judge = judge or (lambda _: True)
+    return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, stated=stated)
 
 
 def _execute(
@@ -109,6 +114,7 @@ def _execute(
     tick: Callable[[], None] | None,
     command: str,
     spare: str = "",
+    stated: Mapping[str, str] | None = None,
 ) -> RunResult:
     started = time.perf_counter()
     results: list[RunResult] = []
@@ -116,7 +122,7 @@ def _execute(
     def write(folder: Path) -> None:
         with _token_writer(folder / "tokens.parquet", enabled=tokens) as sink:
             result = simulate(scenario, tick=tick, token_sink=sink)
-        (folder / CONFIG).write_bytes(_resolved(scenario, place.named))
+        (folder / CONFIG).write_bytes(_resolved(scenario, place.named, stated))
         write_parquet(request_table(result.columns), folder / "requests.parquet")
         write_parquet(replication_table(result.replication_columns), folder / "replications.parquet")
         write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet")
@@ -137,9 +143,9 @@ def _execute(
     return replace(results[0], folder=place.named)
 
 
-def _resolved(scenario: Scenario, target: Path) -> bytes:
+def _resolved(scenario: Scenario, target: Path, stated: Mapping[str, str] | None = None) -> bytes:
     """Return the content of config.yaml; names that the system gave as bytes go back to the bytes that they were."""
-    text = dump_scenario(scenario)
+    text = dump_yaml(with_places(as_plain(scenario), stated or {}))
     try:
         content = text.encode("utf-8", "surrogateescape")
         content.decode("utf-8")

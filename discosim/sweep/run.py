@@ -108,7 +108,9 @@ def run_sweep(
             runs = plan.runs(seeds)
             store.write_plan(plan, seeds)
             mine = runs if shard is None else runs[shard[0] - 1 :: shard[1]]
-            damaged |= _finish(plan, mine, store, engine, terms or Terms(), watch)
+            state, said = _finish(plan, mine, store, engine, terms or Terms(), watch)
+            damaged |= state.damaged
+            notes += said
             if shard is not None:
                 notes += _anew(damaged)
                 return SweepResult(plan, store, tuple(seeds), store.state(mine), None, (), tuple(notes))
@@ -132,8 +134,8 @@ def _finish(
     engine: Callable[[], Engine],
     terms: Terms,
     watch: Callable[[int, int], Watcher] | None,
-) -> Mapping[str, str]:
-    """Make what is not finished, and return which runs were damaged."""
+) -> tuple[State, list[str]]:
+    """Make what is not finished, and return how it stood before, and what is to be said of the way."""
     state = store.state(runs)
     order = {run: i for i, run in enumerate(runs)}
     # points whose inputs differ in nothing but their folder are one run
@@ -142,8 +144,8 @@ def _finish(
         watchers = [watch(len(state.finished), len(runs))] if watch else []
         opened = engine()
         store.forget_tables()
-        carry_out(plan, list(waiting.values())[::-1], store, opened, terms, watchers)
-    return state.damaged
+        return state, carry_out(plan, list(waiting.values())[::-1], store, opened, terms, watchers)
+    return state, []
 
 
 def _anew(damaged: Mapping[str, str]) -> list[str]:

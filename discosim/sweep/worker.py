@@ -41,6 +41,9 @@ class Task(TypedDict):
     inputs_sha256: NotRequired[dict[str, str]]
     """Fingerprints that the driver knows, by which a refusal names what differs."""
 
+    stated: NotRequired[dict[str, str]]
+    """Files that lie elsewhere here -> what the driver calls them."""
+
 
 class Outcome(TypedDict):
     """What became of it."""
@@ -86,7 +89,8 @@ def perform(task: Task) -> Outcome:
                 scenario,
                 Path(task["target"]),
                 command=task["command"],
-                judge=lambda found: not _is_finished(found, task["run_id"]),
+                judge=lambda found: not is_finished(found, task["run_id"]),
+                stated=task.get("stated"),
             )
     except InvariantError as error:
         return outcome("failed", f"InvariantError: {error}")
@@ -115,7 +119,7 @@ def _why_refused(task: Task, scenario: Scenario) -> str:
     return "the worker reads other inputs than the driver, or makes another scenario of the same configuration"
 
 
-def _is_finished(folder: Path, run_id: str) -> bool:
+def is_finished(folder: Path, run_id: str) -> bool:
     """Tell whether somebody else has finished this run in the meantime."""
     from discosim.runs.whole import Seen, whole_run
 
