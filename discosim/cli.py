@@ -197,6 +197,7 @@ def _add_run(add: AddParser) -> None:
     parser.add_argument("--seed", metavar="N", type=int, help="replace the scenario's seed")
     parser.add_argument("--tokens", action="store_true", help="also write tokens.parquet, one row per shown token")
     parser.add_argument("--force", action="store_true", help="replace the result folder of another run")
+    parser.add_argument("--no-figures", action="store_true", help="draw nothing: a small run then takes half as long")
     parser.add_argument("--trace-events", metavar="FILE", type=Path, help="write a timeline for Perfetto (JSON)")
     parser.add_argument("--trace-policy", metavar="NAME", help="policy of the timeline (default: the first)")
     parser.set_defaults(call=_run)
@@ -207,7 +208,6 @@ def _run(options: argparse.Namespace) -> None:
 
     scenario = load_scenario(options.config, overrides=options.overrides, seed=options.seed)
 
-    from discosim.report.figures import draw_all
     from discosim.report.text import render
     from discosim.runs import execute_to_folder
     from discosim.runs.folder import check_apart, default_folder
@@ -225,7 +225,10 @@ def _run(options: argparse.Namespace) -> None:
         command=options.command,
     )
     assert result.folder is not None
-    draw_all(result.folder)
+    if not options.no_figures:
+        from discosim.report.figures import draw_all
+
+        draw_all(result.folder)
     say(render(result))
     if options.trace_events is not None:
         say(write_trace_events(scenario, options.trace_events, options.trace_policy))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -110,7 +110,8 @@ class CorrelatedSeries:
         rho = self.latent_rho
         shocks = rng.standard_normal(n)
         shocks[1:] *= np.sqrt(1.0 - rho**2)
-        latent = np.fromiter(accumulate(shocks.tolist(), lambda before, shock: rho * before + shock), float, n)
+        before = 0.0
+        latent = np.array([before := rho * before + shock for shock in shocks.tolist()], dtype=float)
         return self.table.ppf(ndtr(latent))
 
     def sample_by(self, owner: NDArray[np.int64] | Turns, rng: np.random.Generator) -> Floats:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,14 +65,18 @@ class Rows:
     block: int = 1
     latent_rho: float = 0.0
 
+    @cached_property
+    def _size(self) -> Ints:
+        """Requests of each cell."""
+        return np.bincount(self.code.ravel(), minlength=self.n_cells)
+
     def variance(self, each: Floats) -> float:
         """Return the variance of a number whose requests have these influences, as far as this input is the cause.
 
         Between cells, less what the luck of the simulated requests makes of it, over the number of rows; times what
         memory adds.
         """
-        code = self.code.ravel()
-        size = np.bincount(code, minlength=self.n_cells)
+        code, size = self.code.ravel(), self._size
         met = size > 0
         mean = np.bincount(code, weights=each, minlength=self.n_cells) / np.maximum(size, 1)
         spare = code.size - int(met.sum())
@@ -115,8 +120,7 @@ class Rows:
 
     def _slopes(self, each: Floats) -> Floats:
         """Return how far a number deviates with the draw of each cell, up to one factor for all."""
-        code = self.code.ravel()
-        size = np.bincount(code, minlength=self.n_cells)
+        code, size = self.code.ravel(), self._size
         mean = np.bincount(code, weights=each, minlength=self.n_cells) / np.maximum(size, 1)
         if self.block == 1:
             found: Floats = mean * np.sqrt(size)
@@ -136,8 +140,7 @@ class Rows:
         if self.block > 1:
             return drawn[:, np.arange(self.n_cells) // self.block]
         if self.n_cells == self.n + 1:
-            size = np.bincount(self.code.ravel(), minlength=self.n_cells)
-            drawn = drawn * (self.code.size / self.n_cells / np.maximum(size, 1))
+            drawn = drawn * (self.code.size / self.n_cells / np.maximum(self._size, 1))
         return drawn
 
     def _memory(self, mean: Floats) -> float:

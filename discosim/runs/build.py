@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import simpy
 from numpy.typing import NDArray
 
 from discosim.core.errors import UserError
@@ -21,17 +20,15 @@ from discosim.runs.build_engine import engine_notes, require_able, require_fitti
 from discosim.runs.build_joint import joint_model
 from discosim.runs.build_link import link_doubts, link_model
 from discosim.runs.build_noise import noise_notes, with_noise
+from discosim.runs.build_past import draw_past
 from discosim.runs.build_server import is_gated, meter_of, named, server_parts, services
 from discosim.traces.history import Past
 from discosim.traces.workload import make_requests
-from discosim.world.api_server import ApiServer, ApiServerModel
+from discosim.world.api_server import ApiServerModel
 from discosim.world.device_profile import DeviceProfile
 from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.law import RawSeries, mean_of
-from discosim.world.link import Link as LinkTape
-from discosim.world.link import LinkModel
-from discosim.world.luck import Luck
 from discosim.world.world import WorldModel
 
 Floats = NDArray[np.float64]
@@ -45,8 +42,6 @@ PILOT_N = 2000
 
 HISTORY_REPLICATION = 2**31
 """The replication whose luck is the past; no run ever reaches it."""
-
-HISTORY_SPAN_S = 1e6
 
 
 @dataclass(frozen=True)
@@ -172,22 +167,12 @@ def _profile(device: Device, index: int) -> DeviceProfile:
     return with_noise(line, device, f"devices[{index}]")
 
 
-def _past_ttfts(
-    server: ApiServerModel, link: LinkModel, prompt_tok: Ints, output_tok: Ints, streams: RandomStreams
-) -> Floats:
-    """Return what clients of a replayed service have seen, outages aside."""
-    n = prompt_tok.size
-    calm = LinkTape(replace(link, outages=()), 1, streams)
-    past = ApiServer(simpy.Environment(), replace(server, outages=()), calm, Luck(streams, n))
-    sent_s = streams.generator("history.times").random(n) * HISTORY_SPAN_S
-    return past.true_ttft_s(sent_s, np.zeros(n, dtype=np.int64), prompt_tok, output_tok)
-
-
 def _view(scenario: Scenario, model: WorldModel) -> tuple[View, tuple[str, ...]]:
     """Draw the past, request lengths and the TTFTs that clients of the service have seen, and say where it is from."""
     streams = RandomStreams(scenario.seed, HISTORY_REPLICATION)
     past = Past.of(scenario.workload, streams, Path())
-    prompt_tok, output_tok = past.lengths(HISTORY_N)
+    replayed = model.server if isinstance(model.server, ApiServerModel) and not is_gated(scenario.server) else None
+    drawn = draw_past(past, replayed, model.link, HISTORY_N)
     if isinstance(scenario.server, EngineServer) or is_gated(scenario.server):
         n = scenario.server.pilot_requests if isinstance(scenario.server, EngineServer) else PILOT_N
         pilot = run_pilot(n, scenario.reader, model, past)
@@ -195,17 +180,18 @@ def _view(scenario: Scenario, model: WorldModel) -> tuple[View, tuple[str, ...]]
         kind = "engine" if isinstance(scenario.server, EngineServer) else "service"
         seen = f"TTFTs of a pilot run of {pilot.n_requests:,} of them, all at the {kind}"
     else:
-        assert isinstance(model.server, ApiServerModel)
-        ttft_s = _past_ttfts(model.server, model.link, prompt_tok, output_tok, streams)
-        tpot_s = mean_of(model.server.tpot)
+        assert replayed is not None
+        assert drawn.ttft_s is not None
+        ttft_s = drawn.ttft_s
+        tpot_s = mean_of(replayed.tpot)
         server_prompt_tok = None
         seen = f"{HISTORY_N:,} TTFTs drawn from the law of the service"
-        if isinstance(model.server.ttft, RawSeries):
+        if isinstance(replayed.ttft, RawSeries):
             seen = f"{HISTORY_N:,} TTFTs of the whole series, from another row on"
     rtt_s = 0.0 if model.link.rtt is None else model.link.rtt.table.mean()
     view = View(
-        prompt_tok=prompt_tok,
-        output_tok=output_tok,
+        prompt_tok=drawn.prompt_tok,
+        output_tok=drawn.output_tok,
         server_ttft_s=ttft_s,
         server_prompt_tok=server_prompt_tok,
         server_tpot_s=tpot_s,

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from discosim.core.scenario import FileLengths
 from discosim.core.versions import Warp
-from discosim.traces.readers import LengthTable, read_lengths
+from discosim.traces.read_once import lengths_of
+from discosim.traces.readers import LengthTable
 
 Ints = NDArray[np.int64]
 BELOW_1 = float(np.nextafter(1.0, 0.0))
@@ -62,7 +63,7 @@ def table_of(law: FileLengths, base_dir: Path) -> LengthTable:
     UserError
         If the file cannot be read or holds no lengths.
     """
-    return read_lengths(base_dir / law.file, law.format)
+    return lengths_of(base_dir / law.file, law.format)
 
 
 def notes_on(law: FileLengths, table: LengthTable, n: int) -> tuple[dict[str, float | str], tuple[str, ...]]:

@@ -29,8 +29,9 @@ from discosim.traces.lengths import LENGTHS, draw_lengths
 from discosim.traces.mapping import parse_mapping
 from discosim.traces.owners import users_of
 from discosim.traces.past import parts_of, redrawn
+from discosim.traces.read_once import requests_of
 from discosim.traces.reader_rates import rates_of_users
-from discosim.traces.readers import RequestTrace, read_requests
+from discosim.traces.readers import RequestTrace
 from discosim.traces.readers.requests import spread_ties
 from discosim.traces.think import draw_loop
 
@@ -132,7 +133,7 @@ def replayed_trace(workload: ReplayedWorkload, streams: RandomStreams, base_dir:
     """Read the trace of a workload, its ties spread where that is asked; errors as in `make_requests`."""
     path = base_dir / workload.file
     mapping = parse_mapping(workload.columns, where="workload.columns")
-    trace = read_requests(path, workload.format, time_unit=workload.time_unit, mapping=mapping)
+    trace = requests_of(path, workload.format, workload.time_unit, mapping)
     if workload.ties == "spread":
         # one spreading for all replications: the trace is an input, not luck
         trace = spread_ties(trace, RandomStreams(streams.seed).generator(TIES))

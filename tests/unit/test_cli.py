@@ -285,6 +285,8 @@ def test_run_hands_the_scenario_over_and_prints_the_report(
     }
     assert drawn == [Path("there")]
     assert capsys.readouterr().out == "table of there\n"
+    assert cli.main([*command, "--no-figures"]) == 0
+    assert drawn == [Path("there")]
 
 
 def test_traces_list_and_show_speak_of_the_shipped_digests() -> None:
