@@ -83,7 +83,8 @@ class Nodes:
                 line, cwd=own / "work", env=env, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
             )
         self._started[name] = process
-        until(lambda: wait_for in log.read_text(errors="replace"), lambda: log.read_text(errors="replace"))
+        until(lambda: wait_for in _text(log) or process.poll() is not None, lambda: _text(log))
+        assert wait_for in _text(log), _text(log)
         return process
 
     def kill(self, name: str) -> None:
@@ -96,6 +97,10 @@ class Nodes:
         """End all."""
         for name in list(self._started)[::-1]:
             self.kill(name)
+
+
+def _text(log: Path) -> str:
+    return log.read_text(errors="replace")
 
 
 def until(is_so: Callable[[], bool], said: Callable[[], str] = str, limit_s: float = 90.0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,11 +40,12 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def nodes(tmp_path: Path, driver: Path) -> Iterator[Nodes]:
-    """Machines, which are gone afterwards."""
-    held = Nodes(tmp_path, driver)
-    yield held
-    held.end()
+def nodes(driver: Path) -> Iterator[Nodes]:
+    """Machines, which are gone afterwards; their folder has a short name, for Ray puts sockets there."""
+    with tempfile.TemporaryDirectory(prefix="d", ignore_cleanup_errors=True) as folder:
+        held = Nodes(Path(folder), driver)
+        yield held
+        held.end()
 
 
 def free_port() -> int:
@@ -130,9 +132,10 @@ def test_a_dask_worker_of_another_kind_is_named(
 def test_ray_nodes_on_other_disks_one_of_which_dies(
     nodes: Nodes, driver: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port, address = free_port(), ""
+    port = free_port()
     address = f"127.0.0.1:{port}"
     start = (PYTHON, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats")
+    start = (*start, "--node-ip-address", "127.0.0.1")
     small = ("--object-store-memory", "80000000")
     head = ("--head", "--port", str(port), "--num-cpus", "0", "--include-dashboard", "false", *small)
     nodes.start("head", *start, *head, is_far=False, wait_for="Ray runtime started")
