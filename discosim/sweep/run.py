@@ -205,20 +205,6 @@ def collect_sweep(plan_folder: Path) -> tuple[Store, State, pd.DataFrame]:
     return store, store.state(store.planned()), table
 
 
-def parse_shard(text: str) -> tuple[int, int]:
-    """Return part and number of parts of ``i/n``, counted from 1.
-
-    Examples
-    --------
-    >>> parse_shard("3/16")
-    (3, 16)
-    """
-    part, _, parts = text.partition("/")
-    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
-        raise UserError(f"expected i/n with 1 <= i <= n (got '{text}')", where="--shard")
-    return int(part), int(parts)
-
-
 def differences_table(differences: Sequence[Difference]) -> pd.DataFrame:
     """Return comparisons as a tidy table: one row each, one column per axis."""
     import pandas as pd
