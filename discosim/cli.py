@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from discosim import __version__
-from discosim.cli_console import say, tell
+from discosim.cli_console import say, say_json, tell
 from discosim.cli_engine import add_engine
 from discosim.cli_help import AddParser, add_verb
 from discosim.cli_papers import add_claims, add_figures
+from discosim.cli_plot import add_plot
+from discosim.cli_results import add_columns, add_json, add_table, chosen
 from discosim.cli_sweeps import SWEEP_ACTIONS, add_diff, add_sweep
 from discosim.cli_traces import add_traces
 from discosim.core.errors import UserError, close_match, did_you_mean
@@ -41,8 +43,10 @@ VERBS: dict[str, tuple[str, ...]] = {
     "explain": ("metric", "policy", "scheduler"),
     "sweep": (),
     "diff": (),
+    "plot": (),
     "figures": (),
     "claims": (),
+    "table": (),
     "report": (),
     "schema": (),
 }
@@ -163,8 +167,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(verbs.add_parser)
     add_sweep(verbs.add_parser)
     add_diff(verbs.add_parser)
+    add_plot(verbs.add_parser)
     add_figures(verbs.add_parser)
     add_claims(verbs.add_parser)
+    add_table(verbs.add_parser)
     _add_report(verbs.add_parser)
     add_traces(verbs.add_parser)
     add_engine(verbs.add_parser)
@@ -185,6 +191,7 @@ def _add_run(add: AddParser) -> None:
         "run quickstart --set policies.DiSCo-D.budget=0.3 --out results/tight",
         "run mine.yaml --seed 7 --tokens",
         "run engine --trace-events timeline.json",
+        "run quickstart --slo ttft_s=0.5,tpot_s=0.1 --json > numbers.json",
         more=f"shipped:\n  {_SHIPPED}\n\nEvery key of a scenario: `discosim schema --reference`.",
     )
     parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a shipped configuration")
@@ -200,12 +207,15 @@ def _add_run(add: AddParser) -> None:
     parser.add_argument("--no-figures", action="store_true", help="draw nothing: a small run then takes half as long")
     parser.add_argument("--trace-events", metavar="FILE", type=Path, help="write a timeline for Perfetto (JSON)")
     parser.add_argument("--trace-policy", metavar="NAME", help="policy of the timeline (default: the first)")
+    add_columns(parser)
+    add_json(parser)
     parser.set_defaults(call=_run)
 
 
 def _run(options: argparse.Namespace) -> None:
     from discosim.config import load_scenario
 
+    columns, targets = chosen(options)
     scenario = load_scenario(options.config, overrides=options.overrides, seed=options.seed)
 
     from discosim.report.text import render
@@ -229,9 +239,16 @@ def _run(options: argparse.Namespace) -> None:
         from discosim.report.figures import draw_all
 
         draw_all(result.folder)
-    say(render(result))
+    seen = result.with_targets(**targets) if targets else result
+    if options.json:
+        from discosim.report.documents import run_document
+
+        say_json(run_document(seen, columns))
+    else:
+        say(render(seen, columns))
     if options.trace_events is not None:
-        say(write_trace_events(scenario, options.trace_events, options.trace_policy))
+        written = write_trace_events(scenario, options.trace_events, options.trace_policy)
+        (tell if options.json else say)(written)
 
 
 # --- report -------------------------------------------------------------------------------------------------

@@ -20,3 +20,10 @@ def tell(line: str) -> None:
         with suppress(OSError):  # nobody reads it any more
             sys.stderr.write(for_stream(f"{line}\n", sys.stderr))
             sys.stderr.flush()
+
+
+def say_json(content: object) -> None:
+    """Print one JSON document on stdout: strict, and ASCII, so that every encoding of an output takes it."""
+    from discosim.core.json_text import strict_json
+
+    say(strict_json(content))

@@ -10,14 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from discosim.cli_console import say
+from discosim.cli_console import say, say_json, tell
 from discosim.cli_help import AddParser, add_verb
+from discosim.cli_results import add_json
 from discosim.core.errors import UserError
 
 if TYPE_CHECKING:
     from discosim.core.scenario import EngineServer
     from discosim.traces.server_meta import ServerMeta
 
+STDOUT = Path("-")
+"""What --json stands for where no file is named."""
 FLAVOURS = ("vllm-v1", "vllm-v0", "tgi-2", "sglang")
 
 
@@ -96,6 +99,7 @@ def _add_calibrate(add: AddParser) -> None:
     verb.add_argument("--train", metavar="PART", help="what may be seen: first:N, before:Ts or concurrency:N,N")
     verb.add_argument("--out", metavar="FILE", type=Path, required=True, help="digest to write (JSON)")
     verb.add_argument("--scenario-out", metavar="FILE", type=Path, help="scenario to write with this engine (YAML)")
+    add_json(verb)
     verb.set_defaults(call=_calibrate)
 
 
@@ -148,6 +152,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     from discosim.calibrate.contradictions import contradictions
     from discosim.calibrate.evidence import parse_train, read_evidence
     from discosim.calibrate.setup import maker, scenario_of
+    from discosim.report.documents import headed
     from discosim.traces.digest_file import write_own_digest
     from discosim.traces.mapping import parse_mapping
     from discosim.traces.readers.source import fingerprint
@@ -198,7 +203,12 @@ def _calibrate(options: argparse.Namespace) -> None:
         place = Path(os.path.relpath(options.out.resolve(), options.scenario_out.resolve().parent))
         write_whole(options.scenario_out, yaml.safe_dump(scenario_of(keys, place), sort_keys=False))
         said.append(f"written  {options.scenario_out}")
-    say("\n".join(said))
+    if options.json:
+        say_json(headed("engine calibrate", work.to_json(found)))
+        for line in said[1:]:
+            tell(line)
+    else:
+        say("\n".join(said))
 
 
 def _add_validate(add: AddParser) -> None:
@@ -215,7 +225,14 @@ def _add_validate(add: AddParser) -> None:
     verb.add_argument("--group", metavar="NAME", help="which run of the log, where it holds several")
     verb.add_argument("--holdout", metavar="N:", help="requests that the calibration has not seen, from number N on")
     verb.add_argument("--check", metavar="LIMITS", help="fail above so many percent, as p50=5,p99=10")
-    verb.add_argument("--json", metavar="FILE", type=Path, help="write the comparison as JSON")
+    verb.add_argument(
+        "--json",
+        metavar="FILE",
+        nargs="?",
+        const=STDOUT,
+        type=Path,
+        help="write the comparison as JSON; without a FILE print it, and nothing else, on stdout",
+    )
     verb.add_argument(
         "--card", action="store_true", help="write the result onto the card of the scenario's own digest; runs print it"
     )
@@ -235,6 +252,7 @@ def _validate(options: argparse.Namespace) -> int:
     from discosim.calibrate.evidence import parse_holdout
     from discosim.config import load_scenario
     from discosim.core.files import check_target, write_whole
+    from discosim.report.documents import headed
     from discosim.report.validation_folder import check_validation_folder, write_validation
     from discosim.traces.mapping import parse_mapping
     from discosim.traces.readers.source import fingerprint
@@ -243,7 +261,8 @@ def _validate(options: argparse.Namespace) -> int:
 
     limits = None if options.check is None else work.parse_checks(options.check)
     holdout = None if options.holdout is None else parse_holdout(options.holdout)
-    _check_targets([options.json], [options.against, options.series, options.scenario])
+    is_printed = options.json == STDOUT
+    _check_targets([None if is_printed else options.json], [options.against, options.series, options.scenario])
     if options.out is not None:
         check_validation_folder(options.out)
     scenario = load_scenario(options.scenario)
@@ -261,7 +280,7 @@ def _validate(options: argparse.Namespace) -> int:
     series = None if options.series is None else read_server_series(options.series)
     found = work.validate(scenario, log, series=series, holdout=holdout)
     said = [work.describe(found)]
-    if options.json is not None:
+    if options.json is not None and not is_printed:
         write_whole(options.json, json.dumps(work.to_json(found), indent=2) + "\n")
         said.append(f"written  {options.json}")
     if options.out is not None:
@@ -271,5 +290,11 @@ def _validate(options: argparse.Namespace) -> int:
         sentence = write_card(found, holdout, fingerprint(options.against).raw_sha256, digest)
         said += [f"engine {sentence}", f"written  {digest}"]
     far = [] if limits is None else too_far(found.holdout or found.all, limits, "held out" if found.holdout else "all")
-    say("\n".join([*said, *(f"check failed: {one}" for one in far)]))
+    lines = [*said, *(f"check failed: {one}" for one in far)]
+    if is_printed:
+        say_json(headed("engine validate", {**work.to_json(found), "check_failed": far}))
+        for line in lines[1:]:
+            tell(line)
+    else:
+        say("\n".join(lines))
     return 1 if far else 0

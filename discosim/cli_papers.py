@@ -5,16 +5,24 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from discosim.cli_console import say, tell
+from discosim.cli_console import say, say_json, tell
 from discosim.cli_help import AddParser, add_verb
+from discosim.cli_results import add_json
 from discosim.core.errors import UserError
 
 EXIT_OK, EXIT_BREACH = 0, 1
+PAPERS_LIE = "The papers come with the package; a folder experiments of yours goes first."
 
 
-def _add_papers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paper", metavar="PAPER", nargs="?", default="all", help="folder of a paper (default: all)")
-    parser.add_argument("--experiments", metavar="DIR", type=Path, help="folder of all papers (default: experiments)")
+def _add_papers(parser: argparse.ArgumentParser, more: str = "") -> None:
+    words = f"folder of a paper{more and ','}{more} (default: all)"
+    parser.add_argument("paper", metavar="PAPER", nargs="?", default="all", help=words)
+    parser.add_argument(
+        "--experiments",
+        metavar="DIR",
+        type=Path,
+        help="folder of all papers (default: experiments here, else the package's)",
+    )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("results/figures"), help="results (default: results/figures)"
     )
@@ -26,30 +34,41 @@ def add_figures(add: AddParser) -> None:
         add,
         "figures",
         "regenerate tables and figures of the papers, and judge their claims",
-        "figures disco",
+        "figures list",
+        "figures pice",
         "figures all --check",
-        more="Needs a clone: the papers lie in its folder experiments.",
+        more=PAPERS_LIE,
     )
-    _add_papers(parser)
+    _add_papers(parser, " or 'list': say which there are")
     parser.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size (default: quick)")
     parser.add_argument("--check", action="store_true", help="compare with the committed tables; exit 1 on a breach")
     parser.add_argument("--update", action="store_true", help="replace the committed tables by what comes out")
     parser.add_argument("--executor", metavar="NAME", default="local:2", help="as for sweep (default: local:2)")
+    add_json(parser)
     parser.set_defaults(call=_figures)
 
 
 def _figures(options: argparse.Namespace) -> int:
     from discosim.reproduce.check import Breach
-    from discosim.reproduce.experiment import find_experiments, load_experiments
+    from discosim.reproduce.experiment import find_experiments, load_experiments, refuse_to_replace
+    from discosim.reproduce.rows import records
     from discosim.reproduce.run import make_figures, update_committed
     from discosim.reproduce.text import render_tally
     from discosim.reproduce.verdict import Verdict
 
     if options.check and options.update:
         raise UserError("either compare with the committed tables or replace them", where="--check --update")
+    root = find_experiments(options.experiments)
+    if options.paper == "list":
+        _list(root)
+        return EXIT_OK
+    if options.update:
+        refuse_to_replace(root)
+    note = tell if options.json else say
+    folders: list[str] = []
     breaches: list[Breach] = []
     verdicts: list[Verdict] = []
-    for experiment in load_experiments(find_experiments(options.experiments), options.paper):
+    for experiment in load_experiments(root, options.paper):
         outcome = make_figures(
             experiment,
             options.profile,
@@ -60,16 +79,30 @@ def _figures(options: argparse.Namespace) -> int:
         )
         breaches += outcome.breaches
         verdicts += outcome.verdicts
-        say(f"written    {outcome.folder}/")
+        folders.append(str(outcome.folder))
+        note(f"written    {outcome.folder}/")
         if options.update:
             for path in update_committed(experiment, options.profile, outcome.folder):
-                say(f"committed  {path}")
-    say(f"{render_tally(verdicts)}; read them with `discosim claims`")
+                note(f"committed  {path}")
+    note(f"{render_tally(verdicts)}; read them with `discosim claims`")
     for breach in breaches:
         tell(f"discosim: check failed: {breach.who}: {breach.what}")
     if options.check and not breaches:
-        say("check      every table agrees with the committed one under the rule of its claims")
+        note("check      every table agrees with the committed one under the rule of its claims")
+    if options.json:
+        from discosim.report.documents import headed
+
+        wrong = [{"who": breach.who, "what": breach.what} for breach in breaches]
+        say_json(headed("figures", {"folders": folders, "claims": records(verdicts), "breaches": wrong}))
     return EXIT_BREACH if breaches else EXIT_OK
+
+
+def _list(root: Path) -> None:
+    from discosim.reproduce.experiment import load_experiments
+    from discosim.reproduce.listing import render_list
+    from discosim.reproduce.text import terminal_width
+
+    say(render_list(load_experiments(root), root, terminal_width()))
 
 
 def add_claims(add: AddParser) -> None:
@@ -82,7 +115,7 @@ def add_claims(add: AddParser) -> None:
         "claims disco --summary",
         'claims --only "not reproduced" --role paper',
         "claims --markdown > claims.md",
-        more="Needs a clone: the papers lie in its folder experiments.",
+        more=PAPERS_LIE,
     )
     _add_papers(parser)
     parser.add_argument(

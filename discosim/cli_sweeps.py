@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from discosim.cli_console import say, tell
+from discosim.cli_console import say, say_json, tell
 from discosim.cli_help import AddParser, add_verb
+from discosim.cli_results import add_columns, add_json, chosen, parse_names
 from discosim.core.errors import UserError
 
 SWEEP_ACTIONS = ("status", "collect", "clean")
@@ -59,6 +61,8 @@ def add_sweep(add: AddParser) -> None:
         "--timeout-s", metavar="X", type=float, help="time after which a run counts as hung (default: none)"
     )
     parser.add_argument("--accept-version", action="store_true", help="go on beside runs of another version")
+    add_columns(parser)
+    add_json(parser)
     parser.set_defaults(call=_sweep)
     for action, words in (
         ("status", "say where a sweep stands"),
@@ -68,6 +72,7 @@ def add_sweep(add: AddParser) -> None:
         more = "Exit code 1: runs failed or are missing." if action == "collect" else ""
         parser = add_verb(add, f"sweep {action}", words, f"sweep {action} results/budget-quick", more=more)
         parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of the sweep")
+        add_json(parser)
         parser.set_defaults(call=_sweep_folder, action=action)
         if action == "clean":
             parser.add_argument(
@@ -76,17 +81,20 @@ def add_sweep(add: AddParser) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> int:
+    from discosim.report.documents import sweep_document
     from discosim.report.progress import Bar
     from discosim.report.sweep_text import render_sweep
     from discosim.sweep.drive import Terms
     from discosim.sweep.plan import load_plan
     from discosim.sweep.run import how_to_go_on, run_sweep
     from discosim.sweep.shards import parse_shard
+    from discosim.sweep.targets import table_with_targets
 
     if options.retries < 0:
         raise UserError(f"must be >= 0 (got {options.retries})", where="--retries")
     if options.timeout_s is not None and not options.timeout_s > 0:
         raise UserError(f"must be > 0 (got {options.timeout_s:g})", where="--timeout-s")
+    columns, targets = chosen(options)
     plan = load_plan(options.plan, profile=options.profile, overrides=options.overrides)
     terms = Terms(retries=options.retries, limit_s=options.timeout_s, command=options.command)
     shard = None if options.shard is None else parse_shard(options.shard)
@@ -100,7 +108,12 @@ def _sweep(options: argparse.Namespace) -> int:
             accept_version=options.accept_version,
             watch=lambda n_finished, n_runs: Bar(n_finished, n_runs, is_shown=_is_terminal()),
         )
-    say(render_sweep(result))
+    if targets and result.table is not None:
+        result = replace(result, table=table_with_targets(result.store, result.table, targets))
+    if options.json:
+        say_json(sweep_document(result, columns))
+    else:
+        say(render_sweep(result, columns))
     return EXIT_OK if result.state.is_complete else EXIT_INCOMPLETE
 
 
@@ -109,20 +122,26 @@ def _is_terminal() -> bool:
 
 
 def _sweep_folder(options: argparse.Namespace) -> int:
+    from discosim.report.documents import status_document
     from discosim.report.sweep_text import render_status
     from discosim.sweep.run import collect_sweep
     from discosim.sweep.store import Store
 
+    removed = None
     if options.action == "collect":
         store, state, _ = collect_sweep(options.folder)
-        say(render_status(store, state))
-        return EXIT_OK if state.is_complete else EXIT_INCOMPLETE
-    store = Store(options.folder)
-    if options.action == "clean":
-        for name in store.clean(stale=options.stale):
+    else:
+        store = Store(options.folder)
+        if options.action == "clean":
+            removed = store.clean(stale=options.stale)
+        state = store.state(store.planned())
+    if options.json:
+        say_json(status_document(f"sweep {options.action}", store, state, removed))
+    else:
+        for name in removed or ():
             say(f"removed {name}")
-    say(render_status(store, store.state(store.planned())))
-    return EXIT_OK
+        say(render_status(store, state))
+    return EXIT_INCOMPLETE if options.action == "collect" and not state.is_complete else EXIT_OK
 
 
 def add_diff(add: AddParser) -> None:
@@ -138,11 +157,19 @@ def add_diff(add: AddParser) -> None:
     parser.add_argument("b", metavar="B", type=Path, help="another one of the same kind")
     metric_help = "summary metric to compare; may be repeated (default: mean and p99 TTFT, QoE, unified cost)"
     parser.add_argument("--metric", metavar="NAME", action="append", default=[], dest="metrics", help=metric_help)
+    parser.add_argument("--columns", metavar="a,b,c", help="the same, several at once")
+    add_json(parser)
     parser.set_defaults(call=_diff)
 
 
 def _diff(options: argparse.Namespace) -> None:
+    from discosim.report.documents import diff_document
     from discosim.report.sweep_text import render_diff
     from discosim.sweep.diff import diff_folders
 
-    say(render_diff(diff_folders(options.a, options.b, options.metrics)))
+    more = [] if options.columns is None else parse_names(options.columns, "--columns")
+    found = diff_folders(options.a, options.b, list(dict.fromkeys([*options.metrics, *more])))
+    if options.json:
+        say_json(diff_document(found))
+    else:
+        say(render_diff(found))

@@ -6,9 +6,10 @@ import argparse
 import os
 from pathlib import Path
 
-from discosim.cli_console import say
+from discosim.cli_console import say, say_json
 from discosim.cli_digests import UNIT_HELP, add_digest_chunks, add_digest_device, add_digest_latency, add_digest_rtt
 from discosim.cli_help import AddParser, add_verb
+from discosim.cli_results import add_json
 from discosim.core.errors import UserError
 
 MAP_HELP = "a server's log: our name of a field and the file's, may be repeated (prompt_tok=n_in)"
@@ -45,12 +46,20 @@ def add_traces(add: AddParser) -> None:
 
 def _add_list(add: AddParser) -> None:
     verb = add_verb(add, "list", "list the shipped digests", "traces list")
+    add_json(verb)
     verb.set_defaults(call=_traces_list)
 
 
-def _traces_list(_options: argparse.Namespace) -> None:
+def _traces_list(options: argparse.Namespace) -> None:
     from discosim.traces.catalogue import list_digests, load_digest
 
+    if options.json:
+        from discosim.report.documents import headed
+
+        held = [(entry, load_digest(entry.name, entry.kind).card.title) for entry in list_digests()]
+        rows = [{"kind": entry.kind, "name": entry.name, "title": title} for entry, title in held]
+        say_json(headed("traces list", {"digests": rows}))
+        return
     for entry in list_digests():
         say(f"{entry.kind:<9} {entry.name:<38} {load_digest(entry.name, entry.kind).card.title}")
 
@@ -82,14 +91,22 @@ def _add_check(add: AddParser) -> None:
     verb.add_argument("--format", metavar="NAME", default="auto", help="trace format (default: look at the file)")
     verb.add_argument("--unit", metavar="UNIT", default="auto", help=UNIT_HELP)
     verb.add_argument("--map", metavar="OURS=THEIRS", action="append", default=[], dest="mapping", help=MAP_HELP)
+    add_json(verb)
     verb.set_defaults(call=_traces_check)
 
 
 def _traces_check(options: argparse.Namespace) -> None:
-    from discosim.traces.check import check
+    from discosim.traces.check import check, inspect_trace
     from discosim.traces.mapping import parse_mapping
 
-    say(check(options.file, options.format, options.unit, parse_mapping(options.mapping)))
+    asked = (options.file, options.format, options.unit, parse_mapping(options.mapping))
+    if options.json:
+        from discosim.report.documents import headed
+        from discosim.traces.check_plain import plain
+
+        say_json(headed("traces check", plain(inspect_trace(*asked))))
+    else:
+        say(check(*asked))
 
 
 def _add_convert(add: AddParser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from discosim.calibrate.coefficients import (
     priors_of_logs,
     priors_of_physics,
 )
-from discosim.calibrate.distance import WARN_PCT, Distances, of_observed, table, too_far, worst
+from discosim.calibrate.distance import WARN_PCT, Distances, of_observed, plain, table, too_far, worst
 from discosim.calibrate.engine_loop import play
 from discosim.calibrate.evidence import Evidence
 from discosim.calibrate.fit import Fitted, MakeModel, fit
@@ -283,3 +284,26 @@ def describe(found: Calibration) -> str:
             lines += ["", *table(f"{kind}: {one.name}", distance)]
     lines += ["", *(f"note: {doubt}" for doubt in found.doubts), f"engine {headline(found)}"]
     return "\n".join(lines)
+
+
+def to_json(found: Calibration) -> dict[str, Any]:
+    """Return coefficients with prior, fit, interval and the share that the log tells, distances, and doubts."""
+    fitted = found.fitted
+    intervals = fitted.intervals()
+    coefficients = [
+        {
+            "name": c.name,
+            "prior": c.prior,
+            "fit": fitted.values[c.name],
+            "low": intervals[c.name][0],
+            "high": intervals[c.name][1],
+            "share_from_log": share,
+            "is_identified": bool(share >= UNKNOWN),
+        }
+        for c, share in zip(fitted.priors.coefficients, fitted.identified, strict=True)
+    ]
+    parts = {
+        name: [{"log": one.name, "distances": plain(distance)} for one, distance in held]
+        for name, held in (("train", found.train), ("held_out", found.held_out))
+    }
+    return {"priors": fitted.priors.source, "coefficients": coefficients, **parts, "doubts": list(found.doubts)}

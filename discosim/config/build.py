@@ -17,6 +17,7 @@ from discosim.config.flavours import expanded
 from discosim.config.keypath import KeyPath, shown
 from discosim.config.leaf import read_leaf
 from discosim.config.named_files import find_file
+from discosim.config.own_kinds import check_cost, found_kind, names_file, unread
 from discosim.config.plain import as_list, plain, plain_data
 from discosim.config.policy_specs import (
     POLICY_KEYS,
@@ -41,8 +42,9 @@ from discosim.config.shape import (
     without_none,
 )
 from discosim.core.errors import UserError, close_match
+from discosim.core.own_code import split_kind
 from discosim.core.plugins import Plugins, construct
-from discosim.core.scenario import PolicySpec, SchedulerSpec
+from discosim.core.scenario import PluginIterations, PolicySpec, SchedulerSpec
 
 BAD: Any = object()
 """Stands for a value that was refused; the reason is among the problems."""
@@ -52,6 +54,7 @@ BAD: Any = object()
 class Classes:
     """The classes that a section's ``kind`` chooses among, their options being the fields of each."""
 
+    base: type
     keys: Mapping[str, Key]
     known: Mapping[str, type]
     plugins: Callable[[], Plugins]
@@ -71,10 +74,13 @@ class Builder:
         Where mistakes are noted; also where each value was written, and so where its files are.
     base : Path
         Folder against which the files of values without a place of their own are resolved.
+    runs_own : bool
+        Whether to import what names a class in a file (`file.py:Class`). Else such a part is taken as it was written.
     """
 
     problems: Problems
     base: Path
+    runs_own: bool = True
 
     def value(self, annotation: Any, limits: Mapping[str, Any], raw: Any, path: KeyPath) -> Any:
         """Return the value of one key, or ``BAD``."""
@@ -129,12 +135,26 @@ class Builder:
         for file_key in FILES.get(section, ()):
             if isinstance(values[file_key], str):
                 values[file_key] = self._file(values[file_key], (*path, file_key))
+        if section is PluginIterations and names_file(values["cost"]):
+            values["cost"] = self._cost(values, (*path, "cost"))
         good = {name: value for name, value in values.items() if value is not BAD}
         for name, message in (*check_section(section, good, raw), *check_digest(section, good)):
             self.problems.add((*path, *name), message, at_key=not name)
         if misspelt or len(good) < len(values):
             return BAD
         return self._checked(lambda held: construct(section, held, ""), good, path)
+
+    def _cost(self, values: Mapping[str, Any], path: KeyPath) -> Any:
+        """Find a cost model in a file of the user's, and look at its options."""
+        from discosim.world.engine.costs.registry import OwnCost
+
+        def found(kind: str) -> str:
+            absolute, held = found_kind(kind, self.problems.folders(path) or (self.base,), OwnCost)
+            if values["options"] is not BAD:
+                check_cost(PluginIterations(cost=absolute, options=values["options"]), held)
+            return absolute
+
+        return self._checked(found, values["cost"], path) if self.runs_own else values["cost"]
 
     def _file(self, name: str, path: KeyPath) -> Any:
         """Make a file name absolute; it must exist."""
@@ -245,37 +265,51 @@ class Builder:
 
     def _policy(self, raw: Any, path: KeyPath) -> Any:
         """Read one policy: its kind decides which options it has."""
-        from discosim.policies import known_policies
+        from discosim.policies import Policy, known_policies
         from discosim.policies.registry import policy_plugins
 
-        classes = Classes(POLICY_KEYS, known_policies(), policy_plugins, options_of)
+        classes = Classes(Policy, POLICY_KEYS, known_policies(), policy_plugins, options_of)
         values = self._with_options(raw, path, classes)
         if values is BAD:
             return BAD
         kind, name = values.pop("kind"), values.pop("name")
-        spec = PolicySpec(kind=kind, name=name or kind, options=values)
-        return spec if self._is_buildable(build_policy, spec, path) else BAD
+        own = split_kind(kind)
+        spec = PolicySpec(kind=kind, name=name or (own[1] if own else kind), options=values)
+        is_left = own is not None and not self.runs_own
+        return spec if is_left or self._is_buildable(build_policy, spec, path) else BAD
 
     def _scheduler(self, raw: Any, path: KeyPath) -> Any:
         """Read the scheduler of an engine: its kind decides which options it has."""
+        from discosim.world.engine.schedulers.base import Scheduler
         from discosim.world.engine.schedulers.registry import known_schedulers, scheduler_plugins
 
-        classes = Classes(SCHEDULER_KEYS, known_schedulers(), scheduler_plugins, scheduler_options)
+        classes = Classes(Scheduler, SCHEDULER_KEYS, known_schedulers(), scheduler_plugins, scheduler_options)
         values = self._with_options(raw, path, classes)
         if values is BAD:
             return BAD
         spec = SchedulerSpec(kind=values.pop("kind"), options=values)
-        return spec if self._is_buildable(build_scheduler, spec, path) else BAD
+        is_left = not self.runs_own and names_file(spec.kind)
+        return spec if is_left or self._is_buildable(build_scheduler, spec, path) else BAD
 
     def _with_options(self, raw: Any, path: KeyPath, classes: Classes) -> Any:
         """Return ``kind``, the other keys that all have, and every option; ``BAD`` where one was refused."""
         if not self._is_mapping(raw, path):
             return BAD
-        kind = self._kind(raw, classes.known, path, classes.plugins)
+        known = classes.known
+        if names_file(raw.get("kind")):
+            if not self.runs_own:
+                return self._checked(unread, {**dict.fromkeys(classes.keys, ""), **raw}, path)
+            here = (*path, "kind")
+            folders = self.problems.folders(here) or (self.base,)
+            found = self._checked(lambda kind: found_kind(kind, folders, classes.base), raw["kind"], here)
+            if found is BAD:
+                return BAD
+            raw, known = {**raw, "kind": found[0]}, {found[0]: found[1]}
+        kind = self._kind(raw, known, path, classes.plugins)
         if kind is None:
             return BAD
         try:
-            keys = {**classes.keys, **classes.options(classes.known[kind])}
+            keys = {**classes.keys, **classes.options(known[kind])}
         except UserError as error:
             self.problems.add(path, str(error))
             return BAD

@@ -11,6 +11,7 @@ from discosim.config.noise_checks import noise_findings
 from discosim.config.profile_checks import profile_findings
 from discosim.core import scenario as s
 from discosim.core.errors import close_match
+from discosim.core.own_code import is_left
 from discosim.core.plugins import in_words
 
 Values = Mapping[str, Any]
@@ -152,6 +153,8 @@ def _engine(values: Values) -> Findings:
 def _ahead(kind: str) -> Findings:
     from discosim.world.engine.schedulers.registry import scheduler_class
 
+    if is_left(kind):
+        return
     if not scheduler_class(kind).may_decide_ahead:
         said = f"scheduler {kind} puts requests in the place of others at once and cannot decide ahead; set it to false"
         yield ("async_scheduling",), said
@@ -210,24 +213,22 @@ def _policy_names(values: Values, raw: Values) -> Findings:
 
 
 def _edge(values: Values) -> Findings:
-    from discosim.policies import known_policies
+    from discosim.policies import policy_class
 
     if "edge" not in values or values["edge"] is not None:
         return
-    known = known_policies()
     for i, policy in enumerate(values.get("policies", ())):
-        if known[policy.kind].needs_edge:
+        if not is_left(policy.kind) and policy_class(policy.kind).needs_edge:
             yield ("policies", i), f"policy '{policy.kind}' needs an edge tier; add an `edge:` section"
 
 
 def _joint(values: Values) -> Findings:
-    from discosim.policies import known_policies
+    from discosim.policies import policy_class
 
     if "quality" not in values or isinstance(values["quality"], s.JointQuality):
         return
-    known = known_policies()
     for i, policy in enumerate(values.get("policies", ())):
-        if known[policy.kind].needs_joint:
+        if not is_left(policy.kind) and policy_class(policy.kind).needs_joint:
             needs = "needs to know which models are right; add `quality: {kind: joint, digest: ...}`"
             yield ("policies", i), f"policy '{policy.kind}' {needs}"
 
@@ -246,6 +247,8 @@ def _services(values: Values) -> Findings:
         elif not (name.isascii() and name.isidentifier()):
             yield ("services", name), f"must be called by letters, digits and _, no digit first (got {shown(name)})"
     for i, spec in enumerate(values.get("policies", ())):
+        if is_left(spec.kind):
+            continue
         try:
             asked = list(build_policy(spec).asks_for())
         except Exception as error:  # noqa: BLE001 - a package of somebody else may do anything here

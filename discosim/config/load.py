@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from discosim.config.build import Builder
+from discosim.config.inherit import BASE, inherited
 from discosim.config.overrides import apply_override, set_value
 from discosim.config.problems import Place, Problems
 from discosim.config.yaml_loader import Document, read_file
@@ -21,6 +22,7 @@ def load_scenario(
     *,
     overrides: Iterable[str] = (),
     seed: int | None = None,
+    runs_own: bool = True,
 ) -> Scenario:
     """Return the validated scenario, with every default filled in.
 
@@ -34,6 +36,9 @@ def load_scenario(
         directory and then beside the configuration; where both hold one and they differ, it is refused.
     seed : int, optional
         Replaces the scenario's seed, >= 0.
+    runs_own : bool
+        Whether to import the files of what it names as `file.py:Class`, which runs them. Without that it can be read,
+        fingerprinted and compared, and not be simulated; so are results read, whoever made them.
 
     Returns
     -------
@@ -54,17 +59,16 @@ def load_scenario(
     if isinstance(overrides, str):
         raise UserError(f"expected a list of texts: overrides=[{overrides!r}]", where="load_scenario")
     document, base = read_document(source)
-    _refuse_sweep(document.data, source)
     for override in overrides:
         apply_override(document, override, base)
     if seed is not None:
         set_value(document, "seed", seed, Place(f"--seed {seed}", f"--seed {seed}"))
-    scenario = build_section(Scenario, document, base)
+    scenario = build_section(Scenario, document, base, runs_own=runs_own)
     assert isinstance(scenario, Scenario)
     return scenario
 
 
-def build_section(section: type, document: Document, base: Path) -> Any:
+def build_section(section: type, document: Document, base: Path, *, runs_own: bool = True) -> Any:
     """Return the dataclass that a whole document describes.
 
     Parameters
@@ -75,6 +79,8 @@ def build_section(section: type, document: Document, base: Path) -> Any:
         Data, and the place of each key.
     base : Path
         Folder against which the files of values without a place are resolved; others lie where their place says.
+    runs_own : bool
+        As for :func:`load_scenario`.
 
     Raises
     ------
@@ -85,7 +91,7 @@ def build_section(section: type, document: Document, base: Path) -> Any:
     if document.data is None:
         problems.add((), "is empty; expected a mapping of keys to values")
         problems.raise_if_any()
-    built = Builder(problems, base).section(section, document.data, ())
+    built = Builder(problems, base, runs_own).section(section, document.data, ())
     problems.raise_if_any()
     return built
 
@@ -96,7 +102,7 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
     The sources are those of :func:`load_scenario`; nothing is validated beyond being strict YAML.
     """
     if isinstance(source, Mapping):
-        return Document(copied(source)), Path.cwd()
+        return inherited(Document(copied(source)), Path.cwd()), Path.cwd()
     if not isinstance(source, str | os.PathLike):
         raise UserError(f"expected a path, a name or a mapping, not {type(source).__name__}", where="load_scenario")
     if not str(source):
@@ -106,6 +112,10 @@ def read_document(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[D
         path = _shipped(path)
     document = read_file(path)
     document.places.setdefault((), Place(str(path), str(path)))
+    _refuse_sweep(document.data, source)
+    if isinstance(document.data, dict) and BASE in document.data:
+        document.data.setdefault("name", path.stem)  # not that of the base, whose results would be in the way
+        document = inherited(document, path.resolve().parent, (path.resolve(),))
     return document, path.resolve().parent
 
 
@@ -132,7 +142,7 @@ def _shipped(path: Path) -> Path:
 
 def _refuse_sweep(data: Any, source: object) -> None:
     """Say in one line that a sweep is no scenario, rather than complain about each of its keys."""
-    if isinstance(data, Mapping) and {"base", "sweep"} <= data.keys() and "policies" not in data:
+    if isinstance(data, Mapping) and BASE in data and {"sweep", "set", "compare", "profiles"} & data.keys():
         raise UserError(f"is a sweep, not a scenario; run it with `discosim sweep {source}`", where=str(source))
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from discosim.config.every_policy import EVERY_POLICY, policies_with
 from discosim.config.keypath import KeyPath, dotted
 from discosim.config.problems import Place
 from discosim.config.set_text import value_of
@@ -24,7 +26,8 @@ def apply_override(document: Document, override: str, folder: Path) -> None:
         Data and places; both are changed.
     override : str
         ``path=value``. A path goes through keys with dots, into lists with ``[index]``, and into the list of
-        policies also with a policy's name: ``policies.DiSCo-S.budget=0.3``.
+        policies also with a policy's name: ``policies.DiSCo-S.budget=0.3``, or ``policies.*.budget=0.3`` for every
+        policy that has such an option.
     folder : Path
         Folder of the configuration. A file that the value names is looked for in the working directory, where a shell
         completes its name, and then here; where both hold one and they differ, it is refused.
@@ -41,13 +44,22 @@ def apply_override(document: Document, override: str, folder: Path) -> None:
     if not value_text.strip():
         raise UserError("has no value; write null for none", where=label)
     path = path_text.strip()
-    set_value(document, path, value_of(value_text, path, label), Place(label, label, (Path.cwd(), folder)))
+    place = Place(label, label, (Path.cwd(), folder))
+    set_value(document, path, value_of(value_text, path, label), place, folder)
 
 
-def set_value(document: Document, path_text: str, value: Any, place: Place) -> None:
-    """Set the value at a path, making sections that are not there yet; it counts as written at ``place``."""
+def set_value(document: Document, path_text: str, value: Any, place: Place, folder: Path | None = None) -> None:
+    """Set the value at a path, making sections that are not there yet; it counts as written at ``place``.
+
+    ``folder`` is that of the document, for policies in files that are named without a place.
+    """
     if not isinstance(document.data, dict):
         return  # the file itself is refused later, with its place
+    if path_text.startswith(EVERY_POLICY):
+        option = path_text.removeprefix(EVERY_POLICY)
+        for i in policies_with(document, option, place.value, folder or Path.cwd()):
+            set_value(document, f"policies[{i}].{option}", deepcopy(value), place)
+        return
     path: KeyPath = ()
     here: Any = document.data
     rest = path_text

@@ -8,12 +8,15 @@ from typing import Any
 
 from discosim.config.dump import as_plain
 from discosim.config.leaf import adapter
+from discosim.config.own_kinds import PATTERN
 from discosim.config.plain import plain_data
 from discosim.config.policy_specs import POLICY_KEYS, SCHEDULER_KEYS, options_of, scheduler_options, usable
 from discosim.config.shape import Key, item_type, keys_of, kind_of, mapping_value, sections_of, without_none
 from discosim.core.errors import UserError
 from discosim.core.scenario import PolicySpec, Scenario, SchedulerSpec
 
+AXES = ("grid", "zip")
+"""Keys of a sweep whose lists may stand in a mapping that names them."""
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
 
@@ -55,6 +58,11 @@ def _object(keys: Mapping[str, Key], about: str, kind: str) -> dict[str, Any]:
 
 def _key(key: Key) -> dict[str, Any]:
     schema = _value(key.type, key.limits)
+    if key.name in AXES:
+        lists = schema["additionalProperties"]
+        named = {"as": {"type": "string", "minLength": 1}, "values": lists}
+        axis = {"type": "object", "properties": named, "required": [*named], "additionalProperties": False}
+        schema["additionalProperties"] = {"anyOf": [lists, axis]}
     if key.description:
         schema = {**schema, "description": key.description}
     return {**schema, **_default(key)} if key.has_default else schema
@@ -109,19 +117,28 @@ def _list(item: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
 def _policies() -> list[dict[str, Any]]:
     from discosim.policies import known_policies
 
-    return [
+    known = [
         _object({**POLICY_KEYS, **options_of(policy)}, (policy.__doc__ or "").strip().partition("\n")[0], kind)
         for kind, policy in usable(known_policies(), options_of)
     ]
+    return [*known, _own("A policy of yours, `file.py:Class`, the path relative to this file.", POLICY_KEYS)]
 
 
 def _schedulers() -> list[dict[str, Any]]:
     from discosim.world.engine.schedulers.registry import known_schedulers
 
-    return [
+    known = [
         _object({**SCHEDULER_KEYS, **scheduler_options(held)}, (held.__doc__ or "").strip().partition("\n")[0], kind)
         for kind, held in usable(known_schedulers(), scheduler_options)
     ]
+    return [*known, _own("A scheduler of yours, `file.py:Class`, the path relative to this file.", SCHEDULER_KEYS)]
+
+
+def _own(description: str, keys: Mapping[str, Key]) -> dict[str, Any]:
+    """Return the schema of a class in a file: its options are not known here."""
+    held = _object(keys, description, "")
+    held["properties"]["kind"] = {"type": "string", "pattern": PATTERN}
+    return {**held, "additionalProperties": True}
 
 
 def schema_json(section: type = Scenario, title: str = "discosim scenario") -> str:

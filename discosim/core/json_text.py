@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from discosim.core.errors import UserError
+from discosim.core.printable import unicode_text
 
 MOST_DEPTH = 100
 """Levels of objects and arrays; the deepest file that anybody is known to write has about ten."""
@@ -161,3 +163,35 @@ def _is_unicode(value: Any) -> bool:
 def _shown(value: Any) -> str:
     text = json.dumps(value, default=str)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def strict_json(content: Any) -> str:
+    """Return plain data as JSON that every reader takes: null for what is undefined or infinite, ASCII alone.
+
+    Examples
+    --------
+    >>> print(strict_json({"mean": float("nan"), "n": 3}))
+    {
+     "mean": null,
+     "n": 3
+    }
+    """
+    return json.dumps(finite(content), indent=1, allow_nan=False)
+
+
+def finite(value: Any) -> Any:
+    """Return plain data for strict JSON: NaN and infinities become null, numbers of numpy Python's, the rest text."""
+    if isinstance(value, Mapping):
+        return {_text(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    plain = value.item() if hasattr(value, "item") else value
+    if isinstance(plain, float):
+        return plain if math.isfinite(plain) else None
+    if plain is None or isinstance(plain, bool | int):
+        return plain
+    return None if type(plain).__name__ in {"NAType", "NaTType"} else _text(plain)
+
+
+def _text(value: Any) -> str:
+    return unicode_text(str(value))

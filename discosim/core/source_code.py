@@ -12,7 +12,7 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
-from discosim.core.source_files import fingerprints, imports_of, is_installed, locate
+from discosim.core.source_files import fingerprints, imports_in, imports_of, is_installed, locate, locate_beside
 
 OWN = "discosim"
 LIBRARIES = ("numpy", "scipy", "pandas", "simpy", "pyarrow")
@@ -71,12 +71,33 @@ def source_of(value: Any, named_in: str = "") -> SourceCode:
     module = _module_of(value)
     bases = value.__mro__ if isinstance(value, type) else ()
     roots = dict.fromkeys(filter(None, [module, named_in, *(str(base.__module__) for base in bases)]))
-    closure = _Closure([root for root in roots if not _is_known(root)])
-    if not closure.parts:
+    closure = _Closure([root for root in roots if not is_known(root)])
+    if not closure.places:
         return SourceCode(module, _text_of(value))
     text = "\n".join([f"{module}:{getattr(value, '__qualname__', '')}", *sorted(closure.lines)])
     sha256 = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-    return SourceCode(module, sha256, tuple(sorted(closure.parts)), tuple(sorted(closure.libraries)))
+    return SourceCode(module, sha256, tuple(sorted(closure.places)), tuple(sorted(closure.libraries)))
+
+
+def source_of_file(file: Path, content: bytes) -> tuple[SourceCode, tuple[Path, ...]]:
+    """Return the fingerprint of a file of the user's, and the places of all code in it; nothing is run.
+
+    It covers the file, what it imports from beside it (a module, or a whole package), and so on from there; what these
+    import from elsewhere as `source_of` does. Folders do not count, so that two machines agree.
+
+    Parameters
+    ----------
+    file : Path
+        Where it lies.
+    content : bytes
+        What it holds.
+    """
+    closure = _Closure([], imports_in(content), file.parent)
+    lines = [f"{file.name} {hashlib.sha256(content).hexdigest()}", *sorted(closure.lines)]
+    sha256 = hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+    parts = (file.name, *sorted(closure.places))
+    code = SourceCode(file.stem, sha256, parts, tuple(sorted(closure.libraries)))
+    return code, (file, *closure.places.values())
 
 
 def _module_of(value: Any) -> str:
@@ -87,7 +108,7 @@ def _top(module: str) -> str:
     return module.partition(".")[0]
 
 
-def _is_known(module: str) -> bool:
+def is_known(module: str) -> bool:
     """Tell whether a module needs no fingerprint: of this package, of Python, or compared for every run."""
     return _top(module) in {OWN, *LIBRARIES} or _top(module) in sys.stdlib_module_names
 
@@ -111,32 +132,35 @@ def _packages() -> dict[str, list[str]]:
 
 @dataclass
 class _Closure:
-    """All code that is reached from some modules."""
+    """All code that is reached from some modules, and from what a file in a folder imports."""
 
     roots: list[str]
-    parts: set[str] = field(default_factory=set)
+    start: list[str] = field(default_factory=list)
+    beside: Path | None = None
+    places: dict[str, Path] = field(default_factory=dict)
     libraries: set[str] = field(default_factory=set)
     lines: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        waiting, seen = list(self.roots), set(self.roots)
+        waiting = [*self.roots, *dict.fromkeys(name for name in self.start if not is_known(name))]
+        seen = set(waiting)
         while waiting:
             for name in self._read(waiting.pop()):
-                if name not in seen and not _is_known(name):
+                if name not in seen and not is_known(name):
                     seen.add(name)
                     waiting.append(name)
 
     def _read(self, module: str) -> list[str]:
         """Take in the package around a module, and return what the module and the packages above it import."""
-        found = locate(module)
+        found = locate(module) if self.beside is None else locate_beside(module, self.beside)
         if found is None:
             self.lines.add(f"missing {_top(module)}")  # what comes to be there later is another code
             return []
         name, place = found
-        if name not in self.parts and self._is_library(module, name, place):
+        if name not in self.places and self._is_library(module, name, place):
             return []
-        if name not in self.parts:
-            self.parts.add(name)
+        if name not in self.places:
+            self.places[name] = place
             self.lines.update(fingerprints(name, place))
         return imports_of(module, name, place)
 

@@ -70,6 +70,17 @@ def locate(module: str) -> tuple[str, Path] | None:
     return (top, place.resolve()) if place.is_file() or (place.is_dir() and origin.is_file()) else None
 
 
+def locate_beside(module: str, folder: Path) -> tuple[str, Path] | None:
+    """Return what :func:`locate` does, looking into a folder first."""
+    top, *rest = module.split(".")
+    if (folder / top / "__init__.py").is_file():
+        return top, folder / top
+    if (folder / f"{top}.py").is_file():
+        return top, folder / f"{top}.py"
+    found = locate(module)
+    return found if found or not (folder / top).is_dir() else _inside_namespace(top, rest, [folder / top])
+
+
 def _spec(top: str) -> ModuleSpec | None:
     try:
         return find_spec(top)
@@ -154,8 +165,17 @@ def _on_the_way(module: str, name: str, place: Path) -> Iterator[tuple[Path, str
 
 def _imports(file: Path, package: str) -> list[str]:
     try:
-        tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        content = file.read_bytes()
+    except OSError:
+        return []
+    return imports_in(content, package)
+
+
+def imports_in(content: bytes, package: str = "") -> list[str]:
+    """Return what the text of a module imports, by absolute name; nothing where it is no Python."""
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     found: list[str] = []
     for node in ast.walk(tree):

@@ -27,7 +27,9 @@ class Trap:
 
 
 VOCABULARY: tuple[ToolVocabulary, ...] = (
-    ToolVocabulary("discosim", "ttft_s", "tpot_s", "TBT (tbt_*)", "norm_latency_s", "e2e_s", "-"),
+    ToolVocabulary(
+        "discosim", "ttft_s", "tpot_s", "TBT (tbt_*)", "norm_latency_s", "e2e_s", "goodput_rps (with --slo)"
+    ),
     ToolVocabulary(
         "vLLM bench serve",
         "ttft",
@@ -109,9 +111,9 @@ TRAPS: tuple[Trap, ...] = (
         "which: tbt_pooled_* or tbt_request_*.",
     ),
     Trap(
-        ("throughput", "ttft_target_attainment"),
+        ("throughput", "ttft_target_attainment", "goodput"),
         "Goodput means a rate of good requests at a given load (vLLM, AIPerf) or the highest load that keeps "
-        "attainment (DistServe); we print neither under that bare name.",
+        "attainment (DistServe); goodput_rps is the former, and the latter is never called so here.",
     ),
     Trap(
         ("ttft", "e2e", "tbt"),

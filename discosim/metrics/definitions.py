@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import textwrap
+from collections.abc import Iterable
 
 from discosim.core.errors import UserError
 from discosim.metrics.contrast import traps_of
@@ -11,22 +12,26 @@ from discosim.metrics.declare import MetricDefinition
 from discosim.metrics.request_definitions import REQUEST_METRICS, TOKEN_METRICS
 from discosim.metrics.streaming_definitions import STREAMING_METRICS
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
+from discosim.metrics.targets import TARGET_METRICS
 
 __all__ = [
     "DEFINITIONS",
     "REQUEST_METRICS",
     "STREAMING_METRICS",
     "SUMMARY_METRICS",
+    "TARGET_METRICS",
     "TOKEN_METRICS",
     "MetricDefinition",
     "all_definitions",
     "definition",
     "explain",
     "list_metrics",
+    "units_of",
 ]
 
 DEFINITIONS: dict[str, MetricDefinition] = {
-    metric.name: metric for metric in (*REQUEST_METRICS, *TOKEN_METRICS, *SUMMARY_METRICS, *STREAMING_METRICS)
+    metric.name: metric
+    for metric in (*REQUEST_METRICS, *TOKEN_METRICS, *SUMMARY_METRICS, *STREAMING_METRICS, *TARGET_METRICS)
 }
 
 _FILES = {
@@ -52,6 +57,11 @@ def definition(name: str) -> MetricDefinition:
         near = near or difflib.get_close_matches(name, DEFINITIONS, n=5)
         hint = f"did you mean {', '.join(near)}?" if near else "`discosim explain metric` lists all"
         raise UserError(f"unknown metric {name!r}; {hint}") from None
+
+
+def units_of(names: Iterable[object]) -> dict[str, str]:
+    """Return the units of those columns that are metrics, by name; '' for names and identifiers."""
+    return {str(name): DEFINITIONS[str(name)].unit for name in names if str(name) in DEFINITIONS}
 
 
 def all_definitions() -> tuple[MetricDefinition, ...]:

@@ -45,11 +45,13 @@ MEANS_OF_SERVED = {
 }
 MEAN_OF_ANSWERS = {"accuracy": "is_right"}
 """As those of served requests, for what a run's own batches tell of luck."""
+MEANS_OF_GIVEN = {"slo_attainment": "is_good"}
+"""As those of served requests, of columns that somebody added to those of a run."""
 QUANTILES = {percentile_name(stem, p): (f"{stem}_s", p / 100) for stem in DURATIONS for p in PERCENTILES}
 """Number -> column and level; over finished requests."""
 BUDGETS = {"budget_used_device": "is_device_dispatched", "budget_used_server": "is_server_dispatched"}
 
-NUMBERS: tuple[str, ...] = (*MEANS_OF_FINISHED, *MEANS_OF_SERVED, *QUANTILES, *BUDGETS)
+NUMBERS: tuple[str, ...] = (*MEANS_OF_FINISHED, *MEANS_OF_SERVED, *MEANS_OF_GIVEN, *QUANTILES, *BUDGETS)
 """Numbers of a summary whose influences are known."""
 
 LEVELS: dict[str, float] = {name: q for name, (_, q) in QUANTILES.items()} | {
@@ -117,8 +119,8 @@ def influence(name: str, columns: Columns) -> Influence | None:
         return _mean(columns[MEANS_OF_FINISHED[name]], status == "finished")
     if name in MEANS_OF_SERVED:
         return _mean(columns[MEANS_OF_SERVED[name]], status != "rejected")
-    if name in MEAN_OF_ANSWERS and MEAN_OF_ANSWERS[name] in columns:
-        return _mean(columns[MEAN_OF_ANSWERS[name]], status != "rejected")
+    if (at_times := (MEAN_OF_ANSWERS | MEANS_OF_GIVEN).get(name)) in columns:
+        return _mean(columns[str(at_times)], status != "rejected")
     if name in QUANTILES:
         column, q = QUANTILES[name]
         return _quantile(columns[column], status == "finished", q)

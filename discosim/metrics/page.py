@@ -9,6 +9,7 @@ from discosim.metrics.definitions import (
     REQUEST_METRICS,
     STREAMING_METRICS,
     SUMMARY_METRICS,
+    TARGET_METRICS,
     TOKEN_METRICS,
     MetricDefinition,
 )
@@ -77,7 +78,9 @@ _ON_DEMAND = """\
 ## On demand
 
 In no file: `discosim.metrics.streaming` and `discosim.metrics.capacity` compute them from token timelines, each
-with parameters of its own (deadlines D_p and D_d, weight alpha).
+with parameters of its own (deadlines D_p and D_d, weight alpha). The last two come from
+`requests.parquet` and from targets that are given afterwards, `--slo ttft_s=0.5,tpot_s=0.1`
+([how](how-to/results-in-python.md)).
 """
 
 _HOMES = """\
@@ -111,7 +114,7 @@ def metrics_page() -> str:
         "## Summary, per policy and replication\n",
         _table(SUMMARY_METRICS),
         _ON_DEMAND,
-        _table(STREAMING_METRICS),
+        _table((*STREAMING_METRICS, *TARGET_METRICS)),
         _HOMES,
         _homes(),
         _CONTRAST,
@@ -144,7 +147,7 @@ def _table(metrics: Sequence[MetricDefinition]) -> str:
 def _homes() -> str:
     """Return which function computes which numbers."""
     names: dict[str, list[str]] = {}
-    for metric in (*REQUEST_METRICS, *TOKEN_METRICS, *SUMMARY_METRICS, *STREAMING_METRICS):
+    for metric in (*REQUEST_METRICS, *TOKEN_METRICS, *SUMMARY_METRICS, *STREAMING_METRICS, *TARGET_METRICS):
         names.setdefault(metric.computed_by, []).append(f"`{metric.name}`")
     return _markdown(("Function", "Numbers"), [(f"`{home}`", ", ".join(held)) for home, held in names.items()])
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from discosim.policies.view import View
+    from discosim.world.batch.dispatch import Arriving, Coins, Dispatch
     from discosim.world.session import Session
 
 
@@ -57,6 +58,23 @@ class Policy:
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request; must show its whole answer or let it fail."""
         raise NotImplementedError(f"{type(self).__name__} lacks `serve`, the method that looks after one request")
+
+    def plan(self, view: View, requests: Arriving, coins: Coins) -> Dispatch | None:  # noqa: ARG002 - for those who can
+        """Return what `serve` would do, for all requests beforehand; None where it cannot be told.
+
+        A plan lets requests that nobody else can touch be worked out many at once. It has to say the same as `serve`,
+        which is what defines the policy; it counts only in the class that states it, as a subclass may serve otherwise.
+
+        Parameters
+        ----------
+        view : View
+            What `prepare` was given, and by now has used.
+        requests : Arriving
+            What is known of each request on arrival.
+        coins : callable
+            Gives each request's coin, as `Session.coin` does.
+        """
+        return None
 
     def tally(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, float]:  # noqa: ARG002 - for those who count
         """Return counts of the replication that this copy has served, to be summed over replications.

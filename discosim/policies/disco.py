@@ -16,6 +16,7 @@ from discosim.policies.budget import Constraint, resolve_constraint
 from discosim.policies.migration import Migration, ServerEstimate
 from discosim.policies.past_ttfts import IF_REFUSED, Wait
 from discosim.policies.view import View
+from discosim.world.batch.dispatch import Arriving, Coins, Dispatch
 from discosim.world.link import Payload
 from discosim.world.session import Loser
 
@@ -132,6 +133,25 @@ class Disco(Policy):
         if prompt_tok < self._threshold_tok / factor:
             return 0.0
         return self._tail_wait.after_s(coin) * factor
+
+    def plan(self, view: View, requests: Arriving, coins: Coins) -> Dispatch | None:  # noqa: ARG002 - as every policy
+        """Say for all requests which endpoint is held back, and for how long; not while it relearns."""
+        if self._account is not None:
+            return None
+        length, at_once = requests.prompt_tok, np.zeros(len(requests))
+        is_at_edge = length == self._threshold_tok
+        if self._side == "server":
+            is_long = np.where(is_at_edge, coins() >= self._part, length > self._threshold_tok)
+            server_s, device_s = np.where(is_long, 0.0, np.inf), at_once
+        else:
+            coin = coins()
+            tail_s, edge_s = (
+                np.where(coin < wait.rich_share, wait.rich_s, wait.lean_s)
+                for wait in (self._tail_wait, self._edge_wait)
+            )
+            device_s = np.where(is_at_edge, edge_s, np.where(length < self._threshold_tok, 0.0, tail_s))
+            server_s = at_once
+        return Dispatch(server_s, device_s, falls_back=True, losers=self.losers, hand_overs=self._migration)
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Dispatch, keep the first speaker, then migrate if that pays."""

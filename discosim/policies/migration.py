@@ -29,7 +29,7 @@ LONGEST_TOK = 1 << 18
 
 
 @dataclass(frozen=True)
-class _Route:
+class Route:
     """One direction of migration on one kind of device: tables by token count, made once.
 
     The tables replace per-request arithmetic on whole timelines, the largest part of a migrating request's cost.
@@ -91,9 +91,9 @@ class Migration:
 
     def __init__(self, view: View, server_estimate: ServerEstimate = "mean", payload: Payload = "text") -> None:
         self._view = view
-        self._payload: Payload = payload
+        self.payload: Payload = payload
         self._server_estimate: ServerEstimate = server_estimate
-        self._routes: dict[tuple[str, str], _Route | None] = {}
+        self._routes: dict[tuple[str, str], Route | None] = {}
 
     def server_overhead_s(self) -> float:
         """Return the estimated time from a hand-over to the server's next token, in s; ``inf`` where unknown."""
@@ -110,17 +110,17 @@ class Migration:
         if self._view.uplink_bit_per_s is None:
             return np.zeros(n_tok.size)
         past_bytes = float(self._view.prompt_tok.mean()) * BYTES_PER_TOK["text"]
-        extra_bytes = n_tok.astype(np.float64) * BYTES_PER_TOK[self._payload] - past_bytes
+        extra_bytes = n_tok.astype(np.float64) * BYTES_PER_TOK[self.payload] - past_bytes
         return np.maximum(extra_bytes * 8.0 / self._view.uplink_bit_per_s, -self.server_overhead_s())
 
-    def _route(self, source: str, profile: DeviceProfile) -> _Route | None:
+    def route(self, source: str, profile: DeviceProfile) -> Route | None:
         """Return the way out of ``source`` for users of this device, None where the other side is not cheaper."""
         key = (source, profile.name)
         if key not in self._routes:
             self._routes[key] = self._make_route(source, profile)
         return self._routes[key]
 
-    def _make_route(self, source: str, profile: DeviceProfile) -> _Route | None:
+    def _make_route(self, source: str, profile: DeviceProfile) -> Route | None:
         meter = self._view.meter
         rate = meter.exchange_rate_usd_per_j
         decode = {"server": meter.output_usd_per_tok, "device": rate * profile.decode_j_per_tok}
@@ -140,7 +140,7 @@ class Migration:
             margin_usd -= decode[source] * np.minimum(rest, in_flight_tok)
         else:
             overhead_s = self.server_overhead_s() + self._extra_upload_s(np.arange(LONGEST_TOK))
-        return _Route(target, prefill[target], margin_usd, overhead_s)
+        return Route(target, prefill[target], margin_usd, overhead_s)
 
     def gate(
         self, source: str, profile: DeviceProfile, *, prompt_tok: int, reader_tok_per_s: float, n_tok: int
@@ -160,7 +160,7 @@ class Migration:
         n_tok : int
             Last token to look at.
         """
-        route = self._route(source, profile)
+        route = self.route(source, profile)
         if route is None:
             return None
         margin = _window(route.margin_usd, 0, n_tok + 1) - route.prefill_usd_per_tok * prompt_tok
@@ -172,7 +172,7 @@ class Migration:
         """Watch the buffer of an answer that has begun, and hand over when both rules hold."""
         source = session.speaker
         profile = session.profile
-        route = self._route(source.endpoint, profile)
+        route = self.route(source.endpoint, profile)
         if route is None:
             return
         prompt_tok = session.prompt_tok
@@ -188,7 +188,7 @@ class Migration:
         last_token = yield session.buffer_reaches(need_tok)
         if last_token is None or (is_to_device and (session.is_device_busy or is_battery_low(session))):
             return
-        target = session.start(route.target, after_token=last_token, payload=self._payload)
+        target = session.start(route.target, after_token=last_token, payload=self.payload)
         session.hand_over(target)
         heard = yield session.first_token_of(target)
         if heard is None:
@@ -204,7 +204,7 @@ class Migration:
             session.fail()
 
 
-def _need_tok(route: _Route, profile: DeviceProfile, prompt_tok: int, rate: float, first: int, n: int) -> Floats:
+def _need_tok(route: Route, profile: DeviceProfile, prompt_tok: int, rate: float, first: int, n: int) -> Floats:
     """Return the buffer needed after tokens ``first .. first + n - 1``, ``inf`` where nothing is to be gained."""
     margin = _window(route.margin_usd, first, n)
     overhead_s = _window(route.overhead_s, prompt_tok + first, n)

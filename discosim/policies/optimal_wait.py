@@ -26,6 +26,7 @@ from discosim.policies.wait_tables import (
     laws_of,
     solve_price,
 )
+from discosim.world.batch.dispatch import Arriving, Coins, Dispatch
 from discosim.world.device_profile import DeviceProfile
 from discosim.world.link import Payload
 from discosim.world.session import Loser
@@ -54,6 +55,11 @@ class WaitRule:
         """Return the wait for the nearest tabulated length at or above ``prompt_tok``, in s."""
         at = min(int(np.searchsorted(self.lengths_tok, prompt_tok)), self.lengths_tok.size - 1)
         return float((self.rich_s if is_rich else self.lean_s)[at])
+
+    def waits_s(self, prompt_tok: NDArray[np.int64], is_rich: NDArray[np.bool_]) -> Floats:
+        """Return `wait_s` of many requests."""
+        at = np.minimum(np.searchsorted(self.lengths_tok, prompt_tok), self.lengths_tok.size - 1)
+        return np.where(is_rich, self.rich_s[at], self.lean_s[at])
 
 
 @dataclass(kw_only=True)
@@ -187,6 +193,19 @@ class OptimalWait(Policy):
         # a budget that did not bind has no price yet, so the price of a usual wait is put beside it
         price = self._price * self._account.factor + self._usual_s * max(0.0, expm1(level))
         return self._tables[name].wait_s(length, price)
+
+    def plan(self, view: View, requests: Arriving, coins: Coins) -> Dispatch | None:
+        """Say for all requests how long the limited endpoint is held back; not while it relearns."""
+        if self._account is not None:
+            return None
+        wait_s, is_rich = np.empty(len(requests)), coins() < self._mix
+        for kind, (profile, _) in enumerate(view.fleet):
+            mine = requests.kind == kind
+            wait_s[mine] = self._rules[profile.name].waits_s(requests.prompt_tok[mine], is_rich[mine])
+        falls_back = ~np.isnan(wait_s)
+        limited_s, at_once = np.where(falls_back, wait_s, np.inf), np.zeros(len(requests))
+        server_s, device_s = (limited_s, at_once) if self._side == "server" else (at_once, limited_s)
+        return Dispatch(server_s, device_s, falls_back, losers=self.losers, hand_overs=self._migration)
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Start the free endpoint, wait, join with the limited one."""

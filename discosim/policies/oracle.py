@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from discosim.policies.budget import Constraint, Side, resolve_constraint
 from discosim.policies.clairvoyance import Foresight
 from discosim.policies.migration import OTHER
 from discosim.policies.view import View
+from discosim.world.batch.dispatch import Arriving, Coins, Dispatch, only
 from discosim.world.verbs.battery import is_battery_low
 
 if TYPE_CHECKING:
@@ -79,6 +80,12 @@ class Oracle(Policy):
             return
         session.keep(winner)
         yield session.finished()
+
+    def plan(self, view: View, requests: Arriving, coins: Coins) -> Dispatch:  # noqa: ARG002 - as every policy
+        """Return the choice; a device that nobody else uses is never found busy."""
+        is_limited = np.array(self._uses_limited, dtype=np.bool_)
+        chosen = only(is_limited if self._side == "server" else ~is_limited)
+        return replace(chosen, looks_at_device=True)
 
     def tally(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """Count the requests for which the draws were not what was met."""

@@ -6,12 +6,16 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from discosim.core.spec import spec
 from discosim.policies.base import Policy
 from discosim.policies.services import SERVER, check_service
+from discosim.world.batch.dispatch import Arriving, Coins, Dispatch
 from discosim.world.session import Loser
 
 if TYPE_CHECKING:
+    from discosim.policies.view import View
     from discosim.world.session import Session
 
 
@@ -34,6 +38,13 @@ class Race(Policy):
     def asks_for(self) -> Sequence[str]:
         """Return the service."""
         return [self.service]
+
+    def plan(self, view: View, requests: Arriving, coins: Coins) -> Dispatch | None:  # noqa: ARG002 - as every policy
+        """Ask both for everything."""
+        if self.service != SERVER:
+            return None
+        at_once = np.zeros(len(requests))
+        return Dispatch(at_once, at_once, falls_back=False, losers=self.losers)
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Race one request."""

@@ -9,6 +9,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from discosim.core.errors import UserError
+from discosim.core.own_code import is_own, own_class
 from discosim.core.plugins import Plugins, classes_of, points
 from discosim.policies.base import Policy
 
@@ -51,7 +52,12 @@ def _own_policies() -> dict[str, type[Policy]]:
 
 
 def policy_class(kind: str) -> type[Policy]:
-    """Return the policy class of this kind, or say which kinds exist, or why its plug-in cannot be used."""
+    """Return the policy class of this kind, or say which kinds exist, or why its plug-in cannot be used.
+
+    That of a kind `file.py:Class` must have been imported by whoever loaded the scenario.
+    """
+    if is_own(kind):
+        return own_class(kind, Policy)
     known = known_policies()
     if kind not in known:
         raise UserError(f"unknown policy '{kind}'; {policy_plugins().why_missing(kind, known)}")

@@ -6,11 +6,15 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from discosim.core.spec import spec
 from discosim.policies.base import Policy
 from discosim.policies.services import SERVER, check_service
+from discosim.world.batch.dispatch import Arriving, Coins, Dispatch, only
 
 if TYPE_CHECKING:
+    from discosim.policies.view import View
     from discosim.world.session import Session
 
 
@@ -39,6 +43,10 @@ class ServerOnly(Policy):
     def asks_for(self) -> Sequence[str]:
         """Return the services."""
         return [self.service] if self.retry_service is None else [self.service, self.retry_service]
+
+    def plan(self, view: View, requests: Arriving, coins: Coins) -> Dispatch | None:  # noqa: ARG002 - as every policy
+        """Ask the service for everything; what it refuses is looked after by `serve`."""
+        return only(np.ones(len(requests), dtype=np.bool_)) if self.service == SERVER else None
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request at the service."""

@@ -6,11 +6,14 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
+
 from discosim.core.spec import spec
 from discosim.policies.base import Policy
 from discosim.policies.budget import Constraint, Side, resolve_constraint
 from discosim.policies.migration import OTHER
 from discosim.policies.view import View
+from discosim.world.batch.dispatch import Arriving, Coins, Dispatch
 from discosim.world.session import Loser
 
 if TYPE_CHECKING:
@@ -42,6 +45,14 @@ class Stochastic(Policy):
     def prepare(self, view: View) -> None:
         """Find out which endpoint is limited."""
         self._side = resolve_constraint(self.constraint, view)
+
+    def plan(self, view: View, requests: Arriving, coins: Coins) -> Dispatch:  # noqa: ARG002 - as every policy
+        """Throw all coins."""
+        is_limited_used = coins() < self.budget
+        limited_s = np.where(is_limited_used, 0.0, np.inf)
+        other_s = np.zeros(len(requests)) if self.variant == "racing" else np.where(is_limited_used, np.inf, 0.0)
+        server_s, device_s = (limited_s, other_s) if self._side == "server" else (other_s, limited_s)
+        return Dispatch(server_s, device_s, falls_back=False, losers=self.losers)
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Throw the coin and serve."""

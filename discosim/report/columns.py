@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from discosim.report.cells import aligned, alone, cell, half_width
+
 DIGITS = 3
 MAX_DECIMALS = 6
 MAX_CHARACTERS = 7
@@ -28,11 +30,14 @@ class Column:
         How much the half-widths are worth; the least worthy are dropped first if the line is too long, and at 0
         they are never shown.
     decimals : int, optional
-        Digits after the point; such that the values have about three digits where omitted.
+        Digits after the point of values without an interval; such that they have about three digits where omitted.
+        Where there is an interval, its own width says how many.
     is_signed : bool
         Whether positive values carry a sign.
     marks : tuple of str
         A mark behind the value of each row, '' for none; no entry at all for none in any.
+    is_half_width : bool
+        Whether the values are themselves half-widths, which have two digits each.
     """
 
     group: str
@@ -44,23 +49,26 @@ class Column:
     decimals: int | None = None
     is_signed: bool = False
     marks: tuple[str, ...] = ()
+    is_half_width: bool = False
 
     def cells(self) -> list[str]:
         """Return the text of each row, all equally wide."""
+        if self.is_half_width:
+            return aligned([half_width(value) for value in self.values])
         decimals = decimals_for(self.values) if self.decimals is None else self.decimals
-        means = [_number(value, decimals, is_signed=self.is_signed) for value in self.values]
-        if any(self.marks):
-            wide = max(map(len, self.marks))
-            means = [f"{mean}{mark:<{wide}}" for mean, mark in zip(means, self.marks, strict=True)]
-        width = max(map(len, means), default=0)
-        if self.worth == 0 or all(math.isnan(half) for half in self.half_widths):
-            return [mean.rjust(width) for mean in means]
-        halves = [
-            "" if math.isnan(value) else f"±{_number(half, decimals)}"
-            for value, half in zip(self.values, self.half_widths, strict=True)
-        ]
-        half_width = max(map(len, halves))
-        return [f"{mean:>{width}}{half:<{half_width}}" for mean, half in zip(means, halves, strict=True)]
+        pairs = list(zip(self.values, self.half_widths, strict=True))
+        is_shown = self.worth > 0 and not all(math.isnan(half) for half in self.half_widths)
+        if is_shown:
+            texts = [cell(value, half, decimals, is_signed=self.is_signed) for value, half in pairs]
+        else:
+            texts = [(alone(value, half, decimals, is_signed=self.is_signed), "") for value, half in pairs]
+        marks = self.marks or ("",) * len(texts)
+        means = aligned([f"{mean}{mark}" for (mean, _), mark in zip(texts, marks, strict=True)])
+        if not any(half for _, half in texts):
+            return means
+        halves = [f"±{half}" if half else "" for _, half in texts]
+        widest = max(map(len, halves))
+        return [f"{mean}{half:<{widest}}" for mean, half in zip(means, halves, strict=True)]
 
 
 def decimals_for(values: Sequence[float]) -> int:
@@ -79,17 +87,7 @@ def decimals_for(values: Sequence[float]) -> int:
     return max(0, min(wanted, MAX_DECIMALS, MAX_CHARACTERS - 1 - before_point))
 
 
-def _number(value: float, decimals: int, *, is_signed: bool = False) -> str:
-    """Return a number, ``n/a`` for NaN, and ``<`` the last digit's unit for what would be rounded to zero."""
-    if math.isnan(value):
-        return "n/a"
-    if round(value, decimals) == 0.0:
-        is_lost = value > 0.0 and not is_signed
-        return f"<{10.0**-decimals:.{decimals}f}" if is_lost else f"{0.0:.{decimals}f}"
-    return f"{value:{'+' if is_signed else ''},.{decimals}f}"
-
-
-def lay_out(name: str, rows: Sequence[str], columns: Sequence[Column], width: int) -> list[str]:
+def lay_out(name: str, rows: Sequence[str], columns: Sequence[Column], width: int, *, cut: bool = True) -> list[str]:
     """Return the lines of a table: headings, a rule, one line per row.
 
     Parameters
@@ -102,8 +100,10 @@ def lay_out(name: str, rows: Sequence[str], columns: Sequence[Column], width: in
         Columns; neighbours of one group share its heading.
     width : int
         Longest line allowed; half-widths are dropped, the least worthy first, until it is kept.
+    cut : bool
+        Whether very long names are cut.
     """
-    names = [_cut(row) for row in rows]
+    names = [_cut(row) for row in rows] if cut else list(rows)
     chosen = list(columns)
     while True:
         lines = _lines(name, names, chosen)

@@ -121,7 +121,7 @@ def _halves(summary: PlainSummary, policies: Sequence[str], key: str, what: str)
         )
         nothing = (float("nan"),) * len(policies)
         columns += [
-            Column(group=head, head=said, unit=unit, values=values, half_widths=nothing, worth=0)
+            Column(group=head, head=said, unit=unit, values=values, half_widths=nothing, worth=0, is_half_width=True)
             for said, values in (("luck", luck), ("with inputs", wide))
         ]
     return "\n".join([what, "", *lay_out("policy", list(policies), columns, WIDTH)])

@@ -11,6 +11,7 @@ from pydantic import Field
 from discosim.core.errors import UserError, close_match
 from discosim.core.json_text import read_json
 from discosim.metrics.definitions import MetricDefinition, definition
+from discosim.metrics.targets import TARGET_NUMBERS
 from discosim.runs.folder import INPUTS
 from discosim.runs.input_intervals import widened
 from discosim.runs.shapes import Shape, check_shape, read_bounded, read_object
@@ -105,6 +106,18 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
+def known_columns(path: Path, columns: Sequence[str]) -> list[str]:
+    """Return those of some columns that a Parquet file has; none of a file that cannot be read."""
+    import pyarrow.parquet as pq
+
+    try:
+        with path.open("rb") as file:
+            names = pq.read_schema(file).names
+    except (OSError, ValueError):
+        return []
+    return [name for name in columns if name in names]
+
+
 def need_columns(frame: pd.DataFrame, columns: Sequence[str], what: str) -> pd.DataFrame:
     """Return the named columns of a table, or say which one is missing from ``what``."""
     _check(list(frame.columns), columns, what)
@@ -151,7 +164,7 @@ def summary_metrics(names: Sequence[str]) -> list[MetricDefinition]:
         raise UserError("name at least one summary metric, for example ttft_mean_s", where="metrics")
     found = [definition(name) for name in names]
     for metric in found:
-        if metric.level != "summary":
+        if metric.level != "summary" and metric.name not in TARGET_NUMBERS:
             raise UserError(
                 f"'{metric.name}' is no summary metric; `discosim explain metric` lists them", where="metrics"
             )

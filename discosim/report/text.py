@@ -11,6 +11,8 @@ from typing import Protocol
 from discosim import __version__
 from discosim.core.errors import UserError
 from discosim.core.scenario import Scenario
+from discosim.report.cells import few_replications
+from discosim.report.chosen import run_table
 from discosim.report.columns import Column, decimals_for, lay_out
 from discosim.report.input_rows import beyond_text, luck_text, mark, with_inputs
 from discosim.report.tables import PlainSummary, number, readable, summary_metrics
@@ -47,19 +49,23 @@ class Result(Protocol):
         ...
 
 
-def render(result: Result) -> str:
+def render(result: Result, columns: Sequence[str] | None = None) -> str:
     """Return the text that a run prints, at most 120 columns wide (unbreakable words apart).
 
     Parameters
     ----------
     result : Result
         A run; of its folder, if it has one, run.json is read for the command that made it.
+    columns : sequence of str, optional
+        Numbers of the summary to print; the usual tables where omitted.
     """
     summary = result.printed_summary
+    if columns is None:
+        tables = [table_text(summary, title=result.scenario.name), changes_text(summary), luck_text(summary)]
+    else:
+        tables = [run_table(summary, columns, title=result.scenario.name)]
     blocks = [
-        table_text(summary, title=result.scenario.name),
-        changes_text(summary),
-        luck_text(summary),
+        *tables,
         beyond_text(summary),
         counts_text(summary),
         _inputs_text(result.notes),
@@ -81,7 +87,8 @@ def table_text(summary: PlainSummary, title: str = "") -> str:
     Notes
     -----
     Half-widths of the 95 % interval over replications follow a ``±``; where they do not all fit, those of the less
-    telling columns are left out (summary.json has all). Undefined numbers are ``n/a``.
+    telling columns are left out (summary.json has all). Each number has the digits that its own interval supports; one
+    that is the same in every replication has no ``±``. Undefined numbers are ``n/a``.
     """
     policies = list(summary["policies"])
     decimals = decimals_for([number(summary, policy, "ttft_mean_s") for policy in policies])
@@ -105,6 +112,7 @@ def table_text(summary: PlainSummary, title: str = "") -> str:
     what = f"mean ± half-width of the {_level(summary)} interval over {n} replications"
     first = f"{title}: " if title else ""
     first += f"{what}{with_inputs(summary)}" if n > 1 else "one replication, so there are no intervals (n/a)"
+    first += f" ({few})" if (few := few_replications(n)) else ""
     return "\n".join([*textwrap.wrap(first, WIDTH), "", *lay_out("policy", policies, columns, WIDTH)])
 
 
@@ -128,10 +136,9 @@ def changes_text(summary: PlainSummary) -> str:
             ),
             _column(summary, name, "", "%", metric, "change_pct", worth=worth - 4, decimals=1, policies=others),
         ]  # fmt: skip
-    n = int(summary["n_replications"])
     first = f"change against {baseline}"
-    first += f", paired over {n} replications with the same luck, {_level(summary)} intervals" if n > 1 else ""
-    return "\n".join([first, "", *lay_out("policy", others, columns, WIDTH)])
+    first += _paired(summary)
+    return "\n".join([*textwrap.wrap(first, WIDTH), "", *lay_out("policy", others, columns, WIDTH)])
 
 
 def comparison_text(summary: PlainSummary, metrics: Sequence[str]) -> str:
@@ -147,15 +154,15 @@ def comparison_text(summary: PlainSummary, metrics: Sequence[str]) -> str:
     Both with half-widths of the interval over replications; those of the change come from pairs with the same luck.
     Dollars are shown in thousandths (mUSD): a mean per request then reads as USD per 1,000 requests.
     """
-    policies, baseline, n = list(summary["policies"]), summary["baseline"], int(summary["n_replications"])
+    policies, baseline = list(summary["policies"]), summary["baseline"]
     columns = []
     for metric in summary_metrics(metrics):
         name, (factor, unit) = metric.name, readable(metric)
         change = _column(summary, name, "change", "%", name, "change_pct", worth=2, decimals=1)
         columns += [_column(summary, name, "mean", unit, name, factor=factor, worth=1), change]
     first = f"mean, and change against {baseline}"
-    first += f", paired over {n} replications with the same luck, {_level(summary)} intervals" if n > 1 else ""
-    return "\n".join([first, "", *lay_out("policy", policies, columns, WIDTH)])
+    first += _paired(summary)
+    return "\n".join([*textwrap.wrap(first, WIDTH), "", *lay_out("policy", policies, columns, WIDTH)])
 
 
 def counts_text(summary: PlainSummary) -> str:
@@ -210,6 +217,15 @@ def _column(
         is_signed=field != "mean",
         marks=tuple(mark(summary, metric, policy, field) for policy in names),
     )
+
+
+def _paired(summary: PlainSummary) -> str:
+    """Return how the changes of a table were computed; '' where there is nothing to pair."""
+    n = int(summary["n_replications"])
+    if n < 2:
+        return ""
+    few = " (one degree of freedom)" if few_replications(n) else ""
+    return f", paired over {n} replications{few} with the same luck, {_level(summary)} intervals"
 
 
 def _level(summary: PlainSummary) -> str:

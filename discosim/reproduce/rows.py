@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from discosim.core.errors import UserError, close_match
 from discosim.core.files import write_whole
+from discosim.core.json_text import strict_json
 from discosim.reproduce.text import bounds_text, inputs_text, intervals_text, ours_text, reach_text
 from discosim.reproduce.verdict import Side, Verdict
 
@@ -59,7 +59,12 @@ def plain(verdict: Verdict) -> dict[str, Any]:
 
 def as_json(verdicts: Sequence[Verdict]) -> str:
     """Return verdicts as a JSON list: the row of verdicts.csv, and bounds and cells as numbers; null is no limit."""
-    return json.dumps([_record(verdict) for verdict in verdicts], indent=1, ensure_ascii=False, allow_nan=False)
+    return strict_json(records(verdicts))
+
+
+def records(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """Return verdicts as plain data."""
+    return [_record(verdict) for verdict in verdicts]
 
 
 def _record(verdict: Verdict) -> dict[str, Any]:

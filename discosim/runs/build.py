@@ -22,6 +22,7 @@ from discosim.runs.build_link import link_doubts, link_model
 from discosim.runs.build_noise import noise_notes, with_noise
 from discosim.runs.build_past import draw_past
 from discosim.runs.build_server import is_gated, meter_of, named, server_parts, services
+from discosim.runs.engine_kernel import SIMPY
 from discosim.traces.history import Past
 from discosim.traces.workload import make_requests
 from discosim.world.api_server import ApiServerModel
@@ -175,7 +176,7 @@ def _view(scenario: Scenario, model: WorldModel) -> tuple[View, tuple[str, ...]]
     drawn = draw_past(past, replayed, model.link, HISTORY_N)
     if isinstance(scenario.server, EngineServer) or is_gated(scenario.server):
         n = scenario.server.pilot_requests if isinstance(scenario.server, EngineServer) else PILOT_N
-        pilot = run_pilot(n, scenario.reader, model, past)
+        pilot = run_pilot(n, scenario.reader, model, past, simpy_only=scenario.kernel == SIMPY)
         ttft_s, tpot_s, server_prompt_tok = pilot.ttft_s, pilot.tpot_s, pilot.prompt_tok
         kind = "engine" if isinstance(scenario.server, EngineServer) else "service"
         seen = f"TTFTs of a pilot run of {pilot.n_requests:,} of them, all at the {kind}"

@@ -24,6 +24,7 @@ from discosim.core.scenario import (
 )
 from discosim.policies.server_only import ServerOnly
 from discosim.runs.build_physics import physics_digest, scaled_fit
+from discosim.runs.engine_kernel import EngineOnly, engine_only
 from discosim.runs.shared_experts import rank_notes
 from discosim.traces.catalogue import load_digest
 from discosim.traces.digest_file import read_own_digest
@@ -284,16 +285,19 @@ class Pilot:
     n_requests: int
 
 
-def run_pilot(n_requests: int, reader: Reader, model: WorldModel, past: Past) -> Pilot:
+def run_pilot(n_requests: int, reader: Reader, model: WorldModel, past: Past, *, simpy_only: bool = False) -> Pilot:
     """Let requests of the past, all of them, go to a service that feels its load.
 
     Source: our choice. A client of a real service learns from what it and others have seen there; a pilot with all
     requests at the server is the past of a service that no device relieves yet. Its requests are the past's, not
-    the run's. Requests that an engine rejects are none of its TTFTs.
+    the run's. Requests that an engine rejects are none of its TTFTs. With ``simpy_only`` no kernel does it.
     """
     requests = past.requests(n_requests, reader)
     calm = replace(model, link=replace(model.link, outages=()))
     world = World(calm, requests, Luck(past.streams, len(requests)))
+    alone = None if simpy_only else engine_only(ServerOnly(), requests, world)
+    if alone is not None:
+        return _seen(alone, model, len(requests))
     pairs: list[tuple[int, float]] = []
     tpot_s: list[float] = []
 
@@ -308,18 +312,41 @@ def run_pilot(n_requests: int, reader: Reader, model: WorldModel, past: Past) ->
 
     world.run(ServerOnly(), note)
     if not any(math.isfinite(ttft_s) for _, ttft_s in pairs):
-        why = (
-            "its limits refuse all"
-            if isinstance(model.server, ApiServerModel)
-            else f"every one is over {_limits(model)}"
-        )
-        raise UserError(f"the pilot run answered no request: {why}", where="server")
+        raise _no_answer(model)
     return Pilot(
         prompt_tok=np.array([prompt for prompt, _ in pairs], dtype=np.int64),
         ttft_s=np.array([ttft_s for _, ttft_s in pairs]),
         tpot_s=float(np.mean(tpot_s)) if tpot_s else model_tpot(model),
         n_requests=len(requests),
     )
+
+
+def _seen(alone: EngineOnly, model: WorldModel, n_requests: int) -> Pilot:
+    """Return what clients have seen where the engine did all alone."""
+    prompt_tok: list[NDArray[np.int64]] = []
+    ttft_s: list[Floats] = []
+    tpot_s: list[Floats] = []
+    for part in alone.timelines():
+        finished = part.take(np.flatnonzero(part["status"] == "finished"))
+        delivered, n_tok = finished.delivered_s, finished["output_tok"]
+        first_s, last_s = delivered.values[delivered.offsets[:-1]], delivered.values[delivered.offsets[1:] - 1]
+        prompt_tok.append(finished["prompt_tok"])
+        ttft_s.append(first_s - finished["arrival_s"])
+        tpot_s.append(((last_s - first_s)[n_tok > 1]) / (n_tok[n_tok > 1] - 1))
+    seen_s, token_s = np.concatenate(ttft_s), np.concatenate(tpot_s)
+    if not seen_s.size:
+        raise _no_answer(model)
+    return Pilot(
+        prompt_tok=np.concatenate(prompt_tok),
+        ttft_s=seen_s,
+        tpot_s=float(np.mean(token_s)) if token_s.size else model_tpot(model),
+        n_requests=n_requests,
+    )
+
+
+def _no_answer(model: WorldModel) -> UserError:
+    why = "its limits refuse all" if isinstance(model.server, ApiServerModel) else f"every one is over {_limits(model)}"
+    return UserError(f"the pilot run answered no request: {why}", where="server")
 
 
 def _limits(model: WorldModel) -> str:

@@ -46,10 +46,11 @@ class RunFacts(Shape):
     platform: str = ""
     wall_s: float | None = None
     peak_memory_mib: float | None = None
+    kernels: Mapping[str, Mapping[str, int]] = {}
 
 
-def run_facts(scenario: Scenario, command: str, wall_s: float) -> dict[str, Any]:
-    """Return what only this execution knows: the one place for wall-clock facts."""
+def run_facts(scenario: Scenario, command: str, wall_s: float | None) -> dict[str, Any]:
+    """Return what only this execution knows: the one place for wall-clock facts; no time where nobody took it."""
     inputs = fingerprints(scenario)
     code = code_facts()
     return {
@@ -63,7 +64,7 @@ def run_facts(scenario: Scenario, command: str, wall_s: float) -> dict[str, Any]
         "python": platform.python_version(),
         "libraries": {name: code[name] for name in LIBRARIES},
         "platform": platform.platform(),
-        "wall_s": round(wall_s, 3),
+        "wall_s": None if wall_s is None else round(wall_s, 3),
         "peak_memory_mib": peak_memory_mib(),
         "inputs_sha256": inputs,
     }

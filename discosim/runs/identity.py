@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from importlib.metadata import entry_points, version
 from itertools import takewhile
@@ -18,17 +18,20 @@ from discosim.config.checks import FILES
 from discosim.config.plain import plain
 from discosim.config.shape import item_type, keys_of, mapping_value, members_of, without_none
 from discosim.core import source_code
+from discosim.core.own_code import without_folder
 from discosim.core.plugins import distribution_of, points
 from discosim.core.scenario import PolicySpec, Scenario, SchedulerSpec
 from discosim.policies.registry import ENTRY_POINT_GROUP as POLICIES
 from discosim.policies.registry import policy_class
-from discosim.runs.provenance import fingerprints
+from discosim.runs.provenance import POLICY_CODE, code_fingerprints, fingerprints
 from discosim.world.engine.costs.registry import ENTRY_POINT_GROUP as COSTS
 from discosim.world.engine.schedulers.registry import ENTRY_POINT_GROUP as SCHEDULERS
 from discosim.world.engine.schedulers.registry import scheduler_class
 
 SCHEMA_VERSION = 1
 LIBRARIES = source_code.LIBRARIES
+COST = "cost"
+"""The key by which iterations name a cost model."""
 RESULT_ROOMS = ("core", "traces", "world", "policies", "metrics", "config", "runs")
 """Rooms whose code decides what stands in a result file."""
 
@@ -59,6 +62,20 @@ def run_id(scenario: Scenario, inputs_sha256: Mapping[str, str] | None = None) -
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
+def policy_id(scenario: Scenario, name: str, inputs_sha256: Mapping[str, str] | None = None) -> str:
+    """Return the sha256 of everything that decides what one policy of a scenario comes to.
+
+    It is the identity of a run of this policy alone: policies do not see each other, so another one beside it, or
+    another source of that one, changes nothing of it. The parameters are those of :func:`run_id`.
+    """
+    alone = replace(scenario, policies=tuple(s for s in scenario.policies if s.name == name), baseline=None)
+    if inputs_sha256 is None:
+        return run_id(alone)
+    shared = {key: held for key, held in inputs_sha256.items() if not key.startswith(POLICY_CODE)}
+    own = {key: held for key, held in code_fingerprints(alone).items() if key.startswith(POLICY_CODE)}
+    return run_id(alone, shared | own)
+
+
 def hashed_form(value: Any, annotation: Any = None) -> Any:
     """Return a scenario, or a part of it, as plain data without the later keys that hold their default.
 
@@ -66,9 +83,11 @@ def hashed_form(value: Any, annotation: Any = None) -> Any:
     left out count with their defaults, and a whole number where a number is meant counts as one.
     """
     if isinstance(value, PolicySpec):
-        return {"kind": value.kind, "name": value.name, **_options(policy_class(value.kind), value.options)}
+        options = _options(policy_class(value.kind), value.options)
+        return {"kind": without_folder(value.kind), "name": value.name, **options}
     if isinstance(value, SchedulerSpec):
-        return {"kind": value.kind, **_options(scheduler_class(value.kind), value.options)}
+        options = _options(scheduler_class(value.kind), value.options)
+        return {"kind": without_folder(value.kind), **options}
     if is_dataclass(value) and not isinstance(value, type):
         held = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
         return _options(type(value), held)
@@ -85,13 +104,15 @@ def hashed_form(value: Any, annotation: Any = None) -> Any:
 def _options(section: type, values: Mapping[str, Any]) -> dict[str, Any]:
     keys, files = keys_of(section), FILES.get(section, ())
     left_out = {key.name: key.default for key in keys.values() if key.has_default and key.name not in values}
-    hashed = {}
+    hashed: dict[str, Any] = {}
     for name, item in {**values, **left_out}.items():
         key = keys.get(name)
         form = hashed_form(item, None if key is None else key.type)
         if key is not None and key.is_later and key.has_default and form == hashed_form(key.default, key.type):
             continue
-        hashed[name] = Path(form).name if name in files and isinstance(form, str) else form
+        if isinstance(form, str):
+            form = Path(form).name if name in files else without_folder(form) if name == COST else form
+        hashed[name] = form
     return hashed
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +46,8 @@ class Meetings:
         self._asked: set[tuple[str, str]] = set()
         self._is_asked_by_all = is_asked_by_all
 
-    def note(self, luck: Luck) -> None:
-        """Remember the rows of one replication, after its worlds have run."""
+    def note(self, luck: Luck, asked: Collection[str] = ()) -> None:
+        """Remember the rows of one replication, after its worlds have run and asked for these roles."""
         for given in self._inputs:
             if given.role == "workload":
                 self._add(given.role, "rows", np.arange(luck.n_requests))
@@ -58,9 +58,9 @@ class Meetings:
                 rng = luck.streams.generator(LENGTHS)
                 self._add(given.role, "rows", row_numbers(law, given.n, luck.n_requests, rng))
             else:
-                self._note_service(given, luck)
+                self._note_service(given, luck, asked)
 
-    def _note_service(self, given: MeasuredInput, luck: Luck) -> None:
+    def _note_service(self, given: MeasuredInput, luck: Luck, asked: Collection[str]) -> None:
         model = self._models[given.role]
         for what, law in (("ttft", model.ttft), ("tpot", model.tpot)):
             role = f"{draws_of(given.role.removeprefix('service '))}.{what}.0"
@@ -68,7 +68,7 @@ class Meetings:
                 self._asked.add((given.role, what))
                 self._add(given.role, what, law.rows(luck.n_requests, luck.streams.generator(role)))
             else:
-                if self._is_asked_by_all or luck.drawn(role) is not None:
+                if self._is_asked_by_all or role in asked:
                     self._asked.add((given.role, what))
                 # also where nobody asked in this replication: somebody may have in another, and rows go by all of them
                 drawn = luck.series(role, law)

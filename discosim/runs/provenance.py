@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from discosim.core.own_code import PACKAGE, is_own, own_source, without_folder
 from discosim.core.plugins import Plugins, code_of
 from discosim.core.scenario import (
     AssumedQuality,
@@ -56,12 +57,12 @@ MANY_USERS = ReplayedWorkload.n_users
 
 @dataclass(frozen=True)
 class ForeignPart:
-    """A policy or scheduler of a scenario whose code is not this package's: a version of ours says nothing of it.
+    """A policy, scheduler or cost model whose code is not this package's: a version of ours says nothing of it.
 
     Parameters
     ----------
     role, kind, package : str
-        What it is, the kind that the scenario names, and the distribution it comes from.
+        What it is, the kind that the scenario names, and the distribution it comes from, or that it is an own file.
     code : SourceCode
         What its source hashes to.
     """
@@ -73,21 +74,25 @@ class ForeignPart:
 
 
 def foreign_parts(scenario: Scenario) -> list[ForeignPart]:
-    """Return the policies and schedulers of other packages that a scenario names, each once."""
-    found = [_foreign(POLICY_CODE, spec.kind, policy_class(spec.kind), policy_plugins()) for spec in scenario.policies]
+    """Return the policies, schedulers and cost models whose code is not ours, each once; none is imported for that."""
+    found = [_foreign(POLICY_CODE, spec.kind, policy_class, policy_plugins) for spec in scenario.policies]
     for server in (scenario.server, *scenario.services.values()):
         if isinstance(server, EngineServer):
-            kind = server.scheduler.kind
-            found.append(_foreign(SCHEDULER_CODE, kind, scheduler_class(kind), scheduler_plugins()))
+            found.append(_foreign(SCHEDULER_CODE, server.scheduler.kind, scheduler_class, scheduler_plugins))
             if isinstance(times := server.iterations, PluginIterations):
-                found.append(_foreign(COST_CODE, times.cost, cost_class(times.cost), cost_plugins()))
+                found.append(_foreign(COST_CODE, times.cost, cost_class, cost_plugins))
     return list(dict.fromkeys(part for part in found if part is not None))
 
 
-def _foreign(role: str, kind: str, held: type, plugins: Plugins) -> ForeignPart | None:
+def _foreign(
+    role: str, kind: str, class_of: Callable[[str], type], plugins: Callable[[], Plugins]
+) -> ForeignPart | None:
+    if is_own(kind):
+        return ForeignPart(role, without_folder(kind), PACKAGE, own_source(kind))
+    held = class_of(kind)
     if not is_foreign(held):
         return None
-    plugin = plugins.found.get(kind)
+    plugin = plugins().found.get(kind)
     if plugin is None or plugin.value is not held:
         return ForeignPart(role, kind, "a package without entry point", code_of(held))
     return ForeignPart(role, kind, plugin.package, plugin.code)
@@ -164,7 +169,18 @@ def fingerprints(scenario: Scenario) -> dict[str, str]:
     }
     for role, server in _services(scenario).items():
         found |= _sheet_rows(role, server)
-    return found | {f"{part.role}: {part.kind}": part.code.sha256 or UNKNOWN for part in foreign_parts(scenario)}
+    return found | code_fingerprints(scenario)
+
+
+def code_fingerprints(scenario: Scenario) -> dict[str, str]:
+    """Return the sha256 of all code in a scenario that is not ours, by role and kind."""
+    found: dict[str, str] = {}
+    for part in foreign_parts(scenario):
+        key, n = f"{part.role}: {part.kind}", 1
+        while key in found:  # files of one name in two folders
+            key, n = f"{part.role}: {part.kind} ({n + 1})", n + 1
+        found[key] = part.code.sha256 or UNKNOWN
+    return found
 
 
 def _sheet_rows(role: str, server: Server) -> dict[str, str]:

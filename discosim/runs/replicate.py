@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -21,12 +21,20 @@ from discosim.policies.view import View
 from discosim.runs.batteries import batteries_of
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
+from discosim.runs.engine_kernel import engine_only
+from discosim.runs.kernels import SIMPY, Kernel, UndecidedError, counts, run, taken_of
+from discosim.runs.replay_kernel import replay_kernel
 from discosim.runs.series import recorder_of, series_columns
 from discosim.runs.waiting import check_waiting
 from discosim.world.api_server import ApiServerModel
+from discosim.world.engine.series import SeriesRecorder
+from discosim.world.engine.unattended_run import UnattendedRun
 from discosim.world.joint import BOTH, ONLY_STRONG, ONLY_WEAK
 from discosim.world.luck import Luck
 from discosim.world.world import World, WorldModel
+
+KERNELS: tuple[Kernel, ...] = (replay_kernel,)
+"""Asked in this order; the first that takes anything of a replication has it."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,10 @@ class Outcome:
         A row per second of a white-box server, as in series.parquet; empty without one.
     is_cut : bool
         Whether the series ends before the run.
+    kernels : mapping of str to int
+        How many requests each kernel did, the world (``simpy``) among them.
+    asked : frozenset of str
+        Roles of the luck that were drawn when it had run.
     """
 
     columns: Columns
@@ -66,6 +78,8 @@ class Outcome:
     endpoints: Columns
     series: Columns = field(default_factory=dict)
     is_cut: bool = False
+    kernels: Mapping[str, int] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()
 
 
 def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, luck: Luck, keep: range) -> Outcome:
@@ -84,6 +98,20 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
     keep : range
         Request ids whose token rows are kept.
     """
+    try:
+        return _replicate(entrant, blueprint, requests, luck, keep, KERNELS)
+    except UndecidedError:
+        return _replicate(entrant, blueprint, requests, luck, keep, ())
+
+
+def _replicate(
+    entrant: Entrant,
+    blueprint: Blueprint,
+    requests: RequestTable,
+    luck: Luck,
+    keep: range,
+    kernels: Sequence[Kernel],
+) -> Outcome:
     recorder = recorder_of(blueprint.model.server)
     world = World(blueprint.model, requests, luck, recorder)
     has_chunks = sends_in_chunks(blueprint.model)
@@ -96,13 +124,13 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         has_chunks=has_chunks,
     )
     policy = prepared(entrant.policy, blueprint.view, world)
-    world.run(policy, collector)
+    ran = _run(policy, blueprint, requests, luck, world, recorder, collector, kernels)
     columns = collector.columns(len(requests))
     judge = world.setting.judge
     if judge is not None:
         cells = judge.cells(columns["prompt_tok"])
         columns |= right_column(columns, np.isin(cells, (BOTH, ONLY_WEAK)), np.isin(cells, (BOTH, ONLY_STRONG)))
-    inside = world.engine_figures()
+    inside = ran.inside
     batteries = batteries_of(world.fleet, columns)
     if batteries is not None:
         columns |= battery_columns(columns, batteries)
@@ -126,9 +154,45 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         tokens=collector.tokens(),
         tally=policy.tally(columns),
         endpoints=collector.endpoints(),
-        series={} if recorder is None else series_columns(recorder.series()),
-        is_cut=recorder is not None and recorder.is_cut,
+        series={} if ran.recorder is None else series_columns(ran.recorder.series()),
+        is_cut=ran.recorder is not None and ran.recorder.is_cut,
+        kernels=ran.kernels,
+        asked=luck.asked(),
     )
+
+
+@dataclass(frozen=True)
+class _Ran:
+    """What is known of a replication whose requests are over: what was inside the server, and who has done them."""
+
+    inside: dict[str, float] | None
+    recorder: SeriesRecorder | UnattendedRun | None
+    kernels: Mapping[str, int]
+
+
+def _run(
+    policy: Policy,
+    blueprint: Blueprint,
+    requests: RequestTable,
+    luck: Luck,
+    world: World,
+    recorder: SeriesRecorder | None,
+    collector: Collector,
+    kernels: Sequence[Kernel],
+) -> _Ran:
+    """Let the requests be served, by the engine alone or by a kernel where that changes no bit."""
+    alone = None if blueprint.scenario.kernel == SIMPY else engine_only(policy, requests, world)
+    if alone is not None:
+        for part in alone.timelines():
+            collector.take(part)
+        return _Ran(alone.run.figures, alone.run, alone.counts())
+    taken = taken_of(policy, blueprint, requests, luck, world, kernels)
+    if taken is None:
+        world.run(policy, collector)
+    else:
+        run(taken, policy, world, collector.take)
+    inside = world.engine_figures() if taken is None or taken.figures is None else dict(taken.figures)
+    return _Ran(inside, recorder, counts(taken, len(requests)))
 
 
 def sends_in_chunks(model: WorldModel) -> bool:

@@ -6,27 +6,28 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 
-from discosim.config import build_policy
-from discosim.config.checks import why_nobody
 from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario, is_closed_loop
 from discosim.metrics.summary import SummaryTable
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
-from discosim.policies.base import Policy
 from discosim.policies.budget import promise_of
 from discosim.runs.batteries import refused_note
 from discosim.runs.build import Blueprint, build
 from discosim.runs.collect import Columns, join_columns
 from discosim.runs.energy_range import energy_range_notes
+from discosim.runs.entrants import Given, entrants_of, named_policies
 from discosim.runs.examples import EXAMPLE_POOL, choose_examples
 from discosim.runs.input_intervals import input_intervals
 from discosim.runs.input_versions import InputVersions
 from discosim.runs.inputs import measured_inputs, replayed_models, rows_doubts, rows_notes
 from discosim.runs.meetings import Meetings
+from discosim.runs.outcomes import Here, Outcomes
+from discosim.runs.parallel import check_jobs, elsewhere
 from discosim.runs.promises import broken_promise
 from discosim.runs.provenance import input_notes
 from discosim.runs.replicate import Entrant, replicate
@@ -45,10 +46,12 @@ EVERYTHING = range(2**62)
 def simulate(
     scenario: Scenario,
     *,
-    policies: Mapping[str, Policy] | Sequence[Policy] | Policy = (),
+    policies: Given = (),
     scheduler: Callable[[], Scheduler] | None = None,
+    n_jobs: int = 1,
     tick: Tick | None = None,
     token_sink: TokenSink | None = None,
+    outcomes: Outcomes | None = None,
 ) -> RunResult:
     """Run a scenario in this process and return its tables.
 
@@ -61,10 +64,15 @@ def simulate(
         names them, else the name is the policy's kind or class name.
     scheduler : class or callable, optional
         Makes a scheduler for each replica of the engine called `server`, in place of the scenario's.
+    n_jobs : int
+        Processes of this machine that run the worlds; -1 is one for each processor. The result is the same. A policy of
+        a notebook travels as its text, with what it uses of the notebook.
     tick : callable, optional
         Called after each of the ``n_policies * replications`` worlds.
     token_sink : callable, optional
         Gets policy, replication and token columns of every world; without it only example tokens are kept.
+    outcomes : Outcomes, optional
+        Where the worlds come from, such as those that were run before; all are run here by default.
 
     Returns
     -------
@@ -78,7 +86,25 @@ def simulate(
     """
     if not isinstance(scenario, Scenario):
         raise UserError(f"expected what load_scenario gives (got {type(scenario).__name__})", where="simulate")
-    entrants = _entrants(scenario, policies)
+    n, entrants = check_jobs(n_jobs), entrants_of(scenario, policies)
+    if n == 1:
+        return _simulated(scenario, entrants, scheduler, tick, token_sink, outcomes or Here())
+    if scheduler is not None:
+        said = "a scheduler object stays in this process; name its class in the scenario, `kind: file.py:Class`"
+        raise UserError(said, where="n_jobs")
+    keeps = [_kept_ids(replication, token_sink) for replication in range(scenario.replications)]
+    with elsewhere(scenario, named_policies(policies), keeps, n) as found:
+        return _simulated(scenario, entrants, None, tick, token_sink, found)
+
+
+def _simulated(
+    scenario: Scenario,
+    entrants: Sequence[Entrant],
+    scheduler: Callable[[], Scheduler] | None,
+    tick: Tick | None,
+    token_sink: TokenSink | None,
+    source: Outcomes,
+) -> RunResult:
     check_rows(scenario, len(entrants))
     blueprint = build(scenario, scheduler)
     inputs = measured_inputs(scenario, replayed_models(blueprint.model))
@@ -90,6 +116,7 @@ def simulate(
     examples: dict[str, Columns] = {}
     series: dict[tuple[str, int], Columns] = {}
     n_cut: Counter[str] = Counter()
+    kernels: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
     tallies: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
     workload_notes: dict[str, float | str] = {}
     warnings: tuple[str, ...] = ()
@@ -101,15 +128,18 @@ def simulate(
                 workload_notes = requests.notes
                 warnings = (*(f"workload: {doubt}" for doubt in requests.warnings), *blueprint.warnings)
                 warnings += rows_doubts(scenario, inputs)
-            luck = Luck(RandomStreams(scenario.seed, replication), len(requests))
+            luck, asked = Luck(RandomStreams(scenario.seed, replication), len(requests)), frozenset[str]()
             world = versions.of(replication) if versions else blueprint
-            keep = EVERYTHING if token_sink else range(EXAMPLE_POOL if replication == 0 else 0)
+            keep = _kept_ids(replication, token_sink)
             for entrant in entrants:
-                outcome = replicate(entrant, world, requests, luck, keep)
+                own = Luck(luck.streams, luck.n_requests) if source.is_apart else luck
+                outcome = source.of(entrant, replication, partial(replicate, entrant, world, requests, own, keep))
+                asked |= outcome.asked
                 parts[entrant.name, replication] = outcome.columns
                 by_endpoint[entrant.name, replication] = outcome.endpoints
                 series[entrant.name, replication] = outcome.series
                 n_cut[entrant.name] += outcome.is_cut
+                kernels[entrant.name].update(outcome.kernels)
                 summaries[entrant.name].append(outcome.summary)
                 tallies[entrant.name].update(outcome.tally)
                 if replication == 0:
@@ -118,15 +148,14 @@ def simulate(
                     token_sink(entrant.name, replication, outcome.tokens)
                 if tick is not None:
                     tick()
-            meetings.note(luck)
+            meetings.note(luck, asked)
     for entrant in entrants:
         replications = [parts[entrant.name, k] for k in range(scenario.replications)]
-        warnings += _doubts(entrant, replications, tallies[entrant.name], blueprint)
-        said = (
-            refused_note(entrant.name, summaries[entrant.name]),
-            cut_note(entrant.name, n_cut[entrant.name], scenario.replications),
+        warnings += (
+            *_doubts(entrant, replications, tallies[entrant.name], blueprint),
+            *filter(None, [refused_note(entrant.name, summaries[entrant.name])]),
+            *filter(None, [cut_note(entrant.name, n_cut[entrant.name], scenario.replications)]),
         )
-        warnings += tuple(note for note in said if note)
     energy_doubts, energy_notes = energy_range_notes(
         blueprint,
         entrants,
@@ -150,7 +179,13 @@ def simulate(
             (*warnings, *energy_doubts),
         ),
         series_columns=stacked_series(series),
+        kernels={name: dict(found) for name, found in kernels.items()},
     )
+
+
+def _kept_ids(replication: int, sink: TokenSink | None) -> range:
+    """Return the requests of a replication whose token rows are kept."""
+    return EVERYTHING if sink else range(EXAMPLE_POOL if replication == 0 else 0)
 
 
 def _doubts(
@@ -165,33 +200,6 @@ def _doubts(
         *(f"{entrant.name}: {remark}" for remark in entrant.policy.remarks(tally)),
     ]
     return tuple(doubt for doubt in found if doubt is not None)
-
-
-def _check_policy(policy: object) -> None:
-    if isinstance(policy, type) and issubclass(policy, Policy):
-        raise UserError(f"expected a policy object, not its class: {policy.__name__}()", where="policies")
-    if not isinstance(policy, Policy):
-        raise UserError(f"expected a policy object (got {type(policy).__name__})", where="policies")
-
-
-def _entrants(scenario: Scenario, extra: Mapping[str, Policy] | Sequence[Policy] | Policy) -> list[Entrant]:
-    if isinstance(extra, Policy):
-        extra = [extra]
-    for policy in extra.values() if isinstance(extra, Mapping) else extra:
-        _check_policy(policy)
-    named = extra if isinstance(extra, Mapping) else {policy.kind or type(policy).__name__: policy for policy in extra}
-    if not isinstance(extra, Mapping) and len(named) < len(extra):
-        raise UserError("two of the given policies have the same name; pass a mapping of names to policies")
-    entrants = [Entrant(spec.name, build_policy(spec)) for spec in scenario.policies]
-    taken = {entrant.name for entrant in entrants}
-    for name, policy in named.items():
-        if name in taken:
-            raise UserError(f"the scenario has a policy '{name}' already; pass a mapping with another name")
-        for endpoint in policy.asks_for():
-            if reason := why_nobody(endpoint, scenario.services, has_edge=scenario.edge is not None):
-                raise UserError(reason, where=f"policy {name}")
-        entrants.append(Entrant(name, policy))
-    return entrants
 
 
 def stacked(parts: Mapping[tuple[str, int], Columns]) -> Columns:

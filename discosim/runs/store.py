@@ -18,13 +18,14 @@ from discosim.core.errors import UserError
 from discosim.core.folders import fill
 from discosim.core.owners import is_abandoned, owner
 from discosim.core.places import Judge, Place, is_void, place_of
-from discosim.core.printable import for_stream
+from discosim.core.printable import for_stream, printable
 from discosim.core.scenario import Scenario
 from discosim.core.take_place import flush
 from discosim.runs.collect import Columns
 from discosim.runs.facts import FACTS, file_facts, run_facts
 from discosim.runs.folder import CONFIG, ENDPOINTS, INPUTS, RUN, SERIES, default_folder, same_run
 from discosim.runs.identity import run_id
+from discosim.runs.outcomes import Outcomes
 from discosim.runs.result import RunResult
 from discosim.runs.simulate import simulate
 from discosim.runs.tables import (
@@ -86,14 +87,15 @@ def run_to_folder(
     tick: Callable[[], None] | None = None,
     command: str = "",
     judge: Judge | None = None,
+    outcomes: Outcomes | None = None,
     stated: Mapping[str, str] | None = None,
 ) -> RunResult:
     """Run a scenario and let its result folder take the place of whatever is at ``target``, all at once.
 
-    The parameters are those of :func:`execute_to_folder`; ``tick`` is called after each world, and ``judge`` is asked
-    whether what lies there may be replaced when the run is done. ``stated`` gives, for files that lie elsewhere on this
-    machine, the names under which config.yaml knows them. A process that dies on the way leaves a folder whose
-    name begins with a dot and says whose it was.
+    The parameters are those of :func:`execute_to_folder`; ``tick`` is called after each world, ``judge`` is asked
+    whether what lies there may be replaced when the run is done, ``outcomes`` says where worlds come from, and
+    ``stated`` gives, for files that lie elsewhere on this machine, the names under which config.yaml knows them. A
+    process that dies on the way leaves a folder whose name begins with a dot and says whose it was.
 
     Raises
     ------
@@ -102,7 +104,7 @@ def run_to_folder(
     """
     place = place_of(target, over_files=True)
     judge = judge or (lambda _: True)
-    return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, stated=stated)
+    return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, outcomes=outcomes, stated=stated)
 
 
 def _execute(
@@ -114,6 +116,7 @@ def _execute(
     tick: Callable[[], None] | None,
     command: str,
     spare: str = "",
+    outcomes: Outcomes | None = None,
     stated: Mapping[str, str] | None = None,
 ) -> RunResult:
     started = time.perf_counter()
@@ -121,26 +124,79 @@ def _execute(
 
     def write(folder: Path) -> None:
         with _token_writer(folder / "tokens.parquet", enabled=tokens) as sink:
-            result = simulate(scenario, tick=tick, token_sink=sink)
-        (folder / CONFIG).write_bytes(_resolved(scenario, place.named, stated))
-        write_parquet(request_table(result.columns), folder / "requests.parquet")
-        write_parquet(replication_table(result.replication_columns), folder / "replications.parquet")
-        write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet")
-        if result.endpoint_columns:
-            write_parquet(endpoint_table(result.endpoint_columns), folder / ENDPOINTS)
-        if result.series_columns:
-            write_parquet(series_table(result.series_columns), folder / SERIES)
-        if result.input_intervals is not None:
-            write_json(folder / INPUTS, result.input_intervals.to_json_dict())
-        write_json(folder / "summary.json", {**result.summary.to_json_dict(), "notes": list(result.notes)})
-        facts = run_facts(scenario, command, time.perf_counter() - started)
-        files = {path.name: file_facts(path) for path in sorted(folder.iterdir())}
-        write_json(folder / FACTS, {**facts, "files": files})
-        flush(folder)
+            result = simulate(scenario, tick=tick, token_sink=sink, outcomes=outcomes)
+        _write_files(result, folder, place, command, time.perf_counter() - started, stated)
         results.append(result)
 
     fill(place, RUN, write, judge, spare=spare)
     return replace(results[0], folder=place.named)
+
+
+def write_result(result: RunResult, target: Path, *, force: bool = False, command: str = "") -> Path:
+    """Write what a run left, as :func:`execute_to_folder` would have: whole or not at all.
+
+    Parameters
+    ----------
+    result : RunResult
+        A run; policies that were added in Python are named at the head of config.yaml, which cannot hold them.
+    target : Path
+        Result folder.
+    force : bool
+        Replace the folder of another run.
+    command : str
+        What made it, kept in run.json.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written, or holds another run and ``force`` is false; nothing is changed then.
+    """
+    place = place_of(target)
+    judge = same_run(target, _config(result, target), force=force)
+    if place.real.is_dir() and not is_void(place.real):
+        judge(place.real)
+    fill(place, RUN, lambda folder: _write_files(result, folder, place, command, None), judge)
+    return place.named
+
+
+def _config(result: RunResult, target: Path, stated: Mapping[str, str] | None = None) -> bytes:
+    """Return config.yaml; a comment names the policies that were added, so that it is not taken for a run without."""
+    named = {spec.name for spec in result.scenario.policies}
+    added = [printable(name).replace("\n", " ") for name in result.summary.policies if name not in named]
+    head = f"# without the policies that were added in Python: {', '.join(added)}\n" if added else ""
+    return head.encode("utf-8", "backslashreplace") + _resolved(result.scenario, target, stated)
+
+
+def _write_files(
+    result: RunResult,
+    folder: Path,
+    place: Place,
+    command: str,
+    wall_s: float | None,
+    stated: Mapping[str, str] | None = None,
+) -> None:
+    """Write every file of a run, run.json last."""
+    (folder / CONFIG).write_bytes(_config(result, place.named, stated))
+    write_parquet(request_table(result.columns), folder / "requests.parquet")
+    write_parquet(replication_table(result.replication_columns), folder / "replications.parquet")
+    write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet")
+    if result.endpoint_columns:
+        write_parquet(endpoint_table(result.endpoint_columns), folder / ENDPOINTS)
+    if result.series_columns:
+        write_parquet(series_table(result.series_columns), folder / SERIES)
+    if result.input_intervals is not None:
+        write_json(folder / INPUTS, result.input_intervals.to_json_dict())
+    write_json(folder / "summary.json", {**result.summary.to_json_dict(), "notes": list(result.notes)})
+    facts = run_facts(result.scenario, command, wall_s)
+    files = {path.name: file_facts(path) for path in sorted(folder.iterdir())}
+    kernels = {name: dict(found) for name, found in result.kernels.items()}
+    write_json(folder / FACTS, {**facts, "kernels": kernels, "files": files})
+    flush(folder)
 
 
 def _resolved(scenario: Scenario, target: Path, stated: Mapping[str, str] | None = None) -> bytes:
@@ -202,4 +258,4 @@ def write_json(path: Path, content: Any) -> None:
     path.write_bytes(text.encode("utf-8"))
 
 
-__all__ = ["FACTS", "execute_to_folder", "is_abandoned", "owner", "run_to_folder", "write_json"]
+__all__ = ["FACTS", "execute_to_folder", "is_abandoned", "owner", "run_to_folder", "write_json", "write_result"]

@@ -16,16 +16,29 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Setting:
-    """One value at one path, and where the sweep file says so."""
+    """One value at one path, and where the sweep file says so.
+
+    Parameters
+    ----------
+    path : str
+        Name of the column: the path, or what the sweep calls it.
+    value : object
+        The value.
+    place : tuple
+        Where it stands in the sweep file.
+    targets : tuple of str
+        Paths that are set to it.
+    """
 
     path: str
     value: Any
     place: KeyPath
+    targets: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Paths whose values change together, step by step."""
+    """Paths, or the names that they have instead, whose values change together, step by step."""
 
     paths: tuple[str, ...]
     steps: tuple[tuple[Setting, ...], ...]
@@ -45,13 +58,18 @@ def axes_of(file: SweepFile, profile: str = "", original: SweepFile | None = Non
     """
     overridden = (original or file).profiles[profile] if profile else None
 
+    names = file.sweep.names
+
     def settings(section: str, key: str, i: int, value: Any) -> tuple[Setting, ...]:
         from_profile = overridden is not None and key in getattr(overridden, section)
         start: KeyPath = ("profiles", profile, section) if from_profile else ("sweep", section)
-        return tuple(Setting(path, value, (*start, key, i)) for path in split_paths(key))
+        place = (*start, key, i)
+        if key in names:
+            return (Setting(names[key], value, place, split_paths(key)),)
+        return tuple(Setting(path, value, place, (path,)) for path in split_paths(key))
 
     axes = [
-        Axis(split_paths(key), tuple(settings("grid", key, i, value) for i, value in enumerate(values)))
+        Axis(columns_of(key, names), tuple(settings("grid", key, i, value) for i, value in enumerate(values)))
         for key, values in file.sweep.grid.items()
     ]
     zipped = file.sweep.zip
@@ -61,7 +79,7 @@ def axes_of(file: SweepFile, profile: str = "", original: SweepFile | None = Non
             tuple(setting for key, values in zipped.items() for setting in settings("zip", key, i, values[i]))
             for i in range(length)
         )
-        axes.append(Axis(tuple(path for key in zipped for path in split_paths(key)), steps))
+        axes.append(Axis(tuple(column for key in zipped for column in columns_of(key, names)), steps))
     return tuple(axes)
 
 
@@ -92,6 +110,11 @@ def split_paths(key: str) -> tuple[str, ...]:
     ('policies.A.budget', 'policies.B.budget')
     """
     return tuple(path.strip() for path in key.split(","))
+
+
+def columns_of(key: str, names: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the columns that a key of the grid has: its paths, or its name."""
+    return (names[key],) if key in names else split_paths(key)
 
 
 def key_of(value: Any) -> str:

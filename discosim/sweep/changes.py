@@ -8,6 +8,7 @@ from typing import Any
 
 from discosim.config import load_scenario
 from discosim.core.errors import UserError
+from discosim.core.own_code import is_own
 from discosim.runs.identity import code_facts, differences
 from discosim.runs.provenance import fingerprints
 from discosim.sweep.axes import key_of
@@ -30,7 +31,8 @@ def changes(plan: Plan, made: Iterable[tuple[str, Mapping[str, Any]]], old: Mapp
     -----
     An input goes by its role and the name of its file, and two points may use files of one name in different folders.
     So a run is compared with the point that has its values now. A run of a point that is no more concerns nobody. Where
-    plan.json is lost, a run's input counts as changed when no point at all has it.
+    plan.json is lost, a run's input counts as changed when no point at all has it. Code in a file of the user's is
+    there to be edited: runs of other code have other names, and nobody has to be asked.
     """
     held = list(made)
     wanted = _by_point(plan, old) if old is not None else _by_key(plan)
@@ -38,7 +40,7 @@ def changes(plan: Plan, made: Iterable[tuple[str, Mapping[str, Any]]], old: Mapp
         key
         for name, facts in held
         for key, sha256 in facts["inputs_sha256"].items()
-        if sha256 not in wanted(name, key, sha256)
+        if sha256 not in wanted(name, key, sha256) and not is_own(key)
     }
     notes = [f"the input '{key}' has changed" for key in sorted(inputs)]
     now = code_facts()
@@ -52,7 +54,7 @@ def changes(plan: Plan, made: Iterable[tuple[str, Mapping[str, Any]]], old: Mapp
 def inputs_today(run: Path) -> dict[str, str] | None:
     """Return the sha256 of what a run of now would read, from the run's own config.yaml; None where that is gone."""
     try:
-        return fingerprints(load_scenario(run / "config.yaml"))
+        return fingerprints(load_scenario(run / "config.yaml", runs_own=False))
     except (UserError, OSError):
         return None
 

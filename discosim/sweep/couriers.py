@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -17,7 +17,8 @@ from discosim.core.owners import owner
 from discosim.runs.identity import code_facts
 from discosim.sweep.executors import Engine
 from discosim.sweep.plan import Plan, Run
-from discosim.sweep.store import FAILURES, Store
+from discosim.sweep.store import FAILURES, KEPT, Store
+from discosim.sweep.taken_over import kept_names
 from discosim.sweep.terms import Terms
 from discosim.sweep.worker import Outcome, Task, perform
 
@@ -69,9 +70,11 @@ class Direct:
     store: Store
     engine: Engine
     terms: Terms
+    _keep: list[tuple[str, ...]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Find out which policies several runs have in common."""
+        self._keep.extend(kept_names(self.plan))
         return self
 
     def __exit__(
@@ -89,7 +92,10 @@ class Direct:
 
     def send(self, runs: Sequence[Run]) -> Future[Any]:
         """Hand a run to a worker."""
-        return self.engine.executor.submit(perform, task_of(self.plan, runs[0], self.store, self.terms, self.engine))
+        return self.engine.executor.submit(perform, self._task(runs[0]))
+
+    def _task(self, run: Run) -> Task:
+        return task_of(self.plan, run, self.store, self.terms, self.engine, self._keep)
 
     def receive(self, future: Future[Any], runs: Sequence[Run]) -> Came:
         """Return what became of it, also where its worker is no more."""
@@ -97,7 +103,9 @@ class Direct:
         yield runs[0], future.result() if error is None else died(error, runs[0], self.store, self.terms)
 
 
-def task_of(plan: Plan, run: Run, store: Store, terms: Terms, engine: Engine) -> Task:
+def task_of(
+    plan: Plan, run: Run, store: Store, terms: Terms, engine: Engine, keep: Sequence[Sequence[str]] = ()
+) -> Task:
     """Return a run as plain data."""
     return Task(
         run_id=run.id,
@@ -108,6 +116,8 @@ def task_of(plan: Plan, run: Run, store: Store, terms: Terms, engine: Engine) ->
         limit_s=terms.limit_s,
         watch=str(watch_of(store, run).resolve()),
         inputs_sha256=dict(plan.points[run.point].inputs_sha256),
+        kept=str((store.folder / KEPT).resolve()),
+        keep=list(keep[run.point]) if keep else [],
     )
 
 

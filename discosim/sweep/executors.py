@@ -14,6 +14,7 @@ from typing import Any
 
 from discosim.core.errors import UserError, close_match
 from discosim.core.plugins import PluginError, code_of, in_words, load, package_of, points
+from discosim.core.spawning import without_main
 from discosim.sweep.engine import Engine
 from discosim.sweep.worker import prepare_worker
 
@@ -189,7 +190,8 @@ class _Slot:
     def __init__(self, context: Any) -> None:
         others = set(active_children())
         self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=prepare_worker)
-        self.pool.submit(os.getpid)  # starts the process, so that it imports while others already work
+        with without_main():
+            self.pool.submit(os.getpid)  # starts the process, so that it imports while others already work
         self._processes = set(active_children()) - others
 
     def is_broken(self, future: Future[Any]) -> bool:

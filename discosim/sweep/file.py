@@ -30,6 +30,12 @@ class Axes:
         dict, doc="Path of --set -> values that go together, one by one; as one more axis of the grid.", min_length=1
     )
     seeds: Seeds = spec(Seeds, doc="Replications of every point.")
+    names: Mapping[str, str] = spec(
+        dict,
+        doc="Key of the grid or zip -> name of its column; {as: NAME, values: [...]} in place of the list says so too.",
+        since="0.2",
+        min_length=1,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from discosim.core.files import write_whole
 from discosim.sweep.parcel import DamagedParcelError, pack, unpack
 from discosim.sweep.worker import Outcome, Task, perform
 
+_KEPT_S = 7 * 86400.0
+"""Age at which a node forgets what policies came to."""
 _one_at_a_time = threading.Lock()
 """Threads of one process share modules and caches; runs in them would only take turns anyway."""
 
@@ -96,6 +100,8 @@ def _task(content: Mapping[str, Any], run: Mapping[str, Any], places: Mapping[st
         limit_s=content["limit_s"],
         watch=run["watch"],
         inputs_sha256=content["fingerprints"][run["scenario"]],
+        kept=content["kept"],
+        keep=run["keep"],
         stated={here: there for there, here in places.items()},
     )
 
@@ -104,7 +110,8 @@ def _apart(task: Task, most_bytes: int) -> tuple[Outcome, dict[str, bytes]]:
     """Simulate in a folder of this node's, and return what the run wrote."""
     with tempfile.TemporaryDirectory(prefix="discosim-run-", ignore_cleanup_errors=True) as scratch:
         target = Path(scratch) / Path(task["target"]).name
-        outcome = perform({**task, "target": str(target), "watch": str(Path(scratch) / "watch")})
+        own: Task = {**task, "target": str(target), "watch": str(Path(scratch) / "watch"), "kept": _kept()}
+        outcome = perform(own)
         if outcome["status"] != "finished":
             return outcome, {}
         paths = sorted(target.iterdir())
@@ -116,6 +123,17 @@ def _apart(task: Task, most_bytes: int) -> tuple[Outcome, dict[str, bytes]]:
             )
             return {**outcome, "status": "failed", "error": error, "is_final": True}, {}
         return outcome, {path.name: path.read_bytes() for path in paths}
+
+
+@cache
+def _kept() -> str:
+    """Return where this node keeps what policies came to, of which other runs and the next sweep may take."""
+    folder = cache_folder("kept")
+    for path in folder.iterdir():
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _KEPT_S:
+                path.unlink()
+    return str(folder)
 
 
 def _sees(shared: Mapping[str, str] | None) -> bool:

@@ -30,7 +30,8 @@ from discosim.sweep.couriers import Came, command_of, died, error_of, watch_of
 from discosim.sweep.executors import Engine
 from discosim.sweep.parcel import DamagedParcelError, pack, unpack
 from discosim.sweep.plan import Plan, Run
-from discosim.sweep.store import Store
+from discosim.sweep.store import KEPT, Store
+from discosim.sweep.taken_over import kept_names
 from discosim.sweep.terms import Terms
 from discosim.sweep.worker import FATAL, Outcome, is_finished
 
@@ -62,6 +63,7 @@ class Parcels:
     store: Store
     engine: Engine
     terms: Terms
+    _keep: list[tuple[str, ...]] = field(default_factory=list)
     _nonce: str = field(default_factory=lambda: secrets.token_hex(16))
     _luggage: Luggage = field(default_factory=Luggage)
     _points: dict[int, tuple[dict[str, Any], list[Carried]]] = field(default_factory=dict)
@@ -72,7 +74,8 @@ class Parcels:
     _came: dict[str, list[int]] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
-        """Write the file by which nodes know this folder."""
+        """Write the file by which nodes know this folder, and find out which policies several runs have in common."""
+        self._keep = kept_names(self.plan)
         self._probe = temporary(self.store.folder.resolve() / "shared")
         self._probe.write_text(self._nonce, encoding="utf-8")
         return self
@@ -119,6 +122,7 @@ class Parcels:
             "runs": [self._plain(run) for run in runs],
             "inputs": [item.to_plain() for item in inputs.values()],
             "shared": None if self._probe is None else {"path": str(self._probe), "nonce": self._nonce},
+            "kept": str((self.store.folder / KEPT).resolve()),
             "code": code_facts(),
             "command": command_of(self.terms, self.engine),
             "limit_s": self.terms.limit_s,
@@ -130,6 +134,7 @@ class Parcels:
     def _plain(self, run: Run) -> dict[str, Any]:
         return {
             "scenario": str(run.point),
+            "keep": list(self._keep[run.point]),
             "seed": run.seed,
             "run_id": run.id,
             "target": str(self.store.path(run).resolve()),
@@ -208,6 +213,8 @@ class Parcels:
                 traceback=str(raw["traceback"]),
                 is_final=bool(raw["is_final"]),
                 wall_s=float(raw["wall_s"]),
+                policies_taken=list(map(str, raw.get("policies_taken", ()))),
+                policies_run=list(map(str, raw.get("policies_run", ()))),
             )
             is_here = bool(raw["is_here"])
         except KeyError as error:

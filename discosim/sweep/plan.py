@@ -5,23 +5,26 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from discosim.config.load import build_section, copied, read_document
+from discosim.config.dump import as_plain
+from discosim.config.inherit import inherited, read_base
+from discosim.config.load import build_section, copied
 from discosim.config.overrides import apply_override, set_value
 from discosim.config.problems import ConfigError, Place, Problems
 from discosim.config.yaml_loader import Document, read_file
 from discosim.core.errors import UserError, close_match
-from discosim.core.scenario import Scenario
+from discosim.core.scenario import PolicySpec, Scenario
 from discosim.runs.identity import run_id
 from discosim.runs.provenance import fingerprints, foreign_parts, inputs_of
 from discosim.sweep.axes import Axis, Values, axes_of, key_of, with_profile
 from discosim.sweep.file import Compare, SweepFile
+from discosim.sweep.named_axes import split_names
 from discosim.sweep.rules import OWN, check_file, check_points
-from discosim.traces.catalogue import list_configs, list_sweeps, shipped_config, shipped_folder
+from discosim.traces.catalogue import list_configs, list_sweeps, shipped_folder
 
 MOST_PROBLEMS = 20
 MOST_RUNS = 10**7
@@ -37,7 +40,7 @@ class Point:
     index : int
         Position in the plan, from 0.
     values : mapping
-        Path -> value of every axis.
+        Path, or the name it has instead -> value of every axis.
     scenario : Scenario
         Resolved, with the first seed and one replication.
     inputs_sha256 : mapping
@@ -92,7 +95,7 @@ class Plan:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Paths of all axes."""
+        """Paths of all axes, or the names that they have instead."""
         return tuple(path for axis in self.axes for path in axis.paths)
 
     @property
@@ -121,7 +124,13 @@ class Plan:
         return compare.baseline or scenario.baseline or scenario.policies[0].name
 
 
-def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: Iterable[str] = ()) -> Plan:
+def load_plan(
+    source: str | os.PathLike[str],
+    *,
+    profile: str = "",
+    overrides: Iterable[str] = (),
+    more: Callable[[str], Sequence[PolicySpec]] | None = None,
+) -> Plan:
     """Read a sweep file and resolve all its points.
 
     Parameters
@@ -133,6 +142,9 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
     overrides : iterable of str
         ``a.b=c`` texts for the base scenario, as ``--set`` takes them. A file that one names is looked for in the
         working directory and then beside the sweep file.
+    more : callable, optional
+        Gives policies that stand beside those of the base, for the name of the sweep; they can be varied and compared
+        like all others.
 
     Returns
     -------
@@ -149,6 +161,7 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
     if isinstance(document.data, Mapping) and "policies" in document.data and "sweep" not in document.data:
         raise UserError(f"is a scenario, not a sweep; run it with `discosim run {source}`", where=str(source))
     folder = path.resolve().parent
+    split_names(document)
     file = build_section(SweepFile, document, folder)
     assert isinstance(file, SweepFile)
     problems = Problems(document.places)
@@ -160,6 +173,8 @@ def load_plan(source: str | os.PathLike[str], *, profile: str = "", overrides: I
     chosen = with_profile(file, profile)
     axes = axes_of(chosen, profile, file)
     base = _base(chosen, document, folder)
+    if more is not None and isinstance(base.data, dict) and isinstance(listed := base.data.get("policies"), list):
+        listed += map(as_plain, more(f"{chosen.name}-{profile}" if profile else chosen.name))
     for key, value in chosen.set.items():
         set_value(base, key, copied(value), document.places["set", key])
     if profile:
@@ -207,24 +222,10 @@ def _base(file: SweepFile, document: Document, folder: Path) -> Document:
     where = document.places.get(("base",), Place("", "")).value
     if isinstance(file.base, Mapping):
         places = {key[1:]: place for key, place in document.places.items() if key[:1] == ("base",)}
-        return Document(copied(file.base), places)
+        return inherited(Document(copied(file.base), places), folder)
     if not isinstance(file.base, str) or not file.base:
         raise UserError("must be a file, the name of a shipped scenario, or a scenario", where=f"{where} base")
-    beside = folder / file.base
-    try:
-        return read_document(beside if beside.is_file() or _is_path(file.base) else shipped_config(file.base))[0]
-    except ConfigError:
-        raise
-    except UserError as error:
-        hint = ""
-        if not beside.exists() and Path(file.base).is_file():
-            hint = f"; it is relative to the sweep's folder, not to the working directory, which has a {file.base}"
-        raise UserError(f"{error}{hint}", where=f"{where} base") from None
-
-
-def _is_path(name: str) -> bool:
-    """Tell whether a base is a path rather than the bare name of a shipped scenario."""
-    return len(Path(name).parts) > 1 or Path(name).suffix in {".yaml", ".yml"}
+    return read_base(file.base, folder, f"{where} base", whose="sweep")
 
 
 def _one_replication(base: Document, file: SweepFile) -> None:
@@ -244,7 +245,8 @@ def _points(base: Document, folder: Path, axes: tuple[Axis, ...], document: Docu
         try:
             for step in choice:
                 for setting in step:
-                    set_value(data, setting.path, copied(setting.value), document.places[setting.place])
+                    for target in setting.targets:
+                        set_value(data, target, copied(setting.value), document.places[setting.place])
                     values[setting.path] = setting.value
             scenario = build_section(Scenario, data, folder)
         except ConfigError as error:

@@ -13,6 +13,7 @@ from discosim.runs.whole import checked_facts
 from discosim.sweep.index import read_index
 from discosim.sweep.store import PLAN, Store
 from discosim.sweep.table import collect
+from discosim.sweep.views import with_units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,7 @@ def load_results(folder: str | os.PathLike[str]) -> pd.DataFrame:
         Of a run: ``policy, replication``, every summary metric, and ``seed``. Of a sweep: one row per run and
         policy with ``point``, ``seed``, ``status``, one column per path that was varied, ``policy`` and every
         summary metric; runs that failed or are missing have one row each, so that nothing is lost silently.
+        ``attrs["units"]`` holds the unit of each metric.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def load_results(folder: str | os.PathLike[str]) -> pd.DataFrame:
     with (path / TABLE).open("rb") as file:
         table = pd.read_parquet(file)
     table["policy"] = table["policy"].astype("string")
-    return table.assign(seed=int(read_file(path / "config.yaml").data["seed"]))
+    return with_units(table.assign(seed=int(read_file(path / "config.yaml").data["seed"])))
 
 
 def is_sweep(folder: Path) -> bool:
@@ -65,5 +67,5 @@ def _sweep(folder: Path) -> pd.DataFrame:
     planned = {run.folder for run in store.planned()}
     table = read_index(folder)
     if table is not None and set(table["run"]) == planned and (table["status"] == "finished").all():
-        return table
+        return with_units(table)
     return collect(store)

@@ -11,6 +11,7 @@ from discosim.config.problems import Problems
 from discosim.core.errors import UserError, close_match
 from discosim.core.scenario import Scenario
 from discosim.metrics.definitions import definition
+from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.sweep.axes import Axis, key_of, split_paths
 from discosim.sweep.file import Compare, SweepFile
 
@@ -20,6 +21,8 @@ OWN = {
     "name": "the points of a sweep are told apart by their values",
 }
 """Keys of a scenario that a sweep decides itself."""
+HEAD = ("run", "point", "seed", "status", "error", "requests_sha256", "discosim", "source_sha256")
+"""Columns of index.parquet before those of the axes."""
 
 
 def check_file(file: SweepFile, problems: Problems) -> None:
@@ -33,6 +36,7 @@ def check_file(file: SweepFile, problems: Problems) -> None:
     _check_lists(file.sweep.zip, ("sweep", "zip"), problems)
     _check_zip(file.sweep.zip, ("sweep", "zip"), problems)
     _check_paths(file, problems)
+    _check_names(file, problems)
     _check_own(file.set, ("set",), problems)
     for name, profile in file.profiles.items():
         start: KeyPath = ("profiles", name)
@@ -81,6 +85,23 @@ def _check_paths(file: SweepFile, problems: Problems) -> None:
                 elif path in OWN:
                     problems.add(here, f"cannot be varied: {OWN[path]}", at_key=True)
                 first[path] = key
+
+
+def _check_names(file: SweepFile, problems: Problems) -> None:
+    keys = [*file.sweep.grid, *file.sweep.zip]
+    taken = {*HEAD, "policy", *(metric.name for metric in SUMMARY_METRICS)}
+    others = {path for key in keys if key not in file.sweep.names for path in split_paths(key)}
+    for key, name in file.sweep.names.items():
+        here: KeyPath = ("sweep", "names", key)
+        if key not in keys:
+            problems.add(here, f"is no axis; {close_match(key, keys)}", at_key=True)
+        elif name in taken:
+            problems.add(here, f"is a column of every sweep: {name}; choose another name")
+        elif name in others:
+            problems.add(here, f"is the name of another axis: {name}")
+        elif reason := why_no_file_name(name):
+            problems.add(here, reason)
+        others.add(name)
 
 
 def _check_own(values: Mapping[str, Any], start: KeyPath, problems: Problems) -> None:

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
+from discosim.core.own_code import is_own
+from discosim.core.scenario import PolicySpec
+from discosim.runs.entrants import Given, named_policies
+from discosim.runs.given_policies import specs_of
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference, compare_all, is_content
 from discosim.sweep.drive import Terms, Watcher, carry_out
 from discosim.sweep.executors import Engine, check_name, open_engine
 from discosim.sweep.index import write_index
 from discosim.sweep.input_intervals import with_inputs
-from discosim.sweep.plan import Plan, Run
-from discosim.sweep.store import COMPARISONS, PLAN, State, Store
+from discosim.sweep.plan import Plan, Run, load_plan
+from discosim.sweep.store import CODE, COMPARISONS, PLAN, State, Store
 from discosim.sweep.table import collect
+from discosim.sweep.taken_over import TakenOver, forget_unused
+from discosim.sweep.views import TableViews
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +37,8 @@ MOST_DAMAGED = 10
 """Damaged runs that are named one by one."""
 
 
-@dataclass(frozen=True)
-class SweepResult:
+@dataclass(frozen=True, repr=False)
+class SweepResult(TableViews):
     """What a sweep gives back.
 
     Parameters
@@ -60,11 +67,28 @@ class SweepResult:
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
 
+    @property
+    def title(self) -> str:
+        """Name of the sweep."""
+        return self.plan.name
+
+    def __repr__(self) -> str:
+        """Return one line: how much was asked for, how much of it stands, and where."""
+        n_runs, state = len(self.plan.points) * len(self.seeds), self.state
+        return (
+            f"<SweepResult {self.title!r}: {len(self.plan.points)} points x {len(self.seeds)} seeds = {n_runs} runs, "
+            f"{len(state.finished)} finished, {len(state.failed)} failed, {len(state.missing)} missing, "
+            f"in {str(self.store.folder)!r}>"
+        )
+
 
 def run_sweep(
-    plan: Plan,
-    out: Path | None = None,
+    plan: Plan | str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
     *,
+    policies: Given = (),
+    profile: str = "",
+    overrides: Iterable[str] = (),
     executor: str = "local",
     shard: tuple[int, int] | None = None,
     terms: Terms | None = None,
@@ -75,10 +99,16 @@ def run_sweep(
 
     Parameters
     ----------
-    plan : Plan
-        From :func:`discosim.sweep.plan.load_plan`.
-    out : Path, optional
+    plan : Plan, path or str
+        From :func:`discosim.sweep.plan.load_plan`, or what that takes: a file, or the name of a shipped sweep.
+    out : path, optional
         Folder of the sweep; ``results/<name>`` by default.
+    policies : Policy, or mapping or sequence of Policy, optional
+        Policy objects that run beside those of the base, such as one of a notebook; a mapping names them. Needs a file
+        or a name as `plan`, whose comparisons and axes may name them. Their text is written to the folder's ``code/``,
+        so that the results tell what made them, and goes into the identity of the runs.
+    profile, overrides : str, iterable of str
+        As for `load_plan`, where `plan` is a file or a name.
     executor : str
         See :func:`discosim.sweep.executors.open_engine`.
     shard : (int, int), optional
@@ -95,12 +125,14 @@ def run_sweep(
     UserError
         If the folder cannot be used, or not any more; what is finished stays.
     """
+    check_name(executor)
+    plan = _planned(plan, None if out is None else Path(out), policies, profile, overrides)
     if shard is not None and plan.file.stop is not None:
         raise UserError("a shard cannot know when to stop; leave out --shard, or `stop`", where="--shard")
-    check_name(executor)
-    store = Store(Path("results") / plan.name if out is None else out)
+    store = Store(Path("results") / plan.name if out is None else Path(out))
     notes = store.prepare(plan, accept_version=accept_version)
     damaged: dict[str, str] = {}
+    taken = TakenOver()
     seeds: Sequence[int] = plan.seeds
     stop = plan.file.stop
     with _lazy(executor) as engine:
@@ -108,11 +140,11 @@ def run_sweep(
             runs = plan.runs(seeds)
             store.write_plan(plan, seeds)
             mine = runs if shard is None else runs[shard[0] - 1 :: shard[1]]
-            state, said = _finish(plan, mine, store, engine, terms or Terms(), watch)
+            state, said = _finish(plan, mine, store, engine, terms or Terms(), watch, taken)
             damaged |= state.damaged
             notes += said
             if shard is not None:
-                notes += _anew(damaged)
+                notes += (*_anew(damaged), *taken.note(plan))
                 return SweepResult(plan, store, tuple(seeds), store.state(mine), None, (), tuple(notes))
             table = collect(store)
             differences = compare_all(plan, table, seeds)
@@ -123,8 +155,28 @@ def run_sweep(
     differences = list(with_inputs(differences, plan, store, table))
     _write_comparisons(store, differences)
     store.remove_abandoned()
-    notes += _anew(damaged)
-    return SweepResult(plan, store, tuple(seeds), store.state(runs), table, tuple(differences), tuple(notes))
+    state = store.state(runs)
+    if taken.has_heard and state.is_complete:
+        forget_unused(plan, store, runs)
+    notes += (*_anew(damaged), *taken.note(plan))
+    return SweepResult(plan, store, tuple(seeds), state, table, tuple(differences), tuple(notes))
+
+
+def _planned(
+    plan: Plan | str | os.PathLike[str], out: Path | None, given: Given, profile: str, overrides: Iterable[str]
+) -> Plan:
+    """Return the plan, with policies that were given as objects beside those of the base."""
+    named = named_policies(given)
+    if isinstance(plan, Plan):
+        if named or profile or tuple(overrides):
+            said = "policies, profile and overrides go with a file or a name: run_sweep('sweep.yaml', policies=...)"
+            raise UserError(said, where="run_sweep")
+        return plan
+
+    def more(name: str) -> Sequence[PolicySpec]:
+        return specs_of(named, (Path("results") / name if out is None else out) / CODE)
+
+    return load_plan(plan, profile=profile, overrides=overrides, more=more if named else None)
 
 
 def _finish(
@@ -134,6 +186,7 @@ def _finish(
     engine: Callable[[], Engine],
     terms: Terms,
     watch: Callable[[int, int], Watcher] | None,
+    taken: Watcher,
 ) -> tuple[State, list[str]]:
     """Make what is not finished, and return how it stood before, and what is to be said of the way."""
     state = store.state(runs)
@@ -141,7 +194,7 @@ def _finish(
     # points whose inputs differ in nothing but their folder are one run
     waiting = {run.folder: run for run in sorted((*state.failed, *state.missing), key=order.__getitem__, reverse=True)}
     if waiting:
-        watchers = [watch(len(state.finished), len(runs))] if watch else []
+        watchers = [taken, *([watch(len(state.finished), len(runs))] if watch else [])]
         opened = engine()
         store.forget_tables()
         return state, carry_out(plan, list(waiting.values())[::-1], store, opened, terms, watchers)
@@ -202,7 +255,12 @@ def collect_sweep(plan_folder: Path) -> tuple[Store, State, pd.DataFrame]:
     store = Store(plan_folder)
     table = collect(store)
     write_index(store, table)
-    return store, store.state(store.planned()), table
+    state = store.state(store.planned())
+    if state.is_complete and not any(
+        is_own(key) for point in store.read_plan()["points"] for key in point["inputs_sha256"]
+    ):
+        store.forget_kept()
+    return store, state, table
 
 
 def differences_table(differences: Sequence[Difference]) -> pd.DataFrame:

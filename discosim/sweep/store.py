@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,10 @@ from discosim.sweep.plan_file import PLAN, plan_text, read_plan
 from discosim.sweep.state import Failure, State
 
 INDEX, COMPARISONS, RUNS, FAILURES = "index.parquet", "comparisons.csv", "runs", "failures"
+CODE = "code"
+"""Text of policies that were given as objects."""
+KEPT = "kept"
+"""What policies came to one by one, for other runs to take over."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,9 @@ class Store:
         if not self.folder.is_dir():
             raise UserError("exists and is not a folder", where=str(self.folder))
         try:
-            is_other = not is_void(self.folder) and not any((self.folder / name).exists() for name in (PLAN, RUNS))
+            is_other = not is_void(self.folder) and not any(
+                (self.folder / name).exists() for name in (PLAN, RUNS, CODE)
+            )
         except OSError as error:
             raise UserError(f"cannot be read ({error.strerror or error})", where=str(self.folder)) from error
         if is_other:
@@ -193,6 +199,15 @@ class Store:
         """Remove the error of a run that has finished since."""
         remove(self.folder / FAILURES / f"{run.folder}.json")
 
+    def forget_kept(self, wanted: Container[str] = ()) -> None:
+        """Remove what was kept of policies, save the files that are wanted; the folder goes with the last of them."""
+        folder = self.folder / KEPT
+        with suppress(OSError):
+            for path in sorted(folder.iterdir()):
+                if path.name not in wanted:
+                    remove(path)
+            folder.rmdir()
+
     def forget_tables(self) -> None:
         """Remove what was computed from all runs, when some of them are about to be made anew."""
         for name in (INDEX, COMPARISONS):
@@ -235,7 +250,8 @@ class Store:
         Parameters
         ----------
         stale : bool
-            Also remove runs that another version of the code has made, or that have read what has changed since.
+            Also remove runs that another version of the code has made, or that have read what has changed since, and
+            what was kept of policies.
         """
         planned = {run.folder: run for run in self.planned()}
         removed = []
@@ -253,6 +269,8 @@ class Store:
         with suppress(OSError):
             removed += sorted(path for path in (self.folder / FAILURES).iterdir() if not path.name.startswith("."))
         hidden = self.remove_abandoned(everyone=True)
+        if stale:
+            self.forget_kept()
         try:
             for path in removed:
                 remove(path)

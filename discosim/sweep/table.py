@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.sweep.axes import shown
 from discosim.sweep.plan import Run
+from discosim.sweep.rules import HEAD
 from discosim.sweep.store import Store
+from discosim.sweep.views import with_units
 
 if TYPE_CHECKING:
     import pandas as pd
-
-HEAD = ("run", "point", "seed", "status", "error", "requests_sha256", "discosim", "source_sha256")
-"""Columns before those of the axes; all but the last four tell where a row comes from."""
 
 
 def collect(store: Store) -> pd.DataFrame:
@@ -43,7 +42,7 @@ def collect(store: Store) -> pd.DataFrame:
         table[metric.name] = table[metric.name].astype("float64")
     for name in ("error", "requests_sha256", "discosim", "source_sha256", "policy"):
         table[name] = table[name].astype("string")
-    return table
+    return with_units(table)
 
 
 def _rows(store: Store, run: Run, values: dict[str, Any], failures: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -40,7 +40,10 @@ class Task(TypedDict):
     watch: str
     inputs_sha256: NotRequired[dict[str, str]]
     """Fingerprints that the driver knows, by which a refusal names what differs."""
-
+    kept: NotRequired[str]
+    """Folder where policies are kept one by one."""
+    keep: NotRequired[list[str]]
+    """Policies that are taken from there, or put there."""
     stated: NotRequired[dict[str, str]]
     """Files that lie elsewhere here -> what the driver calls them."""
 
@@ -53,6 +56,9 @@ class Outcome(TypedDict):
     traceback: str
     is_final: bool
     wall_s: float
+    policies_taken: NotRequired[list[str]]
+    """Policies whose outcomes other runs have left."""
+    policies_run: NotRequired[list[str]]
 
 
 def perform(task: Task) -> Outcome:
@@ -79,16 +85,20 @@ def perform(task: Task) -> Outcome:
 
     try:
         from discosim.config import load_scenario
+        from discosim.runs.kept import Kept
         from discosim.runs.store import run_to_folder
 
         scenario = load_scenario(task["scenario"])
         if reason := _why_refused(task, scenario):
             return outcome("refused", reason)
+        keep = task.get("keep", [])
+        kept = Kept.of_scenario(Path(task["kept"]), scenario, keep) if keep else None
         with _time_limit(task["limit_s"], Path(task["watch"])):
             run_to_folder(
                 scenario,
                 Path(task["target"]),
                 command=task["command"],
+                outcomes=kept,
                 judge=lambda found: not is_finished(found, task["run_id"]),
                 stated=task.get("stated"),
             )
@@ -101,7 +111,10 @@ def perform(task: Task) -> Outcome:
         return outcome("failed", str(error))
     except Exception as error:  # noqa: BLE001 - one bad point must not stop a sweep; the error is kept and shown
         return outcome("failed", f"{type(error).__name__}: {error}", is_final=False)
-    return outcome("finished")
+    done = outcome("finished")
+    if kept is not None:
+        done |= {"policies_taken": sorted(kept.taken), "policies_run": sorted(kept.run)}
+    return done
 
 
 def _why_refused(task: Task, scenario: Scenario) -> str:

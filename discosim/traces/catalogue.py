@@ -1,4 +1,4 @@
-"""The digests and configurations that travel with the package: where they are, and how to load them."""
+"""The digests, configurations and papers that travel with the package: where they are, and how to load them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from discosim.core.errors import UserError, close_match
 from discosim.traces.digest_file import parse_digest
 from discosim.traces.kinds import KINDS, Digest
 
+SHIPPED = "_shipped"
+"""Folder of the wheel that holds what lies beside the package in a checkout."""
+
 
 def shipped_folder(name: str) -> Path:
-    """Return the shipped folder ``traces`` or ``configs``: of the wheel, else of the source checkout.
+    """Return the shipped folder ``traces``, ``configs`` or ``experiments``: of the wheel, else of the source checkout.
 
     Raises
     ------
@@ -21,7 +24,7 @@ def shipped_folder(name: str) -> Path:
         Where the installation lacks it.
     """
     package = Path(__file__).resolve().parents[1]
-    for folder in (package / "_shipped" / name, package.parent / name):
+    for folder in (package / SHIPPED / name, package.parent / name):
         if folder.is_dir():
             return folder
     raise UserError(f"this installation lacks its {name} folder; install the package again", where=str(package))

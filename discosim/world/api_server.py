@@ -222,6 +222,24 @@ class ApiServer:
         """Return the draw of an answer that says where it begins on the tape of chunks; each attempt has its own."""
         return self._luck.uniform_list(f"{self._draws}.chunks.start.{attempt}")[request_id]
 
+    def chunk_draws(self, attempt: int) -> Floats:
+        """Return `chunk_start` of all requests."""
+        return self._luck.uniform(f"{self._draws}.chunks.start.{attempt}")
+
+    @property
+    def jitter(self) -> Floats | None:
+        """The tape of token times in units of the TPOT; None where tokens come at an even pace."""
+        return self._tape
+
+    def jitter_draws(self) -> Floats:
+        """Return where on the tape the answer of each request begins, as a share of its length."""
+        return self._luck.uniform(f"{self._draws}.jitter.start")
+
+    def times_of_attempt(self, attempt: int) -> tuple[Floats, Floats]:
+        """Return TTFT and time per token of all requests at an attempt, prompt and hour left out."""
+        ttft_s = self._luck.series(f"{self._draws}.ttft.{attempt}", self.model.ttft)
+        return ttft_s, self._luck.series(f"{self._draws}.tpot.{attempt}", self.model.tpot)
+
     def _jitter_tape(self, streams: RandomStreams) -> Floats | None:
         """Draw token times in units of the TPOT; every answer reads them from its own starting point."""
         ratio = self.model.jitter_p99_over_p50
@@ -236,7 +254,7 @@ class ApiServer:
     def _attempt(self, attempt: int) -> tuple[list[float], list[float], list[bool] | None]:
         while len(self._attempts) <= attempt:
             k = len(self._attempts)
-            refused = self._refused(k)
+            refused = self.refused(k)
             fails = None if refused is None else refused.tolist()
             self._attempts.append(
                 (
@@ -247,7 +265,7 @@ class ApiServer:
             )
         return self._attempts[attempt]
 
-    def _refused(self, attempt: int) -> Bools | None:
+    def refused(self, attempt: int) -> Bools | None:
         """Return which requests the service refuses at an attempt; in runs, it refuses all attempts or none."""
         share, mean_run, role = self.model.failure_share, self.model.failure_run, f"{self._draws}.failure"
         if share <= 0:
@@ -344,7 +362,7 @@ class ApiServer:
         start_s: Floats = accepted_s + ttft_s + model.extra_ttft_s(prompt_tok)
         leaves_s = start_s + packet_s
         total: Floats = leaves_s + link.down_array_s(leaves_s, user_id) - sent_s
-        if (refused := self._refused(0)) is not None:
+        if (refused := self.refused(0)) is not None:
             total[refused] = np.inf
         for outage in model.outages:
             total[(accepted_s >= outage.start_s) & (accepted_s < outage.end_s)] = np.inf

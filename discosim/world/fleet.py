@@ -107,6 +107,23 @@ class Fleet:
         self._n_asked[card.request_id] = min(attempt + 1, MOST_ATTEMPTS)
         return noises.of(card.request_id, attempt)
 
+    @property
+    def kinds(self) -> Kinds:
+        """Kinds of devices and their shares of the users."""
+        return self._kinds
+
+    def kind_of_each(self, user_id: Ints) -> Ints:
+        """Return the kinds of the devices of many users, as places in `kinds`."""
+        if len(self._kinds) == 1:
+            return np.zeros(user_id.size, dtype=np.int64)
+        return np.asarray(self._kind_of, dtype=np.int64)[user_id]
+
+    def noise_draws(self, kind: int, attempt: int) -> tuple[Floats, Floats, Floats]:
+        """Return what the requests of users of a kind meet, as `Noises.draws` says it; the kind must have noise."""
+        noises = self._noises[kind]
+        assert noises is not None
+        return noises.draws(attempt)
+
     def costs(self, user_id: int, prompt_tok: float, output_tok: float) -> tuple[float, float]:
         """Return the energy of work on a user's device, in J; it has no price in USD."""
         profile = self._kinds[self._kind_of[user_id]][0]

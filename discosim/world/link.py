@@ -93,6 +93,11 @@ class Link:
         self._phase_ticks: list[int] = starts.tolist()
         self._phases = starts
 
+    @property
+    def longest_s(self) -> tuple[float, float]:
+        """The longest delays of a message up and of a packet down, outages left out, in s."""
+        return float(self._up.max()), float(self._down.max())
+
     def up_s(self, t_s: float, user_id: int) -> float:
         """Return the delay of a message that leaves the client at ``t_s``."""
         if self.is_instant:

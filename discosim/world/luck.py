@@ -59,9 +59,9 @@ class Luck:
             self._arrays[role] = law.sample(self.n_requests, self.streams.generator(role))
         return self._arrays[role]
 
-    def drawn(self, role: str) -> Floats | None:
-        """Return the column of ``role`` if somebody has asked for it."""
-        return self._arrays.get(role)
+    def asked(self) -> frozenset[str]:
+        """Return the roles whose columns somebody has asked for."""
+        return frozenset(self._arrays)
 
     def uniform(self, role: str) -> Floats:
         """Return the column of ``role``, uniform on [0, 1)."""

@@ -250,22 +250,35 @@ class World:
         """Return what the edge tier did as a whole; None where there is none."""
         return None if self.edge is None else self.edge.figures(self.env.now)
 
-    def run(self, policy: Serves, sink: Sink) -> None:
-        """Let every request arrive and be served; ``sink`` gets each record when its request is over."""
+    def run(self, policy: Serves, sink: Sink, only: NDArray[np.bool_] | None = None) -> None:
+        """Let requests arrive and be served; ``sink`` gets each record when its request is over.
+
+        Parameters
+        ----------
+        policy : Serves
+            Who serves.
+        sink : callable
+            Who gets the records.
+        only : array of bool, shape (n,), optional
+            The requests that are served; the others come and are not noticed, so that the clock runs as it does with
+            them. Not in a closed loop.
+        """
         loop = self.requests.loop
         if loop is None:
-            self.env.process(self._arrivals(policy, sink))
+            self.env.process(self._arrivals(policy, sink, only))
         else:
             Users(self.env, self.requests, loop, partial(self._receive, policy, sink)).begin()
         self.env.run()
 
-    def _arrivals(self, policy: Serves, sink: Sink) -> Generator[Event, Any, None]:
-        env = self.env
-        for card, is_rejected in zip(cards_of(self.requests), self.requests.rejected.tolist(), strict=True):
+    def _arrivals(self, policy: Serves, sink: Sink, only: NDArray[np.bool_] | None) -> Generator[Event, Any, None]:
+        env, table = self.env, self.requests
+        is_served = [True] * len(table) if only is None else only.tolist()
+        for card, is_rejected, is_mine in zip(cards_of(table), table.rejected.tolist(), is_served, strict=True):
             at_s = card.arrival_s
             if at_s > env.now:
                 yield Timeout(env, at_s - env.now)
-            self._receive(policy, sink, card, is_rejected)
+            if is_mine:
+                self._receive(policy, sink, card, is_rejected)
 
     def _receive(
         self, policy: Serves, sink: Sink, card: Card, is_rejected: bool, answered: Answered | None = None

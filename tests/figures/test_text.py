@@ -39,24 +39,28 @@ FAST = BASE | {
 }
 
 
-TABLE = """\
-tiny: mean ± half-width of the 95 % interval over 2 replications
+FEW = """\
+(two only: an interval rests on one degree of freedom
+(t = 12.7 at 95 %), and its width on luck; take 5 or more)
+"""
 
-                           TTFT                TBT         reading              per 1,000 requests        budget used
-                     mean    p50        p99     p99           QoE   late   server  device      unified   device  server
-policy                  s      s          s       s             1    tok      USD      kJ          USD        %       %
------------   -----------------------------   -----   ------------------   ---------------------------   --------------
-server_only   1.010±0.127  0.900  4.00±0.00   0.080   0.950±0.000   0.50    0.300     0.0  0.300±0.000      0.0   100.0
-fast          0.500±0.000  0.900  5.00±0.01   0.080   0.950±0.000  <0.01    0.300    50.0  0.150±0.000     25.0   100.0
+TABLE = f"""\
+tiny: mean ± half-width of the 95 % interval over 2 replications {FEW}
+                           TTFT                 TBT      reading         per 1,000 requests      budget used
+                    mean    p50          p99     p99     QoE   late   server  device  unified   device  server
+policy                 s      s            s       s       1    tok      USD      kJ      USD        %       %
+-----------   ------------------------------   -----   ------------   -----------------------   --------------
+server_only   1.01 ±0.13  0.900  4.00          0.080   0.950   0.50    0.300     0      0.300      0     100.0
+fast          0.500       0.900  5.001±0.013   0.080   0.950  <0.01    0.300    50.0    0.150     25.0   100.0
 """
 
 CHANGES = """\
-change against server_only, paired over 2 replications with the same luck, 95 % intervals
+change against server_only, paired over 2 replications (one degree of freedom) with the same luck, 95 % intervals
 
-                mean TTFT                 p99 TTFT                 QoE             unified cost per 1,000
-policy              s          %            s          %             1        %            USD          %
-------   -----------------------   ---------------------   --------------------   -----------------------
-fast     -0.510±0.127  -50.5±6.2   +1.00±0.01  +25.0±0.3   0.000±0.000  0.0±0.0   -0.150±0.000  -50.0±0.0"""
+               mean TTFT                  p99 TTFT           QoE    unified cost per 1,000
+policy            s          %              s            %   1  %               USD      %
+------   ---------------------   -------------------------   ----   ----------------------
+fast     -0.51±0.13  -50.5±6.2   +1.001±0.013  +25.02±0.32   0  0            -0.150  -50.0"""
 
 COUNTS = """\
 requests   2 x 500 per policy; rejected: 4 (0.40%) under each

@@ -39,6 +39,7 @@ SAMPLES: dict[tuple[str, str], Callable[[Rng], Any]] = {
     ("Scenario", "name"): one_of("fuzz", "a b", "größe", "1e3", "null", "x # y"),
     ("Scenario", "seed"): whole(0, 2**31),
     ("Scenario", "replications"): whole(1, 2),
+    ("Scenario", "kernel"): one_of("auto", "simpy"),
     ("*", "rate_per_s"): log_uniform(0.02, 30.0),
     ("*", "n_requests"): whole(1, 25),
     ("*", "n_users"): one_of(3, 5, 40),

@@ -259,7 +259,7 @@ def test_run_hands_the_scenario_over_and_prints_the_report(
         calls.append((scenario, out, options))
         return types.SimpleNamespace(folder=out)
 
-    monkeypatch.setattr("discosim.report.text.render", lambda result: f"table of {result.folder}")
+    monkeypatch.setattr("discosim.report.text.render", lambda result, columns: f"table of {result.folder}")
     monkeypatch.setattr("discosim.report.figures.draw_all", drawn.append)
     monkeypatch.setattr("discosim.runs.execute_to_folder", execute_to_folder, raising=False)
     command = [

@@ -17,6 +17,7 @@ from discosim.core.versions import COPIES, Warp, block_length, rows_version, ser
 from discosim.metrics.influence import NUMBERS, influence, is_beyond
 from discosim.metrics.input_uncertainty import Rows, bounding_levels, open_part, versions_half_widths
 from discosim.metrics.tails import Tails
+from discosim.report.cells import half_width
 from discosim.runs import execute_to_folder
 from discosim.runs.identity import run_id
 from discosim.runs.result import RunResult
@@ -252,7 +253,7 @@ def test_the_part_of_the_input_is_that_of_its_rows(thin: RunResult) -> None:
 def test_another_baseline_has_intervals_with_inputs_too(thin: RunResult) -> None:
     text = thin.compare("ttft_mean_s", baseline="device_only")
     wide = thin.input_intervals.against(thin.columns, thin.summary.against("device_only"))  # type: ignore[union-attr]  # there
-    assert f"±{wide.with_inputs['server_only', 'ttft_mean_s']['change_half_width_pct']:.1f}" in text
+    assert f"±{half_width(wide.with_inputs['server_only', 'ttft_mean_s']['change_half_width_pct'])}" in text
 
 
 def test_the_printout_says_whose_rows_and_marks_what_none_holds(thin: RunResult) -> None:

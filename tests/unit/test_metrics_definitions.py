@@ -16,6 +16,7 @@ from discosim.metrics.definitions import (
     REQUEST_METRICS,
     STREAMING_METRICS,
     SUMMARY_METRICS,
+    TARGET_METRICS,
     TOKEN_METRICS,
     all_definitions,
     definition,
@@ -63,7 +64,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_names_are_unique():
-    names = Counter(m.name for m in (*REQUEST_METRICS, *TOKEN_METRICS, *SUMMARY_METRICS, *STREAMING_METRICS))
+    streams = (*STREAMING_METRICS, *TARGET_METRICS)
+    names = Counter(m.name for m in (*REQUEST_METRICS, *TOKEN_METRICS, *SUMMARY_METRICS, *streams))
     assert [name for name, count in names.items() if count > 1] == []
     assert len(all_definitions()) == len(names)
 

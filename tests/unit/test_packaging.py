@@ -17,6 +17,7 @@ PACKAGE = ROOT / "discosim"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
     "core",
+    "kernel",
     "traces",
     "world",
     "policies",
@@ -39,13 +40,21 @@ MAY_NOT_IMPORT = {
 }
 ONLY_THESE_LIBRARIES = {
     "core": {"numpy", "scipy.special"},  # the rest of SciPy is slow to load
+    "kernel": {"numpy"},
     "world": {"numpy", "scipy.special", "simpy"},
     "policies": {"numpy", "scipy.special", "simpy"},
 }
 NEVER_THESE_LIBRARIES = {"metrics": {"simpy"}, "sweep": {"simpy"}, "report": {"simpy"}, "cli": {"simpy"}}
 
-SHORTCUTS = {("runs/result.py", "discosim.report.figures"), ("runs/result.py", "discosim.report.text")}
-"""A result offers its pictures and its table to notebooks: the one reach upwards, made at call time by name."""
+SHORTCUTS = {
+    *(("runs/result.py", f"discosim.report.{name}") for name in ("figures", "text")),
+    *(
+        (path, f"discosim.report.{name}")
+        for path in ("runs/result.py", "sweep/views.py")
+        for name in ("arrays", "frames", "latex", "notebook")
+    ),
+}
+"""A result offers its pictures and its tables to notebooks: the one reach upwards, made at call time by name."""
 
 SOURCES = ("discosim", "configs", "docs", "tests", "benchmarks", "experiments", "notebooks", ".ci")
 TEXT = {".css", ".html", ".js", ".py", ".md", ".yaml", ".yml", ".json", ".toml", ".cff", ".txt", ".csv", ""}
@@ -255,11 +264,12 @@ def test_the_wheel_holds_what_a_run_needs(tmp_path: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     parts_of_pages = [path for path in PACKAGE.rglob("*") if path.suffix in {".css", ".html", ".js"}]
     wanted = {path.relative_to(ROOT).as_posix() for path in (*MODULES, *parts_of_pages)} | {"discosim/py.typed"}
-    for folder in ("traces", "configs"):
+    for folder in ("traces", "configs", "experiments"):
         for path in (ROOT / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 wanted.add(f"discosim/_shipped/{path.relative_to(ROOT).as_posix()}")
     assert wanted - held == set()
     assert any(name.endswith("licenses/LICENSE") for name in held)
     assert any(name.endswith("licenses/NOTICE") for name in held)
-    assert not [name for name in held if name.startswith(("tests/", "docs/", "traces/"))]
+    assert not [name for name in held if name.startswith(("tests/", "docs/", "traces/", "experiments/"))]
+    assert wheel.stat().st_size < 3_000_000

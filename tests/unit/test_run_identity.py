@@ -115,7 +115,7 @@ def test_a_file_counts_by_its_name_as_it_always_did(tmp_path: Path) -> None:
     for device in plain["devices"]:
         for key in ("name", "prefill_tok_per_s", "chunk_tok", "max_context_tok", "battery"):
             del device[key]
-    del plain["services"], plain["inputs"]
+    del plain["services"], plain["inputs"], plain["kernel"]
     for device in plain["devices"]:
         for key in ("residual", "heat", "waiting", "profile_file", "decode_j_per_tok_per_b", "decode_over_prefill"):
             del device[key]

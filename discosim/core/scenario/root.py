@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from discosim.core.scenario.answers import Answers, Quality, ShareOfAnswers
 from discosim.core.scenario.device import Device
@@ -58,3 +58,8 @@ class Scenario:
     inputs: Inputs = spec(Inputs, doc="What few rows of the measured inputs leave open.", since="0.2")
     policies: tuple[PolicySpec, ...] = spec(doc="Policies to compare, on the same luck.", min_length=1)
     baseline: str | None = spec(None, doc="Name of the policy the others are compared with; null is the first.")
+    kernel: Literal["auto", "simpy"] = spec(
+        "auto",
+        doc="Who computes it: `auto` takes many requests at once where that changes no bit, `simpy` never does.",
+        since="0.2",
+    )

@@ -81,7 +81,7 @@ class EngineStream(Stream):
         next_s = math.inf
         if job.state is State.DECODING:
             next_s = now_s + fastest_s if running_end_s is None else running_end_s
-        made_s = _joined(job, times)
+        made_s = joined(job, times)
         # tokens that share a packet leave with the last of them
         n_sent = made_s.size
         if n_sent < self.n_tok:
@@ -95,7 +95,7 @@ class EngineStream(Stream):
         if self._generated_s is not None:
             return self._generated_s
         if self.is_closed:
-            self._generated_s = _joined(self.job, None)
+            self._generated_s = joined(self.job, None)
             return self._generated_s
         return self.known().made_s
 
@@ -214,7 +214,7 @@ class EngineStream(Stream):
         return spent
 
 
-def _joined(job: Job, since_join: Floats | None) -> Floats:
+def joined(job: Job, since_join: Floats | None = None) -> Floats:
     """Return all token times of a job: past stays in a batch, prefill ends, and the present stay."""
     if since_join is None and len(job.spans) == 1 and not isinstance(job.spans[0], float):
         return job.spans[0]

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any, ClassVar
 
 from discosim.core.errors import UserError
+from discosim.core.own_code import is_own, own_class
 from discosim.core.plugins import Plugins, classes_of, construct, points
 from discosim.world.engine.costs.base import Piece
 
@@ -49,6 +50,8 @@ def cost_plugins() -> Plugins:
 
 def cost_class(kind: str) -> type[OwnCost]:
     """Return the cost model of this kind, or say which there are, or why its plug-in cannot be used."""
+    if is_own(kind):
+        return own_class(kind, OwnCost)
     plugins = cost_plugins()
     if kind not in plugins.found:
         raise UserError(f"unknown cost model '{kind}'; {plugins.why_missing(kind, plugins.found)}")

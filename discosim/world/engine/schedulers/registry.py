@@ -10,6 +10,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from discosim.core.errors import UserError
+from discosim.core.own_code import is_own, own_class
 from discosim.core.plugins import Plugins, classes_of, construct, points
 from discosim.core.scenario import SchedulerSpec
 from discosim.world.engine.schedulers.base import Scheduler
@@ -47,6 +48,8 @@ def _own_schedulers() -> dict[str, type[Scheduler]]:
 
 def scheduler_class(kind: str) -> type[Scheduler]:
     """Return the scheduler class of this kind, or say which kinds exist, or why its plug-in cannot be used."""
+    if is_own(kind):
+        return own_class(kind, Scheduler)
     known = known_schedulers()
     if kind not in known:
         raise UserError(f"unknown scheduler '{kind}'; {scheduler_plugins().why_missing(kind, known)}")

@@ -1,0 +1,222 @@
+"""Classes in the user's own files, `file.py:Class`: imported when a configuration asks for them, never before."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import re
+import traceback
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from discosim.core.beside import module_of
+from discosim.core.errors import UserError, close_match
+from discosim.core.plugins import in_words
+from discosim.core.source_code import SourceCode, source_of_file
+
+PACKAGE = "own file"
+"""Stands for the distribution of a class in a file of the user's."""
+
+_NAMED = re.compile(r"(.+\.py):([^\W\d]\w*)", re.DOTALL)
+_MEANT = re.compile(r"(.+\.py)(:.*)?", re.DOTALL)
+_Status = tuple[tuple[str, int, int, int], ...]
+
+
+def split_kind(kind: str) -> tuple[str, str] | None:
+    """Return file and class of a kind; None where it names no file.
+
+    Examples
+    --------
+    >>> split_kind("mine.py:Patient"), split_kind("disco")
+    (('mine.py', 'Patient'), None)
+
+    Raises
+    ------
+    UserError
+        If it names a file and no class of it; without a place.
+    """
+    if found := _NAMED.fullmatch(kind):
+        return found[1], found[2]
+    if found := _MEANT.fullmatch(kind):
+        raise UserError(f"names a file and no class of it; write {found[1]}:Class")
+    return None
+
+
+def is_own(kind: str) -> bool:
+    """Tell whether a kind is a class in a file."""
+    return _NAMED.fullmatch(kind) is not None
+
+
+def without_folder(kind: str) -> str:
+    """Return a kind as two machines write it alike.
+
+    Examples
+    --------
+    >>> without_folder("/home/me/mine.py:Patient"), without_folder("disco")
+    ('mine.py:Patient', 'disco')
+    """
+    found = _NAMED.fullmatch(kind)
+    return f"{Path(found[1]).name}:{found[2]}" if found else kind
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What a file gave: its module, or why it has none; and what of its code was there then."""
+
+    module: ModuleType | None
+    why_not: str
+    code: SourceCode
+    places: tuple[Path, ...]
+    status: _Status
+
+
+_held: dict[str, _Held] = {}
+_busy: set[str] = set()
+
+
+def load_own(kind: str, base: type) -> type[Any]:
+    """Import a class of the user's, anew where its code has changed since.
+
+    Parameters
+    ----------
+    kind : str
+        ``/absolute/file.py:Class``.
+    base : type
+        What it must be a subclass of.
+
+    Raises
+    ------
+    UserError
+        If there is no such class, it is none of these, or the file cannot be imported; without a place. The line of
+        the user's file is named.
+    """
+    file, name = _split(kind)
+    held = _held.get(file)
+    if held is None or held.status != _status(held.places):
+        _held[file] = held = _looked_at(Path(file), held)
+    if held.module is None:
+        raise UserError(held.why_not)
+    return _class_of(held.module, file, name, base)
+
+
+def own_class(kind: str, base: type) -> type[Any]:
+    """Return a class of the user's that was imported already.
+
+    Raises
+    ------
+    UserError
+        If nobody asked for it: what stands in somebody's results is not run.
+    """
+    file, name = _split(kind)
+    held = _held.get(file)
+    if held is None or held.module is None:
+        raise UserError(f"{without_folder(kind)} was not imported; load the scenario that names it")
+    return _class_of(held.module, file, name, base)
+
+
+def is_left(kind: str) -> bool:
+    """Tell whether a kind is a class in a file that nobody imported, so that nothing can be asked of it."""
+    found = _NAMED.fullmatch(kind)
+    return found is not None and (found[1] not in _held or _held[found[1]].module is None)
+
+
+def file_behind(value: type) -> Path | None:
+    """Return the file of the user's that a class was imported from by its kind; None for any other class."""
+    for file, held in _held.items():
+        if held.module is not None and held.module.__name__ == value.__module__:
+            return Path(file)
+    return None
+
+
+def own_source(kind: str) -> SourceCode:
+    """Return the fingerprint of a class of the user's: as it was imported, else as its file lies; nothing is run."""
+    file, name = _split(kind)
+    held = _held.get(file)
+    if held is not None and held.module is not None:
+        return _of_class(held.code, name)
+    try:
+        content = Path(file).read_bytes()
+    except OSError:
+        return SourceCode(Path(file).stem, "")
+    return _of_class(source_of_file(Path(file), content)[0], name)
+
+
+def _of_class(code: SourceCode, name: str) -> SourceCode:
+    return replace(code, sha256=hashlib.sha256(f"{code.sha256}:{name}".encode()).hexdigest())
+
+
+def _split(kind: str) -> tuple[str, str]:
+    found = split_kind(kind)
+    if found is None:
+        raise UserError(f"'{kind}' names no file")
+    return found
+
+
+def _looked_at(file: Path, old: _Held | None) -> _Held:
+    """Read a file and what lies beside it, and import it if that is other code than before."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror or error})") from error
+    code, places = source_of_file(file, content)
+    status = _status(places)
+    if old is not None and old.module is not None and old.code == code:
+        return replace(old, status=status)
+    if str(file) in _busy:
+        raise UserError(f"{file} runs a scenario while it is imported; put that under `if __name__ == '__main__':`")
+    _busy.add(str(file))
+    try:
+        linecache.checkcache()
+        return _Held(module_of(file, content), "", code, places, status)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a file of the user's may do anything, an attempt to exit included
+        return _Held(None, f"{_where(error, file)}: {in_words(error)}", code, places, status)
+    finally:
+        _busy.discard(str(file))
+
+
+def _where(error: BaseException, file: Path) -> str:
+    """Return file and line of the user's own code where an error came about."""
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return f"{error.filename}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(file.parent)]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else str(file)
+
+
+def _class_of(module: ModuleType, file: str, name: str, base: type) -> type[Any]:
+    here = Path(file).name
+    value = vars(module).get(name)
+    if value is None:
+        known = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, base) and v is not base]
+        own = [n for n in known if vars(module)[n].__module__ == module.__name__] or known
+        raise UserError(f"{here} has no class '{name}'; {close_match(name, own)}")
+    if not isinstance(value, type) or not issubclass(value, base):
+        what = f"derives from no {base.__name__}" if isinstance(value, type) else f"is no class but {_a(value)}"
+        raise UserError(f"'{name}' of {here} {what}; write `class {name}({base.__name__}):`")
+    if is_dataclass(value) and (taken := sorted({"kind", "name"} & {f.name for f in fields(value)})):
+        raise UserError(f"'{name}' of {here} has an option named {taken[0]}, which a scenario needs for itself")
+    return value
+
+
+def _a(value: object) -> str:
+    kind = type(value).__name__
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
+
+
+def _status(places: tuple[Path, ...]) -> _Status:
+    """Return what the system says of files and packages, by which a change is seen."""
+    found: list[tuple[str, int, int, int]] = []
+    for place in places:
+        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            try:
+                status = path.stat()
+            except OSError:
+                found.append((str(path), 0, 0, 0))
+                continue
+            if path.suffix != ".pyc" and path.name != "__pycache__":
+                found.append((str(path), status.st_size, status.st_mtime_ns, status.st_ino))
+    return tuple(found)

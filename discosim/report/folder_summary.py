@@ -1,0 +1,55 @@
+"""The summary of a run's folder as it was printed, with targets for its requests where somebody sets some."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from discosim.metrics.definitions import definition
+from discosim.metrics.summary import SummaryTable
+from discosim.metrics.targets import TARGET_NUMBERS, target_numbers
+from discosim.report.tables import PlainSummary, read_columns, read_summary
+from discosim.runs.whole import checked_facts
+
+
+def folder_summary(folder: Path, targets: Mapping[str, float] | None = None) -> PlainSummary:
+    """Return summary.json with the intervals that were printed, and with the two numbers of the targets.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no run, or a file of it is not as it was written.
+
+    Notes
+    -----
+    Where an input has few rows, what they leave open in the two numbers is known while the run is in memory
+    (``RunResult.with_targets``), not from its files; there they have no interval.
+    """
+    checked_facts(folder)
+    summary = read_summary(folder / "summary.json")
+    if not targets:
+        return summary
+    requests = read_columns(folder / "requests.parquet", ["policy", "replication", "status", *targets])
+    spans = read_columns(folder / "replications.parquet", ["policy", "replication", "span_s"])
+    found: dict[str, list[dict[str, float]]] = {policy: [] for policy in summary["policies"]}
+    for row in spans.sort_values(["policy", "replication"]).to_dict("records"):
+        at = (requests["policy"] == row["policy"]) & (requests["replication"] == row["replication"])
+        part = {name: requests.loc[at, name].to_numpy() for name in ("status", *targets)}
+        found[str(row["policy"])].append(target_numbers(part, targets, float(row["span_s"])))
+    added = SummaryTable.of(found, str(summary["baseline"]), TARGET_NUMBERS).to_json_dict()
+    policies = {}
+    for policy, cells in summary["policies"].items():
+        is_thin = bool(summary.get("inputs", {}).get("asked", {}).get(policy))
+        policies[policy] = {
+            **cells,
+            **{name: _cell(added["policies"][policy][name], is_thin=is_thin) for name in TARGET_NUMBERS},
+        }
+    units = {name: {"unit": definition(name).unit, "direction": "higher"} for name in TARGET_NUMBERS}
+    return {**summary, "policies": policies, "metrics": {**summary["metrics"], **units}}
+
+
+def _cell(cell: Mapping[str, Any], *, is_thin: bool) -> dict[str, Any]:
+    if not is_thin:
+        return dict(cell)
+    return {**cell, **{name: None if cell.get(name) else cell.get(name) for name in cell if "half_width" in name}}

@@ -1,0 +1,161 @@
+"""What policies came to, kept one by one: a run whose policy has changed takes the others over."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from discosim.core.errors import UserError
+from discosim.core.files import replacing
+from discosim.core.scenario import Scenario
+from discosim.runs.collect import Columns
+from discosim.runs.identity import code_facts, policy_id
+from discosim.runs.outcomes import Compute, own_errors
+from discosim.runs.replicate import Entrant, Outcome
+
+TABLES = ("columns", "tokens", "endpoints", "series")
+_MAGIC = b"discosim outcome 1\n"
+
+
+@dataclass
+class Kept:
+    """Outcomes in a folder, a file for each policy and replication; those of another version of the code do not count.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they lie; it need not be there.
+    ids : mapping of str to str
+        Name of a policy -> its identity, for the policies that are kept.
+    code : mapping of str to str
+        Version of the code, as `code_facts` gives it.
+    """
+
+    folder: Path
+    ids: Mapping[str, str]
+    code: Mapping[str, str]
+    taken: set[str] = field(default_factory=set)
+    """Policies that were not run again."""
+    run: set[str] = field(default_factory=set)
+    """Policies that were run."""
+    is_apart = True
+
+    @classmethod
+    def of_scenario(cls, folder: Path, scenario: Scenario, names: Collection[str]) -> Kept:
+        """Return what is kept of the named policies of a scenario."""
+        return cls(folder, {name: policy_id(scenario, name) for name in names}, code_facts())
+
+    def of(self, entrant: Entrant, replication: int, compute: Compute) -> Outcome:
+        """Return what was kept; else run the world, and keep it where a policy is to be kept."""
+        path = self._path(entrant.name, replication)
+        found = None if path is None else read_outcome(path, self.code)
+        if found is not None:
+            self.taken.add(entrant.name)
+            return found
+        self.run.add(entrant.name)
+        outcome = own_errors(entrant, compute)
+        if path is not None:
+            write_outcome(path, outcome, self.code)
+        return outcome
+
+    def _path(self, name: str, replication: int) -> Path | None:
+        return self.folder / file_name(self.ids[name], replication) if name in self.ids else None
+
+
+def file_name(identity: str, replication: int = 0) -> str:
+    """Return the name of the file of an outcome."""
+    return f"{identity[:24]}-r{replication}.outcome"
+
+
+def write_outcome(path: Path, outcome: Outcome, code: Mapping[str, str]) -> None:
+    """Write an outcome in one step; a folder that cannot be written keeps nothing, which costs only time."""
+    tables = {name: _packed(getattr(outcome, name)) for name in TABLES}
+    about = {
+        "code": dict(code),
+        "tables": {name: {"bytes": len(content), "dtypes": dtypes} for name, (content, dtypes) in tables.items()},
+        "summary": {name: _scalar(value) for name, value in outcome.summary.items()},
+        "tally": {name: _scalar(value) for name, value in outcome.tally.items()},
+        "is_cut": outcome.is_cut,
+        "asked": sorted(outcome.asked),
+        "kernels": dict(outcome.kernels),
+    }
+    body = json.dumps(about).encode() + b"\n" + b"".join(content for content, _ in tables.values())
+    seal = hashlib.sha256(body).hexdigest().encode() + b"\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as part:
+            part.write_bytes(_MAGIC + seal + body)
+    except (OSError, UserError):
+        return
+
+
+def read_outcome(path: Path, code: Mapping[str, str]) -> Outcome | None:
+    """Return an outcome as it was written; None where there is none, it is damaged, or other code made it."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    seal, body = content[len(_MAGIC) :][:64], content[len(_MAGIC) + 65 :]
+    if not content.startswith(_MAGIC) or hashlib.sha256(body).hexdigest().encode() != seal:
+        return None
+    line, _, rest = body.partition(b"\n")
+    about = json.loads(line)
+    if about["code"] != dict(code):
+        return None
+    held: dict[str, Columns] = {}
+    for name in TABLES:
+        size = about["tables"][name]["bytes"]
+        held[name], rest = _unpacked(rest[:size], about["tables"][name]["dtypes"]), rest[size:]
+    return Outcome(
+        **held,
+        summary={name: _of_scalar(value) for name, value in about["summary"].items()},
+        tally={name: _of_scalar(value) for name, value in about["tally"].items()},
+        is_cut=about["is_cut"],
+        asked=frozenset(about["asked"]),
+        kernels=about["kernels"],
+    )
+
+
+def _packed(columns: Columns) -> tuple[bytes, list[list[str]]]:
+    """Return columns as bytes, and their names and types: Arrow gives numbers back bit by bit, and text as text."""
+    import pyarrow as pa
+
+    if not columns:
+        return b"", []
+    arrays = [pa.array(values.tolist() if values.dtype.kind in "OU" else values) for values in columns.values()]
+    table = pa.Table.from_arrays(arrays, names=list(columns))
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    return sink.getvalue(), [[name, values.dtype.str] for name, values in columns.items()]
+
+
+def _unpacked(content: bytes, dtypes: list[list[str]]) -> Columns:
+    import pyarrow as pa
+
+    if not dtypes:
+        return {}
+    table = pa.ipc.open_stream(content).read_all()
+    columns: Columns = {}
+    for name, kind in dtypes:
+        dtype = np.dtype(kind)
+        values = table[name].to_pylist() if dtype.kind in "OU" else table[name].to_numpy()
+        columns[name] = np.array(values, dtype=dtype)
+    return columns
+
+
+def _scalar(value: Any) -> list[Any]:
+    """Return a number with its type: what a policy makes of its counts may go by it."""
+    return [value.item(), value.dtype.str] if isinstance(value, np.generic) else [value, ""]
+
+
+def _of_scalar(held: list[Any]) -> Any:
+    value, kind = held
+    return np.dtype(kind).type(value) if kind else value

@@ -1,0 +1,60 @@
+"""Where the worlds of a run come from: they are run here, or were run before, or elsewhere."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from discosim.core.errors import DiscosimError, UserError
+from discosim.core.own_code import file_behind
+from discosim.core.plugins import in_words
+from discosim.runs.replicate import Entrant, Outcome
+
+Compute = Callable[[], Outcome]
+
+
+class Outcomes(Protocol):
+    """Whoever gives what one policy came to in one replication."""
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether each policy draws its luck alone, so that what it asked for is known of it alone."""
+        ...
+
+    def of(self, entrant: Entrant, replication: int, compute: Compute) -> Outcome:
+        """Return what a policy came to in a replication; ``compute`` runs its world."""
+        ...
+
+
+class Here:
+    """Runs every world, here and now."""
+
+    is_apart = False
+
+    def of(self, entrant: Entrant, replication: int, compute: Compute) -> Outcome:
+        """Run the world."""
+        del replication
+        return own_errors(entrant, compute)
+
+
+def own_errors(entrant: Entrant, compute: Compute) -> Outcome:
+    """Run a world; an error in a policy of the user's is said with the line of the user's file.
+
+    Raises
+    ------
+    UserError
+        If the code in the user's file fails.
+    """
+    try:
+        return compute()
+    except DiscosimError:
+        raise
+    except Exception as error:
+        file = file_behind(type(entrant.policy))
+        frames = traceback.extract_tb(error.__traceback__)
+        if file is None or not (own := [one for one in frames if Path(one.filename).is_relative_to(file.parent)]):
+            raise
+        where = f"policy {entrant.name}: {own[-1].filename}:{own[-1].lineno}"
+        raise UserError(in_words(error), where=where) from error

@@ -1,0 +1,96 @@
+"""Which worlds are repeated in arrays: a list of what is, so that whatever is new goes through SimPy by itself."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+from discosim.core.request import RequestTable
+from discosim.world.api_server import ApiServer, ApiServerModel, ServerStream
+from discosim.world.device_profile import DeviceProfile
+from discosim.world.fleet import Fleet
+from discosim.world.link import Link, LinkModel
+from discosim.world.meter import Meter
+from discosim.world.world import World, WorldModel
+
+REPEATED: dict[type, frozenset[str]] = {
+    WorldModel: frozenset({"fleet", "server", "link", "meter", "answers"}),
+    Meter: frozenset({"prompt_usd_per_tok", "output_usd_per_tok", "exchange_rate_usd_per_j"}),
+    ApiServerModel: frozenset(
+        {
+            "ttft",
+            "tpot",
+            "ttft_s_per_prompt_tok",
+            "ttft_reference_prompt_tok",
+            "jitter_p99_over_p50",
+            "failure_share",
+            "failure_run",
+            "failure_after_s",
+            "prompt_usd_per_tok",
+            "output_usd_per_tok",
+            "chunks",
+        }
+    ),
+    LinkModel: frozenset(
+        {"rtt", "tick_s", "up_share", "loss_share", "retransmit_s", "tokens_per_packet", "uplink_bit_per_s"}
+    ),
+    DeviceProfile: frozenset(
+        {
+            "name",
+            "prefill_s_per_tok",
+            "prefill_intercept_s",
+            "chunk_tok",
+            "decode_tok_per_s",
+            "prefill_j_per_tok",
+            "decode_j_per_tok",
+            "max_context_tok",
+            "residual",
+        }
+    ),
+    RequestTable: frozenset(
+        {
+            "arrival_s",
+            "prompt_tok",
+            "output_tok",
+            "user_id",
+            "reader_tok_per_s",
+            "ttft_target_s",
+            "rejected",
+            "prefix_hashes",
+            "hash_block_tok",
+            "notes",
+            "warnings",
+        }
+    ),
+}
+"""What is repeated of each part. Any other field has to hold its default; a part of any other type is not covered."""
+
+OPENED = ((Fleet, "fleet"), (ApiServer, "server"), (Link, "link"))
+
+
+def is_covered(world: World) -> bool:
+    """Tell whether requests of this world can be done in arrays."""
+    model = world.model
+    if any(type(getattr(world, name)) is not held for held, name in OPENED):
+        return False
+    if not isinstance(world.server, ApiServer) or world.server.stream_class is not ServerStream:
+        return False
+    profiles = [profile for profile, _ in model.fleet]
+    if any(profile.first > 1.0 for profile in profiles):  # a phone's past would count
+        return False
+    parts: list[Any] = [world.requests, model, model.meter, model.server, model.link, *profiles]
+    return all(map(is_repeated, parts))
+
+
+def is_repeated(part: Any) -> bool:
+    """Tell whether a part of a world is of a known type and says nothing that is not repeated."""
+    known = REPEATED.get(type(part))
+    if known is None:
+        return False
+    return all(field.name in known or _holds_default(part, field) for field in fields(part))
+
+
+def _holds_default(part: Any, field: Field[Any]) -> bool:
+    default = field.default_factory() if field.default_factory is not MISSING else field.default
+    value = getattr(part, field.name)
+    return default is not MISSING and type(value) is type(default) and bool(value == default)

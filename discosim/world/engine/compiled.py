@@ -1,0 +1,173 @@
+"""The unattended engine in the compiled library, where every part of it is one that the library knows.
+
+What it takes is listed here; whatever is not, the engine itself does. It knows two schedulers, memory without reuse of
+prefixes, and preemption by recomputation. An engine that would swap, or find again what it computed, is served as long
+as nobody is preempted, for until then it does the same; then it starts anew in Python.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discosim.core.timeline import Ragged, offsets_of
+from discosim.kernel.engine_loop import CompiledEngine, Replicas
+from discosim.kernel.library import load
+from discosim.world.engine.costs.constant import ConstantCost
+from discosim.world.engine.costs.distserve import LARGE_BATCH, DistServeCost
+from discosim.world.engine.costs.physics import PhysicsCost
+from discosim.world.engine.costs.table import MIXED_FACTOR, TableCost
+from discosim.world.engine.engine import EngineModel
+from discosim.world.engine.floor import ReplicaModel
+from discosim.world.engine.schedulers.base import Scheduler
+from discosim.world.engine.schedulers.fcfs import Fcfs
+from discosim.world.engine.schedulers.fcfs_chunked import FcfsChunked
+from discosim.world.engine.series import EngineSeries
+from discosim.world.engine.unattended import BLOCK, Arrivals, Served
+
+Fields = dict[str, Any]
+CONSTANT, LINES, GRID, PHYSICS = range(4)
+ROUTERS = ("round_robin", "least_loaded", "shortest_queue")
+BLOCK_RULES = ("at_once", "by_chunk", "by_chunk_unchecked")
+BLOCK_TOK = 1 << 18
+"""Tokens given back together at most, but for what ends at one moment: 2 MB."""
+
+MOST_TOK = 1 << 40
+"""Up to this, far beyond any engine, sums stay exact and inside 64 bits; Python's integers have larger ones."""
+
+
+def compiled(model: EngineModel, arrivals: Arrivals, most_s: float) -> CompiledEngine | None:
+    """Return the engine in the compiled library; None where there is no library, or a part that it does not know."""
+    library = load()
+    setup = None if library is None else _setup(model, arrivals)
+    if library is None or setup is None:
+        return None
+    cost, others = setup
+    return CompiledEngine(library, cost, others, most_s)
+
+
+def serve_compiled(engine: CompiledEngine) -> Iterator[Served]:
+    """Yield what `unattended.serve` yields, from the compiled library."""
+    for columns, over_s in engine.run(BLOCK, BLOCK_TOK):
+        made_s = Ragged(columns.pop("made_s"), offsets_of(columns.pop("tok")))
+        yield Served(made_s=made_s, over_s=over_s, **columns)
+
+
+def _setup(model: EngineModel, arrivals: Arrivals) -> tuple[Fields, Fields] | None:
+    replica = model.replica
+    scheduler = _scheduler(model.scheduler())
+    is_plain = type(model) is EngineModel and type(replica) is ReplicaModel
+    has_more = model.prefill_pool is not None or model.lockstep or replica.decides_ahead or replica.prefix_blocks
+    shares = replica.caches_inside and arrivals.hashes is not None
+    is_large = max(replica.kv_blocks * replica.block_tok, int(arrivals.prompt_tok.max(initial=0))) > MOST_TOK
+    if not is_plain or has_more or shares or is_large or scheduler is None or model.router not in ROUTERS:
+        return None
+    cost = _cost(replica, min(replica.max_batch, max(1, len(arrivals))))
+    if cost is None:
+        return None
+    return cost, scheduler | {
+        "n_replicas": model.n_replicas,
+        "router": ROUTERS.index(model.router),
+        "kv_blocks": replica.kv_blocks,
+        "block_tok": replica.block_tok,
+        "watermark_blocks": math.ceil(replica.watermark * replica.kv_blocks),
+        "max_batch": replica.max_batch,
+        "may_preempt": int(replica.preemption == "recompute" and not replica.caches_inside),
+        "n_jobs": len(arrivals),
+        "at_s": arrivals.at_s,
+        "job_id": arrivals.job_id,
+        "prompt_tok": arrivals.prompt_tok,
+        "answer_tok": arrivals.answer_tok,
+    }
+
+
+def _scheduler(scheduler: Scheduler) -> Fields | None:
+    if type(scheduler) is Fcfs:
+        budget_tok, rule, running = scheduler.max_prefill_tok, 0, False
+    elif type(scheduler) is FcfsChunked and scheduler.blocks in BLOCK_RULES:
+        budget_tok, running = scheduler.token_budget, scheduler.preempts == "running"
+        rule = BLOCK_RULES.index(scheduler.blocks)
+    else:
+        return None
+    if budget_tok > MOST_TOK:
+        return None
+    return {
+        "is_chunked": int(type(scheduler) is FcfsChunked),
+        "budget_tok": budget_tok,
+        "preempts_running": int(running),
+        "blocks_rule": rule,
+    }
+
+
+def _cost(replica: ReplicaModel, n: int) -> Fields | None:
+    """Return a cost model as numbers, decode lines of up to ``n`` requests among them."""
+    cost = replica.cost
+    fields: Fields
+    if type(cost) is ConstantCost:
+        fields = {"kind": CONSTANT, "prefill": (cost.prefill_iteration_s, 0.0, 0.0)}
+    elif type(cost) is DistServeCost:
+        fields = {
+            "kind": LINES,
+            "prefill": cost.prefill,
+            "small": cost.decode_small[1:],
+            "large": cost.decode_large[1:],
+        }
+        fields["large_batch"] = LARGE_BATCH
+    elif type(cost) is TableCost:
+        grid: tuple[NDArray[np.float64], ...] = (np.array(cost.prefill_tok), np.array(cost.prefill_times_s))
+        fields = {"kind": GRID, "grid_tok": grid[0], "grid_s": grid[1], "n_grid": grid[0].size}
+        fields["mixed_factor"] = MIXED_FACTOR
+    elif type(cost) is PhysicsCost:
+        fields = {
+            "kind": PHYSICS,
+            "overhead_s": cost.overhead_s,
+            "weights_s": cost.weights_s,
+            "experts_s": cost.experts_s,
+            "expert_share": cost.expert_share,
+            "other_tok": cost.other_tok,
+            "compute_s": cost.compute_s_per_tok,
+            "comm_s": cost.comm_s_per_tok,
+            "square_s": cost.square_s,
+            "kv_mixed_s": cost.kv_mixed_s_per_tok,
+            "request_s": cost.request_s,
+        }
+    else:
+        return None
+    lines = [(0.0, 0.0), *(cost.decode_line(i) for i in range(1, n + 1))]
+    fixed_s, slope_s = (np.array(column, dtype=np.float64) for column in zip(*lines, strict=True))
+    return fields | {"n_gpus": cost.n_gpus, "line_s": fixed_s, "slope_s": slope_s}
+
+
+def figures_of(found: Replicas, replica: ReplicaModel) -> dict[str, float]:
+    """Return what `Engine.figures` returns."""
+    busy = (found.now_s - found.idle_s).tolist()
+    n, last_s, busy_s = len(busy), max(found.now_s.tolist()), sum(busy)
+    kv_tok, room_tok = sum(found.kv_tok_s.tolist()), n * replica.kv_blocks * replica.block_tok
+    return {
+        "engine_gpu_s": sum(mine_s * replica.cost.n_gpus for mine_s in busy),
+        "engine_busy_share": busy_s / (last_s * n) if last_s else math.nan,
+        "engine_batch_mean": sum(found.batch_s.tolist()) / busy_s if busy_s else math.nan,
+        "engine_queue_peak": max(found.queue_peak.tolist()),
+        "engine_kv_mean_share": kv_tok / (room_tok * last_s) if last_s else math.nan,
+        "engine_kv_peak_share": max(peak / replica.kv_blocks for peak in found.peak_blocks.tolist()),
+        "engine_n_iterations": sum(found.n_iterations.tolist()),
+    }
+
+
+def series_of(found: Replicas, model: EngineModel) -> tuple[EngineSeries, bool]:
+    """Return the engine by the second, and whether it was at work beyond that."""
+    n = int(min(found.series.shape[1], found.whole_s))
+    running, waiting, blocks, prompt, output = (column[:n].copy() for column in found.series)
+    series = EngineSeries(
+        t_s=np.arange(1, n + 1, dtype=np.float64),
+        running=running,
+        waiting=waiting,
+        prompt_tok_per_s=prompt,
+        output_tok_per_s=output,
+        kv_share=blocks / (model.n_replicas * model.replica.kv_blocks),
+    )
+    return series, found.whole_s < math.inf

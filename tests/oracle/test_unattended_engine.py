@@ -1,0 +1,175 @@
+"""Requests that the engine does alone, in Python and compiled, against the same requests through SimPy: every bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from engines import BENT, FLAT, GRID, LINES, PHYSICS
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import DEAR_SERVER, NO_LINK, constant_link, examples, law, long, profile
+
+from discosim.core.empirical import QuantileTable
+from discosim.core.request import RequestTable
+from discosim.core.rng import RandomStreams
+from discosim.core.timelines import SCALARS, Timelines
+from discosim.kernel import library
+from discosim.kernel.build import build, compiler
+from discosim.kernel.library import SWITCH
+from discosim.policies.server_only import ServerOnly
+from discosim.runs.engine_kernel import engine_only
+from discosim.runs.series import MOST_S
+from discosim.world.engine import compiled, unattended
+from discosim.world.engine.engine import EngineModel
+from discosim.world.engine.floor import ReplicaModel
+from discosim.world.engine.schedulers.andes_code import AndesCode
+from discosim.world.engine.schedulers.fcfs import Fcfs
+from discosim.world.engine.schedulers.fcfs_chunked import FcfsChunked
+from discosim.world.engine.schedulers.lqsf import Lqsf
+from discosim.world.engine.series import SeriesRecorder
+from discosim.world.engine_batch import timelines
+from discosim.world.link import LinkModel
+from discosim.world.luck import Luck
+from discosim.world.world import World, WorldModel
+
+ROUGH = LinkModel(rtt=law(QuantileTable((0.0, 0.5, 1.0), (0.01, 0.2, 3.0))), tick_s=0.05)
+LINKS = (NO_LINK, constant_link(0.06), constant_link(0.25), ROUGH, LinkModel(uplink_bit_per_s=4e4))
+COMPILED_SCHEDULERS = (
+    Fcfs,
+    lambda: Fcfs(max_prefill_tok=40),
+    FcfsChunked,
+    lambda: FcfsChunked(token_budget=24),
+    lambda: FcfsChunked(token_budget=24, preempts="running"),
+    lambda: FcfsChunked(token_budget=24, preempts="running", blocks="by_chunk"),
+    lambda: FcfsChunked(token_budget=24, blocks="by_chunk_unchecked"),
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A world in which all requests go to the engine."""
+
+    server: EngineModel
+    link: LinkModel
+    table: RequestTable
+    tries: int
+
+
+@st.composite
+def cases(draw, schedulers=COMPILED_SCHEDULERS, **inside) -> Case:
+    """Draw a world; loads of 10 to 150 % and more, memory short enough to preempt, arrivals and ends at one moment."""
+    n = draw(st.integers(1, 40))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    gap_s = draw(st.sampled_from([0.01, 0.1, 1.0]))
+    gaps_s = rng.exponential(gap_s, n) if draw(st.booleans()) else rng.integers(0, 3, n) * 0.25
+    block_tok = draw(st.sampled_from([1, 4, 16]))
+    prompt_tok, output_tok = rng.integers(1, 90, n), rng.integers(1, draw(st.sampled_from([2, 12, 120])), n)
+    largest = int(-(-(prompt_tok + output_tok).max() // block_tok))
+    replica = ReplicaModel(
+        cost=draw(st.sampled_from([LINES, GRID, BENT, FLAT, PHYSICS])),
+        kv_blocks=max(1, int(largest * draw(st.sampled_from([0.8, 1.0, 1.5, 4.0])))),
+        block_tok=block_tok,
+        watermark=draw(st.sampled_from([0.0, 0.01, 0.1])),
+        max_batch=draw(st.sampled_from([1, 2, 5, 64])),
+        **inside,
+    )
+    server = EngineModel(
+        replica,
+        draw(st.sampled_from([1, 1, 2, 3])),
+        draw(st.sampled_from(schedulers)),
+        router=draw(st.sampled_from(["round_robin", "least_loaded", "shortest_queue"])),
+        max_context_tok=draw(st.sampled_from([None, 150])),
+    )
+    table = RequestTable(
+        arrival_s=np.cumsum(gaps_s),
+        prompt_tok=prompt_tok,
+        output_tok=output_tok,
+        user_id=rng.integers(0, 5, n),
+        reader_tok_per_s=rng.choice([2.0, 4.8, 30.0], n),
+        ttft_target_s=np.ones(n),
+        rejected=rng.random(n) < 0.1,
+    )
+    return Case(server, draw(st.sampled_from(LINKS)), table, draw(st.sampled_from([0, 0, 2])))
+
+
+def world_of(case: Case, recorder: SeriesRecorder | None = None) -> World:
+    parts = WorldModel(((profile(), 1.0),), case.server, case.link, DEAR_SERVER)
+    return World(parts, case.table, Luck(RandomStreams(1), len(case.table)), recorder)
+
+
+def check(case: Case, *, is_compiled: bool | None = None, rows_each: int = 4) -> None:
+    """Compare both ways, the order in which requests come out included."""
+    recorder, records = SeriesRecorder.of(case.server, MOST_S), []
+    world = world_of(case, recorder)
+    world.run(ServerOnly(n_retries=case.tries), records.append)
+    alone = engine_only(ServerOnly(n_retries=case.tries), case.table, world_of(case))
+    if alone is None:
+        assert case.tries
+        assert any(record.status == "rejected" for record in records)
+        return
+    parts = list(timelines(alone._sent, alone.run.served(), world.link, DEAR_SERVER, rows_each))
+    assert all(len(part) % rows_each == 0 for part in parts[:-1])
+    assert_same(Timelines.of(records), Timelines.joined(parts))
+    assert repr(world.engine_figures()) == repr(alone.run.figures)
+    theirs, ours = recorder.series(), alone.run.series()
+    for name in ("t_s", "running", "waiting", "prompt_tok_per_s", "output_tok_per_s", "kv_share"):
+        assert getattr(theirs, name).tobytes() == getattr(ours, name).tobytes(), name
+    if is_compiled is not None:
+        assert alone.run.is_compiled == is_compiled
+
+
+def assert_same(one: Timelines, other: Timelines) -> None:
+    assert one["request_id"].tolist() == other["request_id"].tolist()
+    for name in SCALARS:
+        a, b = one[name], other[name]
+        assert a.dtype == b.dtype, name
+        assert a.tolist() == b.tolist() if a.dtype == object else a.tobytes() == b.tobytes(), name
+    for name in ("generated_s", "delivered_s", "paced_s", "sketch_s"):
+        a, b = getattr(one, name), getattr(other, name)
+        assert a.values.tobytes() == b.values.tobytes(), name
+        assert a.offsets.tolist() == b.offsets.tolist(), name
+    assert [one.row(i).segments for i in range(len(one))] == [other.row(i).segments for i in range(len(other))]
+
+
+@pytest.fixture(autouse=True)
+def _few_at_a_time(monkeypatch):
+    """Let answers be handed over in many small blocks."""
+    monkeypatch.setattr(unattended, "BLOCK", 3)
+    monkeypatch.setattr(compiled, "BLOCK", 3)
+    monkeypatch.setattr(compiled, "BLOCK_TOK", 200)
+
+
+@pytest.fixture(scope="module")
+def compiled_here(tmp_path_factory):
+    """A library of this very source, whether or not one lies beside it."""
+    if compiler() is None:
+        pytest.skip("no C compiler")
+    made = tmp_path_factory.mktemp("kernel") / "kernel.so"
+    assert build(library=made) == ""
+    return made
+
+
+@pytest.fixture
+def kernel(compiled_here, monkeypatch):
+    monkeypatch.delenv(SWITCH, raising=False)
+    monkeypatch.setattr(library, "LIBRARY", compiled_here)
+    assert library.why_not() == ""
+
+
+@pytest.fixture
+def no_kernel(monkeypatch):
+    monkeypatch.setenv(SWITCH, "1")
+
+
+@pytest.mark.parametrize("n", [60, long(1500)])
+@pytest.mark.usefixtures("kernel")
+def test_the_compiled_engine_gives_the_bits_of_simpy(n):
+    given(cases())(examples(n)(lambda case: check(case, is_compiled=True)))()
+
+
+@pytest.mark.parametrize("n", [40, long(500)])
+@pytest.mark.usefixtures("no_kernel")
+def test_the_engine_alone_gives_the_bits_of_simpy(n):
+    given(cases((*COMPILED_SCHEDULERS, AndesCode, Lqsf)))(examples(n)(lambda case: check(case, is_compiled=False)))()
