@@ -167,7 +167,7 @@ def test_logarithms_labels_and_no_legend() -> None:
 def test_several_metrics_are_rows_of_panels() -> None:
     panels = own_axes(2, 2)
     discosim.plot(rows(), ["ttft_p99_s", "qoe_andes_mean"], x="budget", facet="server", ax=panels)
-    assert [axes.get_ylabel() for axes in panels[:, 0]] == ["p99 TTFT [s]", "mean QoE"]
+    assert [axes.get_ylabel() for axes in panels[:, 0]] == ["p99 TTFT [s]", "QoE"]
     assert [axes.get_xlabel() for axes in panels[0]] == ["", ""]
 
 
