@@ -44,6 +44,10 @@ COMPILED_SCHEDULERS = (
 )
 
 
+V1_MEMORY = {"caches_inside": True, "decides_ahead": True}
+SWAP = {"preemption": "swap", "host_blocks": 900}
+
+
 @dataclass(frozen=True)
 class Case:
     """A world in which all requests go to the engine."""
@@ -138,13 +142,28 @@ def _few_at_a_time(monkeypatch):
     monkeypatch.setattr(compiled, "BLOCK_TOK", 200)
 
 
-@pytest.mark.parametrize("n", [60, long(1500)])
+@pytest.mark.parametrize("n", [40, long(1500)])
 @pytest.mark.usefixtures("kernel")
 def test_the_compiled_engine_gives_the_bits_of_simpy(n):
     given(cases())(examples(n)(lambda case: check(case, is_compiled=True)))()
 
 
-@pytest.mark.parametrize("n", [40, long(500)])
+@pytest.mark.parametrize("n", [25, long(500)])
 @pytest.mark.usefixtures("no_kernel")
 def test_the_engine_alone_gives_the_bits_of_simpy(n):
     given(cases((*COMPILED_SCHEDULERS, AndesCode, Lqsf)))(examples(n)(lambda case: check(case, is_compiled=False)))()
+
+
+@pytest.mark.parametrize("n", [25, long(1500)])
+@pytest.mark.usefixtures("kernel")
+def test_the_compiled_engine_decides_ahead_with_the_bits_of_simpy(n):
+    given(cases(decides_ahead=True))(examples(n)(lambda case: check(case, is_compiled=True)))()
+
+
+@pytest.mark.parametrize("n", [25, long(500)])
+@pytest.mark.parametrize(
+    "inside", [{"caches_inside": True, "decides_ahead": True}, {"preemption": "swap", "host_blocks": 900}]
+)
+@pytest.mark.usefixtures("kernel")
+def test_what_the_compiled_engine_cannot_do_the_engine_goes_over_again(n, inside):
+    given(cases(**inside))(examples(n)(lambda case: check(case, rows_each=3)))()
