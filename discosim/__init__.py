@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from discosim.config import load_scenario
     from discosim.policies import Policy
+    from discosim.report.plots import plot
     from discosim.runs.simulate import simulate
     from discosim.sweep import load_results
 
 __version__ = "0.2.0"
 
-__all__ = ["Policy", "__version__", "load_results", "load_scenario", "simulate"]
+__all__ = ["Policy", "__version__", "load_results", "load_scenario", "plot", "simulate"]
 
 _HOME = {
     "load_results": "discosim.sweep",
     "load_scenario": "discosim.config",
     "Policy": "discosim.policies",
+    "plot": "discosim.report.plots",
     "simulate": "discosim.runs",
 }
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from discosim import __version__
+from discosim.cli_completion import add_completion
 from discosim.cli_console import say, say_json, tell
 from discosim.cli_engine import add_engine
 from discosim.cli_help import AddParser, add_verb
 from discosim.cli_papers import add_claims, add_figures
+from discosim.cli_plot import add_plot
 from discosim.cli_results import add_columns, add_json, add_table, chosen
 from discosim.cli_sweeps import SWEEP_ACTIONS, add_diff, add_sweep
 from discosim.cli_traces import add_traces
@@ -42,11 +44,13 @@ VERBS: dict[str, tuple[str, ...]] = {
     "explain": ("metric", "policy", "scheduler"),
     "sweep": (),
     "diff": (),
+    "plot": (),
     "figures": (),
     "claims": (),
     "table": (),
     "report": (),
     "schema": (),
+    "completion": (),
 }
 LONGEST_NAME = 80
 OUTSIDE = {errno.ENOSPC, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP}
@@ -165,6 +169,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(verbs.add_parser)
     add_sweep(verbs.add_parser)
     add_diff(verbs.add_parser)
+    add_plot(verbs.add_parser)
     add_figures(verbs.add_parser)
     add_claims(verbs.add_parser)
     add_table(verbs.add_parser)
@@ -173,6 +178,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_engine(verbs.add_parser)
     _add_explain(verbs.add_parser)
     _add_schema(verbs.add_parser)
+    add_completion(verbs.add_parser, build_parser)
     return parser
 
 

@@ -11,11 +11,18 @@ from discosim.cli_results import add_json
 from discosim.core.errors import UserError
 
 EXIT_OK, EXIT_BREACH = 0, 1
+PAPERS_LIE = "The papers come with the package; a folder experiments of yours goes first."
 
 
-def _add_papers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paper", metavar="PAPER", nargs="?", default="all", help="folder of a paper (default: all)")
-    parser.add_argument("--experiments", metavar="DIR", type=Path, help="folder of all papers (default: experiments)")
+def _add_papers(parser: argparse.ArgumentParser, more: str = "") -> None:
+    words = f"folder of a paper{more and ','}{more} (default: all)"
+    parser.add_argument("paper", metavar="PAPER", nargs="?", default="all", help=words)
+    parser.add_argument(
+        "--experiments",
+        metavar="DIR",
+        type=Path,
+        help="folder of all papers (default: experiments here, else the package's)",
+    )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("results/figures"), help="results (default: results/figures)"
     )
@@ -27,11 +34,12 @@ def add_figures(add: AddParser) -> None:
         add,
         "figures",
         "regenerate tables and figures of the papers, and judge their claims",
-        "figures disco",
+        "figures list",
+        "figures pice",
         "figures all --check",
-        more="Needs a clone: the papers lie in its folder experiments.",
+        more=PAPERS_LIE,
     )
-    _add_papers(parser)
+    _add_papers(parser, " or 'list': say which there are")
     parser.add_argument("--profile", choices=("quick", "paper"), default="quick", help="size (default: quick)")
     parser.add_argument("--check", action="store_true", help="compare with the committed tables; exit 1 on a breach")
     parser.add_argument("--update", action="store_true", help="replace the committed tables by what comes out")
@@ -42,7 +50,7 @@ def add_figures(add: AddParser) -> None:
 
 def _figures(options: argparse.Namespace) -> int:
     from discosim.reproduce.check import Breach
-    from discosim.reproduce.experiment import find_experiments, load_experiments
+    from discosim.reproduce.experiment import find_experiments, load_experiments, refuse_to_replace
     from discosim.reproduce.rows import records
     from discosim.reproduce.run import make_figures, update_committed
     from discosim.reproduce.text import render_tally
@@ -50,11 +58,17 @@ def _figures(options: argparse.Namespace) -> int:
 
     if options.check and options.update:
         raise UserError("either compare with the committed tables or replace them", where="--check --update")
+    root = find_experiments(options.experiments)
+    if options.paper == "list":
+        _list(root, is_json=options.json)
+        return EXIT_OK
+    if options.update:
+        refuse_to_replace(root)
     note = tell if options.json else say
     folders: list[str] = []
     breaches: list[Breach] = []
     verdicts: list[Verdict] = []
-    for experiment in load_experiments(find_experiments(options.experiments), options.paper):
+    for experiment in load_experiments(root, options.paper):
         outcome = make_figures(
             experiment,
             options.profile,
@@ -83,6 +97,19 @@ def _figures(options: argparse.Namespace) -> int:
     return EXIT_BREACH if breaches else EXIT_OK
 
 
+def _list(root: Path, *, is_json: bool) -> None:
+    from discosim.report.documents import headed
+    from discosim.reproduce.experiment import load_experiments
+    from discosim.reproduce.listing import list_records, render_list
+    from discosim.reproduce.text import terminal_width
+
+    experiments = load_experiments(root)
+    if is_json:
+        say_json(headed("papers", {"folder": str(root), "papers": list_records(experiments)}))
+        return
+    say(render_list(experiments, root, terminal_width()))
+
+
 def add_claims(add: AddParser) -> None:
     """Add the verb that reads the verdicts."""
     parser = add_verb(
@@ -93,7 +120,7 @@ def add_claims(add: AddParser) -> None:
         "claims disco --summary",
         'claims --only "not reproduced" --role paper',
         "claims --markdown > claims.md",
-        more="Needs a clone: the papers lie in its folder experiments.",
+        more=PAPERS_LIE,
     )
     _add_papers(parser)
     parser.add_argument(

@@ -40,6 +40,11 @@ class Ragged:
         """Return timeline ``i`` as a view."""
         return self.values[self.offsets[i] : self.offsets[i + 1]]
 
+    def part(self, start: int, stop: int) -> Ragged:
+        """Return rows ``start`` to ``stop`` as a view."""
+        offsets = self.offsets[start : stop + 1]
+        return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+
     def take(self, rows: Ints) -> Ragged:
         """Return the rows of these numbers, in their order, as a batch of their own."""
         if rows.size and rows[-1] - rows[0] == rows.size - 1 and (rows[1:] > rows[:-1]).all():  # neighbours: a view

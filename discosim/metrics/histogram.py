@@ -46,9 +46,14 @@ class GapHistogram:
         n_padding : int
             Number of zeros among them that are no gaps (the first token of each row).
         """
-        at = _bins(gaps_s)
-        self.counts += np.bincount(at, minlength=_N_BINS)
-        self.sums_s += np.bincount(at, weights=gaps_s, minlength=_N_BINS)
+        if gaps_s.size:
+            at = _bins(gaps_s)
+            low = int(at.min())  # the gaps of a batch lie in few of the bins
+            at -= low
+            found = np.bincount(at)
+            mine = slice(low, low + found.size)
+            self.counts[mine] += found
+            self.sums_s[mine] += np.bincount(at, weights=gaps_s)
         self.counts[0] -= n_padding
         self.sums_s[0] = 0.0
 

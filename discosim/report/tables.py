@@ -106,6 +106,18 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
+def known_columns(path: Path, columns: Sequence[str]) -> list[str]:
+    """Return those of some columns that a Parquet file has; none of a file that cannot be read."""
+    import pyarrow.parquet as pq
+
+    try:
+        with path.open("rb") as file:
+            names = pq.read_schema(file).names
+    except (OSError, ValueError):
+        return []
+    return [name for name in columns if name in names]
+
+
 def need_columns(frame: pd.DataFrame, columns: Sequence[str], what: str) -> pd.DataFrame:
     """Return the named columns of a table, or say which one is missing from ``what``."""
     _check(list(frame.columns), columns, what)

@@ -16,6 +16,7 @@ from discosim.config.yaml_loader import read_file
 from discosim.core.errors import UserError, close_match
 from discosim.reproduce.code import load_module
 from discosim.reproduce.files import Claim, ClaimsFile, ExperimentFile
+from discosim.traces.catalogue import SHIPPED, shipped_folder
 
 DECLARATION = "experiment.yaml"
 T = TypeVar("T")
@@ -75,24 +76,42 @@ class Experiment:
 
 
 def find_experiments(given: Path | None = None) -> Path:
-    """Return the folder of all papers: the one given, or ``experiments`` here or beside the source of this package.
+    """Return the folder of all papers: the one given, or ``experiments`` here, or the one that the package has.
 
     Raises
     ------
     UserError
-        If there is none: the folder is part of the repository and not of the installed package.
+        If there is no paper in the one that is given.
     """
     here = Path("experiments")
-    beside_source = Path(__file__).resolve().parents[2] / "experiments"
-    for folder in (here, beside_source) if given is None else (given,):
-        if any(folder.glob(f"*/{DECLARATION}")):
-            return folder
-    where = "experiments" if given is None else str(given)
+    if given is None:
+        return here if _holds_papers(here) else shipped_folder("experiments")
+    if _holds_papers(given):
+        return given
     raise UserError(
-        f"no such folder, or no */{DECLARATION} in it: the papers' experiments are part of the repository, not of the "
-        "installed package; run this in a clone, or name its folder with --experiments DIR",
-        where=where,
+        f"no such folder, or no */{DECLARATION} in it; without --experiments the papers of the package are taken",
+        where=str(given),
     )
+
+
+def _holds_papers(folder: Path) -> bool:
+    return any(folder.glob(f"*/{DECLARATION}"))
+
+
+def refuse_to_replace(root: Path) -> None:
+    """Refuse to write into the folder of papers of an installed package.
+
+    Raises
+    ------
+    UserError
+        If it is that folder.
+    """
+    if root.resolve().parent.name == SHIPPED:
+        raise UserError(
+            "belongs to the installed package; copy it (`discosim figures list` says where it is) and name the copy "
+            "with --experiments DIR",
+            where=f"--update: {root}",
+        )
 
 
 def load_experiments(root: Path, paper: str = "all") -> list[Experiment]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from discosim.core.files import write_whole
 from discosim.reproduce.check import Breach, check
 from discosim.reproduce.draw import FORMATS, draw, pictures
 from discosim.reproduce.experiment import PROFILES, Experiment
+from discosim.reproduce.files import Claim, FigureSource
 from discosim.reproduce.folder import check_tables, make_ready, recorded
 from discosim.reproduce.input_widths import WIDTHS, Drawn, widths_of
 from discosim.reproduce.rows import write_verdicts
@@ -131,9 +132,7 @@ def make_figures(
 
 def tables_read(experiment: Experiment) -> set[str]:
     """Return the tables that claims read."""
-    claims = experiment.claims.claims
-    given = [one for claim in claims for one in (claim.statistic, claim.sensitivity, claim.energy) if one is not None]
-    return {one.table for one in given}
+    return {table for claim in experiment.claims.claims for table in _tables_of(claim)}
 
 
 def _write_widths(
@@ -162,7 +161,33 @@ def _what_and_with_what(experiment: Experiment, profile: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "inputs": {name: {"kind": given.kind, "what": given.what} for name, given in experiment.claims.inputs.items()},
+        "figures": {
+            name: {"tables": list(figure.tables), "claims": _claims_of(figure, experiment.claims.claims)}
+            for name, figure in experiment.file.figures.items()
+        },
     }
+
+
+def _tables_of(claim: Claim) -> list[str]:
+    """Return the tables that a claim reads."""
+    given = (claim.statistic, claim.sensitivity, claim.energy)
+    return list(dict.fromkeys(one.table for one in given if one is not None))
+
+
+def _claims_of(figure: FigureSource, claims: Sequence[Claim]) -> list[str]:
+    """Return the claims whose number stands in a table that a figure draws; of its metric, where it has one.
+
+    A figure of variants alone bears on the claims that are tried over them.
+    """
+    metric = figure.options.get("metric")
+    own = [
+        claim.id
+        for claim in claims
+        if claim.statistic is not None
+        and claim.statistic.table in figure.tables
+        and metric in (None, claim.statistic.metric or claim.statistic.options.get("metric"))
+    ]
+    return own or [claim.id for claim in claims if set(_tables_of(claim)) & set(figure.tables)]
 
 
 def judge_all(experiment: Experiment, tables: Mapping[str, pd.DataFrame]) -> list[Verdict]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,11 @@ class _Input(Shape):
     what: str
 
 
+class _Figure(Shape):
+    tables: Sequence[str] = ()
+    claims: Sequence[str] = ()
+
+
 class FigureFacts(Shape):
     """What a reader of the folder may ask for; earlier versions wrote less."""
 
@@ -26,6 +31,7 @@ class FigureFacts(Shape):
     profile: str = ""
     executor: str = ""
     inputs: Mapping[str, _Input] = {}
+    figures: Mapping[str, _Figure] = {}
     seconds_of_this_call: Mapping[str, float] = {}
     peak_mib_of_one_process: float | None = None
     files: Mapping[Place, FileFacts] = {}

@@ -83,6 +83,31 @@ def with_inputs(
     """Return comparisons with their bounds with inputs, where an input of theirs has few rows or was drawn anew."""
     scenarios = {point.index: point.scenario for point in plan.points}
     points = {key_of(dict(point.values)): point.index for point in plan.points}
+    return with_inputs_at(differences, scenarios, points, store, table)
+
+
+def with_inputs_at(
+    differences: Sequence[Difference],
+    scenarios: Mapping[int, Scenario],
+    points: Mapping[str, int],
+    store: Store,
+    table: pd.DataFrame,
+) -> tuple[Difference, ...]:
+    """Return comparisons with their bounds with inputs, of points whose scenarios are known.
+
+    Parameters
+    ----------
+    differences : sequence of Difference
+        Comparisons by luck alone.
+    scenarios : mapping of int to Scenario
+        Point -> its scenario.
+    points : mapping of str to int
+        Key of the values of a point (``key_of``) -> the point.
+    store : Store
+        Where the runs are.
+    table : DataFrame
+        As :func:`discosim.sweep.table.collect` gives it.
+    """
     inputs = SweepInputs(store, scenarios, table, {row.metric for row in differences})
     return tuple(_widened(row, points, inputs) for row in differences)
 

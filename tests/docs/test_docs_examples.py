@@ -11,14 +11,18 @@ from pathlib import Path
 
 import pytest
 from pages import PAGES, ROOT, anchors_of, blocks_of, links_of, name_of, outputs_of, shell_lines
+from tours import TOURS, file_of
 
 import discosim
 from discosim import cli, load_scenario
 from discosim.traces.catalogue import list_configs
 
 WITH_CODE = [
-    page for page in PAGES if any(block.language == "python" or "quickstart" in block.tags for block in blocks_of(page))
+    page
+    for page in PAGES
+    if page not in TOURS and any(block.language == "python" or "quickstart" in block.tags for block in blocks_of(page))
 ]
+"""Tours have a test of their own: their blocks are files and commands."""
 PACKAGE = Path(discosim.__file__).parent
 MODULES = [
     info.name
@@ -101,7 +105,8 @@ def test_commands_are_understood(page: Path) -> None:
                 options = cli.build_parser().parse_args(arguments)
                 assert callable(options.call)
                 if config := getattr(options, "config", None):
-                    assert config == "mine.yaml" or config in list_configs() or (ROOT / config).is_file()
+                    saved = {file_of(block) for block in blocks_of(page)}
+                    assert config in {"mine.yaml", *saved, *list_configs()} or (ROOT / config).is_file()
 
 
 def test_the_readme_opens_with_its_two_commands() -> None:

@@ -89,10 +89,11 @@ def test_hovering_a_policy_shows_its_value_interval_and_unit(visit: Any) -> None
     chart = visit("run").view("policies").locator(".chart")
     lines = tip_at(chart, 1)
     assert lines[0] == "A"
-    assert lines[1].startswith("ttft_mean_s: ")
+    assert lines[1].startswith("mean time to first token: ")
     assert lines[1].endswith("\u00a0s")
     assert lines[2].startswith("95 % interval ")
-    assert lines[3].startswith("against server_only: ")
+    assert lines[3].startswith("by luck alone ± ")
+    assert lines[4].startswith("against server_only: ")
     assert tip_at(chart, 2)[0] == HOSTILE
 
 
@@ -110,7 +111,7 @@ def test_the_arrow_keys_visit_the_points_too(visit: Any) -> None:
 
 def test_the_legend_hides_a_policy_in_every_chart(visit: Any) -> None:
     opened = visit("run")
-    button = opened.view("policies").get_by_role("button", name="A", exact=True)
+    button = opened.view("cdf").get_by_role("button", name="A", exact=True)
     marks = opened.view("cost").locator(".mark")
     lines = opened.view("cdf").locator("path.line")
     before = marks.count(), lines.count()
@@ -124,10 +125,10 @@ def test_the_legend_hides_a_policy_in_every_chart(visit: Any) -> None:
 
 def test_another_metric_and_the_paired_difference_can_be_chosen(visit: Any) -> None:
     opened = visit("run")
-    opened.choose("policies", "metric", "qoe_andes_mean [1]")
+    opened.choose("policies", "metric", "QoE")
     opened.choose("policies", "show", 1)
     chart = opened.view("policies").locator(".chart")
-    assert "qoe_andes_mean: difference to the baseline server_only" in chart.locator("h3").text_content()
+    assert "QoE: difference to the baseline server_only" in chart.locator("h3").text_content()
     assert chart.locator(".mark").count() == 2  # without the baseline
 
 
@@ -180,13 +181,13 @@ def test_a_request_of_any_point_of_a_sweep_opens(visit: Any) -> None:
 def test_a_sweep_is_seen_along_every_axis(visit: Any) -> None:
     opened = visit("sweep")
     chart = opened.view("grid").locator(".chart")
-    assert chart.locator("h3").text_content() == "ttft_mean_s against budget; link = none"
+    assert chart.locator("h3").text_content() == "Mean time to first token against budget; link = none"
     lines = tip_at(chart, 0)
     assert lines[1:3] == ["budget = 0.2", "link = none"]
     assert lines[-1].endswith("3 replications")
     opened.choose("grid", "against", "link")
-    opened.choose("grid", "metric", "qoe_andes_mean [1]")
-    assert chart.locator("h3").text_content() == "qoe_andes_mean against link; budget = 0.2"
+    opened.choose("grid", "metric", "QoE")
+    assert chart.locator("h3").text_content() == "QoE against link; budget = 0.2"
     opened.view("grid").get_by_role("button", name=MARKUP).click()
     assert chart.locator(".mark").count() == 2 * 2
 

@@ -219,7 +219,7 @@ def test_a_sweep_shows_every_point_with_the_interval_over_seeds(
         assert metric["mean"][k] == pytest.approx(values.mean(), rel=1e-5)
         assert metric["half"][k] == pytest.approx(4.3026527 * values.std() / 3**0.5, rel=1e-5)
     assert found["first"] == "ttft_mean_s"
-    assert "ttft_mean_s: A - server_only" in parsed["sweep"].words
+    assert "mean time to first token: A against server_only" in parsed["sweep"].words
 
 
 def test_an_unfinished_sweep_shows_what_is_there_and_what_failed(tmp_path: Path, folders: dict[str, Path]) -> None:
@@ -281,7 +281,7 @@ def test_what_a_folder_lacks_is_left_out(tmp_path: Path, folders: dict[str, Path
     (folder / "config.yaml").unlink()
     page = Parsed(report_text(folder))
     anchors = {a.get("id") for name, a in page.elements if name == "section"}
-    assert anchors == {"policies", "ttft", "cost", "inputs", "files"}
+    assert anchors == {"policies", "ttft", "cost", "inputs", "provenance"}
     assert "missing" in page.words
     assert "Not there any more: config.yaml, example_tokens.parquet." in page.words
     (folder / "requests.parquet").unlink()
@@ -293,7 +293,7 @@ def test_a_single_replication_has_numbers_and_no_intervals(tmp_path: Path) -> No
     scenario = load_scenario(tmp_path / "one.yaml", overrides=["replications=1", "workload.n_requests=20"])
     execute_to_folder(scenario, tmp_path / "one")
     page = Parsed(report_text(tmp_path / "one"))
-    assert "one replication only" in page.words
+    assert "with one replication nothing says how much of that is luck" in page.words
     assert {row[1] for metric in page.data["summary"]["metrics"] for row in metric["rows"]} == {None}
 
 

@@ -288,8 +288,10 @@ def test_a_bad_experiment_file_is_refused_with_its_place(tmp_path: Path) -> None
 
 
 def test_a_missing_folder_and_an_unknown_paper_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["figures", "--experiments", str(tmp_path)]) == 2
-    assert "--experiments DIR" in capsys.readouterr().err
+    for verb in ("figures", "claims"):
+        assert main([verb, "--experiments", str(tmp_path)]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"discosim: error: {tmp_path}: no such folder, or no */experiment.yaml in it;")
     root = write_paper(tmp_path / "papers")
     assert main(["claims", "tiney", "--experiments", str(root)]) == 2
     assert "did you mean 'tiny'" in capsys.readouterr().err
@@ -297,15 +299,31 @@ def test_a_missing_folder_and_an_unknown_paper_are_said(tmp_path: Path, capsys: 
     assert "no tables of the profile 'quick' yet" in capsys.readouterr().err
 
 
-def test_an_installed_package_says_that_the_folder_is_in_the_repository(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_installed_package_has_the_papers_and_a_folder_of_ones_own_goes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import discosim.reproduce.experiment as module
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "a" / "b" / "c.py"))
-    with pytest.raises(UserError, match="part of the repository"):
-        find_experiments()
+    """Laid out as in a wheel: what lies beside the package in a checkout is below its folder `_shipped`."""
+    shipped = write_paper(tmp_path / "site-packages" / "discosim" / "_shipped" / "experiments")
+    module = tmp_path / "site-packages" / "discosim" / "traces" / "catalogue.py"
+    monkeypatch.setattr("discosim.traces.catalogue.__file__", str(module))
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.chdir(tmp_path / "scratch")
+    assert find_experiments() == shipped
+    assert main(["figures", "tiny", "--executor", "serial"]) == 0
+    assert Path("results/figures/tiny-quick/verdicts.csv").is_file()
+    capsys.readouterr()
+    assert main(["figures", "list"]) == 0
+    printed = capsys.readouterr().out
+    assert "tiny  A tiny paper\n" in printed
+    assert printed.endswith(f"folder     {shipped}\n")
+    assert main(["figures", "list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert (listed["folder"], listed["papers"][0]["tables"]) == (str(shipped), ["waits", "exact", "timing"])
+    assert main(["figures", "tiny", "--update", "--out", "other"]) == 2
+    assert "belongs to the installed package; copy it" in capsys.readouterr().err
+    assert not Path("other").exists()
+    write_paper(Path("experiments"))
+    assert find_experiments() == Path("experiments")
 
 
 def test_claims_prints_the_rule_the_intervals_and_what_they_rest_on(

@@ -264,11 +264,12 @@ def test_the_wheel_holds_what_a_run_needs(tmp_path: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
     parts_of_pages = [path for path in PACKAGE.rglob("*") if path.suffix in {".css", ".html", ".js"}]
     wanted = {path.relative_to(ROOT).as_posix() for path in (*MODULES, *parts_of_pages)} | {"discosim/py.typed"}
-    for folder in ("traces", "configs"):
+    for folder in ("traces", "configs", "experiments"):
         for path in (ROOT / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 wanted.add(f"discosim/_shipped/{path.relative_to(ROOT).as_posix()}")
     assert wanted - held == set()
     assert any(name.endswith("licenses/LICENSE") for name in held)
     assert any(name.endswith("licenses/NOTICE") for name in held)
-    assert not [name for name in held if name.startswith(("tests/", "docs/", "traces/"))]
+    assert not [name for name in held if name.startswith(("tests/", "docs/", "traces/", "experiments/"))]
+    assert wheel.stat().st_size < 3_000_000

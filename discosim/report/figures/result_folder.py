@@ -13,10 +13,11 @@ from discosim.report.figures.cost_ttft import cost_ttft_table, draw_cost_ttft
 from discosim.report.figures.server_series import COLUMNS as SERIES_COLUMNS
 from discosim.report.figures.server_series import draw_server_series, server_series_table
 from discosim.report.figures.timeline import REQUEST_COLUMNS, TOKEN_COLUMNS, draw_timeline, timeline_table
+from discosim.report.figures.timeline_work import WORK_COLUMNS
 from discosim.report.figures.ttft_cdf import COLUMNS, draw_ttft_cdf, ttft_cdf_table
 from discosim.report.input_rows import tail_note
 from discosim.report.style import message_figure, save
-from discosim.report.tables import read_columns, read_summary
+from discosim.report.tables import known_columns, read_columns, read_summary
 from discosim.runs.facts import FACTS
 from discosim.runs.folder import SERIES
 from discosim.runs.whole import checked_facts
@@ -45,7 +46,8 @@ def draw_all(folder: Path) -> list[Path]:
         checked_facts(folder)
     summary = read_summary(folder / "summary.json")
     policies = list(summary["policies"])
-    columns = list(dict.fromkeys((*COLUMNS, *REQUEST_COLUMNS)))
+    work = known_columns(folder / "requests.parquet", WORK_COLUMNS)
+    columns = list(dict.fromkeys((*COLUMNS, *REQUEST_COLUMNS, *work)))
     requests = read_columns(folder / "requests.parquet", columns)
     tokens = read_columns(folder / "example_tokens.parquet", TOKEN_COLUMNS)
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from discosim.core.errors import UserError
+from discosim.report.figures.timeline_lanes import EDGE_LANES, LANES, draw_lanes, segments, timeline_legend
+from discosim.report.figures.timeline_work import ROLES, WORK_COLUMNS, wasted, work_facts, work_text
 from discosim.report.style import (
     ENDPOINT_COLOURS,
     LATE_COLOUR,
@@ -36,8 +34,6 @@ REQUEST_COLUMNS = (
 )  # fmt: skip
 TOLERANCE_S = 1e-9
 MAX_LATE_MARKS = 30
-LANES = {"server": 0, "device": 1}
-EDGE_LANES = {"edge": -1, **LANES}
 LONGEST_NAME = 24
 AFTER_ARRIVAL = 1.25
 
@@ -79,8 +75,9 @@ def timeline_table(
         reader_tok_per_s, ttft_target_s, is_device_dispatched, is_server_dispatched``; ``token_index``, ``endpoint``,
         ``generated_s, delivered_s, displayed_s``; ``ideal_s``, the slot of the token for a reader who gets the first
         one at the TTFT target; ``is_late``, whether it came after its slot in the reading schedule that began with
-        the first token; ``is_handed_over``, whether another endpoint produced the token before. A policy under
-        which the request was not answered has one row, with token index 0.
+        the first token; ``is_handed_over``, whether another endpoint produced the token before. Where ``requests``
+        say what was billed, also what was thrown away and what it all took (`timeline_work.work_facts`). A policy
+        under which the request was not answered has one row, with token index 0.
 
     Raises
     ------
@@ -88,7 +85,8 @@ def timeline_table(
         If a column is missing, a policy is unknown, or there are no tokens of the request.
     """
     tokens = need_columns(tokens, TOKEN_COLUMNS, "tokens")
-    requests = need_columns(requests, REQUEST_COLUMNS, "requests")
+    known = [name for name in WORK_COLUMNS if name in requests]
+    requests = need_columns(requests, (*REQUEST_COLUMNS, *known), "requests")
     names = policy_names(requests, policies)
     wanted, replication = _choose(tokens, requests, names, request_id)
     blocks = []
@@ -139,6 +137,8 @@ def _block(policy: str, request: pd.Series, answer: pd.DataFrame) -> pd.DataFram
     kept = ("replication", "request_id", "status", "prompt_tok", "output_tok", "reader_tok_per_s", "ttft_target_s")
     facts = {"policy": policy} | {name: request[name] for name in kept}
     facts |= {name: bool(request[name]) for name in ("is_device_dispatched", "is_server_dispatched")}
+    if any(name in request for name in WORK_COLUMNS):
+        facts |= work_facts({str(name): value for name, value in request.items()}, answer)
     if answer.empty:
         nothing = {"token_index": 0, "endpoint": "", "is_late": False, "is_handed_over": False}
         times = dict.fromkeys(("generated_s", "delivered_s", "displayed_s", "ideal_s"), np.nan)
@@ -175,8 +175,9 @@ def draw_timeline(table: pd.DataFrame) -> Figure:
     n_rows = -(-len(groups) // n_columns)
     names = EDGE_LANES if (table["endpoint"] == "edge").any() else LANES
     is_full = len(groups) % n_columns == 0
+    legend = timeline_legend(names, has_thrown=any(sum(wasted(rows, role)) > 0 for _, rows in groups for role in ROLES))
     with house_style():
-        figure = Picture(figsize=(PAGE_IN, (0.9 if is_full else 0.5) + 1.75 * n_rows), layout="constrained")
+        figure = Picture(figsize=(PAGE_IN, (0.9 if is_full else 0.5) + 1.85 * n_rows), layout="constrained")
         grid = figure.add_gridspec(2 * n_rows, n_columns, height_ratios=[0.3, 1.0] * n_rows)
         for i, (policy, rows) in enumerate(groups):
             row, column = divmod(i, n_columns)
@@ -184,8 +185,8 @@ def draw_timeline(table: pd.DataFrame) -> Figure:
             main = figure.add_subplot(grid[2 * row + 1, column], sharex=lanes)
             lanes.set_xlim(-0.01 * end_s, 1.02 * end_s)
             lanes.set_title(_shortened(policy), fontweight="bold")
-            lanes.set_title(_facts(rows), loc="right", fontsize=6.5)
-            _draw_lanes(lanes, rows, names)
+            lanes.set_title("\n".join(filter(None, (_facts(rows), work_text(rows)))), loc="right", fontsize=6.5)
+            draw_lanes(lanes, rows, names)
             _draw_curves(main, rows, end_s)
             if column == 0:
                 main.set_ylabel("tokens")
@@ -193,13 +194,11 @@ def draw_timeline(table: pd.DataFrame) -> Figure:
                 main.set_xlabel("time since the request [s]")
         figure.suptitle(title)
         if is_full:
-            figure.legend(
-                handles=_legend(names), loc="outside lower center", ncols=4, handlelength=1.6, columnspacing=1.2
-            )
+            figure.legend(handles=legend, loc="outside lower center", ncols=4, handlelength=1.6, columnspacing=1.2)
         else:
             spare = figure.add_subplot(grid[-2:, -1])
             spare.set_axis_off()
-            spare.legend(handles=_legend(names), loc="center", labelspacing=0.7)
+            spare.legend(handles=legend, loc="center", labelspacing=0.7)
     return figure
 
 
@@ -221,46 +220,6 @@ def _hand_overs(rows: pd.DataFrame) -> list[int]:
     return [int(i) for i in rows.index[rows["is_handed_over"]]]
 
 
-def _segments(rows: pd.DataFrame) -> list[pd.DataFrame]:
-    """Return the runs of tokens of one endpoint."""
-    return [part for _, part in rows.groupby(rows["is_handed_over"].cumsum())]
-
-
-def _draw_lanes(axes: Axes, rows: pd.DataFrame, lanes: Mapping[str, int]) -> None:
-    """Draw when each endpoint was being waited for and when it decoded."""
-    axes.set_ylim(min(lanes.values()) - 0.6, 1.6)
-    axes.set_yticks(list(lanes.values()), list(lanes))
-    axes.tick_params(axis="x", labelbottom=False, length=0)
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-    axes.spines[["left", "bottom"]].set_visible(False)
-    asked_s = 0.0
-    spoke = set()
-    if rows["token_index"].iloc[0] > 0:
-        for part in _segments(rows):
-            endpoint = str(part["endpoint"].iloc[0])
-            start, end = part["generated_s"].iloc[0], part["generated_s"].max()  # parts are written side by side
-            role = role_of(endpoint)
-            colour, lane = ENDPOINT_COLOURS[role], lanes[role]
-            axes.barh(
-                lane,
-                start - asked_s,
-                left=asked_s,
-                height=0.55,
-                facecolor="white",
-                edgecolor=colour,
-                hatch="//////",
-                linewidth=0.6,
-            )
-            axes.barh(lane, end - start, left=start, height=0.55, color=colour, linewidth=0)
-            # the next endpoint is asked for the rest once this token is at the client
-            asked_s = part["delivered_s"].iloc[-1]
-            spoke.add(role)
-    for endpoint, lane in LANES.items():
-        if rows[f"is_{endpoint}_dispatched"].iloc[0] and endpoint not in spoke:
-            axes.text(0.0, lane, " asked, nothing of it shown", fontsize=6, color=MUTED, va="center")
-
-
 def _draw_curves(axes: Axes, rows: pd.DataFrame, end_s: float) -> None:
     """Draw tokens at the client and on the screen against time, up to about ``end_s``."""
     axes.set_ylim(0, 1.05 * int(rows["output_tok"].iloc[0]))
@@ -273,7 +232,7 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame, end_s: float) -> None:
     on_screen, arrived = (np.searchsorted(np.sort(times), moments, side="right") for times in (displayed, delivered))
     axes.fill_between(moments, on_screen, arrived, step="post", color=PALE, linewidth=0)
     axes.plot(rows["ideal_s"], index, color=MUTED, linestyle=(0, (4, 2)), linewidth=0.9)
-    for part in _segments(rows):
+    for part in segments(rows):
         at = slice(int(part.index[0] - rows.index[0]), int(part.index[-1] - rows.index[0]) + 1)
         axes.plot(
             delivered[at],
@@ -303,19 +262,3 @@ def _draw_curves(axes: Axes, rows: pd.DataFrame, end_s: float) -> None:
         )
     for i in _hand_overs(rows):
         axes.axvline(rows["delivered_s"][i - 1], color="black", linestyle=(0, (1, 1.5)), linewidth=0.9)
-
-
-def _legend(lanes: Mapping[str, int]) -> list[Artist]:
-    colours = ENDPOINT_COLOURS
-    waiting: dict[str, Any] = {"facecolor": "white", "edgecolor": MUTED, "hatch": "//////", "linewidth": 0.6}
-    return [
-        Line2D([], [], color=colours["device"], linewidth=4, label="decoded by the device"),
-        Line2D([], [], color=colours["server"], linewidth=4, label="decoded by the server"),
-        *([Line2D([], [], color=colours["edge"], linewidth=4, label="decoded at the edge")] if "edge" in lanes else []),
-        Patch(**waiting, label="until its first token (wait, prefill)"),
-        Line2D([], [], color="black", linestyle=(0, (1, 1.5)), linewidth=0.9, label="hand-over asked for"),
-        Line2D([], [], color="black", linewidth=0.9, label="on screen"),
-        Patch(facecolor=PALE, label="buffered: arrived, not yet shown"),
-        Line2D([], [], color=MUTED, linestyle=(0, (4, 2)), linewidth=0.9, label="what the reader expects"),
-        Line2D([], [], color=LATE_COLOUR, linewidth=0, marker="x", markersize=3.5, label="late token"),
-    ]

@@ -4,6 +4,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const REACH_PX = 40;
+const LANE_PX = 20;
+const ROW_PX = 26;
 
 function el(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -29,19 +31,34 @@ function svg(name, attributes = {}, ...children) {
 function show(value, unit = "", digits = 4) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "n/a";
   const size = Math.abs(value);
-  const isTiny = size > 0 && (size < 1e-4 || size >= 1e9);
-  const options = { maximumSignificantDigits: digits, notation: isTiny ? "scientific" : "standard" };
-  if (Number.isInteger(value) && !isTiny) delete options.maximumSignificantDigits;
+  const options = size > 0 && size < 1e9 && !Number.isInteger(value) ? { maximumSignificantDigits: digits } : {};
+  if (size > 0 && size < 1e-9) return "0"; // nothing on this page is measured that finely
   const text = value.toLocaleString("en-GB", options).replace("-", "−");
   return unit && unit !== "1" ? `${text}\u00a0${unit}` : text;
 }
 
-function signed(value, unit = "", digits = 4) {
-  return value > 0 ? `+${show(value, unit, digits)}` : show(value, unit, digits);
+// a number of a metric: money has its sign in front, all else its unit behind
+function said(metric, value, digits = 4) {
+  const text = show(value, metric.unit, digits);
+  if (!metric.prefix || text === "n/a") return text;
+  return text.startsWith("−") ? `−${metric.prefix}${text.slice(1)}` : metric.prefix + text;
 }
 
-function inUnit(name, unit) {
+function signed(metric, value, digits = 4) {
+  return value > 0 ? `+${said(metric, value, digits)}` : said(metric, value, digits);
+}
+
+function unitLabel(metric, name = metric.label) {
+  const unit = [metric.prefix || metric.unit, metric.per].filter(Boolean).join(" ");
   return unit ? `${name} [${unit}]` : name;
+}
+
+function inUnit(metric) {
+  return unitLabel(metric);
+}
+
+function sentenceCase(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 // --- scales ----------------------------------------------------------------------------------------------------
@@ -149,7 +166,8 @@ function sample(look, hasLine, hasMark) {
 // --- the chart -------------------------------------------------------------------------------------------------
 
 // spec: title, x, y: {label, isLog, names, low, high}, series: [{look, points: [{x, y, x0, x1, y0, y1, tip, look}],
-//       hasLine, hasMarks, hasBand, isStep, hasStems}], rules: [{x | y, label}], spans: [{x0, x1, look, label}], height
+//       hasLine, hasMarks, hasBand, isStep, hasStems}], rules: [{x, label}], height,
+//       lanes: [{label, bars: [{x0, x1, look, isVain, tip}]}]; xWide and yWide of a point are its wider interval
 class Chart {
   constructor(host) {
     this.host = host;
@@ -169,23 +187,28 @@ class Chart {
     this.width = Math.max(this.host.clientWidth, 260);
     const { width } = this;
     const nRows = spec.y.names ? spec.y.names.length : 0;
-    const height = spec.height || (nRows ? 70 + 34 * nRows : Math.round(Math.min(400, Math.max(270, 0.42 * width))));
+    const height = spec.height || (nRows ? (spec.x.label ? 56 : 38) + ROW_PX * nRows : Math.round(Math.min(400, Math.max(270, 0.42 * width))));
     const longest = spec.y.names ? Math.max(0, ...spec.y.names.map((name) => name.length)) : 7;
-    const strip = spec.spans && spec.spans.length ? 22 : 0;
+    const head = spec.y.label ? 26 : 10;
+    const lanes = spec.lanes || [];
+    const nLabels = (spec.rules || []).filter((rule) => rule.label).length;
+    const words = nLabels ? 15 * Math.min(nLabels, width < 600 ? 4 : 2) + 3 : 0; // labels of rules stand above the points
+    const strip = (lanes.length ? LANE_PX * lanes.length + 4 : 0) + words;
+    this.aboveRules = words;
     const frame = {
       left: Math.min(14 + 7 * longest, Math.round(0.38 * width)),
       right: width - 14,
-      top: 26 + strip,
-      bottom: height - (spec.x.names ? 52 : 40),
+      top: head + strip,
+      bottom: height - (spec.x.names ? 52 : spec.x.label ? 40 : 22),
     };
     const picture = svg("svg", {
       viewBox: `0 0 ${width} ${height}`, height, role: "img", tabindex: "0",
       "aria-label": `${spec.title}. ${spec.x.label || ""} against ${spec.y.label || ""}. Arrow keys visit the points.`,
     });
     const all = spec.series.flatMap((series) => series.points);
-    this.x = makeScale(spec.x, all.flatMap((p) => [p.x, p.x0, p.x1]), frame.left, frame.right);
+    this.x = makeScale(spec.x, all.flatMap((p) => [p.x, p.x0, p.x1, ...(p.xWide || [])]), frame.left, frame.right);
     const [yFrom, yTo] = spec.y.names ? [frame.top, frame.bottom] : [frame.bottom, frame.top];
-    this.y = makeScale(spec.y, all.flatMap((p) => [p.y, p.y0, p.y1]), yFrom, yTo);
+    this.y = makeScale(spec.y, all.flatMap((p) => [p.y, p.y0, p.y1, ...(p.yWide || [])]), yFrom, yTo);
     this.axes(picture, spec, frame, width, height);
     const clip = `clip-${Math.random().toString(36).slice(2)}`;
     picture.append(
@@ -195,9 +218,10 @@ class Chart {
     );
     const inside = svg("g", { "clip-path": `url(#${clip})` });
     picture.append(inside);
-    for (const span of spec.spans || []) this.span(picture, span, frame);
-    for (const rule of spec.rules || []) this.rule(picture, rule, frame);
+    lanes.forEach((lane, row) => this.lane(picture, lane, head + LANE_PX * row, frame));
+    const texts = (spec.rules || []).map((rule) => this.rule(picture, rule, frame)).filter(Boolean);
     for (const series of spec.series) this.series(inside, series, frame);
+    for (const target of this.targets) if (target.label) texts.push(this.name(picture, target, frame));
     if (!all.length) {
       picture.append(svg("text", { x: (frame.left + frame.right) / 2, y: (frame.top + frame.bottom) / 2,
         "text-anchor": "middle", class: "label" }, "Nothing to show: all are hidden, or undefined."));
@@ -207,6 +231,7 @@ class Chart {
     this.listen(picture);
     this.tip.hidden = true;
     this.host.replaceChildren(el("h3", {}, spec.title), picture, this.tip);
+    this.place(texts, frame);
   }
 
   axes(picture, spec, frame, width, height) {
@@ -242,21 +267,61 @@ class Chart {
 
   rule(picture, rule, frame) {
     const x = this.x.at(rule.x);
-    if (!(x >= frame.left - 1 && x <= frame.right + 1)) return;
-    picture.append(svg("line", { x1: x, x2: x, y1: frame.top, y2: frame.bottom, class: "rule" }));
-    if (!rule.label) return;
-    const isLeft = x > (frame.left + frame.right) / 2;
-    const y = frame.top + 12 + 15 * (rule.row || 0);
-    picture.append(svg("text", { x: x + (isLeft ? -4 : 4), y, "text-anchor": isLeft ? "end" : "start" }, rule.label));
+    if (!(x >= frame.left - 1 && x <= frame.right + 1)) return null;
+    const line = svg("line", { x1: x, x2: x, y1: frame.top, y2: frame.bottom, class: "rule" });
+    picture.append(line);
+    if (!rule.label) return null;
+    const text = svg("text", { class: "at-rule" }, rule.label);
+    picture.append(text);
+    return { text, line, sides: [[x + 4, "start"], [x - 4, "end"]], ys: rows(frame.top - this.aboveRules + 11, frame.top + 2, 15) };
   }
 
-  span(picture, span, frame) {
-    const x0 = Math.max(this.x.at(span.x0), frame.left);
-    const x1 = Math.min(Math.max(this.x.at(span.x1), x0 + 3), frame.right);
-    const y = frame.top - 22;
-    picture.append(svg("rect", { x: x0, y, width: Math.max(x1 - x0, 3), height: 7, fill: span.look.fill, rx: 2 }));
-    if (x1 - x0 > 8 * span.label.length) {
-      picture.append(svg("text", { x: x0 + 2, y: y + 18 }, span.label));
+  // the name of a point, beside it
+  name(picture, { x, y, label }, frame) {
+    const text = svg("text", { class: "at-point" }, shortened(label, 24));
+    picture.append(text);
+    const near = [y - 9, y + 17, y - 24, y + 32, y - 39, y + 47].filter((v) => v > frame.top + 8 && v < frame.bottom);
+    return { text, sides: [[x + 9, "start"], [x - 9, "end"], [x, "middle"]], ys: near.length ? near : [y] };
+  }
+
+  // Labels take the first place that touches no other and lies inside; one that finds none is left out.
+  place(texts, frame) {
+    const taken = this.targets.filter((target) => target.label)
+      .map(({ x, y }) => ({ x0: x - 6, x1: x + 6, y0: y - 6, y1: y + 6 }));
+    for (const { text, line, sides, ys } of texts) {
+      const width = text.getComputedTextLength() || 6.8 * text.textContent.length;
+      const free = ys.flatMap((y) => sides.map(([x, anchor]) => {
+        const x0 = anchor === "start" ? x : anchor === "end" ? x - width : x - width / 2;
+        return { x, y, anchor, x0: x0 - 2, x1: x0 + width + 2, y0: y - 10, y1: y + 3 };
+      })).find((box) => box.x0 >= frame.left && box.x1 <= this.width && !taken.some((other) => touches(box, other)));
+      if (!free) {
+        text.remove();
+        continue;
+      }
+      text.setAttribute("x", free.x);
+      text.setAttribute("y", free.y);
+      text.setAttribute("text-anchor", free.anchor);
+      taken.push(free);
+      if (line) {
+        line.setAttribute("y1", free.y0 + 1);
+        taken.push({ x0: line.x1.baseVal.value - 1, x1: line.x1.baseVal.value + 1, y0: free.y1, y1: frame.bottom });
+      }
+    }
+  }
+
+  // who worked when: one lane per endpoint, work that nobody saw hatched
+  lane(picture, lane, top, frame) {
+    const middle = top + LANE_PX / 2;
+    picture.append(svg("line", { x1: frame.left, x2: frame.right, y1: middle, y2: middle, class: "grid" }));
+    picture.append(svg("text", { x: frame.left - 7, y: middle + 4, "text-anchor": "end", class: "lane" },
+      shortened(lane.label, Math.floor((frame.left - 8) / 6.8))));
+    for (const bar of lane.bars) {
+      const x0 = Math.min(Math.max(this.x.at(bar.x0), frame.left), frame.right - 3);
+      const x1 = Math.min(Math.max(this.x.at(bar.x1), x0 + 3), frame.right);
+      const box = { x: x0, y: middle - 5, width: x1 - x0, height: 10, rx: 2 };
+      picture.append(svg("rect", bar.isVain ? { ...box, class: "vain", stroke: bar.look.fill, fill: this.hatch(picture, bar.look) }
+        : { ...box, fill: bar.look.fill }));
+      if (bar.tip) this.targets.push({ x: (x0 + x1) / 2, y: middle, tip: bar.tip });
     }
   }
 
@@ -294,21 +359,33 @@ class Chart {
       }
       if (!series.hasBand) this.whiskers(inside, p, x, y, mine);
       if (series.hasMarks) inside.append(markPath(mine, x, y, series.radius || 5));
-      if (p.tip && x >= frame.left - 6 && x <= frame.right + 6) this.targets.push({ x, y, tip: p.tip });
+      if (p.tip && x >= frame.left - 6 && x <= frame.right + 6) this.targets.push({ x, y, tip: p.tip, label: p.label });
     }
   }
 
+  hatch(picture, look) {
+    const id = `hatch-${Math.random().toString(36).slice(2)}`;
+    picture.append(svg("pattern", { id, width: 5, height: 5, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+      svg("line", { x1: 1, x2: 1, y1: 0, y2: 5, stroke: look.fill, "stroke-width": 1.6 })));
+    return `url(#${id})`;
+  }
+
   whiskers(inside, p, x, y, look) {
-    const lines = [];
-    if (finite(p.y0) && finite(p.y1)) {
-      const [a, b] = [this.y.at(p.y0), this.y.at(p.y1)].map((v) => (finite(v) ? v : y));
-      lines.push(`M${x},${a}V${b}M${x - 4},${a}h8M${x - 4},${b}h8`);
-    }
-    if (finite(p.x0) && finite(p.x1)) {
-      const [a, b] = [this.x.at(p.x0), this.x.at(p.x1)].map((v) => (finite(v) ? v : x));
-      lines.push(`M${a},${y}H${b}M${a},${y - 4}v8M${b},${y - 4}v8`);
-    }
-    for (const d of lines) inside.append(svg("path", { d, stroke: look.fill, class: "whisker" }));
+    const isBoth = Boolean(p.xWide || p.yWide);
+    const draw = (horizontal, vertical, looks, cap) => {
+      const lines = [];
+      if (vertical && vertical.every(finite)) {
+        const [a, b] = vertical.map((v) => this.y.at(v)).map((v) => (finite(v) ? v : y));
+        lines.push(`M${x},${a}V${b}` + (cap ? `M${x - 4},${a}h8M${x - 4},${b}h8` : ""));
+      }
+      if (horizontal && horizontal.every(finite)) {
+        const [a, b] = horizontal.map((v) => this.x.at(v)).map((v) => (finite(v) ? v : x));
+        lines.push(`M${a},${y}H${b}` + (cap ? `M${a},${y - 4}v8M${b},${y - 4}v8` : ""));
+      }
+      for (const d of lines) inside.append(svg("path", { d, stroke: look.fill, class: `whisker ${looks}` }));
+    };
+    if (isBoth) draw(p.xWide, p.yWide, "wide", true);
+    draw([p.x0, p.x1], [p.y0, p.y1], isBoth ? "thick" : "", !isBoth);
   }
 
   // --- pointing ---
@@ -361,6 +438,16 @@ class Chart {
     this.tip.style.right = isRight ? `${this.width - target.x + 14}px` : "auto";
     this.tip.style.top = `${above + Math.max(0, target.y - 12)}px`;
   }
+}
+
+function rows(from, to, step) {
+  const found = [];
+  for (let y = from; y < to; y += step) found.push(y);
+  return found;
+}
+
+function touches(a, b) {
+  return a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1;
 }
 
 function finite(v) {

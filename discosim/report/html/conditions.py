@@ -89,7 +89,7 @@ def _card(origin: Origin) -> Html:
     )
 
 
-def files_section(folder: Path, recorded: Mapping[str, Mapping[str, Any]]) -> Section | None:
+def files_section(folder: Path, recorded: Mapping[str, Mapping[str, Any]]) -> Html | None:
     """Return the files of a run with their fingerprints; those that are there have been compared already."""
     if not recorded:
         return None
@@ -103,10 +103,10 @@ def files_section(folder: Path, recorded: Mapping[str, Mapping[str, Any]]) -> Se
         for name, facts_of_file in recorded.items()
     ]
     body = table(("file", "bytes", "state", "sha256 in run.json"), rows, "Files", flows_on_phones=True)
-    return Section(name="files", title="Files", body=body)
+    return details("Files and their checksums", body)
 
 
-def config_section(path: Path) -> Section | None:
+def config_section(path: Path, words: str = "") -> Html | None:
     """Return the resolved configuration, folded away; None where the folder has none."""
     if not path.is_file():
         return None
@@ -114,5 +114,11 @@ def config_section(path: Path) -> Section | None:
         content = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot be read ({error})", where=str(path)) from None
-    body = details("config.yaml, complete", tag("pre", tag("code", content), tabindex="0"))
-    return Section(name="configuration", title="Configuration", body=body)
+    body = tag("pre", tag("code", content), tabindex="0", role="region", aria_label="config.yaml")
+    return details("Configuration, complete (config.yaml)", *([tag("p", words)] if words else []), body)
+
+
+def provenance_section(pairs: Sequence[tuple[str, object]], others: Sequence[Html | None] = ()) -> Section:
+    """Return who computed this with what: all of it folded away, and printed open."""
+    body = join(details("Command, versions, machine", facts(pairs)), *(part for part in others if part is not None))
+    return Section(name="provenance", title="How it was made", body=body)

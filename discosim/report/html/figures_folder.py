@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
-from discosim.report.html.conditions import inputs_section, machine_facts
+from discosim.report.cases import counted, listed
+from discosim.report.html.claims import answer, cards, claim_link, glance, tally_list
+from discosim.report.html.conditions import inputs_section, machine_facts, provenance_section
 from discosim.report.html.grid import axis_of, grid
 from discosim.report.html.looks import policy_looks
-from discosim.report.html.markup import Html, badge, facts, join, table, tag, tagged
-from discosim.report.html.page import Page, Section, chart_host
-from discosim.report.rule import RULE
+from discosim.report.html.markup import badge, join, table, tag
+from discosim.report.html.page import Page, Section, chart_host, opening
+from discosim.report.html.pictures import picture_names, pictures
+from discosim.report.html.run_answer import FEW_REPLICATIONS
 from discosim.runs.figure_facts import read_figure_facts
 from discosim.runs.whole import Seen, damage
 from discosim.sweep.plan_file import read_plan
@@ -23,18 +25,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("claim", "verdict", "published", "known_from", "ours", "weak_inputs", "turned_by")
 """What verdicts.csv has always held; ``says``, ``rests_on``, ``bounds``, ``role`` and others came later."""
-
-ROLES = {
-    "paper": "",
-    "derived": "What we derive from the paper",
-    "check": "Checks of our own code, which hold by construction",
-}
-
-VERDICTS = {"reproduced": "firm", "not reproduced": "against"}
-"""How verdicts look; all others are amber."""
-
-PNG_START = b"\x89PNG\r\n\x1a\n"
-MAX_PICTURE_BYTES = 8_000_000
 
 
 def figures_page(folder: Path) -> Page:
@@ -51,7 +41,19 @@ def figures_page(folder: Path) -> Page:
         raise UserError(f"is damaged: it {found[1]}; `discosim figures` makes it anew", where=str(folder / found[0]))
     verdicts = _verdicts(folder / "verdicts.csv")
     tables = {path.stem: _read(path) for path in sorted((folder / "tables").glob("*.csv"))}
-    sections = [Section(name="claims", title="Claims and verdicts", body=_claims(verdicts))]
+    bears_on = _links(run, picture_names(folder / "figures"), verdicts)
+    shown_in: dict[str, list[str]] = {}
+    for name, of in bears_on.items():
+        for claim in of:
+            shown_in.setdefault(claim, []).append(name)
+    at_a_glance = join(tally_list(verdicts), glance(verdicts, shown_in))
+    sections = [Section(name="glance", title="All claims at a glance", body=at_a_glance)]
+    drawn_from = {str(name): list(held.get("tables", ())) for name, held in (run.get("figures") or {}).items()}
+    words = {name: f"drawn from {listed(tables_of)}" for name, tables_of in drawn_from.items() if tables_of}
+    links = {name: [claim_link(claim) for claim in of] for name, of in bears_on.items()}
+    if shown := pictures(folder / "figures", links, words):
+        sections.append(Section(name="figures", title="Figures", body=shown))
+    sections.append(Section(name="claims", title="Claims one by one", body=cards(verdicts, shown_in)))
     data: dict[str, Any] = {"kind": "figures"}
     charted = {name: rows for name, rows in tables.items() if {"policy", "seed"} <= set(rows.columns) and len(rows)}
     if charted:
@@ -59,19 +61,35 @@ def figures_page(folder: Path) -> Page:
         grids = [_grid(name, rows, policies) for name, rows in charted.items()]
         data |= {"policies": policy_looks(policies), "grids": [found for found in grids if found["metrics"]]}
         if data["grids"]:
-            words = "Means over replications with their 95 % intervals, from the tables of this folder."
+            said = "Means over replications with their 95 % intervals, from the tables of this folder."
             left_out = [name for name in tables if name not in charted]
             if left_out:
-                words += f" Without policies and replications, and so not here: {', '.join(left_out)}."
+                said += f" Without policies and replications, and so not here: {', '.join(left_out)}."
             sections.append(
-                Section(name="tables", title="The tables as charts", body=join(tag("p", words), chart_host("grid")))
+                Section(name="tables", title="The tables as charts", body=join(tag("p", said), chart_host("grid")))
             )
-    shown = pictures(folder / "figures")
-    if shown:
-        sections.append(Section(name="figures", title="Figures", body=shown))
     sections += _input_sections(folder, run)
-    title = run.get("title") or folder.resolve().name
-    return Page(title=str(title), lead=_lead(folder, run, verdicts, tables), sections=sections, data=data)
+    sections.append(provenance_section(_facts(folder, run, tables)))
+    title = str(run.get("title") or folder.resolve().name)
+    known = {str(row["claim"]) for row in verdicts}
+    question = f"Which of its {counted(len(known), 'claim')} does the simulator bear out?"
+    if run.get("profile"):
+        question += f" Computed with the profile {run['profile']}."
+    seeds = [rows["seed"].nunique() for rows in tables.values() if "seed" in rows.columns]
+    few = [
+        f"Some tables have only {counted(min(seeds), 'replication')}."
+        if seeds and min(seeds) < FEW_REPLICATIONS
+        else ""
+    ]
+    lead = opening(question, answer(verdicts), [each for each in few if each])
+    return Page(title=title, lead=lead, sections=sections, data=data)
+
+
+def _links(run: Mapping[str, Any], known: Sequence[str], verdicts: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return figure -> claims that it bears on; {} where run.json, by an earlier version, does not say."""
+    claims = {row["claim"] for row in verdicts}
+    named = {str(name): held.get("claims", ()) for name, held in (run.get("figures") or {}).items() if name in known}
+    return {name: [str(claim) for claim in of if claim in claims] for name, of in named.items()}
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -97,16 +115,13 @@ def _verdicts(path: Path) -> list[dict[str, str]]:
     return [{str(name): str(value) for name, value in row.items()} for row in rows.to_dict("records")]
 
 
-def _lead(
-    folder: Path, run: Mapping[str, Any], verdicts: Sequence[Mapping[str, str]], tables: Mapping[str, pd.DataFrame]
-) -> Html:
-    words = [row["verdict"] for row in verdicts]
-    tally = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))
+def _facts(folder: Path, run: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> list[tuple[str, object]]:
+    """Return what made the folder, and how long it took."""
     seeds = [rows["seed"].nunique() for rows in tables.values() if "seed" in rows.columns]
     sample = f"{min(seeds)}" if seeds and min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}" if seeds else ""
     seconds = run.get("seconds_of_this_call") or {}
     memory = run.get("peak_mib_of_one_process")
-    pairs: list[tuple[str, object]] = [
+    return [
         ("folder", folder.resolve().name),
         ("profile", run.get("profile", "")),
         ("replications", sample),
@@ -115,51 +130,6 @@ def _lead(
         ("peak memory of a process", "" if memory is None else f"{memory:,} MiB"),
         ("executor", run.get("executor", "")),
     ]
-    return join(tag("p", f"{len(verdicts)} claims: {tally}."), facts(pairs))
-
-
-def _claims(verdicts: Sequence[Mapping[str, str]]) -> Html:
-    parts: list[Html] = [
-        tag(
-            "p",
-            f"A verdict is computed from intervals, by one rule for all claims. {RULE} “On assumed inputs” says "
-            "that the numbers rest on something nobody can look up.",
-        )
-    ]
-    for role, head in ROLES.items():
-        mine = [row for row in verdicts if row.get("role", "paper") == role]
-        if mine and head:
-            parts.append(tag("h3", head))
-        parts += [_claim(row) for row in mine]
-    return join(*parts)
-
-
-def _claim(row: Mapping[str, str]) -> Html:
-    """Return one claim as a card: verdict, the two figures side by side, and what both rest on."""
-    rests = row.get("rests_on", "") or ("assumed or recollected: " + row["weak_inputs"] if row["weak_inputs"] else "")
-    notes = [
-        (tagged(rests), "rests on"),
-        (row.get("scenario", ""), "what was simulated"),
-        (row.get("reason", "") or row.get("lacking", ""), "not testable because"),
-        (row["turned_by"], "another verdict under"),
-        (row.get("would_change", ""), "would change it"),
-    ]
-    verdict = badge(row["verdict"], VERDICTS.get(row["verdict"], "weak"))
-    return tag(
-        "article",
-        tag("h3", tag("code", row["claim"]), tag("strong", verdict)),
-        *([tag("p", row["says"], class_="says")] if row.get("says") else []),
-        facts(
-            [
-                ("ours", row["ours"]),
-                ("the paper's figure", join(row["published"], " ", badge(row["known_from"]))),
-                ("bounds", row.get("bounds", "")),
-                ("could be", row.get("could_be", "")),
-            ]
-        ),
-        *(tag("p", tag("span", f"{head}: ", class_="about"), words) for words, head in notes if words),
-        class_="claim",
-    )
 
 
 def _grid(name: str, rows: pd.DataFrame, policies: Sequence[str]) -> dict[str, Any]:
@@ -193,23 +163,6 @@ def _varied(rows: pd.DataFrame, columns: Sequence[str]) -> list[str]:
         if column not in varied and rows[column].dtype.kind in "iu":
             varied.append(column)
     return varied
-
-
-def pictures(folder: Path) -> Html:
-    """Return the pictures of a folder inside the page; files that are none, or huge, are named instead."""
-    parts = []
-    for path in sorted(folder.glob("*.png")):
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"cannot be read ({error.strerror or error})", where=str(path)) from None
-        if not content.startswith(PNG_START) or len(content) > MAX_PICTURE_BYTES:
-            parts.append(tag("p", f"{path.name} is no picture that can be shown here."))
-            continue
-        source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-        name = path.stem.replace("_", " ")
-        parts.append(tag("figure", tag("img", src=source, alt=f"Figure: {name}"), tag("figcaption", path.name)))
-    return join(*parts)
 
 
 def _input_sections(folder: Path, run: Mapping[str, Any]) -> list[Section]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from discosim.metrics.definitions import DEFINITIONS
 from discosim.metrics.stats import t_interval
+from discosim.metrics.words import in_words, readable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +61,7 @@ def grid(
     metrics: Sequence[str],
     *,
     first: str,
+    wide: Mapping[tuple[tuple[int, ...], str, str], float] | None = None,
 ) -> dict[str, Any]:
     """Average a table over its replications.
 
@@ -78,6 +81,8 @@ def grid(
         Columns to show.
     first : str
         The metric to begin with.
+    wide : mapping of (place, policy, metric) to float, optional
+        Half-widths that hold the inputs, too, where they are known.
 
     Returns
     -------
@@ -90,22 +95,29 @@ def grid(
     where = pd.Series([tuple(place) for place in places], index=table.index, dtype=object, name="_place")
     keyed = pd.concat([table, where], axis=1)  # an index of a hundred columns and more grows slowly one by one
     groups = [rows for _, rows in keyed.groupby(["_place", "policy"], sort=False)]
-    cells = [{"at": list(rows["_place"].iloc[0]), "policy": policies.index(rows["policy"].iloc[0])} for rows in groups]
+    keys = [(tuple(rows["_place"].iloc[0]), str(rows["policy"].iloc[0])) for rows in groups]
+    cells = [{"at": list(place), "policy": policies.index(policy)} for place, policy in keys]
     shown = []
     for metric in metrics[: max(1, MAX_NUMBERS // (3 * max(1, len(cells))))]:
         found = [t_interval(rows[metric].to_numpy(dtype=float)) for rows in groups]
         if all(not interval.n for interval in found):
             continue
         known = DEFINITIONS.get(metric)
+        unit = readable(metric, unit_of(metric), [interval.mean for interval in found])
+        both = [(wide or {}).get((place, policy, metric), math.nan) for place, policy in keys]
         shown.append(
             {
                 "name": metric,
-                "unit": unit_of(metric),
+                "label": in_words(metric),
+                "unit": unit.unit,
+                "prefix": unit.prefix,
+                "per": unit.per,
                 "direction": "" if known is None else known.direction,
                 "about": "" if known is None else known.description,
-                "mean": [interval.mean for interval in found],
-                "half": [interval.half_width for interval in found],
+                "mean": [unit.factor * interval.mean for interval in found],
+                "half": [unit.factor * interval.half_width for interval in found],
                 "n": [interval.n for interval in found],
+                **({"wide": [unit.factor * half for half in both]} if any(map(math.isfinite, both)) else {}),
             }
         )
     plain = [{"label": axis.label, "values": axis.values, "numbers": axis.numbers} for axis in axes]

@@ -6,12 +6,13 @@ import html
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from discosim.core.printable import printable
 
-VOID = frozenset({"br", "img", "link", "meta"})
+VOID = frozenset({"br", "img", "input", "link", "meta"})
 STATUS_WORDS = {
     "measured": "firm",
     "published-figure": "firm",
@@ -77,35 +78,88 @@ def join(*children: object) -> Html:
     return Html("".join(text(child) for child in children))
 
 
+class Number(Html):
+    """Markup of a number; a table sets it to the right, and its heading above it."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of a table that belong together, under a heading of their own."""
+
+    title: str
+    rows: Sequence[Sequence[object]]
+
+
 def table(
-    head: Sequence[object], rows: Sequence[Sequence[object]], label: str, *, flows_on_phones: bool = False
+    head: Sequence[object],
+    rows: Sequence[Sequence[object] | Group],
+    label: str,
+    *,
+    flows_on_phones: bool = False,
+    first: Collection[int] = (),
 ) -> Html:
     """Return a table that scrolls inside itself where the screen is narrow; the first cell of a row names it.
 
-    Where columns are not there to be compared, ``flows_on_phones`` has each row flow on a narrow screen as names and
-    values, so that nothing is out of sight.
+    Parameters
+    ----------
+    head : sequence of object
+        Headings.
+    rows : sequence
+        Rows, or groups of rows.
+    label : str
+        What the table is, for those who hear it.
+    flows_on_phones : bool
+        Where columns are not there to be compared: each row flows on a narrow screen as names and values, so that
+        nothing is out of sight.
+    first : collection of int
+        Columns that a narrow screen shows; the others come with a box to tick. All where omitted.
     """
-    top = tag("tr", *(tag("th", cell, scope="col") for cell in head))
+    groups = [row if isinstance(row, Group) else Group("", [row]) for row in rows]
+    plain = [row for group in groups for row in group.rows]
+    is_number = [all(_side(row[k]) for row in plain if row[k] != "") and bool(plain) for k in range(len(head))]
+    looks = [" ".join(_looks(k, k > 0 and is_number[k], first)) or None for k in range(len(head))]
+    top = tag("tr", *(tag("th", cell, scope="col", class_=look) for cell, look in zip(head, looks, strict=True)))
     names = head if flows_on_phones else [None] * len(head)
-    body = [
-        tag(
-            "tr",
-            tag("th", row[0], scope="row", data_head=names[0]),
-            *(
-                tag("td", cell, class_=_side(cell), data_head=name)
-                for cell, name in zip(row[1:], names[1:], strict=True)
-            ),
-        )
-        for row in rows
-    ]
-    inner = tag("table", tag("thead", top), tag("tbody", *body))
+    bodies, loose = [], []
+    for group in groups:
+        found = [_row(row, names, looks) for row in group.rows]
+        if not group.title:
+            loose += found
+            continue
+        title = tag("th", group.title, scope="rowgroup", colspan=len(head))
+        bodies.append(tag("tbody", tag("tr", title, class_="group"), *found))
+    inner = tag("table", tag("thead", top), *([tag("tbody", *loose)] if loose else []), *bodies)
     look = "scroll flows" if flows_on_phones else "scroll"
-    return tag("div", inner, class_=look, role="region", tabindex="0", aria_label=label)
+    scrolled = tag("div", inner, class_=look, role="region", tabindex="0", aria_label=label)
+    if not first or len(first) >= len(head):
+        return scrolled
+    box = tag("label", tag("input", type="checkbox", class_="every"), " all columns", class_="every-label")
+    return tag("div", box, scrolled, class_="wide")
+
+
+def _looks(k: int, is_number: bool, first: Collection[int]) -> list[str]:
+    return [word for word, is_so in (("num", is_number), ("extra", bool(first) and k not in first)) if is_so]
+
+
+def _row(row: Sequence[object], names: Sequence[object], looks: Sequence[str | None]) -> Html:
+    """Return one row; a number stands to the right even where others of its column are words."""
+    cells = []
+    for cell, name, look in zip(row[1:], names[1:], looks[1:], strict=True):
+        words = [*(look or "").split(), *([_side(cell)] if _side(cell) else [])]
+        cells.append(tag("td", cell, class_=" ".join(dict.fromkeys(map(str, words))) or None, data_head=name))
+    return tag("tr", tag("th", row[0], scope="row", data_head=names[0]), *cells)
 
 
 def _side(cell: object) -> str | None:
     """Set numbers to the right."""
-    return "num" if not isinstance(cell, Html) and re.match(r"\[?[-+−±<]?\d|n/a$", str(cell)) else None
+    if isinstance(cell, Number):
+        return "num"
+    is_plain = not isinstance(cell, Html) and re.fullmatch(
+        r"[\[\]\d\s,.+\-−±<%*]*\d[\[\]\d\s,.+\-−±<%*]*|n/a", str(cell)
+    )
+    return "num" if is_plain else None
 
 
 def shown_number(value: float, decimals: int, sign: str = "") -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from discosim.report.html.markup import Html, join, json_block, tag, text
 
-SCRIPTS = ("chart.js", "views.js")
+SCRIPTS = ("chart.js", "views.js", "requests.js", "differences.js", "page.js")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Page:
     title : str
         Heading, and name of the browser's tab.
     lead : Html
-        What was run, and under which conditions.
+        What was asked, and the answer; see :func:`opening`.
     sections : sequence of Section
         In their order.
     data : mapping
@@ -74,6 +74,27 @@ def assemble(page: Page) -> str:
         data=json_block(page.data),
         script=script,
     )
+
+
+def opening(question: object, answer: object, rest: Sequence[object] = (), minds: Sequence[object] = ()) -> Html:
+    """Return what a reader meets first: what was asked, the answer in a sentence, and what else belongs to it.
+
+    Parameters
+    ----------
+    question : object
+        What is compared.
+    answer : object
+        The answer.
+    rest : sequence of object
+        Further sentences, of what it costs and how sure it is.
+    minds : sequence of object
+        Doubts that must not be overlooked.
+    """
+    parts = [tag("p", question, class_="question"), tag("p", answer, class_="answer")]
+    if rest:
+        parts.append(tag("p", *(part for k, each in enumerate(rest) for part in ((" ", each) if k else (each,)))))
+    parts += [tag("p", tag("strong", "Mind: "), each, class_="mind") for each in minds]
+    return join(*parts)
 
 
 def chart_host(view: str) -> Html:

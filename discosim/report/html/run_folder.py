@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
 from discosim.metrics.definitions import DEFINITIONS
-from discosim.report.columns import decimals_for
-from discosim.report.html.conditions import config_section, files_section, inputs_section, machine_facts
+from discosim.report.html.conditions import (
+    config_section,
+    files_section,
+    inputs_section,
+    machine_facts,
+    provenance_section,
+)
 from discosim.report.html.looks import policy_looks
-from discosim.report.html.markup import Html, facts, join, shown_number, table, tag
-from discosim.report.html.page import Page, Section, chart_host
+from discosim.report.html.markup import Group, Html, details, join, table, tag
+from discosim.report.html.numbers import Metric, plain
+from discosim.report.html.page import Page, Section, chart_host, opening
+from discosim.report.html.policy_groups import groups_of, kinds_of
 from discosim.report.html.requests import examples_data
-from discosim.report.input_rows import HEADLINE as LUCK
-from discosim.report.input_rows import beyond_sentence, counted_inputs, mark, with_inputs
+from discosim.report.html.run_answer import answer, question
+from discosim.report.input_rows import beyond_sentence, counted_inputs, with_inputs
 from discosim.report.tables import PlainSummary, number, read_columns, read_summary
 from discosim.runs.folder import SERIES
+from discosim.runs.provenance import WARNING
 from discosim.runs.whole import checked_facts
 
 if TYPE_CHECKING:
@@ -27,23 +34,25 @@ if TYPE_CHECKING:
 CDF_POINTS = 200
 """Most points of one curve."""
 
-PER_REQUESTS = 1000.0
 LOG_FROM_RATIO = 100.0
-HEADLINE: tuple[tuple[str, str, str, float, int | None], ...] = (
-    ("mean TTFT", "s", "ttft_mean_s", 1.0, None),
-    ("p99 TTFT", "s", "ttft_p99_s", 1.0, None),
-    ("p99 TBT", "s", "tbt_pooled_p99_s", 1.0, None),
-    ("QoE", "1", "qoe_andes_mean", 1.0, 3),
-    ("late tokens", "tok", "n_tok_late_mean", 1.0, 3),
-    ("server cost per 1,000", "USD", "server_cost_mean_usd", PER_REQUESTS, None),
-    ("device energy per 1,000", "kJ", "device_energy_mean_j", 1.0, None),
-    ("unified cost per 1,000", "USD", "unified_cost_mean_usd", PER_REQUESTS, None),
-)
-"""Columns of the table: label, unit, metric, factor, decimals (None: such that about three digits are shown). J per
-request and kJ per 1,000 requests are the same number."""
-
+COLUMNS = (
+    "ttft_mean_s", "ttft_p99_s", "unified_cost_mean_usd", "server_cost_mean_usd", "device_energy_mean_j", "accuracy",
+    "quality_assumed_mean", "qoe_andes_mean", "tbt_pooled_p99_s",
+)  # fmt: skip
+"""Columns of the table, where the run knows them."""
+MORE = (
+    "e2e_mean_s", "tpot_mean_s", "n_tok_late_mean", "ttft_target_attainment", "budget_used_server",
+    "budget_used_device", "n_migrations_mean", "n_tok_wasted_share",
+)  # fmt: skip
+"""Columns of the folded one."""
+ON_PHONES = ("ttft_mean_s", "unified_cost_mean_usd")
+"""Those that a narrow screen shows first."""
 CHANGES = ("ttft_mean_s", "ttft_p99_s", "qoe_andes_mean", "unified_cost_mean_usd")
-FIELDS = ("mean", "half_width", "diff", "diff_half_width", "change_pct", "change_half_width_pct")
+FIELDS = (
+    "mean", "half_width", "diff", "diff_half_width", "change_pct", "change_half_width_pct", "luck_half_width",
+    "luck_diff_half_width", "luck_change_half_width_pct",
+)  # fmt: skip
+"""Numbers of a metric and policy that the chart gets; half-widths are those with inputs, luck alone where apart."""
 
 
 def run_page(folder: Path) -> Page:
@@ -57,19 +66,22 @@ def run_page(folder: Path) -> Page:
     """
     run = checked_facts(folder)
     summary = read_summary(folder / "summary.json")
-    title = _name(folder)
-    policies = list(summary["policies"])
-    sections = [Section(name="policies", title="Policies compared", body=_policies(summary))]
+    config = _config(folder)
+    title = str(config.get("name") or folder.resolve().name)
+    policies, kinds = list(summary["policies"]), kinds_of(config)
+    groups = groups_of(policies, kinds, summary["baseline"])
+    sections = [Section(name="policies", title="Policies compared", body=_policies(summary, groups))]
     data: dict[str, Any] = {
         "kind": "run",
         "policies": policy_looks(policies, summary["baseline"]),
+        "order": [policies.index(policy) for names in groups.values() for policy in names],
         "summary": _summary_data(summary),
     }
     requests_file = folder / "requests.parquet"
     if requests_file.is_file():
         data["cdf"] = _cdf_data(requests_file, policies)
-        sections.append(Section(name="ttft", title="Time to first token (TTFT)", body=chart_host("cdf")))
-    sections.append(Section(name="cost", title="Cost against TTFT", body=chart_host("cost")))
+        sections.append(Section(name="ttft", title="Time to first token", body=chart_host("cdf")))
+    sections.append(Section(name="cost", title="Cost against waiting", body=chart_host("cost")))
     if examples := examples_data({title: folder}, policies):
         data["examples"] = examples
         sections.append(Section(name="requests", title="Single requests", body=chart_host("requests")))
@@ -78,134 +90,141 @@ def run_page(folder: Path) -> Page:
         sections.append(Section(name="server", title="The server over time", body=chart_host("series")))
     sections.append(inputs_section(run.get("inputs_sha256", {}), notes=summary.get("notes", ())))
     others = [config_section(folder / "config.yaml"), files_section(folder, run.get("files", {}))]
-    sections += [section for section in others if section is not None]
-    lead = join(_lead(summary, run), *_missing(folder, run.get("files", {})))
+    sections.append(
+        provenance_section(
+            [("seed", run.get("seed", "")), ("replications", summary["n_replications"]), *machine_facts(run)],
+            others,
+        )
+    )
+    seed = int(run.get("seed") or 0)
+    said, rest = answer(summary, folder, seed, kinds)
+    minds = [note.removeprefix(WARNING).strip() for note in summary.get("notes", ()) if note.startswith(WARNING)]
+    minds += _missing(folder, run.get("files", {}))
+    lead = opening(question(summary, config), said, rest, minds)
     return Page(title=title, lead=lead, sections=sections, data=data)
 
 
-def _missing(folder: Path, recorded: Iterable[str]) -> list[Html]:
+def _missing(folder: Path, recorded: Iterable[str]) -> list[str]:
     """Return a sentence about what the run wrote and the folder no longer holds."""
     names = [name for name in recorded if not (folder / name).exists()]
-    return [tag("p", f"Not there any more: {', '.join(names)}. What it held is not on this page.")] if names else []
+    return [f"Not there any more: {', '.join(names)}. What it held is not on this page."] if names else []
 
 
-def _name(folder: Path) -> str:
-    """Return the scenario's name, or the folder's where there is no configuration."""
+def _config(folder: Path) -> dict[str, Any]:
+    """Return the resolved scenario as plain data; {} where the folder has none."""
     path = folder / "config.yaml"
     if not path.is_file():
-        return folder.resolve().name
+        return {}
     import yaml
 
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"not a readable YAML file ({error})", where=str(path)) from None
-    return str(content.get("name", folder.resolve().name)) if isinstance(content, dict) else folder.resolve().name
+    return content if isinstance(content, dict) else {}
 
 
-def _lead(summary: PlainSummary, run: dict[str, Any]) -> Html:
-    policies, n = list(summary["policies"]), int(summary["n_replications"])
-    each = number(summary, policies[0], "n_requests")
-    size = "" if math.isnan(each) else f" of {each:,.0f} requests per policy"
-    sample = (
-        f"The replication is the sample: intervals are {100 * float(summary.get('level', 0.95)):g} % over {n} of them."
-        if n > 1
-        else "There is one replication only, so there are no intervals."
-    )
-    what = f"{len(policies)} policies on the same luck, {n} replication{'' if n == 1 else 's'}{size}. {sample}"
-    pairs: list[tuple[str, object]] = [
-        ("seed", run.get("seed", "")),
-        ("replications", n),
-        ("baseline", summary["baseline"]),
-        *machine_facts(run),
-    ]
-    return join(tag("p", what), facts(pairs))
-
-
-def _policies(summary: PlainSummary) -> Html:
-    policies, baseline = list(summary["policies"]), summary["baseline"]
+def _policies(summary: PlainSummary, groups: Mapping[str, Sequence[str]]) -> Html:
+    policies = [policy for names in groups.values() for policy in names]
     n = int(summary["n_replications"])
-    columns = [
-        (f"{label} [{unit}]", _cells(summary, policies, metric, factor, places))
-        for label, unit, metric, factor, places in HEADLINE
+    words = (
+        f"Mean ± half-width of the {_level(summary)} interval over {n} replications{with_inputs(summary)}."
+        if n > 1
+        else "Means of one replication, so there are no intervals."
+    )
+    body = [
+        chart_host("policies"),
+        _table(summary, groups, COLUMNS, "Policies"),
+        tag("p", words, class_="about"),
     ]
-    rows = [[policy, *(cells[i] for _, cells in columns)] for i, policy in enumerate(policies)]
-    parts = [
-        tag(
-            "p",
-            f"Mean ± half-width of the interval over {n} replications{with_inputs(summary)}."
-            if n > 1
-            else "Means of one replication.",
-        ),
-        table(("policy", *(head for head, _ in columns)), rows, "Policies"),
-    ]
-    others = [policy for policy in policies if policy != baseline]
-    if others:
-        named = {metric: (label, unit, factor, places) for label, unit, metric, factor, places in HEADLINE}
-        heads, cells = [], []
-        for metric in CHANGES:
-            label, unit, factor, places = named[metric]
-            heads += [f"{label} [{unit}]", f"{label} [%]"]
-            cells += [
-                _cells(summary, others, metric, factor, places, "diff"),
-                _cells(summary, others, metric, 1.0, 1, "change_pct"),
-            ]
-        body = [[policy, *(column[i] for column in cells)] for i, policy in enumerate(others)]
-        paired = f", paired over {n} replications with the same luck" if n > 1 else ""
-        parts += [tag("p", f"Change against {baseline}{paired}."), table(("policy", *heads), body, "Changes")]
-    return join(*parts, *_rows_behind(summary), chart_host("policies"))
-
-
-def _rows_behind(summary: PlainSummary) -> list[Html]:
-    """Return half-widths by luck alone beside those with inputs, and the legend of the mark; [] without few rows."""
-    if not counted_inputs(summary):
-        return []
-    policies = list(summary["policies"])
-    parts = []
-    for field, whose, what in (
-        ("", policies, "Half-widths by luck alone, the rows behind the inputs taken for the truth; then with inputs."),
-        ("diff_", [p for p in policies if p != summary["baseline"]], "The same of the change."),
-    ):
-        heads, columns = ["policy"], [list(whose)]
-        for label, unit, metric, factor in LUCK:
-            for name, key in (("luck", f"luck_{field}half_width"), ("with inputs", f"{field}half_width")):
-                values = [factor * number(summary, policy, metric, key) for policy in whose]
-                heads.append(f"{label} [{unit}], {name}")
-                columns.append([shown_number(value, decimals_for(values)) for value in values])
-        if whose:
-            parts += [tag("p", what), table(heads, list(zip(*columns, strict=True)), "Luck and inputs")]
     if sentence := beyond_sentence(summary):
-        parts.append(tag("p", f"* {sentence[0].upper()}{sentence[1:]}."))
-    return parts
+        body.append(tag("p", f"* {sentence[0].upper()}{sentence[1:]}.", class_="about"))
+    more = details("More numbers", _table(summary, groups, MORE, "More numbers"))
+    return join(*body, *_changes(summary, policies), more, *_rows_behind(summary, policies))
 
 
-def _cells(
-    summary: PlainSummary, policies: list[str], metric: str, factor: float, places: int | None, field: str = "mean"
-) -> list[str]:
-    half = {"mean": "half_width", "diff": "diff_half_width", "change_pct": "change_half_width_pct"}[field]
-    values = [factor * number(summary, policy, metric, field) for policy in policies]
-    halves = [factor * number(summary, policy, metric, half) for policy in policies]
-    decimals = decimals_for(values) if places is None else places
-    return [
-        shown_number(v, decimals, sign="" if field == "mean" else "+")
-        + mark(summary, metric, policy, field)
-        + ("" if math.isnan(h) else f" ± {shown_number(h, decimals)}")
-        for policy, v, h in zip(policies, values, halves, strict=True)
+def _table(summary: PlainSummary, groups: Mapping[str, Sequence[str]], names: Sequence[str], label: str) -> Html:
+    policies = [policy for group in groups.values() for policy in group]
+    known = [metric for name in names if (metric := Metric(name, summary, policies)).is_known]
+    rows = [
+        Group(group if len(groups) > 1 else "", [[p, *(metric.cells([p])[0] for metric in known)] for p in of_group])
+        for group, of_group in groups.items()
     ]
+    first = {0, *(k + 1 for k, metric in enumerate(known) if metric.name in ON_PHONES)}
+    return table(("policy", *(head(metric) for metric in known)), rows, label, first=first if len(first) > 1 else ())
+
+
+def head(metric: Metric) -> Html:
+    """Return the heading of a metric's column: its name, and below the unit."""
+    unit = metric.unit.head
+    return join(metric.words, *([" ", tag("span", unit, class_="unit")] if unit else []))
+
+
+def _level(summary: PlainSummary) -> str:
+    return f"{100 * float(summary.get('level', 0.95)):g} %"
+
+
+def _changes(summary: PlainSummary, policies: Sequence[str]) -> list[Html]:
+    """Return the paired changes to the baseline."""
+    n, baseline = int(summary["n_replications"]), str(summary["baseline"])
+    others = [policy for policy in policies if policy != baseline]
+    known = [metric for name in CHANGES if (metric := Metric(name, summary, policies)).is_known]
+    if not others or not known:
+        return []
+    heads: list[object] = ["policy"]
+    columns: list[Sequence[object]] = [others]
+    first = {0}
+    for metric in known:
+        if metric.name in ON_PHONES:
+            first.add(len(heads) + 1)
+        heads += [head(metric), join(metric.words, " ", tag("span", "%", class_="unit"))]
+        columns += [metric.cells(others, "diff"), metric.cells(others, "change_pct")]
+    rows = list(zip(*columns, strict=True))
+    paired = f", paired over {n} replications with the same luck" if n > 1 else ""
+    return [details(f"Change against {baseline}{paired}", table(heads, rows, "Changes", first=first))]
+
+
+def _rows_behind(summary: PlainSummary, policies: Sequence[str]) -> list[Html]:
+    """Return half-widths by luck alone beside those with inputs; [] where no input has few rows."""
+    if not counted_inputs(summary) or int(summary["n_replications"]) < 2:
+        return []
+    parts: list[Html] = []
+    others = [policy for policy in policies if policy != summary["baseline"]]
+    for prefix, whose, what in (
+        ("", policies, "Half-widths by luck alone, the rows behind the inputs taken for the truth, and with inputs."),
+        ("diff_", others, f"The same of the change against {summary['baseline']}."),
+    ):
+        heads: list[object] = ["policy"]
+        columns: list[Sequence[object]] = [whose]
+        for metric in (Metric(name, summary, policies) for name in CHANGES):
+            for said, key in (("luck", f"luck_{prefix}half_width"), ("with inputs", f"{prefix}half_width")):
+                halves = [metric.unit.factor * number(summary, policy, metric.name, key) for policy in whose]
+                unit = f"{metric.unit.head}, {said}" if metric.unit.head else said
+                heads.append(join(metric.words, " ", tag("span", unit, class_="unit")))
+                columns.append([plain(half, half) for half in halves])
+        if whose:
+            rows = list(zip(*columns, strict=True))
+            parts += [tag("p", what), table(heads, rows, "Luck and inputs", first={0, 1, 2})]
+    return [details("How much of the intervals is luck, and how much the inputs", *parts)]
 
 
 def _summary_data(summary: PlainSummary) -> dict[str, Any]:
-    """Return every metric that is defined for some policy, as rows of numbers per policy."""
-    metrics = []
+    """Return every metric that is defined for some policy, in a unit to be read, as rows of numbers per policy."""
+    metrics, policies = [], list(summary["policies"])
     for name, facts_of_metric in summary.get("metrics", {}).items():
-        rows = [[number(summary, policy, name, field) for field in FIELDS] for policy in summary["policies"]]
-        if all(math.isnan(row[0]) for row in rows):
+        metric = Metric(name, summary, policies)
+        if not metric.is_known:
             continue
+        factors = [1.0 if "pct" in field else metric.unit.factor for field in FIELDS]
+        rows = [[f * number(summary, p, name, key) for f, key in zip(factors, FIELDS, strict=True)] for p in policies]
         known = DEFINITIONS.get(name)
         metrics.append(
             {
                 "name": name,
-                "unit": facts_of_metric["unit"],
+                "label": metric.words,
+                "unit": metric.unit.unit,
+                "prefix": metric.unit.prefix,
+                "per": metric.unit.per,
                 "direction": facts_of_metric["direction"],
                 "about": "" if known is None else known.description,
                 "rows": rows,

@@ -7,24 +7,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
-from discosim.metrics.definitions import DEFINITIONS
-from discosim.report.columns import decimals_for
-from discosim.report.html.conditions import config_section, inputs_section, machine_facts
+from discosim.report.cases import counted, listed
+from discosim.report.html.conditions import config_section, inputs_section, machine_facts, provenance_section
 from discosim.report.html.grid import Axis, axis_of, grid
 from discosim.report.html.looks import policy_looks
-from discosim.report.html.markup import Html, badge, details, facts, join, shown_number, table, tag
-from discosim.report.html.page import Page, Section, chart_host
+from discosim.report.html.markup import Html, details, join, table, tag
+from discosim.report.html.page import Page, Section, chart_host, opening
 from discosim.report.html.requests import examples_data
+from discosim.report.html.run_answer import FEW_REPLICATIONS
+from discosim.report.html.sweep_differences import data_of, sentences, sweep_differences, tables
 from discosim.report.tables import read_summary
 from discosim.runs.facts import read_facts
+from discosim.runs.provenance import WARNING
 from discosim.sweep import load_results
 from discosim.sweep.axes import shown
-from discosim.sweep.compare import Place, differences_of
-from discosim.sweep.file import Compare
+from discosim.sweep.finished_inputs import value_half_widths
 from discosim.sweep.plan import Run
 from discosim.sweep.rules import HEAD
-from discosim.sweep.run import differences_table
-from discosim.sweep.store import COMPARISONS, Store
+from discosim.sweep.store import Store
 from discosim.sweep.table import policies_of
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
 FIRST = ("ttft_mean_s", "ttft_p99_s", "qoe_andes_mean", "unified_cost_mean_usd")
 """Metrics that come first; those that the sweep compares come before them."""
-
-VERDICTS = {"better": "firm", "no worse": "firm", "equal": "firm", "worse": "against"}
-"""How the words of a comparison look; every other one is open."""
 
 
 def sweep_page(folder: Path) -> Page:
@@ -52,57 +49,112 @@ def sweep_page(folder: Path) -> Page:
     if finished.empty:
         raise UserError("no run of this sweep is finished yet, so there is nothing to report", where=str(folder))
     state = store.state(store.planned())
-    differences = _comparisons(folder, plan, results)
+    differences, why = sweep_differences(folder, plan, results, store)
     first_run = store.path(state.finished[0]) if state.finished else None
     summary = read_summary(first_run / "summary.json") if first_run is not None else {}
     # in the order of the scenario, so that each policy has the colour it has in the figures of a run
     policies = list(dict.fromkeys([*summary.get("policies", ()), *policies_of(finished)]))
-    sections = [Section(name="metrics", title="Against what was varied", body=chart_host("grid"))]
+    paths = [path for axis in plan["axes"] for path in axis["paths"]]
+    sections = []
     if differences is not None:
-        paths = [path for axis in plan["axes"] for path in axis["paths"]]
-        sections.append(Section(name="differences", title="Paired differences", body=_differences(differences, paths)))
+        body = [chart_host("differences"), tables(differences, paths)]
+        if why:
+            body.append(tag("p", f"Intervals are by luck alone: {why}.", class_="about"))
+        sections.append(Section(name="differences", title="Paired differences", body=join(*body)))
+    sections.append(Section(name="metrics", title="Against what was varied", body=chart_host("grid")))
     if examples := examples_data(_first_runs(store, plan, state.finished), policies):
         sections.append(Section(name="requests", title="Single requests", body=chart_host("requests")))
-    inputs = [point.get("inputs_sha256", {}) for point in plan["points"]]
-    sections.append(inputs_section(*inputs, notes=summary.get("notes", ())))
     if state.failed:
         sections.append(Section(name="failures", title="Failed runs", body=_failures(state.failures, plan)))
     if state.damaged:
         rows = [[tag("code", name), reason] for name, reason in state.damaged.items()]
-        body = join(table(("run", "what is wrong"), rows, "Damaged runs", flows_on_phones=True), tag("p", AGAIN))
-        sections.append(Section(name="damaged", title="Damaged runs", body=body))
+        body_of_damaged = join(
+            table(("run", "what is wrong"), rows, "Damaged runs", flows_on_phones=True), tag("p", AGAIN)
+        )
+        sections.append(Section(name="damaged", title="Damaged runs", body=body_of_damaged))
+    inputs = [point.get("inputs_sha256", {}) for point in plan["points"]]
+    sections.append(inputs_section(*inputs, notes=summary.get("notes", ())))
     run = read_facts(first_run) if first_run is not None else {}
-    config = config_section(first_run / "config.yaml") if first_run is not None else None
-    if config is not None:
-        words = tag("p", "Of the first run; the others differ in seed and in what was varied.")
-        sections.append(Section(name=config.name, title=config.title, body=join(words, config.body)))
+    config = None
+    if first_run is not None:
+        words = "Of the first run; the others differ in seed and in what was varied."
+        config = config_section(first_run / "config.yaml", words)
+    of_one_run = {"wall time", "peak memory", "command"}
+    machine = [(name, value) for name, value in machine_facts(run) if name not in of_one_run]
+    axes = [("varied: " + ", ".join(axis["paths"]), _values(axis)) for axis in plan["axes"]]
+    seeds: tuple[str, object] = ("seeds", ", ".join(map(str, plan["seeds"])))
+    sections.append(provenance_section([*axes, seeds, *machine], [config]))
     data = {
         "kind": "sweep",
         "policies": policy_looks(policies),
-        "grids": [_grid(plan, finished, policies, differences)],
+        "grids": [_grid(plan, finished, policies, differences, store)],
+        **({} if differences is None else {"differences": data_of(differences, paths)}),
         **({"examples": examples} if examples else {}),
     }
     name = f"{plan['name']}, profile {plan['profile']}" if plan.get("profile") else str(plan["name"])
     n = (len(state.finished), len(state.failed), len(state.missing))
-    return Page(title=f"Sweep {name}", lead=_lead(plan, run, n), sections=sections, data=data)
+    said, rest = _answer(finished, differences, policies, plan, n)
+    minds = [note.removeprefix(WARNING).strip() for note in summary.get("notes", ()) if note.startswith(WARNING)]
+    lead = opening(_question(plan, differences, policies), said, rest, minds)
+    return Page(title=f"Sweep {name}", lead=lead, sections=sections, data=data)
 
 
-def _lead(plan: Mapping[str, Any], run: Mapping[str, Any], counts: tuple[int, int, int]) -> Html:
+def _question(plan: Mapping[str, Any], differences: pd.DataFrame | None, policies: Sequence[str]) -> str:
+    """Return what is compared, and what was varied."""
+    varied = listed([f"{_label(axis['paths'])} ({_values(axis)})" for axis in plan["axes"]]) if plan["axes"] else ""
+    if differences is None:
+        subject = f"How do {listed(policies)} fare"
+    else:
+        pairs = differences[["policy", "baseline"]].drop_duplicates().to_dict("records")
+        beside: dict[str, list[str]] = {}
+        for pair in pairs:
+            beside.setdefault(str(pair["policy"]), []).append(str(pair["baseline"]))
+        subject = (
+            f"How does {'; how does '.join(f'{own} compare with {listed(others)}' for own, others in beside.items())}"
+        )
     n_points, n_seeds = len(plan["points"]), len(plan["seeds"])
-    finished, failed, missing = counts
-    what = (
-        f"{n_points} points with {n_seeds} seeds each: {finished} runs finished, {failed} failed, {missing} missing. "
-        "A seed is one replication of every point, and the replication is the sample of all intervals."
+    size = f"{counted(n_points, 'point')}, {counted(n_seeds, 'seed')} each"
+    return (
+        f"{subject} as {varied} change{'s' if len(plan['axes']) == 1 else ''}? {size}."
+        if varied
+        else f"{subject}? {size}."
     )
-    of_one_run = {"wall time", "peak memory", "command"}
-    machine = [(name, value) for name, value in machine_facts(run) if name not in of_one_run]
-    axes = [(", ".join(axis["paths"]), _values(axis)) for axis in plan["axes"]]
-    pairs = [("seeds", ", ".join(map(str, plan["seeds"]))), *machine]
-    return join(
-        tag("p", what),
-        tag("p", "Varied:"),
-        tag("ul", *(tag("li", tag("code", path), ": ", values) for path, values in axes)),
-        facts([(name, value) for name, value in pairs]),
+
+
+def _answer(
+    finished: pd.DataFrame,
+    differences: pd.DataFrame | None,
+    policies: Sequence[str],
+    plan: Mapping[str, Any],
+    counts: tuple[int, int, int],
+) -> tuple[object, list[object]]:
+    n_finished, n_failed, n_missing = counts
+    state = f"{n_finished} runs finished, {n_failed} failed, {n_missing} missing."
+    n_seeds = len(plan["seeds"])
+    sure = "A seed is one replication of every point, and the sample of all intervals."
+    if n_seeds == 1:
+        sure = "There is one seed, so nothing says how much is luck."
+    elif n_seeds < FEW_REPLICATIONS:
+        sure += f" There are only {n_seeds}, so the intervals themselves are known badly."
+    if differences is None:
+        return _lowest(finished, policies), [state, sure]
+    found = sentences(differences)
+    said = found[0] if len(found) == 1 else tag("span", *(tag("span", each, class_="each") for each in found))
+    n_rows = len(differences)
+    chance = f"Of {n_rows} intervals about {max(1, round(0.05 * n_rows))} will miss the truth by chance alone."
+    return said, [*([chance] if n_rows >= 20 else []), state, sure]
+
+
+def _lowest(finished: pd.DataFrame, policies: Sequence[str]) -> str:
+    """Return who has the lowest mean waiting at how many points; not tested, as nobody asked for a comparison."""
+    means = finished.pivot_table(index="point", columns="policy", values="ttft_mean_s", sort=False).dropna(how="all")
+    if means.empty or len(policies) < 2:
+        return "The sweep asks for no comparison; its numbers are below."
+    best = means.idxmin(axis=1).value_counts()
+    parts = [f"{policy} at {counted(int(best[policy]), 'point')}" for policy in policies if policy in best]
+    return (
+        f"The shortest mean time to first token is that of {listed(parts)}; by means alone, as the sweep asks for no "
+        "comparison (`compare:`)."
     )
 
 
@@ -116,7 +168,11 @@ def _step_text(step: Mapping[str, Any]) -> str:
 
 
 def _grid(
-    plan: Mapping[str, Any], finished: pd.DataFrame, policies: Sequence[str], differences: pd.DataFrame | None
+    plan: Mapping[str, Any],
+    finished: pd.DataFrame,
+    policies: Sequence[str],
+    differences: pd.DataFrame | None,
+    store: Store,
 ) -> dict[str, Any]:
     axes, steps = _axes(plan)
     places_of_point = [
@@ -129,7 +185,9 @@ def _grid(
     metrics = [name for name in dict.fromkeys([*compared, *FIRST, *known]) if name in known]
     places = [places_of_point[int(point)] for point in finished["point"]]
     first = compared[0] if compared else FIRST[0]
-    return grid(plan["name"], finished, axes, places, policies, metrics, first=first)
+    halves = value_half_widths(store, finished, [name for name in dict.fromkeys([*compared, *FIRST]) if name in known])
+    wide = {(tuple(places_of_point[point]), policy, name): half for (point, policy, name), half in halves.items()}
+    return grid(plan["name"], finished, axes, places, policies, metrics, first=first, wide=wide)
 
 
 def _axes(plan: Mapping[str, Any]) -> tuple[list[Axis], list[list[Any]]]:
@@ -160,61 +218,6 @@ def _place(axis: Axis, values: Sequence[Any], steps: Sequence[Mapping[str, Any]]
         if all(point.get(path) == wanted for path, wanted in step.items()):
             return axis.numbers.index(float(value)) if axis.numbers is not None else axis.values.index(str(value))
     return 0
-
-
-def _comparisons(folder: Path, plan: Mapping[str, Any], results: pd.DataFrame) -> pd.DataFrame | None:
-    """Return the paired differences, from the runs; of a sweep by an earlier version, as comparisons.csv has them."""
-    if plan.get("compare") is not None:
-        compares = [Compare(**entry) for entry in plan["compare"]]
-        places = [Place(i, point["values"]) for i, point in enumerate(plan["points"])]
-        computed = differences_of(compares, places, results, plan["seeds"])
-        return differences_table(computed) if computed else None
-    path = folder / COMPARISONS
-    if not path.is_file():
-        return None
-    import pandas as pd
-
-    try:
-        found = pd.read_csv(path)
-    except (ValueError, OSError) as error:
-        raise UserError(f"not a readable CSV file ({error})", where=str(path)) from None
-    numbers = ("n", "mean", "baseline_mean", "diff", "low", "high")
-    for name in ("compare", "metric", "policy", "baseline", "verdict", *numbers):
-        if name not in found.columns or (name in numbers and found[name].dtype.kind not in "iuf"):
-            raise UserError(f"no column '{name}'{' of numbers' if name in numbers else ''}", where=str(path))
-    return found if len(found) else None
-
-
-def _differences(found: pd.DataFrame, paths: Sequence[str]) -> Html:
-    parts = [tag("p", "Intervals are paired over the same luck. Amber marks what the seeds do not decide.")]
-    for name, rows in found.groupby("compare", sort=False):
-        first = rows.iloc[0]
-        known = DEFINITIONS.get(str(first["metric"]))
-        varied = [path for path in paths if path in rows.columns]
-        labels = {path: path.rpartition(".")[2] for path in varied}
-        chosen = list({(labels[path], *map(str, rows[path])): path for path in reversed(varied)}.values())[::-1]
-        unit = "" if known is None else f" [{known.unit}]"
-        head = [
-            *(labels[path] for path in chosen), "n", str(first["policy"]), f"against {first['baseline']}",
-            f"difference{unit}", "interval", "verdict",
-        ]  # fmt: skip
-        places = decimals_for([*rows["mean"], *rows["baseline_mean"]])
-        change = max(places, decimals_for(rows["diff"].tolist()))
-        body = [
-            [
-                *(f"{row[path]}" for path in chosen),
-                f"{row['n']}",
-                *(shown_number(row[column], places) for column in ("mean", "baseline_mean")),
-                shown_number(row["diff"], change, "+"),
-                f"[{shown_number(row['low'], change, '+')}, {shown_number(row['high'], change, '+')}]",
-                badge(str(row["verdict"]), VERDICTS.get(str(row["verdict"]), "weak")),
-            ]
-            for _, row in rows.iterrows()
-        ]
-        words = "" if known is None or known.direction == "neutral" else f"; {known.direction} is better"
-        inner = join(tag("h3", f"{name}{words}"), table(head, body, str(name), flows_on_phones=True))
-        parts.append(inner)
-    return join(*parts)
 
 
 def _first_runs(store: Store, plan: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, Path]:

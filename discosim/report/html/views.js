@@ -52,17 +52,44 @@ function legend(indices, hasLine, hasMarks) {
 
 function keys(entries) {
   return el("div", { class: "legend" },
-    ...entries.map(([look, hasLine, name]) => el("span", { class: "key" }, sample(look, hasLine, !hasLine), name)));
+    ...entries.map(([look, hasLine, name]) => el("span", { class: "key" },
+      hasLine === "bar" ? hatchedSample() : sample(look, hasLine, !hasLine), name)));
+}
+
+function hatchedSample() {
+  const picture = svg("svg", { width: 28, height: 14, viewBox: "0 0 28 14", "aria-hidden": "true" });
+  picture.append(svg("rect", { x: 1, y: 2, width: 26, height: 10, rx: 2, class: "vain", fill: "none", stroke: "var(--soft)" }));
+  for (let x = 5; x < 28; x += 6) {
+    picture.append(svg("line", { x1: x, x2: x - 4, y1: 3, y2: 11, stroke: "var(--soft)", "stroke-width": 1.6 }));
+  }
+  return picture;
 }
 
 function everyPolicy() {
   return policies.map((_, i) => i);
 }
 
-function interval(mean, half, unit, n, sampleName) {
+function level() {
+  return data.summary ? 100 * data.summary.level : 95;
+}
+
+function interval(mean, half, metric, n, sampleName, what = "") {
   if (!finite(half)) return n > 1 ? "no interval" : `one ${sampleName.replace(/s$/, "")}, no interval`;
-  const level = data.summary ? 100 * data.summary.level : 95;
-  return `${level} % interval ${show(mean - half)} to ${show(mean + half, unit)}, ${n} ${sampleName}`;
+  if (!half) return `the same in all ${n} ${sampleName}`;
+  return `${level()} % interval ${show(mean - half)} to ${said(metric, mean + half)}${what}, ${n} ${sampleName}`;
+}
+
+// where the rows behind inputs count, both: the thin whiskers hold luck and inputs, the thick ones luck alone
+function isWider(luck, half) {
+  return finite(luck) && finite(half) && half > luck * 1.001;
+}
+
+function bothLegend(has) {
+  if (!has) return [];
+  const thick = svg("svg", { width: 34, height: 14, viewBox: "0 0 34 14", "aria-hidden": "true" },
+    svg("path", { d: "M1,7H33M1,3v8M33,3v8", stroke: "var(--ink)", class: "whisker wide" }),
+    svg("path", { d: "M10,7H24", stroke: "var(--ink)", class: "whisker thick" }));
+  return [el("p", { class: "about both" }, thick, ` thick: ${level()} % interval by luck alone; thin: by luck and the few rows behind inputs`)];
 }
 
 function better(metric) {
@@ -75,41 +102,45 @@ const MODES = ["value", "difference to the baseline", "change to the baseline in
 
 function policiesView(host) {
   const { metrics, n } = data.summary;
-  const names = metrics.map((metric) => inUnit(metric.name, metric.unit));
+  const names = metrics.map(inUnit);
   let metric = metrics[Math.max(0, metrics.findIndex((m) => m.name === "ttft_mean_s"))];
   let mode = 0;
   const chart = new Chart(el("div"));
   const about = el("p", { class: "about" });
   const baseline = policies.find((policy) => policy.isBaseline);
   const draw = () => {
-    const unit = mode === 2 ? "%" : metric.unit;
-    const rows = everyPolicy().filter((i) => isShown(i) && !(mode && policies[i].isBaseline));
+    const percent = { ...metric, unit: "%", prefix: "", per: "" };
+    const rows = data.order.filter((i) => !(mode && policies[i].isBaseline));
     const points = rows.map((i, row) => {
-      const [mean, half, diff, diffHalf, change, changeHalf] = metric.rows[i];
+      const [mean, half, diff, diffHalf, change, changeHalf, ...luck] = metric.rows[i];
       const [x, h] = [[mean, half], [diff, diffHalf], [change, changeHalf]][mode];
-      return { x, y: row, x0: finite(h) ? x - h : null, x1: finite(h) ? x + h : null, look: policies[i].look,
-        tip: () => [policies[i].name, `${metric.name}: ${show(mean, metric.unit)}`,
-          interval(mean, half, metric.unit, n, "replications"),
+      const inner = isWider(luck[mode], h) ? luck[mode] : h;
+      return { x, y: row, x0: finite(inner) ? x - inner : null, x1: finite(inner) ? x + inner : null,
+        xWide: inner === h ? null : [x - h, x + h], look: policies[i].look,
+        tip: () => [policies[i].name, `${metric.label}: ${said(metric, mean)}${metric.per ? ` ${metric.per}` : ""}`,
+          interval(mean, half, metric, n, "replications"),
+          ...(isWider(luck[0], half) ? [`by luck alone ± ${said(metric, luck[0], 3)}`] : []),
           ...(policies[i].isBaseline || !finite(diff) ? [] : [
-            `against ${baseline.name}: ${signed(diff, metric.unit)}` +
-              (finite(diffHalf) ? ` ± ${show(diffHalf, metric.unit)}` : "") +
-              (finite(change) ? ` (${signed(change, "%", 3)})` : "") + ", paired"])] };
+            `against ${baseline.name}: ${signed(metric, diff)}` +
+              (diffHalf ? ` ± ${said(metric, diffHalf, 3)}` : "") +
+              (finite(change) ? ` (${signed(percent, change, 3)})` : "") + ", paired"])] };
     });
     chart.draw({
-      title: mode ? `${metric.name}: ${MODES[mode]} ${baseline.name}` : metric.name,
-      x: { label: inUnit(mode === 1 ? `difference in ${metric.name}` : mode ? `change of ${metric.name}` : metric.name, unit), hasZero: mode > 0 },
-      y: { names: rows.map((i) => policies[i].name), label: "policy" },
+      title: sentenceCase(mode ? unitLabel(mode === 2 ? { ...percent, unit: "" } : metric, `${metric.label}: ${MODES[mode]} ${baseline.name}`)
+        : unitLabel(metric)),
+      x: { hasZero: mode > 0 },
+      y: { names: rows.map((i) => policies[i].name) },
       rules: mode ? [{ x: 0 }] : [],
       series: [{ look: {}, points, hasMarks: true, radius: 6 }],
     });
     about.textContent = `${metric.about}${better(metric)}`;
   };
+  const hasBoth = metrics.some((m) => m.rows.some((row) => isWider(row[6], row[1])));
   host.append(
     el("div", { class: "controls" },
       chooser("metric", names, (i) => { metric = metrics[i]; draw(); }, metrics.indexOf(metric)).node,
       ...(policies.length > 1 ? [chooser("show", MODES, (i) => { mode = i; draw(); }).node] : [])),
-    about, legend(everyPolicy(), false, true), chart.host);
-  redraws.push(draw);
+    chart.host, el("div", { class: "below" }, ...bothLegend(hasBoth), about));
   draw();
 }
 
@@ -137,7 +168,7 @@ function cdfView(host) {
     const least = Math.max(1e-4, Math.min(0.1, 10 / Math.max(1, ...drawn.map((i) => curves[i].n))));
     chart.draw({
       title: isTail ? "Time to first token: the tail" : "Time to first token: distribution",
-      x: { label: "TTFT at the client [s]", isLog },
+      x: { label: "time to first token at the client [s]", isLog },
       y: isTail ? { label: "share of requests still waiting", isLog: true, low: least, high: 1 }
         : { label: "share of requests served within", low: 0, high: 1 },
       series,
@@ -200,181 +231,33 @@ function costView(host) {
   let wait = waits[0];
   let isLog = false;
   const chart = new Chart(el("div"));
+  const around = (v, h) => (finite(h) ? [v - h, v + h] : [null, null]);
   const draw = () => {
     const series = everyPolicy().filter(isShown).map((i) => {
-      const [c, ch] = cost.rows[i].map((v) => (v === null ? null : 1000 * v));
+      const [c, ch] = cost.rows[i];
       const [w, wh] = wait.rows[i];
-      const around = (v, h) => (finite(h) ? [v - h, v + h] : [null, null]);
       const [x0, x1] = around(c, ch);
       const [y0, y1] = around(w, wh);
       const tip = () => [policies[i].name + (policies[i].isBaseline ? " (baseline)" : ""),
-        `cost ${show(c, "USD")}${finite(ch) ? ` ± ${show(ch, "USD", 3)}` : ""} per 1,000 requests`,
-        `${wait.name} ${show(w, "s")}${finite(wh) ? ` ± ${show(wh, "s", 3)}` : ""}`];
-      return { look: policies[i].look, points: [{ x: c, y: w, x0, x1, y0, y1, tip }], hasMarks: true, radius: 6 };
+        `cost ${said(cost, c)}${ch ? ` ± ${said(cost, ch, 3)}` : ""} ${cost.per}`,
+        `${wait.label} ${said(wait, w)}${wh ? ` ± ${said(wait, wh, 3)}` : ""}`];
+      return { look: policies[i].look, points: [{ x: c, y: w, x0, x1, y0, y1, tip, label: policies[i].name }], hasMarks: true, radius: 6 };
     });
     chart.draw({
-      title: `Unified cost against ${wait.name}`,
-      x: { label: "unified cost per 1,000 requests [USD]; ← cheaper", isLog },
-      y: { label: `${wait.name} [s]; ↓ faster`, isLog },
+      title: `Unified cost against ${wait.label}`,
+      x: { label: `${unitLabel(cost)}; ← cheaper`, isLog },
+      y: { label: `${unitLabel(wait)}; ↓ faster`, isLog },
       series,
     });
   };
   host.append(
     el("div", { class: "controls" },
-      chooser("TTFT", waits.map((metric) => metric.name), (i) => { wait = waits[i]; draw(); }).node,
+      chooser("waiting", waits.map((metric) => metric.label), (i) => { wait = waits[i]; draw(); }).node,
       checkbox("logarithmic axes", isLog, (isOn) => { isLog = isOn; draw(); })),
     el("p", { class: "about" }, "Server price plus device energy at the scenario's exchange rate, which is its choice."),
     legend(everyPolicy(), false, true), chart.host);
   redraws.push(draw);
   draw();
-}
-
-// --- one request -----------------------------------------------------------------------------------------------
-
-const MAKERS = {
-  device: { fill: "var(--p6)", marker: "s" },
-  server: { fill: "var(--p1)", marker: "o" },
-  edge: { fill: "var(--p3)", marker: "D" },
-};
-const SHOWN = { fill: "var(--ink)", marker: "o" };
-const IDEAL = { fill: "var(--soft)", dash: "2 3", marker: "o" };
-const SHARP_GAP = 1.5; // a gap counts as long from this many reading intervals on
-
-function requestsView(host) {
-  const { runs, nRunsLeftOut } = data.examples;
-  const place = el("div");
-  if (runs.length > 1) {
-    host.append(
-      el("p", { class: "about" }, "One run of each point" + (nRunsLeftOut ? `; ${nRunsLeftOut} points are left out here` : "") + "."),
-      el("div", { class: "controls" }, chooser("run", runs.map((run) => run.name), (i) => requestsOf(place, runs[i])).node));
-  }
-  host.append(place);
-  requestsOf(place, runs[0]);
-}
-
-function requestsOf(place, { requests, facts, nLeftOut }) {
-  let request = 0;
-  let policy = Math.max(0, requests[0].answers.findIndex((answer) => answer && handOvers(answer).length));
-  const words = el("p");
-  const list = el("dl", { class: "facts" });
-  const time = new Chart(el("div"));
-  const gaps = new Chart(el("div"));
-  const draw = () => {
-    const asked = requests[request];
-    const answer = asked.answers[policy];
-    words.textContent = inWords(asked, answer);
-    const cells = [["arrival", show(asked.arrival_s, "s", 6)], ["prompt", show(asked.prompt_tok, "tok")],
-      ["answer", show(asked.output_tok, "tok")], ["reader", show(asked.reader_tok_per_s, "tok/s")],
-      ...(answer ? facts.map((fact, k) => [fact.name, show(answer.facts[k], fact.unit), fact.about]) : [])];
-    list.replaceChildren(...cells.filter(([, text]) => text !== "n/a")
-      .map(([name, text, about]) => el("div", { title: about }, el("dt", {}, name), el("dd", {}, text))));
-    drawTimeline(time, asked, answer, policies[policy].name);
-    drawGaps(gaps, asked, answer);
-  };
-  const label = (asked) =>
-    `request ${asked.id}: prompt ${show(asked.prompt_tok)}, answer ${show(asked.output_tok)} tok` +
-    (asked.answers.some((answer) => answer && handOvers(answer).length) ? ", handed over" : "");
-  const which = chooser("request", requests.map(label), (i) => { request = i; draw(); }, request);
-  const step = (by) => {
-    request = (request + by + requests.length) % requests.length;
-    which.select.value = String(request);
-    draw();
-  };
-  place.replaceChildren(
-    el("p", { class: "about" }, `The run keeps every token of ${requests.length + nLeftOut} telling requests of replication ` +
-      `${requests[0].replication}${nLeftOut ? `; ${nLeftOut} of them are left out here because they are long` : ""}.`),
-    el("div", { class: "controls" },
-      chooser("policy", policies.map((p) => p.name), (i) => { policy = i; draw(); }, policy).node, which.node,
-      el("button", { type: "button", onclick: () => step(-1) }, "← previous"),
-      el("button", { type: "button", onclick: () => step(1) }, "next →")),
-    words,
-    keys([...Object.entries(MAKERS)
-      .filter(([name]) => requests.some((r) => r.answers.some((a) => a && a.by.some((by) => roleOf(by) === name))))
-      .map(([name, look]) => [look, false, `token of the ${name}, when it reaches the client`]),
-    [SHOWN, true, "displayed"], [IDEAL, true, "reader's schedule from the TTFT target on"]]),
-    time.host, gaps.host, list);
-  draw();
-}
-
-// device and edge have one name each; whoever else made a token is a service with a name of its own
-function roleOf(by) {
-  return Object.hasOwn(MAKERS, by) ? by : "server";
-}
-
-function called(by) {
-  return Object.hasOwn(MAKERS, by) ? by : `service ${by}`;
-}
-
-function handOvers(answer) {
-  return answer.by.map((_, k) => k).filter((k) => k > 0 && answer.by[k] !== answer.by[k - 1]);
-}
-
-function inWords(asked, answer) {
-  if (!answer) return "This policy did not meet the request.";
-  const asks = [answer.device && "device", answer.server && "server", answer.by.includes("edge") && "edge"].filter(Boolean).join(" and ") || "nobody directly";
-  if (!answer.by.length) return `Asked: ${asks}. The request was not answered (${answer.status}).`;
-  const turns = handOvers(answer)
-    .map((k) => `token ${k + 1} at ${show(answer.came[k], "s", 3)} to the ${called(answer.by[k])}`);
-  const late = answer.late.reduce((sum, v) => sum + v, 0);
-  return `Asked: ${asks}. The ${called(answer.by[0])} gave the first token after ${show(answer.shown[0], "s", 3)}; ` +
-    (turns.length ? `handed over: ${turns.slice(0, 4).join(", ")}${turns.length > 4 ? " and more" : ""}; ` : "no hand-over; ") +
-    (late ? `${late} tokens came after their slot.` : "every token came before its slot.");
-}
-
-function tokenTip(answer, k) {
-  const lines = [`token ${k + 1} of ${answer.by.length}`, `made by the ${called(answer.by[k])} at ${show(answer.made[k], "s")}`,
-    `at the client ${show(answer.came[k], "s")}`, `displayed ${show(answer.shown[k], "s")}`];
-  if (k) lines.push(`gap on the screen ${show(answer.shown[k] - answer.shown[k - 1], "s", 3)}`);
-  if (k && answer.by[k] !== answer.by[k - 1]) lines.push(`hand-over: the ${called(answer.by[k - 1])} made the one before`);
-  if (answer.late[k]) lines.push("late: after its slot in the reading schedule");
-  return () => lines;
-}
-
-function drawTimeline(chart, asked, answer, name) {
-  const title = `Request ${asked.id} under ${name}`;
-  if (!answer || !answer.by.length) {
-    chart.draw({ title, x: { label: "time since the request [s]" }, y: { label: "tokens" }, series: [] });
-    return;
-  }
-  const indices = answer.by.map((_, k) => k);
-  const arrived = indices.map((k) => (
-    { x: answer.came[k], y: k + 1, look: MAKERS[roleOf(answer.by[k])], tip: tokenTip(answer, k) }));
-  const displayed = indices.map((k) => ({ x: answer.shown[k], y: k + 1, tip: tokenTip(answer, k) }));
-  const end = 1.02 * Math.min(answer.shown[answer.shown.length - 1], 2.5 * Math.max(...answer.came, asked.ttft_target_s));
-  const ideal = indices.map((k) => ({ x: asked.ttft_target_s + k / asked.reader_tok_per_s, y: k + 1 }))
-    .filter((p) => p.x <= end);
-  const starts = [0, ...handOvers(answer)];
-  const spans = starts.map((k, i) => {
-    const last = (starts[i + 1] ?? answer.by.length) - 1;
-    return { x0: answer.made[k], x1: Math.max(answer.made[last], answer.made[k]), look: MAKERS[roleOf(answer.by[k])],
-      label: `made by the ${called(answer.by[k])}` };
-  });
-  chart.draw({
-    title,
-    x: { label: "time since the request [s]", low: 0, high: end },
-    y: { label: "tokens", low: 0 },
-    spans: spans.slice(0, 60),
-    rules: [{ x: 0, label: "arrival", row: 0 }, { x: answer.shown[0], label: `TTFT ${show(answer.shown[0], "s", 3)}`, row: 1 },
-      ...handOvers(answer).slice(0, 8).map((k, i) => ({ x: answer.came[k], label: i < 3 ? "hand-over" : "", row: 2 + i }))],
-    series: [{ look: IDEAL, points: ideal, hasLine: true }, { look: SHOWN, points: displayed, hasLine: true, isStep: true },
-      { look: MAKERS.server, points: arrived, hasMarks: true, radius: indices.length > 150 ? 2.5 : 3.5 }],
-    height: 360,
-  });
-}
-
-function drawGaps(chart, asked, answer) {
-  const slot = 1 / asked.reader_tok_per_s;
-  const times = answer ? answer.shown : [];
-  const points = times.slice(1).map((t, k) => ({
-    x: k + 2, y: t - times[k], look: t - times[k] > SHARP_GAP * slot ? { fill: "var(--p2)", marker: "^" } : MAKERS[roleOf(answer.by[k + 1])],
-    tip: tokenTip(answer, k + 1) }));
-  chart.draw({
-    title: `Gaps between displayed tokens; the reader takes ${show(slot, "s", 3)} per token`,
-    x: { label: "token" },
-    y: { label: "gap before the token [s]; ▲ long ones", low: 0 },
-    series: [{ look: SHOWN, points, hasStems: true, hasMarks: true, radius: 3 }],
-    height: 210,
-  });
 }
 
 // --- a metric against what was varied --------------------------------------------------------------------------
@@ -399,6 +282,7 @@ function oneGrid(place, grid) {
   const chart = new Chart(el("div"));
   const about = el("p", { class: "about" });
   const controls = el("div", { class: "controls" });
+  const below = el("div", { class: "below" });
   let isLog = false;
   const draw = () => {
     const axis = axes[across];
@@ -408,27 +292,31 @@ function oneGrid(place, grid) {
       const mine = cells.map((cell, k) => [cell, k]).filter(([cell]) => cell.policy === i && !isOther(cell));
       const points = mine.map(([cell, k]) => {
         const [y, half, n] = [metric.mean[k], metric.half[k], metric.n[k]];
+        const wide = metric.wide ? metric.wide[k] : null;
         const place = axis ? cell.at[across] : 0;
         return { x: axis && axis.numbers ? axis.numbers[place] : place, y,
           y0: finite(half) ? y - half : null, y1: finite(half) ? y + half : null,
+          yWide: isWider(half, wide) ? [y - wide, y + wide] : null,
           beside: axis && axis.numbers ? null : [order, visible.length],
           tip: () => [policies[i].name, ...axes.map((a, j) => `${a.label} = ${a.values[cell.at[j]]}`),
-            `${metric.name}: ${show(y, metric.unit)}`, interval(y, half, metric.unit, n, grid.sample)] };
+            `${metric.label}: ${said(metric, y)}${metric.per ? ` ${metric.per}` : ""}`, interval(y, half, metric, n, grid.sample),
+            ...(isWider(half, wide) ? [`with inputs ± ${said(metric, wide, 3)}`] : [])] };
       }).sort((a, b) => a.x - b.x);
       return { look: policies[i].look, points, hasMarks: true, hasLine: Boolean(axis && axis.numbers), radius: 5 };
     });
     const held = axes.map((a, j) => (j === across || a.values.length < 2 ? "" : `${a.label} = ${a.values[fixed[j]]}`));
     chart.draw({
-      title: [axis ? `${metric.name} against ${axis.label}` : metric.name, ...held.filter(Boolean)].join("; "),
+      title: sentenceCase([axis ? `${metric.label} against ${axis.label}` : metric.label, ...held.filter(Boolean)].join("; ")),
       x: axis && axis.numbers ? { label: axis.label } : { label: axis ? axis.label : "", names: axis ? axis.values : [""] },
-      y: { label: inUnit(metric.name, metric.unit), isLog },
+      y: { label: unitLabel(metric), isLog },
       series,
     });
     about.textContent = `${metric.about || ""}${better(metric)}`;
+    below.replaceChildren(...bothLegend(Boolean(metric.wide)));
   };
   const build = () => {
     controls.replaceChildren(
-      chooser("metric", metrics.map((m) => inUnit(m.name, m.unit)), (i) => { metric = metrics[i]; draw(); }, metrics.indexOf(metric)).node,
+      chooser("metric", metrics.map(inUnit), (i) => { metric = metrics[i]; draw(); }, metrics.indexOf(metric)).node,
       ...(axes.length > 1 ? [chooser("against", axes.map((a) => a.label), (i) => { across = i; build(); draw(); }, across).node] : []),
       ...axes.map((a, j) => (j === across || a.values.length < 2 ? null
         : chooser(a.label, a.values, (i) => { fixed[j] = i; draw(); }, fixed[j]).node)).filter(Boolean),
@@ -436,12 +324,7 @@ function oneGrid(place, grid) {
   };
   build();
   redraws.length = 0; // the other views of such a page do not depend on what is hidden
-  place.replaceChildren(controls, about, legend(used, true, true), chart.host);
+  place.replaceChildren(controls, about, legend(used, true, true), chart.host, below);
   redraws.push(draw);
   draw();
 }
-
-// --- begin -----------------------------------------------------------------------------------------------------
-
-const VIEWS = { policies: policiesView, cdf: cdfView, series: seriesView, cost: costView, requests: requestsView, grid: gridView };
-for (const host of document.querySelectorAll("[data-view]")) VIEWS[host.dataset.view](host);
