@@ -30,6 +30,7 @@ def add_sweep(add: AddParser) -> None:
         "sweep budget --profile quick",
         "sweep mine.yaml --executor local:4",
         "sweep mine.yaml --shard 3/16",
+        "sweep mine.yaml --shard slurm",
         "sweep status results/budget-quick",
         "sweep collect results/mine",
         "sweep clean results/mine --stale",
@@ -54,7 +55,12 @@ def add_sweep(add: AddParser) -> None:
         default="local",
         help="serial, local[:N], ray[:N], ray://host:port, dask[:N], dask://host:port (default: local)",
     )
-    parser.add_argument("--shard", metavar="i/n", help="only every n-th run, from the i-th on; collect afterwards")
+    parser.add_argument(
+        "--shard",
+        metavar="i/n",
+        help="only every n-th run, from the i-th on; `slurm`: as the job array says that this is a task of; collect "
+        "afterwards",
+    )
     parser.add_argument("--retries", metavar="N", type=int, default=2, help="tries after the first one (default: 2)")
     parser.add_argument(
         "--timeout-s", metavar="X", type=float, help="time after which a run counts as hung (default: none)"
@@ -99,7 +105,8 @@ def _sweep(options: argparse.Namespace) -> int:
     from discosim.report.sweep_text import render_sweep
     from discosim.sweep.drive import Terms
     from discosim.sweep.plan import load_plan
-    from discosim.sweep.run import how_to_go_on, parse_shard, run_sweep
+    from discosim.sweep.run import how_to_go_on, run_sweep
+    from discosim.sweep.shards import parse_shard
     from discosim.sweep.targets import table_with_targets
 
     if options.retries < 0:

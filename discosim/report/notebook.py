@@ -79,7 +79,7 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note
     def row(cells: Sequence[str], kind: str) -> str:
         sides = ["left" if i < n_text else "right" for i in range(len(cells))]
         inside = "".join(
-            f'<{kind} style="text-align:{side}">{escape(text)}</{kind}>'
+            f'<{kind} style="text-align:{side};white-space:nowrap">{escape(text)}</{kind}>'
             for text, side in zip(cells, sides, strict=True)
         )
         return f"<tr>{inside}</tr>"
@@ -87,6 +87,6 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note
     body = "".join(row(cells, "td") for cells in rows)
     foot = "".join(f"<div><small>{escape(note)}</small></div>" for note in notes if note)
     return (
-        f"<div><strong>{escape(_text(title))}</strong>"
+        f'<div style="overflow-x:auto"><strong>{escape(_text(title))}</strong>'
         f"<table><thead>{row(heads, 'th')}</thead><tbody>{body}</tbody></table>{foot}</div>"
     )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from discosim.config import dump_scenario
+from discosim.config import as_plain
+from discosim.config.dump import dump_yaml
+from discosim.config.named_files import with_places
 from discosim.core.errors import UserError
 from discosim.core.folders import fill
 from discosim.core.owners import is_abandoned, owner
@@ -86,11 +88,13 @@ def run_to_folder(
     command: str = "",
     judge: Judge | None = None,
     outcomes: Outcomes | None = None,
+    stated: Mapping[str, str] | None = None,
 ) -> RunResult:
     """Run a scenario and let its result folder take the place of whatever is at ``target``, all at once.
 
     The parameters are those of :func:`execute_to_folder`; ``tick`` is called after each world, ``judge`` is asked
-    whether what lies there may be replaced when the run is done, and ``outcomes`` says where worlds come from. A
+    whether what lies there may be replaced when the run is done, ``outcomes`` says where worlds come from, and
+    ``stated`` gives, for files that lie elsewhere on this machine, the names under which config.yaml knows them. A
     process that dies on the way leaves a folder whose name begins with a dot and says whose it was.
 
     Raises
@@ -100,7 +104,7 @@ def run_to_folder(
     """
     place = place_of(target, over_files=True)
     judge, tick = judge or (lambda _: True), tick or (lambda: None)
-    return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, outcomes=outcomes)
+    return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, outcomes=outcomes, stated=stated)
 
 
 def _execute(
@@ -113,6 +117,7 @@ def _execute(
     command: str,
     spare: str = "",
     outcomes: Outcomes | None = None,
+    stated: Mapping[str, str] | None = None,
 ) -> RunResult:
     started = time.perf_counter()
     results: list[RunResult] = []
@@ -120,7 +125,7 @@ def _execute(
     def write(folder: Path) -> None:
         with _token_writer(folder / "tokens.parquet", enabled=tokens) as sink:
             result = simulate(scenario, tick=tick, token_sink=sink, outcomes=outcomes)
-        _write_files(result, folder, place, command, time.perf_counter() - started)
+        _write_files(result, folder, place, command, time.perf_counter() - started, stated)
         results.append(result)
 
     fill(place, RUN, write, judge, spare=spare)
@@ -159,17 +164,24 @@ def write_result(result: RunResult, target: Path, *, force: bool = False, comman
     return place.named
 
 
-def _config(result: RunResult, target: Path) -> bytes:
+def _config(result: RunResult, target: Path, stated: Mapping[str, str] | None = None) -> bytes:
     """Return config.yaml; a comment names the policies that were added, so that it is not taken for a run without."""
     named = {spec.name for spec in result.scenario.policies}
     added = [printable(name).replace("\n", " ") for name in result.summary.policies if name not in named]
     head = f"# without the policies that were added in Python: {', '.join(added)}\n" if added else ""
-    return head.encode("utf-8", "backslashreplace") + _resolved(result.scenario, target)
+    return head.encode("utf-8", "backslashreplace") + _resolved(result.scenario, target, stated)
 
 
-def _write_files(result: RunResult, folder: Path, place: Place, command: str, wall_s: float | None) -> None:
+def _write_files(
+    result: RunResult,
+    folder: Path,
+    place: Place,
+    command: str,
+    wall_s: float | None,
+    stated: Mapping[str, str] | None = None,
+) -> None:
     """Write every file of a run, run.json last."""
-    (folder / CONFIG).write_bytes(_config(result, place.named))
+    (folder / CONFIG).write_bytes(_config(result, place.named, stated))
     write_parquet(request_table(result.columns), folder / "requests.parquet")
     write_parquet(replication_table(result.replication_columns), folder / "replications.parquet")
     write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet")
@@ -187,9 +199,9 @@ def _write_files(result: RunResult, folder: Path, place: Place, command: str, wa
     flush(folder)
 
 
-def _resolved(scenario: Scenario, target: Path) -> bytes:
+def _resolved(scenario: Scenario, target: Path, stated: Mapping[str, str] | None = None) -> bytes:
     """Return the content of config.yaml; names that the system gave as bytes go back to the bytes that they were."""
-    text = dump_scenario(scenario)
+    text = dump_yaml(with_places(as_plain(scenario), stated or {}))
     try:
         content = text.encode("utf-8", "surrogateescape")
         content.decode("utf-8")

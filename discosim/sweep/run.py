@@ -141,7 +141,9 @@ def run_sweep(
             runs = plan.runs(seeds)
             store.write_plan(plan, seeds)
             mine = runs if shard is None else runs[shard[0] - 1 :: shard[1]]
-            damaged |= _finish(plan, mine, store, engine, terms or Terms(), watch or notebook_bar(), taken)
+            state, said = _finish(plan, mine, store, engine, terms or Terms(), watch or notebook_bar(), taken)
+            damaged |= state.damaged
+            notes += said
             if shard is not None:
                 notes += (*_anew(damaged), *taken.note(plan))
                 return SweepResult(plan, store, tuple(seeds), store.state(mine), None, (), tuple(notes))
@@ -186,8 +188,8 @@ def _finish(
     terms: Terms,
     watch: Callable[[int, int], Watcher] | None,
     taken: Watcher,
-) -> Mapping[str, str]:
-    """Make what is not finished, and return which runs were damaged."""
+) -> tuple[State, list[str]]:
+    """Make what is not finished, and return how it stood before, and what is to be said of the way."""
     state = store.state(runs)
     order = {run: i for i, run in enumerate(runs)}
     # points whose inputs differ in nothing but their folder are one run
@@ -196,8 +198,8 @@ def _finish(
         watchers = [taken, *([watch(len(state.finished), len(runs))] if watch else [])]
         opened = engine()
         store.forget_tables()
-        carry_out(plan, list(waiting.values())[::-1], store, opened, terms, watchers)
-    return state.damaged
+        return state, carry_out(plan, list(waiting.values())[::-1], store, opened, terms, watchers)
+    return state, []
 
 
 def _anew(damaged: Mapping[str, str]) -> list[str]:
@@ -260,20 +262,6 @@ def collect_sweep(plan_folder: Path) -> tuple[Store, State, pd.DataFrame]:
     ):
         store.forget_kept()
     return store, state, table
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """Return part and number of parts of ``i/n``, counted from 1.
-
-    Examples
-    --------
-    >>> parse_shard("3/16")
-    (3, 16)
-    """
-    part, _, parts = text.partition("/")
-    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
-        raise UserError(f"expected i/n with 1 <= i <= n (got '{text}')", where="--shard")
-    return int(part), int(parts)
 
 
 def differences_table(differences: Sequence[Difference]) -> pd.DataFrame:
