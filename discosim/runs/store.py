@@ -157,7 +157,7 @@ def write_result(result: RunResult, target: Path, *, force: bool = False, comman
         If the folder cannot be written, or holds another run and ``force`` is false; nothing is changed then.
     """
     place = place_of(target)
-    judge = same_run(target, _config(result, target), force=force)
+    judge = same_run(target, _config(result, target), force=force, elsewhere="", forced="force=True")
     if place.real.is_dir() and not is_void(place.real):
         judge(place.real)
     fill(place, RUN, lambda folder: _write_files(result, folder, place, command, None), judge)

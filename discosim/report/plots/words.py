@@ -55,6 +55,8 @@ _WHOLE = {
     "n_battery_refused": "requests refused for the battery",
     "event_tok_mean": "tokens per event",
     "accuracy": "accuracy",
+    "slo_attainment": "share of requests within all targets",
+    "goodput_rps": "goodput",
 }
 _KEYS = {
     "rate_per_s": "arrival rate",
