@@ -11,6 +11,7 @@ from discosim.cli_console import say, say_json, tell
 from discosim.cli_help import AddParser, add_verb
 from discosim.cli_results import add_columns, add_json, chosen, parse_names
 from discosim.core.errors import UserError
+from discosim.sweep.object_store import place_of_text
 
 SWEEP_ACTIONS = ("status", "collect", "clean")
 EXIT_OK, EXIT_INCOMPLETE = 0, 1
@@ -43,7 +44,12 @@ def add_sweep(add: AddParser) -> None:
         help="change one value of the base, as YAML; may be repeated (a file is looked for in the working directory, "
         "then beside PLAN)",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, help="folder of the sweep (default: results/<name>)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=place_of_text,
+        help="folder of the sweep (default: results/<name>), or s3://bucket/name, gs://bucket/name",
+    )
     parser.add_argument(
         "--executor",
         metavar="NAME",
@@ -71,7 +77,9 @@ def add_sweep(add: AddParser) -> None:
     ):
         more = "Exit code 1: runs failed or are missing." if action == "collect" else ""
         parser = add_verb(add, f"sweep {action}", words, f"sweep {action} results/budget-quick", more=more)
-        parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of the sweep")
+        parser.add_argument(
+            "folder", metavar="FOLDER", type=place_of_text, help="folder of the sweep, or s3://bucket/name"
+        )
         add_json(parser)
         parser.set_defaults(call=_sweep_folder, action=action)
         if action == "clean":
@@ -124,17 +132,17 @@ def _is_terminal() -> bool:
 def _sweep_folder(options: argparse.Namespace) -> int:
     from discosim.report.documents import status_document
     from discosim.report.sweep_text import render_status
+    from discosim.sweep.mirror import opened
     from discosim.sweep.run import collect_sweep
-    from discosim.sweep.store import Store
 
     removed = None
     if options.action == "collect":
         store, state, _ = collect_sweep(options.folder)
     else:
-        store = Store(options.folder)
-        if options.action == "clean":
-            removed = store.clean(stale=options.stale)
-        state = store.state(store.planned())
+        with opened(options.folder, is_read=options.action == "status") as store:
+            if options.action == "clean":
+                removed = store.clean(stale=options.stale)
+            state = store.state(store.planned())
     if options.json:
         say_json(status_document(f"sweep {options.action}", store, state, removed))
     else:
