@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 from discosim.core.errors import UserError
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
+_FLAT = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss"})
+"""Stores without folders, where to make one might make a bucket of a misspelt name."""
 _TAGS = ("ETag", "etag", "md5Hash", "generation", "LastModified", "mtime", "created", "ino", "size")
 """What stores say of an object that changes with its content."""
 
@@ -101,7 +103,8 @@ class ObjectStore:
     def write(self, files: Mapping[str, bytes]) -> None:
         """Write objects, several at once where the store can."""
         with self._said("written"):
-            for name in files:
+            has_folders = self.url.partition("://")[0].lower() not in _FLAT
+            for name in files if has_folders else ():
                 self._fs.makedirs(f"{self._root}/{name}".rpartition("/")[0], exist_ok=True)
             self._fs.pipe({f"{self._root}/{name}": body for name, body in files.items()})
 
