@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from discosim import __version__
+from discosim.cli_completion import add_completion
 from discosim.cli_console import say, say_json, tell
 from discosim.cli_engine import add_engine
 from discosim.cli_help import AddParser, add_verb
@@ -49,6 +50,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "table": (),
     "report": (),
     "schema": (),
+    "completion": (),
 }
 LONGEST_NAME = 80
 OUTSIDE = {errno.ENOSPC, errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP}
@@ -176,6 +178,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_engine(verbs.add_parser)
     _add_explain(verbs.add_parser)
     _add_schema(verbs.add_parser)
+    add_completion(verbs.add_parser, build_parser)
     return parser
 
 

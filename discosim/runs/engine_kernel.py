@@ -13,8 +13,8 @@ from discosim.core.timelines import Timelines
 from discosim.policies.base import Policy
 from discosim.policies.server_only import ServerOnly
 from discosim.policies.services import SERVER
+from discosim.runs import series
 from discosim.runs.collect import BATCH
-from discosim.runs.series import MOST_S
 from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.unattended_run import UnattendedRun
 from discosim.world.engine_batch import Sent, send, timelines
@@ -34,7 +34,7 @@ class EngineOnly:
     """
 
     def __init__(self, world: World, model: EngineModel, sent: Sent) -> None:
-        self.run = UnattendedRun(model, sent.arrivals, MOST_S)
+        self.run = UnattendedRun(model, sent.arrivals, series.MOST_S)
         self._world = world
         self._sent = sent
 

@@ -15,9 +15,6 @@ from discosim.core.empirical import QuantileTable
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.timelines import SCALARS, Timelines
-from discosim.kernel import library
-from discosim.kernel.build import build, compiler
-from discosim.kernel.library import SWITCH
 from discosim.policies.server_only import ServerOnly
 from discosim.runs.engine_kernel import engine_only
 from discosim.runs.series import MOST_S
@@ -139,28 +136,6 @@ def _few_at_a_time(monkeypatch):
     monkeypatch.setattr(unattended, "BLOCK", 3)
     monkeypatch.setattr(compiled, "BLOCK", 3)
     monkeypatch.setattr(compiled, "BLOCK_TOK", 200)
-
-
-@pytest.fixture(scope="module")
-def compiled_here(tmp_path_factory):
-    """A library of this very source, whether or not one lies beside it."""
-    if compiler() is None:
-        pytest.skip("no C compiler")
-    made = tmp_path_factory.mktemp("kernel") / "kernel.so"
-    assert build(library=made) == ""
-    return made
-
-
-@pytest.fixture
-def kernel(compiled_here, monkeypatch):
-    monkeypatch.delenv(SWITCH, raising=False)
-    monkeypatch.setattr(library, "LIBRARY", compiled_here)
-    assert library.why_not() == ""
-
-
-@pytest.fixture
-def no_kernel(monkeypatch):
-    monkeypatch.setenv(SWITCH, "1")
 
 
 @pytest.mark.parametrize("n", [60, long(1500)])

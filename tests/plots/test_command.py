@@ -9,7 +9,10 @@ import pytest
 import discosim
 from discosim.cli import main
 from discosim.config import load_scenario
+from discosim.report.plots.choice import Asked
+from discosim.report.plots.plan import plan_of
 from discosim.report.plots.source import source_of
+from discosim.report.tables import read_summary
 from discosim.runs import execute_to_folder
 from discosim.sweep import load_plan, run_sweep
 
@@ -55,6 +58,18 @@ def test_the_twin_takes_a_result_and_policies_keep_the_scenarios_order(run: Path
     order = ("server_only", "device_only", "Stoch-S", "DiSCo-S", "DiSCo-D")
     assert source_of(run).dims[0].values == order
     assert set(source_of(result).dims[0].values) == set(order)
+
+
+def test_intervals_are_those_of_the_printed_table_and_by_luck_alone_if_asked(run: Path) -> None:
+    asked = Asked(y=("unified_cost_mean_usd",))
+    summary = read_summary(run / "summary.json")
+    for luck, field in ((False, "half_width"), (True, "luck_half_width")):
+        plan = plan_of(run, asked, luck=luck)
+        for _, cell in plan.table.iterrows():
+            half = 1000.0 * summary["policies"][cell["x"]]["unified_cost_mean_usd"][field]
+            assert cell["high"] - cell["mean"] == pytest.approx(half)
+    assert "by luck alone." in plan.caption
+    assert "by luck and inputs (server 22 probes)." in plan_of(run, asked).caption
 
 
 @pytest.mark.parametrize(
@@ -107,5 +122,11 @@ def test_a_sweep_is_drawn_with_its_axes(tmp_path: Path, capsys, monkeypatch: pyt
     ):
         assert main(["plot", folder, *options]) == 0, options
         assert Path(options[-1]).stat().st_size > 0
+    asked = Asked(x="budget", y=("ttft_mean_s",), facet=("server",), policies=("server_only",))
+    wide, narrow = (plan_of(folder, asked, luck=luck).table for luck in (False, True))
+    # in quadrature, in seconds: 22 and 19 probes leave open what no number of seeds tells; budgets do not matter here
+    halves = [table["high"] - table["mean"] for table in (wide, narrow)]
+    assert (halves[0] ** 2 - halves[1] ** 2 > 0.1**2).all()
+    assert wide["high"].iloc[0] == pytest.approx(wide["high"].iloc[1])
     assert "a panel for each server.digest, as it varies too" in capsys.readouterr().err
     assert "Each replication's mean over budget (0.2, 0.8)." in Path("e.tex").read_text(encoding="utf-8")

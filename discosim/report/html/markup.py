@@ -156,7 +156,10 @@ def _side(cell: object) -> str | None:
     """Set numbers to the right."""
     if isinstance(cell, Number):
         return "num"
-    return "num" if not isinstance(cell, Html) and re.match(r"\[?[-+−±<]?\d|n/a$", str(cell)) else None
+    is_plain = not isinstance(cell, Html) and re.fullmatch(
+        r"[\[\]\d\s,.+\-−±<%*]*\d[\[\]\d\s,.+\-−±<%*]*|n/a", str(cell)
+    )
+    return "num" if is_plain else None
 
 
 def shown_number(value: float, decimals: int, sign: str = "") -> str:

@@ -13,9 +13,9 @@ from discosim.report.plots.words import key_label, metric_label
 _BANDS = {"band": "bands", "bars": "bars"}
 
 
-def caption_of(source: Source, choice: Choice, table: pd.DataFrame, intervals: str) -> str:
-    """Return the sentences that belong below a picture."""
-    parts = [_what(choice), _panels(choice), _numbers(source, choice, table, intervals), _averaged(choice)]
+def caption_of(source: Source, choice: Choice, table: pd.DataFrame, intervals: str, few_rows: str = "") -> str:
+    """Return the sentences that belong below a picture; ``few_rows`` are inputs that intervals take into account."""
+    parts = [_what(choice), _panels(choice), _numbers(source, choice, table, intervals, few_rows), _averaged(choice)]
     if choice.kind == "pareto":
         parts.append("The broad line joins the points that no other one beats in both.")
     if choice.kind == "heat" and "best" in table and not table["is_clear"].all():
@@ -53,7 +53,7 @@ def _averaged(choice: Choice) -> str:
     return f"Each replication's mean over {' and '.join(said)}." if said else ""
 
 
-def _numbers(source: Source, choice: Choice, table: pd.DataFrame, intervals: str) -> str:
+def _numbers(source: Source, choice: Choice, table: pd.DataFrame, intervals: str, few_rows: str) -> str:
     few, many = int(table["n"].min()), int(table["n"].max())
     count = f"{few}" if few == many else f"{few} to {many}"
     of = _requests(source, choice, table)
@@ -66,7 +66,11 @@ def _numbers(source: Source, choice: Choice, table: pd.DataFrame, intervals: str
     means = f"Means over {count} replications{of}"
     if intervals == "none" or choice.kind == "heat":
         return f"{means}."
-    return f"{means}; {_BANDS[intervals]}: 95 % interval over them, by luck alone."
+    by = "by luck alone"
+    if few_rows:
+        by = f"by luck and inputs ({few_rows})"
+        by += ", by luck alone where more is not known" if table["is_by_luck"].any() else ""
+    return f"{means}; {_BANDS[intervals]}: 95 % interval over them, {by}."
 
 
 def _requests(source: Source, choice: Choice, table: pd.DataFrame) -> str:

@@ -38,6 +38,8 @@ class Look:
     ----------
     intervals, log, x_label, y_label : str
         As of `discosim.plot`.
+    luck : bool
+        Likewise.
     size : str
         ``column`` or ``page``; '' for a column with one panel, a page with more.
     width_in, height_in : float, optional
@@ -51,6 +53,7 @@ class Look:
     """
 
     intervals: str = ""
+    luck: bool = False
     log: str = ""
     size: str = ""
     width_in: float | None = None
@@ -81,7 +84,7 @@ def write_plot(given: Given, asked: Asked, look: Look, path: Path) -> Plan:
         stack.enter_context(house_style())
         if look.style is not None:
             stack.enter_context(mpl.rc_context(_style(look.style)))
-        plan = plan_of(given, asked, look.intervals)
+        plan = plan_of(given, asked, look.intervals, luck=look.luck)
         if ending == "tex":
             write_whole(path, latex_table(plan))
             return plan
