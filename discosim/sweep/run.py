@@ -210,7 +210,8 @@ def _finish(
 ) -> tuple[State, list[str]]:
     """Make what is not finished, and return how it stood before, and what is to be said of the way."""
     state = store.state(runs)
-    order = {run: i for i, run in enumerate(runs)}
+    # seed by seed: points that share a seed and a service share the past that their policies learn from
+    order = {run: (run.seed, i) for i, run in enumerate(runs)}
     # points whose inputs differ in nothing but their folder are one run
     waiting = {run.folder: run for run in sorted((*state.failed, *state.missing), key=order.__getitem__, reverse=True)}
     if waiting:
