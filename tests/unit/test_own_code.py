@@ -125,9 +125,17 @@ def test_a_misspelt_option_is_refused_like_any_other(tmp_path: Path) -> None:
         scenario(tmp_path, wait_s=-1)
 
 
-def test_an_error_while_it_serves_names_the_line_of_the_file(tmp_path: Path) -> None:
-    written(tmp_path, POLICY.replace("yield session.wait(self.wait_s)", "yield session.wait(1 / self.wait_s)"))
-    with pytest.raises(UserError, match=r"policy mine: .*mine.py:17: ZeroDivisionError"):
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("yield session.wait(1 / self.wait_s)", r"mine.py:17: ZeroDivisionError: float division by zero"),
+        ("yield 3", r"mine.py: a policy must yield events of its session \(got 3\)"),
+        ("return; yield", r"mine.py: .*request 0"),
+    ],
+)
+def test_an_error_while_it_serves_names_the_line_of_the_file(tmp_path: Path, line: str, said: str) -> None:
+    written(tmp_path, POLICY.replace("yield session.wait(self.wait_s)", line))
+    with pytest.raises(UserError, match=rf"policy mine: .*{said}"):
         simulate(scenario(tmp_path))
 
 
