@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+import discosim
 from discosim import load_results, load_scenario, simulate
 from discosim.cli import main
 from discosim.core.errors import UserError
@@ -223,6 +224,9 @@ def test_results_of_a_stranger_are_read_without_running_his_code(tmp_path: Path)
         ["report", sweep],
         ["diff", run, run],
         ["diff", sweep, sweep],
+        ["table", run],
+        ["table", sweep],
+        ["plot", sweep, "--y", "ttft_mean_s", "--to", str(tmp_path / "plot.png")],
         ["sweep", "status", sweep],
         ["sweep", "collect", sweep],
         ["sweep", "clean", sweep, "--stale"],
@@ -235,6 +239,13 @@ def test_results_of_a_stranger_are_read_without_running_his_code(tmp_path: Path)
     with pytest.raises(UserError, match="was not imported"):
         run_id(load_scenario({**as_other(tmp_path / "x")}, runs_own=False))
     assert held.policies[1].kind.endswith("mine.py:Mine")
+
+
+def test_whoever_reads_a_stored_scenario_says_that_its_code_is_not_to_be_run() -> None:
+    lines = [line for path in Path(discosim.__file__).parent.rglob("*.py") for line in path.read_text().splitlines()]
+    stored = [line.strip() for line in lines if "load_scenario(" in line and "config.yaml" in line]
+    assert stored
+    assert all("runs_own=False" in line for line in stored)
 
 
 SCHEDULER = '''
