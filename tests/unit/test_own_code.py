@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ import pytest
 import yaml
 
 import discosim
-from discosim import load_results, load_scenario, simulate
+from discosim import Policy, load_results, load_scenario, simulate
 from discosim.cli import main
 from discosim.core.errors import UserError
+from discosim.core.own_code import load_own
 from discosim.core.scenario import EngineServer, Scenario
 from discosim.runs.build_engine import engine_model
 from discosim.runs.identity import policy_id, run_id
@@ -302,3 +305,42 @@ def test_schedulers_and_cost_models_come_from_files_too(tmp_path: Path) -> None:
         engine(tmp_path, "{kind: 'mine.py:Mine', patiance: 4}", "{kind: 'mine.py:Flat'}")
     with pytest.raises(UserError, match=r"'Flat' of mine\.py derives from no Scheduler"):
         engine(tmp_path, "{kind: 'mine.py:Flat'}", "{kind: 'mine.py:Flat'}")
+
+
+def test_the_folder_of_a_run_with_objects_holds_their_text_and_can_be_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"Cell": Cell, "Policy": Policy, "dataclass": dataclass}.items():  # as in a notebook
+        monkeypatch.setattr("__main__." + name, value, raising=False)
+    monkeypatch.setattr(Cell, "__module__", "__main__")
+    written(tmp_path)
+    first = load_scenario("quickstart", overrides=SMALL)
+    held = load_own(f"{tmp_path / 'mine.py'}:Mine", Policy)
+    of_file = simulate(first, policies={"mine": held(wait_s=0.5)}).write(tmp_path / "file", figures=False)
+    of_cell = simulate(first, policies={"cell": Cell(wait_s=0.5)}).write(tmp_path / "cell", figures=False)
+    (text,) = (of_cell / "code").iterdir()
+    assert "class Cell(Policy)" in text.read_text()
+    assert not (of_file / "code").exists()
+    again = simulate(load_scenario(of_cell / "config.yaml")).write(tmp_path / "again", figures=False)
+    for name in ("requests.parquet", "replications.parquet", "example_tokens.parquet"):
+        assert (again / name).read_bytes() == (of_cell / name).read_bytes()
+    ids = {json.loads((folder / "run.json").read_text())["run_id"] for folder in (of_file, of_cell, again)}
+    assert len(ids) == 2
+    assert simulate(first, policies={"cell": Cell(wait_s=0.5)}).write(of_cell, figures=False) == of_cell
+    assert main(["report", str(of_cell)]) == 0
+
+
+@dataclass(kw_only=True)
+class Cell(Policy):
+    """Ask the service after a while."""
+
+    wait_s: float = 0.0
+
+    def serve(self, session):
+        yield session.wait(self.wait_s)
+        stream = session.start("server")
+        if (yield session.first_token_of(stream)) is None:
+            session.fail()
+            return
+        session.keep(stream)
+        yield session.finished()
