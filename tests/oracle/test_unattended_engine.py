@@ -9,7 +9,7 @@ import pytest
 from engines import BENT, FLAT, GRID, LINES, PHYSICS
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import DEAR_SERVER, NO_LINK, constant_link, edge_box, examples, law, long, profile
+from worlds import DEAR_SERVER, NO_LINK, constant_link, edge_box, examples, exhaustive, law, long, profile
 
 from discosim.core.empirical import QuantileTable
 from discosim.core.request import RequestTable
@@ -145,25 +145,25 @@ def _few_at_a_time(monkeypatch):
     monkeypatch.setattr(compiled, "BLOCK_TOK", 200)
 
 
-@pytest.mark.parametrize("n", [40, long(1500)])
+@pytest.mark.parametrize("n", [30, long(250), exhaustive(1500)])
 @pytest.mark.usefixtures("kernel")
 def test_the_compiled_engine_gives_the_bits_of_simpy(n):
     given(cases())(examples(n)(lambda case: check(case, is_compiled=True)))()
 
 
-@pytest.mark.parametrize("n", [25, long(500)])
+@pytest.mark.parametrize("n", [15, long(80), exhaustive(500)])
 @pytest.mark.usefixtures("no_kernel")
 def test_the_engine_alone_gives_the_bits_of_simpy(n):
     given(cases((*COMPILED_SCHEDULERS, AndesCode, Lqsf)))(examples(n)(lambda case: check(case, is_compiled=False)))()
 
 
-@pytest.mark.parametrize("n", [25, long(1500)])
+@pytest.mark.parametrize("n", [15, long(150), exhaustive(1500)])
 @pytest.mark.usefixtures("kernel")
 def test_the_compiled_engine_decides_ahead_with_the_bits_of_simpy(n):
     given(cases(decides_ahead=True))(examples(n)(lambda case: check(case, is_compiled=True)))()
 
 
-@pytest.mark.parametrize("n", [25, long(500)])
+@pytest.mark.parametrize("n", [15, long(80), exhaustive(500)])
 @pytest.mark.parametrize(
     "inside", [{"caches_inside": True, "decides_ahead": True}, {"preemption": "swap", "host_blocks": 900}]
 )
