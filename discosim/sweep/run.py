@@ -24,7 +24,7 @@ from discosim.sweep.plan import Plan, Run, load_plan
 from discosim.sweep.store import CODE, COMPARISONS, PLAN, State, Store
 from discosim.sweep.table import collect
 from discosim.sweep.taken_over import TakenOver, forget_unused
-from discosim.sweep.views import TableViews
+from discosim.sweep.views import TableViews, notebook_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +118,8 @@ def run_sweep(
     accept_version : bool
         Go on although finished runs were made by another version, or from other inputs.
     watch : callable, optional
-        Called with the numbers of finished and of all runs; gives a watcher that hears of each run.
+        Called with the numbers of finished and of all runs; gives a watcher that hears of each run. In a notebook a bar
+        where omitted.
 
     Raises
     ------
@@ -140,7 +141,7 @@ def run_sweep(
             runs = plan.runs(seeds)
             store.write_plan(plan, seeds)
             mine = runs if shard is None else runs[shard[0] - 1 :: shard[1]]
-            state, said = _finish(plan, mine, store, engine, terms or Terms(), watch, taken)
+            state, said = _finish(plan, mine, store, engine, terms or Terms(), watch or notebook_bar(), taken)
             damaged |= state.damaged
             notes += said
             if shard is not None:
