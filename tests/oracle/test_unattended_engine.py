@@ -14,7 +14,10 @@ from worlds import DEAR_SERVER, NO_LINK, constant_link, edge_box, examples, exha
 from discosim.core.empirical import QuantileTable
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
+from discosim.core.scenario import Outage
 from discosim.core.timelines import SCALARS, Timelines
+from discosim.policies.device_only import DeviceOnly
+from discosim.policies.race import Race
 from discosim.policies.server_only import ServerOnly
 from discosim.policies.view import ASSUMED
 from discosim.runs.engine_kernel import engine_only
@@ -170,3 +173,72 @@ def test_the_compiled_engine_decides_ahead_with_the_bits_of_simpy(n):
 @pytest.mark.usefixtures("kernel")
 def test_what_the_compiled_engine_cannot_do_the_engine_goes_over_again(n, inside):
     given(cases(**inside))(examples(n)(lambda case: check(case, rows_each=3)))()
+
+
+def plain_case(**inside) -> Case:
+    replica = ReplicaModel(cost=LINES, kv_blocks=100, **inside)
+    table = RequestTable(
+        arrival_s=np.array([0.5, 0.6]),
+        prompt_tok=np.array([20, 30]),
+        output_tok=np.array([5, 6]),
+        user_id=np.array([0, 1]),
+        reader_tok_per_s=np.full(2, 4.8),
+        ttft_target_s=np.ones(2),
+        rejected=np.zeros(2, dtype=bool),
+    )
+    return Case(EngineModel(replica, 1, Fcfs), constant_link(0.06), table, 0, has_edge=False)
+
+
+@dataclass
+class Greedy(Fcfs):
+    """A scheduler of somebody else."""
+
+
+@dataclass(frozen=True)
+class Dearer(type(LINES)):
+    """Iteration times of somebody else."""
+
+    more_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class LinkOfTomorrow(LinkModel):
+    """A last hop that can do more."""
+
+    duplicates: float = 0.0
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize(
+    "server",
+    [
+        replace(plain_case().server, scheduler=Greedy),
+        replace(plain_case().server, replica=ReplicaModel(cost=Dearer(*vars(LINES).values()), kv_blocks=100)),
+        replace(plain_case().server, lockstep=True, n_replicas=2),
+        plain_case(prefix_blocks=4).server,
+    ],
+    ids=["scheduler", "cost", "lockstep", "prefix cache"],
+)
+def test_parts_that_are_not_known_to_the_compiled_engine_are_served_in_python(server):
+    check(replace(plain_case(), server=server), is_compiled=False)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        constant_link(0.06, tokens_per_packet=2),
+        constant_link(0.06, outages=(Outage(start_s=1.0, end_s=2.0),)),
+        LinkOfTomorrow(rtt=constant_link(0.06).rtt),
+    ],
+    ids=["packets", "outage", "new"],
+)
+def test_links_that_are_not_known_go_through_simpy(link):
+    case = replace(plain_case(), link=link)
+    assert engine_only(ServerOnly(), case.table, world_of(case)) is None
+
+
+@pytest.mark.parametrize("policy", [Race(), DeviceOnly()], ids=["race", "device_only"])
+def test_policies_that_ask_others_go_through_simpy(policy):
+    case = plain_case()
+    assert engine_only(ServerOnly(), case.table, world_of(case)) is not None
+    assert engine_only(policy, case.table, world_of(case)) is None
