@@ -60,7 +60,7 @@ def _figures(options: argparse.Namespace) -> int:
         raise UserError("either compare with the committed tables or replace them", where="--check --update")
     root = find_experiments(options.experiments)
     if options.paper == "list":
-        _list(root)
+        _list(root, is_json=options.json)
         return EXIT_OK
     if options.update:
         refuse_to_replace(root)
@@ -97,12 +97,17 @@ def _figures(options: argparse.Namespace) -> int:
     return EXIT_BREACH if breaches else EXIT_OK
 
 
-def _list(root: Path) -> None:
+def _list(root: Path, *, is_json: bool) -> None:
+    from discosim.report.documents import headed
     from discosim.reproduce.experiment import load_experiments
-    from discosim.reproduce.listing import render_list
+    from discosim.reproduce.listing import list_records, render_list
     from discosim.reproduce.text import terminal_width
 
-    say(render_list(load_experiments(root), root, terminal_width()))
+    experiments = load_experiments(root)
+    if is_json:
+        say_json(headed("papers", {"folder": str(root), "papers": list_records(experiments)}))
+        return
+    say(render_list(experiments, root, terminal_width()))
 
 
 def add_claims(add: AddParser) -> None:

@@ -11,10 +11,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _MANTISSA_BITS = 9
-_SHIFT = 52 - _MANTISSA_BITS
+SHIFT = 52 - _MANTISSA_BITS
 _FLOOR_EXPONENT, _CEILING_EXPONENT = -20, 17
 _BIAS = 1023
-_FIRST = (_FLOOR_EXPONENT + _BIAS) << _MANTISSA_BITS
+FIRST = (_FLOOR_EXPONENT + _BIAS) << _MANTISSA_BITS
 _N_BINS = ((_CEILING_EXPONENT - _FLOOR_EXPONENT) << _MANTISSA_BITS) + 2
 
 
@@ -87,8 +87,8 @@ class GapHistogram:
 
 def _bins(gaps_s: Floats) -> Ints:
     """Return the bin of each gap; bin 0 holds the gaps that count as 0."""
-    at = np.ascontiguousarray(gaps_s).view(np.int64) >> _SHIFT
-    at -= _FIRST - 1
+    at = np.ascontiguousarray(gaps_s).view(np.int64) >> SHIFT
+    at -= FIRST - 1
     return np.clip(at, 0, _N_BINS - 1, out=at)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from discosim.reproduce.experiment import Experiment
 
@@ -24,3 +25,18 @@ def render_list(experiments: Sequence[Experiment], root: Path, width: int) -> st
         ]
         blocks.append("\n".join([f"{experiment.name:{indent}}{title}", *(" " * indent + line for line in rest)]))
     return "\n\n".join([*blocks, f"folder     {root}"])
+
+
+def list_records(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
+    """Return the same as plain data."""
+    return [
+        {
+            "paper": experiment.name,
+            "title": experiment.file.title,
+            "tables": list(experiment.file.tables),
+            "figures": list(experiment.file.figures),
+            "claims": [claim.id for claim in experiment.claims.claims],
+            "cost": dict(experiment.file.cost),
+        }
+        for experiment in experiments
+    ]

@@ -1,8 +1,8 @@
 """Notebooks as pages: code and words from notebooks/*.py, outputs from an execution that is kept.
 
 ``python docs/site/notebook_pages.py`` executes the notebooks whose outputs are not kept yet, two minutes in all. What
-is kept lies in build/notebooks under a hash of the notebook and of the package, so that no page shows what another version
-printed. A page without outputs says so.
+is kept lies in build/notebooks under a hash of the notebook and of the package, so that no page shows what another
+version printed. A page without outputs says so.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The site says what the pages say, its links hold, and it needs no network: pages, styles, scripts and search from files.
+"""The site says what the pages say, its links hold, and it needs no network: pages, styles, scripts, search are files.
 
-`DISCOSIM_SITE` names a site that was built already, as the continuous integration does; else one is built, by the long tests.
+`DISCOSIM_SITE` names a site that was built already, as the continuous integration does; else the long tests build one.
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ class Html(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if GIVEN:
-        return Path(GIVEN)
+        return Path(GIVEN).resolve()
     if find_spec("mkdocs") is None:
         pytest.skip("needs the extra docs, or DISCOSIM_SITE")
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "--site-dir", str(folder)]
+    options = ["--strict", "-q", "-f", "docs/site/mkdocs.yml", "--site-dir", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", *options]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, text=True, check=False)
     assert done.returncode == 0
     return folder
@@ -80,9 +81,8 @@ def test_a_page_reads_as_on_github(site: Path) -> None:
         text = (site / place_of(name_of(page))).with_suffix(".html").read_text(encoding="utf-8")
         article = text[text.index("<article") : text.index("</article>")]
         here, there = Html(article).counts, Html(github.render(page.read_text(encoding="utf-8"))).counts
-        wrong += [
-            f"{name_of(page)}: {here[tag]} {tag}, {there[tag]} on GitHub" for tag in COUNTED if here[tag] != there[tag]
-        ]
+        differ = [tag for tag in COUNTED if here[tag] != there[tag]]
+        wrong += [f"{name_of(page)}: {here[tag]} {tag}, {there[tag]} on GitHub" for tag in differ]
     assert wrong == []
 
 
@@ -103,9 +103,8 @@ def test_no_page_or_style_loads_anything_from_elsewhere(site: Path) -> None:
     loads = [f"{path.relative_to(site)}: {each}" for path in site.rglob("*.html") for each in html(path).loads]
     assert len(loads) > 100
     for path in site.rglob("*.css"):
-        loads += [
-            f"{path.relative_to(site)}: {each}" for each in re.findall(r"url\(([^)]*)\)", path.read_text("utf-8"))
-        ]
+        addresses = re.findall(r"url\(([^)]*)\)", path.read_text(encoding="utf-8"))
+        loads += [f"{path.relative_to(site)}: {each}" for each in addresses]
     elsewhere = re.compile(r": [\"']?(?:https?:)?//")
     assert [each for each in loads if elsewhere.search(each)] == []
 
@@ -163,7 +162,7 @@ def test_a_notebook_becomes_a_page_with_its_outputs() -> None:
     notebook = new_notebook(cells=cells)
     nbformat.validate(notebook)
     text, pictures = as_markdown(notebook, "nb")
-    assert text.startswith("# Title\n\n\n\nWords.\n\n```python\n1 + 2\n```")
+    assert text.startswith("# Title\n\n\nWords.\n\n```python\n1 + 2\n```")
     assert "````text\n3\n````" in text
     assert "a warning" not in text
     assert "(nb-1.png)" in text
