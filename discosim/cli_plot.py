@@ -51,6 +51,9 @@ def add_plot(add: AddParser) -> None:
     parser.add_argument(
         "--intervals", metavar="HOW", default="", help="band, bars or none (default: bands of lines, else bars)"
     )
+    parser.add_argument(
+        "--luck", action="store_true", help="intervals by luck alone, not with what few rows of inputs leave open"
+    )
     parser.add_argument("--log", metavar="AXES", default="", help="x, y or xy: logarithmic axes")
     parser.add_argument("--to", metavar="FILE", type=Path, default=Path("plot.pdf"), help=_TO)
     parser.add_argument("--size", metavar="SIZE", default="", help="column (3.33 in) or page (7 in) of a paper")
@@ -86,6 +89,7 @@ def _plot(options: argparse.Namespace) -> None:
     )
     look = Look(
         intervals=options.intervals,
+        luck=options.luck,
         log=options.log,
         size=options.size,
         width_in=options.width,

@@ -6,11 +6,16 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
 
 from discosim.cli_console import say, say_json, tell
 from discosim.cli_help import AddParser, add_verb
 from discosim.cli_results import add_columns, add_json, chosen, parse_names
 from discosim.core.errors import UserError
+
+if TYPE_CHECKING:
+    from discosim.sweep.store import Store
 
 SWEEP_ACTIONS = ("status", "collect", "clean")
 EXIT_OK, EXIT_INCOMPLETE = 0, 1
@@ -25,6 +30,7 @@ def add_sweep(add: AddParser) -> None:
         "sweep budget --profile quick",
         "sweep mine.yaml --executor local:4",
         "sweep mine.yaml --shard 3/16",
+        "sweep mine.yaml --shard slurm",
         "sweep status results/budget-quick",
         "sweep collect results/mine",
         "sweep clean results/mine --stale",
@@ -49,7 +55,12 @@ def add_sweep(add: AddParser) -> None:
         default="local",
         help="serial, local[:N], ray[:N], ray://host:port, dask[:N], dask://host:port (default: local)",
     )
-    parser.add_argument("--shard", metavar="i/n", help="only every n-th run, from the i-th on; collect afterwards")
+    parser.add_argument(
+        "--shard",
+        metavar="i/n",
+        help="only every n-th run, from the i-th on; `slurm`: as the job array says that this is a task of; collect "
+        "afterwards",
+    )
     parser.add_argument("--retries", metavar="N", type=int, default=2, help="tries after the first one (default: 2)")
     parser.add_argument(
         "--timeout-s", metavar="X", type=float, help="time after which a run counts as hung (default: none)"
@@ -63,11 +74,25 @@ def add_sweep(add: AddParser) -> None:
         ("collect", "build the index from the runs that are there"),
         ("clean", "remove leftovers, kept errors, and runs of no plan"),
     ):
-        more = "Exit code 1: runs failed or are missing." if action == "collect" else ""
-        parser = add_verb(add, f"sweep {action}", words, f"sweep {action} results/budget-quick", more=more)
+        more = {
+            "collect": "Exit code 1: runs failed or are missing.",
+            "status": "Exit code 1: with --watch, runs failed.",
+        }
+        examples = [f"sweep {action} results/budget-quick"]
+        examples += ["sweep status results/budget-quick --watch"] if action == "status" else []
+        parser = add_verb(add, f"sweep {action}", words, *examples, more=more.get(action, ""))
         parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of the sweep")
         add_json(parser)
         parser.set_defaults(call=_sweep_folder, action=action)
+        if action == "status":
+            parser.add_argument(
+                "--watch",
+                metavar="SECONDS",
+                nargs="?",
+                type=float,
+                const=2.0,
+                help="look again every so many seconds (default: 2) until nothing is missing",
+            )
         if action == "clean":
             parser.add_argument(
                 "--stale", action="store_true", help="also remove runs whose code or inputs have changed"
@@ -80,7 +105,8 @@ def _sweep(options: argparse.Namespace) -> int:
     from discosim.report.sweep_text import render_sweep
     from discosim.sweep.drive import Terms
     from discosim.sweep.plan import load_plan
-    from discosim.sweep.run import how_to_go_on, parse_shard, run_sweep
+    from discosim.sweep.run import how_to_go_on, run_sweep
+    from discosim.sweep.shards import parse_shard
     from discosim.sweep.targets import table_with_targets
 
     if options.retries < 0:
@@ -127,6 +153,8 @@ def _sweep_folder(options: argparse.Namespace) -> int:
         store = Store(options.folder)
         if options.action == "clean":
             removed = store.clean(stale=options.stale)
+        if options.action == "status" and options.watch is not None:
+            return _watched(store, options.watch, is_json=options.json)
         state = store.state(store.planned())
     if options.json:
         say_json(status_document(f"sweep {options.action}", store, state, removed))
@@ -135,6 +163,33 @@ def _sweep_folder(options: argparse.Namespace) -> int:
             say(f"removed {name}")
         say(render_status(store, state))
     return EXIT_INCOMPLETE if options.action == "collect" and not state.is_complete else EXIT_OK
+
+
+def _watched(store: Store, every_s: float, *, is_json: bool) -> int:
+    """Say where a sweep stands, again and again, until nothing is missing; whoever runs it is left alone."""
+    from discosim.report.sweep_text import failures_text, pace_text
+
+    if is_json:
+        raise UserError("a document is printed once; give either --json or --watch", where="sweep status")
+    if not 0.1 <= every_s <= 86_400.0:
+        raise UserError(f"must be from 0.1 to 86,400 (got {every_s:g})", where="--watch")
+    began, said, first = monotonic(), "", None
+    while True:
+        state = store.state(store.planned())
+        first = len(state.finished) if first is None else first
+        line = pace_text(store, state, len(state.finished) - first, monotonic() - began)
+        standing = f"{len(state.finished)} {len(state.failed)} {len(state.missing)}"
+        if standing != said:
+            say(line)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        said = standing
+        if not state.missing:
+            break
+        sleep(every_s)
+    if failed := failures_text(store, state):
+        say(failed)
+    return EXIT_OK if state.is_complete else EXIT_INCOMPLETE
 
 
 def add_diff(add: AddParser) -> None:

@@ -20,6 +20,37 @@ def pytest_sessionstart() -> None:
 
 
 @pytest.fixture(scope="session")
+def kernel_of_this_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the compiled library of this very source, whether or not one lies beside it; skip without a compiler."""
+    from discosim.kernel.build import build, compiler
+
+    if compiler() is None:
+        pytest.skip("no C compiler")
+    made = tmp_path_factory.mktemp("kernel") / "kernel.so"
+    assert build(library=made) == ""
+    return made
+
+
+@pytest.fixture
+def kernel(kernel_of_this_source: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let compiled code be used."""
+    from discosim.kernel import library
+
+    monkeypatch.delenv(library.SWITCH, raising=False)
+    monkeypatch.setattr(library, "LIBRARY", kernel_of_this_source)
+    assert library.why_not() == ""
+    return kernel_of_this_source
+
+
+@pytest.fixture
+def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Python compute all."""
+    from discosim.kernel.library import SWITCH
+
+    monkeypatch.setenv(SWITCH, "1")
+
+
+@pytest.fixture(scope="session")
 def raw_traces() -> Path:
     """Return the folder of raw third-party traces, or skip saying so; a skip on CI is a failure."""
     folder = os.environ.get("DISCOSIM_TRACES")

@@ -42,7 +42,7 @@ from discosim.config.shape import (
     without_none,
 )
 from discosim.core.errors import UserError, close_match
-from discosim.core.own_code import split_kind
+from discosim.core.own_code import is_own, usual_name
 from discosim.core.plugins import Plugins, construct
 from discosim.core.scenario import PluginIterations, PolicySpec, SchedulerSpec
 
@@ -200,6 +200,8 @@ class Builder:
         if not self._is_mapping(raw, path):
             return BAD
         by_kind = {kind_of(section): section for section in sections}
+        if PluginIterations in sections and names_file(raw.get("kind")):
+            raw = {"kind": "plugin", "cost": raw["kind"], "options": {k: v for k, v in raw.items() if k != "kind"}}
         if "kind" not in raw and (first := first_kind(sections)):
             raw = {"kind": first, **raw}
         kind = self._kind(raw, by_kind, path)
@@ -273,9 +275,8 @@ class Builder:
         if values is BAD:
             return BAD
         kind, name = values.pop("kind"), values.pop("name")
-        own = split_kind(kind)
-        spec = PolicySpec(kind=kind, name=name or (own[1] if own else kind), options=values)
-        is_left = own is not None and not self.runs_own
+        spec = PolicySpec(kind=kind, name=name or usual_name(kind), options=values)
+        is_left = is_own(kind) and not self.runs_own
         return spec if is_left or self._is_buildable(build_policy, spec, path) else BAD
 
     def _scheduler(self, raw: Any, path: KeyPath) -> Any:

@@ -11,7 +11,7 @@ from discosim.config.noise_checks import noise_findings
 from discosim.config.profile_checks import profile_findings
 from discosim.core import scenario as s
 from discosim.core.errors import close_match
-from discosim.core.own_code import is_left
+from discosim.core.own_code import is_left, usual_name
 from discosim.core.plugins import in_words
 
 Values = Mapping[str, Any]
@@ -198,6 +198,7 @@ def _policy_names(values: Values, raw: Values) -> Findings:
         name = (policy.get("name") or policy.get("kind")) if isinstance(policy, Mapping) else None
         if not isinstance(name, str):
             continue
+        name = policy.get("name") or usual_name(name)
         if name in first:
             taken = f"the name '{name}' is taken by policies[{first[name]}]; give each its own"
             yield ("policies", i, "name"), taken

@@ -11,10 +11,10 @@ from discosim.config.keypath import KeyPath, shown
 from discosim.config.problems import ConfigError, Place
 from discosim.config.yaml_loader import Document, read_file
 from discosim.core.errors import UserError, close_match
+from discosim.core.own_code import usual_name
 
 BASE = "base"
 POLICIES = "policies"
-NAMED_POLICIES = "may be a mapping of names to options only where `base` names a scenario whose policies it changes"
 
 
 def inherited(document: Document, folder: Path, chain: tuple[Path, ...] = ()) -> Document:
@@ -133,7 +133,7 @@ def _name_policies(document: Document, below: Document) -> None:
     changes = document.data[POLICIES]
     base = below.data.get(POLICIES)
     listed = [dict(item) for item in base if isinstance(item, Mapping)] if isinstance(base, list) else []
-    names = [str(item.get("name") or item.get("kind")) for item in listed]
+    names = [str(item.get("name") or usual_name(item.get("kind"))) for item in listed]
     written = {path[1:]: place for path, place in document.places.items() if path[:1] == (POLICIES,)}
     old = {path[1:]: place for path, place in below.places.items() if path[:1] == (POLICIES,)}
     result: list[tuple[dict[str, Any], dict[KeyPath, Place]]] = []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import filecmp
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from discosim.config.plain import check_scalar
 from discosim.core.errors import UserError
@@ -44,6 +46,28 @@ def find_file(name: str, folders: tuple[Path, ...]) -> str:
         )
     check_scalar(str(found[0]))
     return str(found[0])
+
+
+def with_places(data: Any, places: Mapping[str, str]) -> Any:
+    """Return plain data in which files have other places, also where a text goes on behind a file's name with a colon.
+
+    Examples
+    --------
+    >>> with_places({"file": "/a/x.csv", "kind": "/a/p.py:Mine"}, {"/a/x.csv": "/b/x.csv", "/a/p.py": "/b/p.py"})
+    {'file': '/b/x.csv', 'kind': '/b/p.py:Mine'}
+    """
+    if not places:
+        return data
+    if isinstance(data, Mapping):
+        return {key: with_places(item, places) for key, item in data.items()}
+    if isinstance(data, list | tuple):
+        return [with_places(item, places) for item in data]
+    if isinstance(data, str):
+        file, colon, rest = data.rpartition(":")
+        if data in places:
+            return places[data]
+        return f"{places[file]}:{rest}" if colon and file in places else data
+    return data
 
 
 def _is_nowhere(paths: list[Path]) -> str:

@@ -13,6 +13,7 @@ from discosim.config.problems import Place
 from discosim.config.set_text import value_of
 from discosim.config.yaml_loader import Document
 from discosim.core.errors import UserError, close_match
+from discosim.core.own_code import usual_name
 
 _INDEX = re.compile(r"\[(\d+)\]")
 
@@ -99,7 +100,11 @@ def _list_step(here: list[Any], rest: str, path: KeyPath, label: str) -> tuple[i
             counted = f"{len(here)} item{'s' * (len(here) != 1)}"
             raise UserError(f"{dotted(path)} has {counted}, counted from 0", where=label)
         return index, rest[match.end() :].removeprefix(".")
-    names = {str(item.get("name") or item.get("kind")): i for i, item in enumerate(here) if isinstance(item, dict)}
+    names = {
+        str(item.get("name") or usual_name(item.get("kind"))): i
+        for i, item in enumerate(here)
+        if isinstance(item, dict)
+    }
     if path != ("policies",):
         raise UserError(f"{dotted(path)} is a list; name an item by its index, {dotted(path)}[0]", where=label)
     for name in sorted(names, key=len, reverse=True):

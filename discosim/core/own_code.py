@@ -49,6 +49,18 @@ def is_own(kind: str) -> bool:
     return _NAMED.fullmatch(kind) is not None
 
 
+def usual_name(kind: object) -> str:
+    """Return the name of a policy that is given none: its kind, or its class.
+
+    Examples
+    --------
+    >>> usual_name("below/mine.py:Patient"), usual_name("disco")
+    ('Patient', 'disco')
+    """
+    found = _NAMED.fullmatch(str(kind))
+    return found[2] if found else str(kind)
+
+
 def without_folder(kind: str) -> str:
     """Return a kind as two machines write it alike.
 
@@ -73,7 +85,8 @@ class _Held:
 
 
 _held: dict[str, _Held] = {}
-_busy: set[str] = set()
+_busy: dict[str, str] = {}
+"""Files that are being imported -> why that goes wrong, once it does."""
 
 
 def load_own(kind: str, base: type) -> type[Any]:
@@ -165,17 +178,19 @@ def _looked_at(file: Path, old: _Held | None) -> _Held:
     if old is not None and old.module is not None and old.code == code:
         return replace(old, status=status)
     if str(file) in _busy:
-        raise UserError(f"{file} runs a scenario while it is imported; put that under `if __name__ == '__main__':`")
-    _busy.add(str(file))
+        _busy[str(file)] = f"{file} runs a scenario while it is imported; put that under `if __name__ == '__main__':`"
+        raise UserError(_busy[str(file)])
+    _busy[str(file)] = ""
     try:
-        linecache.checkcache()
+        linecache.checkcache(str(file))
         return _Held(module_of(file, content), "", code, places, status)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a file of the user's may do anything, an attempt to exit included
-        return _Held(None, f"{_where(error, file)}: {in_words(error)}", code, places, status)
+        reason = _busy[str(file)] or f"{_where(error, file)}: {in_words(error)}"
+        return _Held(None, reason, code, places, status)
     finally:
-        _busy.discard(str(file))
+        del _busy[str(file)]
 
 
 def _where(error: BaseException, file: Path) -> str:

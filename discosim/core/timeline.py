@@ -16,6 +16,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
+LONG_TOK = 32
+"""Rows longer than this are taken one by one; an index of each value would cost more."""
+
+
 @dataclass(frozen=True)
 class Ragged:
     """Many timelines stored end to end: row i is ``values[offsets[i]:offsets[i + 1]]``."""
@@ -36,10 +40,22 @@ class Ragged:
         """Return timeline ``i`` as a view."""
         return self.values[self.offsets[i] : self.offsets[i + 1]]
 
+    def part(self, start: int, stop: int) -> Ragged:
+        """Return rows ``start`` to ``stop`` as a view."""
+        offsets = self.offsets[start : stop + 1]
+        return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+
     def take(self, rows: Ints) -> Ragged:
         """Return the rows of these numbers, in their order, as a batch of their own."""
+        if rows.size and rows[-1] - rows[0] == rows.size - 1 and (rows[1:] > rows[:-1]).all():  # neighbours: a view
+            offsets = self.offsets[rows[0] : rows[-1] + 2]
+            return Ragged(self.values[offsets[0] : offsets[-1]], offsets - offsets[0])
         sizes = self.sizes()
         chosen = sizes[rows]
+        if self.values.size > LONG_TOK * sizes.size:
+            firsts, lasts = self.offsets[rows].tolist(), self.offsets[rows + 1].tolist()
+            parts = [self.values[first:last] for first, last in zip(firsts, lasts, strict=True)]
+            return Ragged(np.concatenate(parts) if parts else np.empty(0), offsets_of(chosen))
         if not (rows[1:] > rows[:-1]).all():
             at, offsets = rows_at(self.offsets, rows)
             return Ragged(self.values[at], offsets)

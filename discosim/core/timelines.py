@@ -87,6 +87,13 @@ class Segments:
             offsets=offsets_of(np.concatenate([np.diff(part.offsets) for part in parts])),
         )
 
+    def part(self, start: int, stop: int) -> Segments:
+        """Return rows ``start`` to ``stop``, as views."""
+        offsets = self.offsets[start : stop + 1]
+        mine = slice(offsets[0], offsets[-1])
+        first_token, last_token = self.first_token[mine], self.last_token[mine]
+        return Segments(self.endpoints, self.roles, self.code[mine], first_token, last_token, offsets - offsets[0])
+
     def take(self, rows: Ints) -> Segments:
         """Return the rows of these numbers, in their order."""
         at, offsets = rows_at(self.offsets, rows)
@@ -164,6 +171,18 @@ class Timelines:
     def __getitem__(self, name: str) -> NDArray[Any]:
         """Return the column of a scalar."""
         return self.scalars[name]
+
+    def part(self, start: int, stop: int) -> Timelines:
+        """Return rows ``start`` to ``stop``, as views."""
+        return Timelines(
+            scalars={name: column[start:stop] for name, column in self.scalars.items()},
+            segments=self.segments.part(start, stop),
+            generated_s=self.generated_s.part(start, stop),
+            delivered_s=self.delivered_s.part(start, stop),
+            paced_s=self.paced_s.part(start, stop),
+            sketch_s=self.sketch_s.part(start, stop),
+            work=self.work.part(start, stop),
+        )
 
     def take(self, rows: Ints) -> Timelines:
         """Return the rows of these numbers, in their order."""

@@ -74,6 +74,13 @@ class Works:
     def __len__(self) -> int:
         return int(self.code.size)
 
+    def part(self, start: int, stop: int) -> Works:
+        """Return rows ``start`` to ``stop``, as views."""
+        offsets = self.offsets[start : stop + 1]
+        mine = slice(offsets[0], offsets[-1])
+        amounts = {name: column[mine] for name, column in self.amounts.items()}
+        return Works(self.endpoints, self.roles, self.code[mine], amounts, offsets - offsets[0])
+
     def take(self, rows: Ints) -> Works:
         """Return the rows of these numbers, in their order."""
         at, offsets = rows_at(self.offsets, rows)

@@ -102,8 +102,9 @@ typedef struct { i64 step, job_id, slot; } Finish;
 typedef struct {
     i64 iteration, context_tok, pending_tok, n_live, queue_peak, free_blocks, peak_blocks, n_growing, step;
     i64 m, n_decode, n_prefill_tok, ask_after, ask_on_arrival, is_due, due_rank;
-    double now_s, idle_s, batch_s, kv_tok_s, gpu_clock_s, kv_clock, begin_s, start_s, first_s, ramp_s, due_s;
-    List waiting, prefilling, decoding;
+    i64 n_known, n_left, blocks_left; /* of the unseen, those known next time; who has finished unseen, and their blocks */
+    double now_s, idle_s, batch_s, kv_tok_s, gpu_clock_s, kv_clock, begin_s, start_s, first_s, ramp_s, due_s, decided_s;
+    List waiting, prefilling, decoding, unseen;
     i64 *at;               /* jobs by the step (modulo block_tok) that takes a block; stored twice */
     Finish *finishes; i64 n_finishes, room_finishes;
     Piece *orders; i64 n_orders, room_orders;
@@ -112,7 +113,7 @@ typedef struct {
 
 typedef struct {
     Cost cost;
-    i64 n_replicas, router, kv_blocks, block_tok, watermark_blocks, max_batch, may_preempt;
+    i64 n_replicas, router, kv_blocks, block_tok, watermark_blocks, max_batch, may_preempt, decides_ahead;
     i64 is_chunked, budget_tok, preempts_running, blocks_rule;
     i64 n_jobs;
     const double *at_s; const i64 *job_id, *prompt_tok, *answer_tok;
@@ -319,12 +320,12 @@ static void preempt(Engine *e, Replica *r, i64 slot)
     j->left_tok = context_of(j);
     j->state = WAITING;
     link_job(e, &r->waiting, slot, 1);
-    r->queue_peak = most(r->queue_peak, r->waiting.n);
+    r->queue_peak = most(r->queue_peak, r->waiting.n + r->unseen.n);
 }
 
 static int fits(const Engine *e, const Replica *r, const Job *j, i64 tok) /* tok < 0: the whole prompt, alone */
 {
-    i64 resident = r->prefilling.n + r->decoding.n, context_tok = context_of(j);
+    i64 resident = r->prefilling.n + r->decoding.n + r->n_left, context_tok = context_of(j);
     if (resident >= e->set.max_batch) return 0;
     i64 spare = r->free_blocks - (resident ? e->set.watermark_blocks : 0);
     if (tok < 0) return blocks_of(e, context_tok) <= spare;
@@ -335,13 +336,47 @@ static void admit(Engine *e, Replica *r, i64 slot, i64 tok) /* tok < 0: the whol
 {
     Job *j = &e->jobs[slot];
     unlink_job(e, &r->waiting, slot);
-    if (j->scheduled_s == INFINITY) j->scheduled_s = r->now_s;
+    if (j->scheduled_s == INFINITY) j->scheduled_s = e->set.decides_ahead ? more(r->decided_s, j->queued_s) : r->now_s;
     j->held_tok = tok < 0 ? context_of(j) : least(context_of(j), tok);
     j->blocks = blocks_of(e, j->held_tok);
     take(e, r, j->blocks);
     j->state = PREFILLING;
     j->mark_s = r->now_s;
     link_job(e, &r->prefilling, slot, 0);
+}
+
+/* ---- what a scheduler that decides ahead does not know: ahead ----------------------------------------------------- */
+
+static void settle(Replica *r)
+{
+    r->free_blocks += r->blocks_left;
+    r->n_left = r->blocks_left = 0;
+}
+
+static void learn(Engine *e, Replica *r, double until_s)
+{
+    r->decided_s = until_s;
+    for (i64 n = r->n_known; r->unseen.n; n--) {
+        i64 slot = r->unseen.head;
+        if (n <= 0 && e->jobs[slot].queued_s > until_s) break;
+        unlink_job(e, &r->unseen, slot);
+        link_job(e, &r->waiting, slot, 0);
+    }
+    r->n_known = r->unseen.n;
+}
+
+static void learn_all(Engine *e, Replica *r)
+{
+    settle(r);
+    learn(e, r, INFINITY);
+    r->decided_s = r->now_s;
+}
+
+static void give_back(const Engine *e, Replica *r, i64 blocks) /* of who has finished */
+{
+    if (!e->set.decides_ahead) { r->free_blocks += blocks; return; }
+    r->n_left++;
+    r->blocks_left += blocks;
 }
 
 /* ---- schedulers: Fcfs, FcfsChunked -------------------------------------------------------------------------------- */
@@ -459,6 +494,8 @@ static void record(Engine *e, const Replica *r)
         i64 row = tick - 1, i = index_at(r, (double)tick), queued = r->waiting.n;
         for (i64 slot = r->waiting.tail; slot >= 0 && e->jobs[slot].queued_s >= (double)tick; slot = e->jobs[slot].previous)
             queued--;
+        for (i64 slot = r->unseen.head; slot >= 0 && e->jobs[slot].queued_s < (double)tick; slot = e->jobs[slot].next)
+            queued++;
         column(e, RUNNING)[row] += r->prefilling.n + r->decoding.n;
         column(e, QUEUED)[row] += queued;
         column(e, BLOCKS)[row] += used + (r->n_decode ? growth(e, r, r->step, i) : 0);
@@ -510,7 +547,7 @@ static void end_prefill(Engine *e, Replica *r, i64 slot)
         j->first_rank = e->n_firsts++;
     }
     if (j->base_tok < j->answer_tok) { join(e, r, slot); return; }
-    r->free_blocks += blocks;
+    give_back(e, r, blocks);
     end_job(e, r, slot);
 }
 
@@ -561,12 +598,16 @@ static void complete(Engine *e, Replica *r)
     if (n) {
         if (m > 1) /* sum of i * (duration of iteration i), i from 0 */
             r->kv_clock += r->first_s * (double)(m * (m - 1) / 2) + r->ramp_s * (double)((m - 1) * m * (2 * m - 1) / 6);
-        r->free_blocks -= growth(e, r, r->step, m);
+        i64 first = r->n_left ? 1 : m; /* blocks that had not been seen as free are so after one iteration */
+        r->free_blocks -= growth(e, r, r->step, first);
+        note_peak(e, r);
+        settle(r);
+        r->free_blocks -= growth(e, r, r->step + first, m - first);
         note_peak(e, r);
         log_steps(e, r, m);
         if (e->failed) return;
         r->context_tok += n * m;
-    }
+    } else settle(r);
     if (r->n_prefill_tok) {
         double share_s = span_s * (double)e->set.cost.n_gpus / (double)(n + r->n_prefill_tok);
         r->gpu_clock_s += n ? share_s : 0.0;
@@ -581,7 +622,7 @@ static void complete(Engine *e, Replica *r)
     while (!e->failed && r->n_finishes && r->finishes[0].step <= r->step) {
         Finish f = r->finishes[0];
         pop_finish(r);
-        if (is_valid(e, f)) { r->free_blocks += leave(e, r, f.slot); end_job(e, r, f.slot); }
+        if (is_valid(e, f)) { give_back(e, r, leave(e, r, f.slot)); end_job(e, r, f.slot); }
     }
     for (i64 k = 0; k < e->n_over && !e->failed; k++) write_out(e, r, e->over[k].slot);
     e->n_over = 0;
@@ -614,14 +655,31 @@ static double prefill_iteration_s(const Engine *e, const Replica *r, i64 n)
     return prompt_iteration_s(c, tok, square, n, r->context_tok, context_s);
 }
 
-static void begin_iterations(Engine *e, Replica *r)
+static int schedule(Engine *e, Replica *r) /* returns whether anything runs */
 {
     r->n_orders = r->n_prefill_tok = 0;
     r->ask_after = NEVER;
     r->ask_on_arrival = 1;
     int decodes = e->set.is_chunked ? schedule_chunked(e, r) : schedule_fcfs(e, r);
+    r->n_decode = decodes ? r->decoding.n : 0;
+    return e->failed ? 0 : r->n_decode || r->n_orders;
+}
+
+static void begin_iterations(Engine *e, Replica *r)
+{
+    int runs = r->waiting.n + r->prefilling.n + r->decoding.n ? schedule(e, r) : 0;
     if (e->failed) return;
-    i64 n = r->n_decode = decodes ? r->decoding.n : 0;
+    if (r->unseen.n || r->n_left) {
+        if (runs) {
+            if ((r->ask_on_arrival && r->unseen.n) || (r->n_left && r->waiting.n)) r->ask_after = 1;
+        } else { /* nothing runs until all is known */
+            learn_all(e, r);
+            if (!r->n_live) return;
+            schedule(e, r);
+            if (e->failed) return;
+        }
+    }
+    i64 n = r->n_decode;
     if (!n && !r->n_orders) { e->failed = NOT_HERE; return; } /* the engine says what is wrong */
     if (r->n_orders) {
         if (n && shortfall(e, r) > 0) { e->failed = NOT_HERE; return; }
@@ -646,13 +704,19 @@ static void boundary(Engine *e, Replica *r)
 {
     e->now_s = r->due_s;
     r->is_due = 0;
-    if (r->m) complete(e, r);
+    double before_s = r->m > 1 ? end_s(r, r->m - 1) : r->m ? r->begin_s : r->now_s;
+    int has_run = r->m > 0;
+    if (has_run) complete(e, r);
     else {
-        double before_s = r->now_s;
         r->now_s = e->now_s;
         r->idle_s += r->now_s - before_s;
     }
-    if (!e->failed && r->n_live) begin_iterations(e, r);
+    if (e->failed) return;
+    if (e->set.decides_ahead) {
+        if (has_run) learn(e, r, before_s);
+        if (!has_run || !r->n_live) learn_all(e, r);
+    }
+    if (r->n_live) begin_iterations(e, r);
 }
 
 static Replica *entry(Engine *e)
@@ -688,8 +752,8 @@ static void arrive(Engine *e)
     Replica *r = entry(e);
     r->n_live++;
     r->pending_tok += s->prompt_tok[row];
-    link_job(e, &r->waiting, slot, 0);
-    r->queue_peak = most(r->queue_peak, r->waiting.n);
+    link_job(e, e->set.decides_ahead ? &r->unseen : &r->waiting, slot, 0);
+    r->queue_peak = most(r->queue_peak, r->waiting.n + r->unseen.n);
     if (r->m == 0) {
         if (!r->is_due) due(e, r, 0.0); /* after whoever else comes at this moment */
     } else if (r->ask_on_arrival && r->m > 1) {
@@ -729,7 +793,7 @@ Engine *engine_open(const Setup *set)
         Replica *r = &e->replicas[i];
         r->free_blocks = set->kv_blocks;
         r->ask_on_arrival = 1;
-        r->waiting = r->prefilling = r->decoding = (List){-1, -1, 0};
+        r->waiting = r->prefilling = r->decoding = r->unseen = (List){-1, -1, 0};
         r->at = calloc((size_t)(2 * set->block_tok), sizeof(i64));
         if (!r->at) e->failed = NO_MEMORY;
     }
@@ -772,4 +836,178 @@ void engine_state(const Engine *e, double *times, double *floats, i64 *ints)
         memcpy(ints + 3 * i, k, sizeof k);
     }
     ints[3 * e->set.n_replicas] = e->n_series;
+}
+
+/* ---- metrics of rows: metrics/timeline, reading, histogram --------------------------------------------------------- */
+
+typedef struct {
+    i64 n_rows, n_bins, shift, first_bin;
+    const double *times_s; const i64 *offsets;        /* arrivals of tokens at the client, row by row */
+    const double *arrival_s, *interval_s, *target_s;  /* of each row */
+    double tolerance_s, plain_s;
+    double *first_s, *last_s, *end_s, *max_s, *p99_s, *shown_max_s, *shown_p99_s, *stall_s, *delay_s, *delay_lagged_s;
+    i64 *n_late, *n_stalls;
+    i64 *counts, *shown_counts;                        /* histograms of gaps as delivered and as displayed */
+    double *sums_s, *shown_sums_s, *sums_here_s, *shown_sums_here_s; /* and what these rows add; zeros at first */
+} Rows;
+
+typedef struct { double *heap_s; i64 k, n; double max_s; } Largest; /* the k largest, the least of them first */
+
+static void see(Largest *l, double x)
+{
+    double *h = l->heap_s;
+    i64 i;
+    if (x > l->max_s) l->max_s = x;
+    if (l->n < l->k) {
+        for (i = l->n++; i > 0 && x < h[(i - 1) / 2]; i = (i - 1) / 2) h[i] = h[(i - 1) / 2];
+        h[i] = x;
+    } else if (x > h[0]) {
+        for (i = 0;;) {
+            i64 child = 2 * i + 1;
+            if (child >= l->n) break;
+            if (child + 1 < l->n && h[child + 1] < h[child]) child++;
+            if (x <= h[child]) break;
+            h[i] = h[child];
+            i = child;
+        }
+        h[i] = x;
+    }
+}
+
+static Largest largest_of(double *heap_s, i64 n_gaps) /* enough of them for the 99th percentile */
+{
+    i64 low = (i64)(0.99 * (double)most(n_gaps - 1, 0));
+    return (Largest){heap_s, n_gaps - low, 0, -INFINITY};
+}
+
+static double p99_of(const Largest *l, i64 n_gaps)
+{
+    double rank = 0.99 * (double)most(n_gaps - 1, 0), below = l->heap_s[0], above = below;
+    if (l->n > 1) above = l->n > 2 && l->heap_s[2] < l->heap_s[1] ? l->heap_s[2] : l->heap_s[1];
+    return below + (above - below) * (rank - (double)(i64)rank);
+}
+
+static i64 bin_of(const Rows *r, double gap_s)
+{
+    i64 bits;
+    memcpy(&bits, &gap_s, sizeof bits);
+    return most(0, least((bits >> r->shift) - (r->first_bin - 1), r->n_bins - 1));
+}
+
+static double pairwise(const double *a, i64 n) /* as numpy adds up */
+{
+    if (n < 8) {
+        double sum = -0.0;
+        for (i64 i = 0; i < n; i++) sum += a[i];
+        return sum;
+    }
+    if (n > 128) {
+        i64 half = n / 2;
+        half -= half % 8;
+        return pairwise(a, half) + pairwise(a + half, n - half);
+    }
+    double s[8];
+    i64 i;
+    for (i = 0; i < 8; i++) s[i] = a[i];
+    for (; i < n - n % 8; i += 8)
+        for (i64 k = 0; k < 8; k++) s[k] += a[i + k];
+    double sum = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+    for (; i < n; i++) sum += a[i];
+    return sum;
+}
+
+static double added(const double *a, i64 n) { return n > 1 ? a[0] + pairwise(a + 1, n - 1) : a[0]; } /* add.reduceat */
+
+/* A reader who waits: read, _stalls, _delays. `at_s` are arrivals since the request; work_s holds 2 n. */
+static void read_late(const Rows *r, i64 row, const double *at_s, i64 n, double *work_s, double *heap_s)
+{
+    double interval_s = r->interval_s[row], target_s = r->target_s[row], *shown_s = work_s, *part_s = work_s + n;
+    double ahead_s = -INFINITY;
+    for (i64 i = 0; i < n; i++) {
+        double lag_s = interval_s * (double)i, at = at_s[i] - lag_s;
+        ahead_s = more(ahead_s, at);
+        shown_s[i] = more(at_s[i], ahead_s + lag_s);
+    }
+    Largest gaps = largest_of(heap_s, n - 1);
+    part_s[0] = -0.0; /* it is no pause before the first token */
+    i64 n_stalls = 0;
+    for (i64 i = 1; i < n; i++) {
+        double gap_s = shown_s[i] - shown_s[i - 1], excess_s = gap_s - interval_s;
+        i64 bin = bin_of(r, gap_s);
+        int pauses = excess_s > r->tolerance_s;
+        r->shown_counts[bin]++;
+        r->shown_sums_here_s[bin] += gap_s;
+        see(&gaps, gap_s);
+        n_stalls += pauses;
+        part_s[i] = excess_s * (pauses ? 1.0 : 0.0);
+    }
+    r->last_s[row] = shown_s[n - 1];
+    r->stall_s[row] = added(part_s, n);
+    r->n_stalls[row] = n_stalls;
+    for (i64 i = 0; i < n; i++) part_s[i] = more(0.0, shown_s[i] - (target_s + interval_s * (double)i));
+    r->delay_s[row] = added(part_s, n);
+    for (i64 i = 0; i < n; i++) {
+        double lag_s = interval_s * (double)i, lagged_s = at_s[0] + lag_s;
+        if (i) lagged_s = more(lagged_s, shown_s[i - 1]);
+        part_s[i] = more(0.0, lagged_s - (target_s + lag_s));
+    }
+    r->delay_lagged_s[row] = added(part_s, n);
+    if (n > 1) {
+        r->shown_max_s[row] = gaps.max_s;
+        r->shown_p99_s[row] = p99_of(&gaps, n - 1);
+    }
+}
+
+static void row_metrics_of(const Rows *r, i64 row, double *at_s, double *work_s, double *heap_s)
+{
+    const double *times_s = r->times_s + r->offsets[row];
+    i64 n = r->offsets[row + 1] - r->offsets[row], n_late = 0;
+    double interval_s = r->interval_s[row], longest_s = 0.0;
+    Largest gaps = largest_of(heap_s, n - 1);
+    at_s[0] = times_s[0] - r->arrival_s[row];
+    for (i64 i = 1; i < n; i++) {
+        at_s[i] = times_s[i] - r->arrival_s[row];
+        double gap_s = at_s[i] - at_s[i - 1];
+        i64 bin = bin_of(r, gap_s);
+        r->counts[bin]++;
+        r->sums_here_s[bin] += gap_s;
+        see(&gaps, gap_s);
+    }
+    if (n > 1) longest_s = more(0.0, gaps.max_s);
+    double first_s = at_s[0], last_s = first_s + (double)(n - 1) * interval_s;
+    if (!(longest_s <= interval_s && last_s <= r->plain_s))
+        for (i64 i = 0; i < n; i++) n_late += at_s[i] > first_s + r->tolerance_s + interval_s * (double)i;
+    r->first_s[row] = first_s;
+    r->last_s[row] = last_s;
+    r->end_s[row] = at_s[n - 1];
+    r->max_s[row] = n > 1 ? gaps.max_s : NAN;
+    r->p99_s[row] = n > 1 ? p99_of(&gaps, n - 1) : NAN;
+    r->shown_max_s[row] = r->shown_p99_s[row] = n > 1 ? interval_s : NAN;
+    r->n_late[row] = n_late;
+    r->stall_s[row] = 0.0;
+    r->n_stalls[row] = 0;
+    r->delay_s[row] = r->delay_lagged_s[row] = more(0.0, first_s - r->target_s[row]) * (double)n;
+    if (n_late) read_late(r, row, at_s, n, work_s, heap_s);
+    else {
+        i64 bin = bin_of(r, interval_s);
+        r->shown_counts[bin] += n - 1;
+        r->shown_sums_s[bin] += interval_s * (double)(n - 1);
+    }
+}
+
+int row_metrics(const Rows *r) /* returns 0, or that there was no memory, before anything is written */
+{
+    i64 longest = 1;
+    for (i64 row = 0; row < r->n_rows; row++) longest = most(longest, r->offsets[row + 1] - r->offsets[row]);
+    double *work_s = malloc((size_t)(4 * longest) * sizeof(double));
+    if (!work_s) return NO_MEMORY;
+    for (i64 row = 0; row < r->n_rows; row++)
+        row_metrics_of(r, row, work_s, work_s + longest, work_s + 3 * longest);
+    for (i64 bin = 0; bin < r->n_bins; bin++) {
+        r->sums_s[bin] += r->sums_here_s[bin];
+        r->shown_sums_s[bin] += r->shown_sums_here_s[bin];
+    }
+    r->sums_s[0] = r->shown_sums_s[0] = 0.0; /* gaps too short to count */
+    free(work_s);
+    return 0;
 }

@@ -11,10 +11,10 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _MANTISSA_BITS = 9
-_SHIFT = 52 - _MANTISSA_BITS
+SHIFT = 52 - _MANTISSA_BITS
 _FLOOR_EXPONENT, _CEILING_EXPONENT = -20, 17
 _BIAS = 1023
-_FIRST = (_FLOOR_EXPONENT + _BIAS) << _MANTISSA_BITS
+FIRST = (_FLOOR_EXPONENT + _BIAS) << _MANTISSA_BITS
 _N_BINS = ((_CEILING_EXPONENT - _FLOOR_EXPONENT) << _MANTISSA_BITS) + 2
 
 
@@ -46,9 +46,14 @@ class GapHistogram:
         n_padding : int
             Number of zeros among them that are no gaps (the first token of each row).
         """
-        at = _bins(gaps_s)
-        self.counts += np.bincount(at, minlength=_N_BINS)
-        self.sums_s += np.bincount(at, weights=gaps_s, minlength=_N_BINS)
+        if gaps_s.size:
+            at = _bins(gaps_s)
+            low = int(at.min())  # the gaps of a batch lie in few of the bins
+            at -= low
+            found = np.bincount(at)
+            mine = slice(low, low + found.size)
+            self.counts[mine] += found
+            self.sums_s[mine] += np.bincount(at, weights=gaps_s)
         self.counts[0] -= n_padding
         self.sums_s[0] = 0.0
 
@@ -82,8 +87,8 @@ class GapHistogram:
 
 def _bins(gaps_s: Floats) -> Ints:
     """Return the bin of each gap; bin 0 holds the gaps that count as 0."""
-    at = np.ascontiguousarray(gaps_s).view(np.int64) >> _SHIFT
-    at -= _FIRST - 1
+    at = np.ascontiguousarray(gaps_s).view(np.int64) >> SHIFT
+    at -= FIRST - 1
     return np.clip(at, 0, _N_BINS - 1, out=at)
 
 

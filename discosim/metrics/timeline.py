@@ -15,6 +15,7 @@ from discosim.metrics.histogram import GapHistogram, PooledGaps
 from discosim.metrics.qoe import qoe_andes, qoe_andes_code
 from discosim.metrics.reading import Floats, Ints, Reading, read, row_gaps
 from discosim.metrics.request_definitions import REQUEST_METRICS
+from discosim.metrics.row_kernel import RowFacts, row_facts
 
 Columns = dict[str, NDArray[Any]]
 
@@ -100,18 +101,56 @@ def latency_columns(
     """
     n_rows = rows.size
     arrival, rate, target = (timelines[name][rows] for name in ("arrival_s", "reader_tok_per_s", "ttft_target_s"))
-    made = timelines.generated_s
-    delivered = _since(arrival, timelines.delivered_s.take(rows))
-    displayed = _since(arrival, timelines.paced_s.take(rows)) if has_own_pacer else delivered
-    n_tok = delivered.sizes()
-    reading = read(displayed, 1.0 / rate, target)
+    made, delivered, interval_s = timelines.generated_s, timelines.delivered_s.take(rows), 1.0 / rate
+    facts = None
+    if pacer and not has_own_pacer:
+        facts = row_facts(delivered, arrival, interval_s, target, gaps)
+    if facts is None:
+        own = timelines.paced_s.take(rows) if has_own_pacer else None
+        facts = _facts(delivered, own, arrival, interval_s, target, gaps, pacer=pacer)
+    reading, e2e = facts.reading, facts.e2e_s
+    n_tok = reading.n_tok
+    ttft = delivered.values[delivered.offsets[:-1]] - arrival
+    return {
+        "ttft_s": ttft,
+        "ttft_generated_s": made.values[made.offsets[:-1][rows]] - arrival,
+        "e2e_s": e2e,
+        "e2e_generated_s": made.values[made.offsets[1:][rows] - 1] - arrival,
+        "e2e_displayed_s": facts.e2e_displayed_s,
+        "tpot_s": np.divide(e2e - ttft, n_tok - 1, out=np.full(n_rows, np.nan), where=n_tok > 1),
+        "norm_latency_s": e2e / n_tok,
+        "tbt_max_s": facts.max_s,
+        "tbt_p99_s": facts.p99_s,
+        "tbt_displayed_max_s": facts.shown_max_s,
+        "tbt_displayed_p99_s": facts.shown_p99_s,
+        "stall_s": reading.stall_s,
+        "n_stalls": reading.n_stalls,
+        "n_tok_late": reading.n_tok_late,
+        "qoe_andes": qoe_andes(reading),
+        "qoe_andes_code": qoe_andes_code(reading),
+    }
 
-    ttft, e2e = delivered.values[delivered.offsets[:-1]], delivered.values[delivered.offsets[1:] - 1]
+
+def _facts(
+    absolute: Ragged,
+    own_s: Ragged | None,
+    arrival: Floats,
+    interval_s: Floats,
+    target: Floats,
+    gaps: PooledGaps,
+    *,
+    pacer: bool,
+) -> RowFacts:
+    """Return what columns are made of, and add gaps to the histograms; ``own_s`` is what a policy's pacer showed."""
+    n_rows = arrival.size
+    delivered = _since(arrival, absolute)
+    displayed = delivered if own_s is None else _since(arrival, own_s)
+    reading = read(displayed, interval_s, target)
+    e2e = e2e_displayed = delivered.values[delivered.offsets[1:] - 1]
     delivered_gaps = row_gaps(delivered)
     gaps.delivered.add(delivered_gaps, n_padding=n_rows)
     max_s, p99_s = _sorted_extremes(delivered_gaps, delivered.offsets)
-    e2e_displayed = e2e
-    if has_own_pacer:
+    if own_s is not None:
         e2e_displayed = displayed.values[displayed.offsets[1:] - 1]
         shown_gaps = row_gaps(displayed)
         gaps.displayed.add(shown_gaps, n_padding=n_rows)
@@ -122,24 +161,7 @@ def latency_columns(
     else:
         shown_max_s, shown_p99_s = max_s, p99_s
         gaps.displayed.add(delivered_gaps, n_padding=n_rows)
-    return {
-        "ttft_s": ttft,
-        "ttft_generated_s": made.values[made.offsets[:-1][rows]] - arrival,
-        "e2e_s": e2e,
-        "e2e_generated_s": made.values[made.offsets[1:][rows] - 1] - arrival,
-        "e2e_displayed_s": e2e_displayed,
-        "tpot_s": np.divide(e2e - ttft, n_tok - 1, out=np.full(n_rows, np.nan), where=n_tok > 1),
-        "norm_latency_s": e2e / n_tok,
-        "tbt_max_s": max_s,
-        "tbt_p99_s": p99_s,
-        "tbt_displayed_max_s": shown_max_s,
-        "tbt_displayed_p99_s": shown_p99_s,
-        "stall_s": reading.stall_s,
-        "n_stalls": reading.n_stalls,
-        "n_tok_late": reading.n_tok_late,
-        "qoe_andes": qoe_andes(reading),
-        "qoe_andes_code": qoe_andes_code(reading),
-    }
+    return RowFacts(reading, e2e, e2e_displayed, max_s, p99_s, shown_max_s, shown_p99_s)
 
 
 def _since(arrival_s: Floats, absolute: Ragged) -> Ragged:

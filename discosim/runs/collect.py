@@ -74,12 +74,8 @@ class Collector:
     def take(self, timelines: Timelines) -> None:
         """Check requests, in the order in which they ended, and compute their columns batch by batch."""
         for start in range(0, len(timelines), BATCH):
-            batch = (
-                timelines
-                if len(timelines) <= BATCH
-                else timelines.take(np.arange(start, min(start + BATCH, len(timelines))))
-            )
-            self._take_batch(batch)
+            end = min(start + BATCH, len(timelines))
+            self._take_batch(timelines if end - start == len(timelines) else timelines.part(start, end))
 
     def _take_batch(self, timelines: Timelines) -> None:
         check_timelines(timelines, self.policy)

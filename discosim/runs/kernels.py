@@ -7,7 +7,7 @@ and nothing here knows one by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
@@ -25,6 +25,9 @@ from discosim.world.world import World
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+MANY_RUNS = 24
+"""From so many runs of neighbours in a batch on they are sorted after they have been joined, which is quicker then."""
+
 SIMPY = "simpy"
 """Under this name `run.json` counts the requests that no kernel took."""
 
@@ -36,7 +39,7 @@ class Part:
     Parameters
     ----------
     timelines : Timelines
-        What happened to them, in any order.
+        What happened to them, in the order in which they end.
     ended_s : array of float, shape (rows,)
         What the clock of the world would show when each is over: the moment in which its record would come out.
     before_s : array of float, shape (rows,)
@@ -53,6 +56,13 @@ class Part:
     before_s: Floats
     is_direct: Bools
     horizon_s: float = np.inf
+
+    def rest(self, start: int) -> Part:
+        """Return the rows from ``start`` on."""
+        if not start:
+            return self
+        rows = self.timelines.part(start, self.ended_s.size)
+        return Part(rows, self.ended_s[start:], self.before_s[start:], self.is_direct[start:], self.horizon_s)
 
 
 @dataclass(frozen=True)
@@ -147,24 +157,56 @@ def run(taken: Taken, policy: Policy, world: World, take: Callable[[Timelines], 
         if (done.ended_s > taken.latest_s[done.timelines["request_id"]]).any():
             raise UndecidedError
         first.append(done)
-    for batch in in_batches(in_order(chain(first, taken.parts))):
+    for batch in in_order(chain(first, taken.parts)):
         take(batch)
 
 
-def in_order(parts: Iterable[Part]) -> Iterator[Timelines]:
-    """Yield requests by the moment in which they end, as soon as no later part can hold an earlier one."""
+def in_order(parts: Iterable[Part], size: int = BATCH) -> Iterator[Timelines]:
+    """Yield requests by the moment in which they end, ``size`` at a time, once no later part can hold one of them."""
     held: list[Part] = []
     for part in parts:
-        held.append(part)
-        timelines = Timelines.joined([one.timelines for one in held])
-        ended_s, before_s = (np.concatenate([getattr(one, name) for one in held]) for name in ("ended_s", "before_s"))
-        order = np.lexsort((before_s, ended_s))  # those of one moment stay in the order in which they came
-        ended_s, before_s = ended_s[order], before_s[order]
-        is_direct = np.concatenate([one.is_direct for one in held])[order]
-        _check_order(ended_s, before_s, is_direct)
-        n_over = int(np.searchsorted(ended_s, part.horizon_s, side="left")) if part.horizon_s < np.inf else order.size
-        yield timelines.take(order[:n_over])
-        held = [Part(timelines.take(order[n_over:]), ended_s[n_over:], before_s[n_over:], is_direct[n_over:])]
+        held = [one for one in (*held, part) if one.ended_s.size]
+        if held:
+            yield from _merged(held, part.horizon_s, size)
+    if held:
+        yield from _merged(held, np.inf, 1 + sum(one.ended_s.size for one in held), is_end=True)
+
+
+def _merged(held: list[Part], until_s: float, size: int, *, is_end: bool = False) -> Iterator[Timelines]:
+    """Yield whole batches of what ends before a moment, at the end the rest, and leave in ``held`` what is left.
+
+    Each part is in order, so a batch holds a run of rows of each.
+    """
+    ended_s, before_s = (np.concatenate([getattr(one, name) for one in held]) for name in ("ended_s", "before_s"))
+    owner = np.repeat(np.arange(len(held)), [one.ended_s.size for one in held])
+    order = np.lexsort((before_s, ended_s))  # those of one moment stay in the order in which they came
+    ended_s, owner = ended_s[order], owner[order]
+    _check_order(ended_s, before_s[order], np.concatenate([one.is_direct for one in held])[order])
+    n_over = int(np.searchsorted(ended_s, until_s, side="left")) if until_s < np.inf else order.size
+    begun = [0] * len(held)
+    for start in range(0, n_over, size):
+        end = min(start + size, n_over)
+        if end - start < size and not is_end:
+            break
+        of_batch = owner[start:end]
+        turns = np.flatnonzero(of_batch[1:] != of_batch[:-1]) + 1
+        if turns.size < MANY_RUNS:
+            runs = _runs(held, begun, [of_batch[at] for at in (0, *turns)], np.diff([0, *turns, of_batch.size]))
+            yield runs[0] if len(runs) == 1 else Timelines.joined(runs)
+        else:
+            whose, n_rows = np.unique(of_batch, return_counts=True)
+            runs = _runs(held, begun, whose.tolist(), n_rows)
+            yield Timelines.joined(runs).take(np.argsort(np.argsort(of_batch, kind="stable"), kind="stable"))
+    held[:] = [one.rest(n_rows) for one, n_rows in zip(held, begun, strict=True)]
+
+
+def _runs(held: Sequence[Part], begun: list[int], whose: Sequence[int], n_rows: NDArray[np.int64]) -> list[Timelines]:
+    """Take so many of the next rows of these parts, and note in ``begun`` how far each has come."""
+    runs = []
+    for k, n in zip(whose, n_rows.tolist(), strict=True):
+        runs.append(held[k].timelines.part(begun[k], begun[k] + n))
+        begun[k] += n
+    return runs
 
 
 def _check_order(ended_s: Floats, before_s: Floats, is_direct: Bools) -> None:
@@ -175,19 +217,6 @@ def _check_order(ended_s: Floats, before_s: Floats, is_direct: Bools) -> None:
         known |= (before_s[1:] == before_s[:-1]) & is_direct[1:] & is_direct[:-1]
         if (same & ~known).any():
             raise UndecidedError
-
-
-def in_batches(chunks: Iterable[Timelines]) -> Iterator[Timelines]:
-    """Cut requests into batches of `collect.BATCH` rows, the last one shorter."""
-    left: Timelines | None = None
-    for chunk in chunks:
-        rows = chunk if left is None else Timelines.joined([left, chunk])
-        whole = len(rows) // BATCH * BATCH
-        for start in range(0, whole, BATCH):
-            yield rows.take(np.arange(start, start + BATCH))
-        left = rows.take(np.arange(whole, len(rows)))
-    if left is not None and len(left):
-        yield left
 
 
 def counts(taken: Taken | None, n_requests: int) -> dict[str, int]:

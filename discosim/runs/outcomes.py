@@ -53,8 +53,18 @@ def own_errors(entrant: Entrant, compute: Compute) -> Outcome:
         raise
     except Exception as error:
         file = file_behind(type(entrant.policy))
-        frames = traceback.extract_tb(error.__traceback__)
-        if file is None or not (own := [one for one in frames if Path(one.filename).is_relative_to(file.parent)]):
+        line = None if file is None else _line(error, file.parent)
+        if line is None:
             raise
-        where = f"policy {entrant.name}: {own[-1].filename}:{own[-1].lineno}"
-        raise UserError(in_words(error), where=where) from error
+        raise UserError(in_words(error), where=f"policy {entrant.name}: {line}") from error
+
+
+def _line(error: BaseException, folder: Path) -> str | None:
+    """Return the last line of code in a folder that an error, or the one behind it, came through."""
+    found: BaseException | None = error
+    while found is not None:
+        frames = traceback.extract_tb(found.__traceback__)
+        if own := [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]:
+            return f"{own[-1].filename}:{own[-1].lineno}"
+        found = found.__cause__  # SimPy raises another of its kind in the place of an error
+    return None

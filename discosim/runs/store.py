@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from discosim.config import dump_scenario
+from discosim.config import as_plain
+from discosim.config.dump import dump_yaml
+from discosim.config.named_files import with_places
 from discosim.core.errors import UserError
 from discosim.core.folders import fill
 from discosim.core.owners import is_abandoned, owner
 from discosim.core.places import Judge, Place, is_void, place_of
-from discosim.core.printable import for_stream, printable
+from discosim.core.printable import printable
 from discosim.core.scenario import Scenario
 from discosim.core.take_place import flush
 from discosim.runs.collect import Columns
@@ -24,6 +25,7 @@ from discosim.runs.facts import FACTS, file_facts, run_facts
 from discosim.runs.folder import CONFIG, ENDPOINTS, INPUTS, RUN, SERIES, default_folder, same_run
 from discosim.runs.identity import run_id
 from discosim.runs.outcomes import Outcomes
+from discosim.runs.progress import open_bar
 from discosim.runs.result import RunResult
 from discosim.runs.simulate import simulate
 from discosim.runs.tables import (
@@ -82,15 +84,17 @@ def run_to_folder(
     target: Path,
     *,
     tokens: bool = False,
-    tick: Callable[[], None] | None = None,
+    tick: Callable[[], object] | None = None,
     command: str = "",
     judge: Judge | None = None,
     outcomes: Outcomes | None = None,
+    stated: Mapping[str, str] | None = None,
 ) -> RunResult:
     """Run a scenario and let its result folder take the place of whatever is at ``target``, all at once.
 
     The parameters are those of :func:`execute_to_folder`; ``tick`` is called after each world, ``judge`` is asked
-    whether what lies there may be replaced when the run is done, and ``outcomes`` says where worlds come from. A
+    whether what lies there may be replaced when the run is done, ``outcomes`` says where worlds come from, and
+    ``stated`` gives, for files that lie elsewhere on this machine, the names under which config.yaml knows them. A
     process that dies on the way leaves a folder whose name begins with a dot and says whose it was.
 
     Raises
@@ -99,8 +103,8 @@ def run_to_folder(
         If the folder cannot be written; its cause is the ``OSError``.
     """
     place = place_of(target, over_files=True)
-    judge = judge or (lambda _: True)
-    return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, outcomes=outcomes)
+    judge, tick = judge or (lambda _: True), tick or (lambda: None)
+    return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, outcomes=outcomes, stated=stated)
 
 
 def _execute(
@@ -109,10 +113,11 @@ def _execute(
     judge: Judge,
     *,
     tokens: bool,
-    tick: Callable[[], None] | None,
+    tick: Callable[[], object] | None,
     command: str,
     spare: str = "",
     outcomes: Outcomes | None = None,
+    stated: Mapping[str, str] | None = None,
 ) -> RunResult:
     started = time.perf_counter()
     results: list[RunResult] = []
@@ -120,7 +125,7 @@ def _execute(
     def write(folder: Path) -> None:
         with _token_writer(folder / "tokens.parquet", enabled=tokens) as sink:
             result = simulate(scenario, tick=tick, token_sink=sink, outcomes=outcomes)
-        _write_files(result, folder, place, command, time.perf_counter() - started)
+        _write_files(result, folder, place, command, time.perf_counter() - started, stated)
         results.append(result)
 
     fill(place, RUN, write, judge, spare=spare)
@@ -152,24 +157,31 @@ def write_result(result: RunResult, target: Path, *, force: bool = False, comman
         If the folder cannot be written, or holds another run and ``force`` is false; nothing is changed then.
     """
     place = place_of(target)
-    judge = same_run(target, _config(result, target), force=force)
+    judge = same_run(target, _config(result, target), force=force, elsewhere="", forced="force=True")
     if place.real.is_dir() and not is_void(place.real):
         judge(place.real)
     fill(place, RUN, lambda folder: _write_files(result, folder, place, command, None), judge)
     return place.named
 
 
-def _config(result: RunResult, target: Path) -> bytes:
+def _config(result: RunResult, target: Path, stated: Mapping[str, str] | None = None) -> bytes:
     """Return config.yaml; a comment names the policies that were added, so that it is not taken for a run without."""
     named = {spec.name for spec in result.scenario.policies}
     added = [printable(name).replace("\n", " ") for name in result.summary.policies if name not in named]
     head = f"# without the policies that were added in Python: {', '.join(added)}\n" if added else ""
-    return head.encode("utf-8", "backslashreplace") + _resolved(result.scenario, target)
+    return head.encode("utf-8", "backslashreplace") + _resolved(result.scenario, target, stated)
 
 
-def _write_files(result: RunResult, folder: Path, place: Place, command: str, wall_s: float | None) -> None:
+def _write_files(
+    result: RunResult,
+    folder: Path,
+    place: Place,
+    command: str,
+    wall_s: float | None,
+    stated: Mapping[str, str] | None = None,
+) -> None:
     """Write every file of a run, run.json last."""
-    (folder / CONFIG).write_bytes(_config(result, place.named))
+    (folder / CONFIG).write_bytes(_config(result, place.named, stated))
     write_parquet(request_table(result.columns), folder / "requests.parquet")
     write_parquet(replication_table(result.replication_columns), folder / "replications.parquet")
     write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet")
@@ -187,9 +199,9 @@ def _write_files(result: RunResult, folder: Path, place: Place, command: str, wa
     flush(folder)
 
 
-def _resolved(scenario: Scenario, target: Path) -> bytes:
+def _resolved(scenario: Scenario, target: Path, stated: Mapping[str, str] | None = None) -> bytes:
     """Return the content of config.yaml; names that the system gave as bytes go back to the bytes that they were."""
-    text = dump_scenario(scenario)
+    text = dump_yaml(with_places(as_plain(scenario), stated or {}))
     try:
         content = text.encode("utf-8", "surrogateescape")
         content.decode("utf-8")
@@ -203,12 +215,8 @@ def _bar(scenario: Scenario, *, enabled: bool) -> Iterator[Any]:
     if not enabled:
         yield None
         return
-    from tqdm import tqdm
-
     total = scenario.replications * len(scenario.policies)
-    with tqdm(
-        total=total, desc=for_stream(scenario.name, sys.stderr), unit="world", file=sys.stderr, leave=False
-    ) as bar:
+    with open_bar(total, unit="world", is_shown=True, what=scenario.name, leave=False) as bar:
         yield bar.update
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from multiprocessing import active_children, get_context
@@ -15,35 +15,13 @@ from typing import Any
 from discosim.core.errors import UserError, close_match
 from discosim.core.plugins import PluginError, code_of, in_words, load, package_of, points
 from discosim.core.spawning import without_main
+from discosim.sweep.engine import Engine
 from discosim.sweep.worker import prepare_worker
 
 ENTRY_POINT_GROUP = "discosim.executors"
 MODULES = {"ray": "ray", "dask": "distributed"}
 """What an engine on more machines needs to be installed."""
 BUILT_IN = ("serial", "local", *MODULES)
-
-
-@dataclass(frozen=True)
-class Engine:
-    """An executor, and how it is used.
-
-    Parameters
-    ----------
-    executor : Executor
-        Takes module-level functions with plain arguments.
-    n_at_once : int
-        Runs to hand over before one comes back.
-    has_own_process : bool
-        Whether a run may end its process, as a time limit does.
-    code : str
-        Whose it is, with version and fingerprint, where it is not ours. It stands in each run.json and is no part of a
-        run's identity: where a run is computed changes no number of it, which the fingerprints of the results show.
-    """
-
-    executor: Executor
-    n_at_once: int
-    has_own_process: bool = True
-    code: str = ""
 
 
 def open_engine(text: str) -> Engine:
@@ -64,9 +42,13 @@ def open_engine(text: str) -> Engine:
     """
     check_name(text)
     name, _, rest = text.partition(":")
-    built_in: dict[str, Callable[[str], Engine]] = {"serial": _serial, "local": _local, "ray": _ray, "dask": _dask}
-    if name in built_in:
-        return built_in[name](rest)
+    if name in MODULES:
+        from discosim.sweep.clusters import open_dask, open_ray
+
+        n = 0 if rest.startswith("//") else _count(rest, name, n_cpus())
+        return (open_ray if name == "ray" else open_dask)(rest, n)
+    if name in BUILT_IN:
+        return _serial(rest) if name == "serial" else _local(rest)
     return _from_plugin(name, rest)
 
 
@@ -224,79 +206,12 @@ class _Slot:
 
 
 def _serial(_rest: str) -> Engine:
-    return Engine(SerialExecutor(), n_at_once=1, has_own_process=False)
+    return Engine(SerialExecutor(), n_at_once=1, has_own_process=False, is_remote=False)
 
 
 def _local(rest: str) -> Engine:
     n = _count(rest, "local", n_cpus())
-    return Engine(LocalExecutor(n), n_at_once=n)
+    return Engine(LocalExecutor(n), n_at_once=n, is_remote=False)
 
 
-# --- clusters -------------------------------------------------------------------------------------------------
-
-
-def _ray(rest: str) -> Engine:
-    """Return Ray's tasks behind the seam; an address begins with ``//``."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
-    options: dict[str, Any] = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
-    address = f"ray:{rest}" if rest.startswith("//") else os.environ.get("RAY_ADDRESS")
-    if address:
-        options = {"address": address, "log_to_driver": False, "logging_level": "error"}
-    else:
-        options["num_cpus"] = _count(rest, "ray", n_cpus())
-
-    class RayExecutor(Executor):
-        """Submits to Ray; a task that kills its worker is not tried again behind our back."""
-
-        def __init__(self) -> None:
-            self._client = ray.init(ignore_reinit_error=True, **options)
-
-        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-            task = ray.remote(max_retries=0, num_cpus=1)(fn)
-            future: Future[Any] = task.remote(*args, **kwargs).future()
-            return future
-
-        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - the seam's
-            ray.shutdown()
-
-    try:
-        executor = RayExecutor()
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(f"Ray cannot be reached ({error})", where="--executor") from error
-    return Engine(executor, n_at_once=2 * max(1, int(ray.cluster_resources().get("CPU", 1))))
-
-
-def _dask(rest: str) -> Engine:
-    """Return Dask's scheduler behind the seam; an address begins with ``//``."""
-    from distributed import Client, LocalCluster
-
-    class DaskExecutor(Executor):
-        """Submits to Dask; the same call may run again, so nothing is taken for pure."""
-
-        def __init__(self, client: Any, cluster: Any) -> None:
-            self._client, self._cluster = client, cluster
-            self._inner = client.get_executor(pure=False, retries=0)
-
-        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-            future: Future[Any] = self._inner.submit(fn, *args, **kwargs)
-            return future
-
-        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - the seam's
-            self._client.close()
-            if self._cluster is not None:
-                self._cluster.close()
-
-    cluster: Any = None
-    try:
-        if rest.startswith("//"):
-            client = Client(f"tcp:{rest}")
-        else:
-            n = _count(rest, "dask", n_cpus())
-            cluster = LocalCluster(n_workers=n, threads_per_worker=1, processes=True, dashboard_address=None)
-            client = Client(cluster)
-    except OSError as error:
-        raise UserError(f"the Dask scheduler cannot be reached ({error})", where="--executor") from error
-    n_threads = sum(client.nthreads().values())
-    return Engine(DaskExecutor(client, cluster), n_at_once=2 * max(1, n_threads))
+__all__ = ["Engine", "LocalExecutor", "SerialExecutor", "check_name", "n_cpus", "open_engine"]

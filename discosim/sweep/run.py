@@ -24,7 +24,7 @@ from discosim.sweep.plan import Plan, Run, load_plan
 from discosim.sweep.store import CODE, COMPARISONS, PLAN, State, Store
 from discosim.sweep.table import collect
 from discosim.sweep.taken_over import TakenOver, forget_unused
-from discosim.sweep.views import TableViews
+from discosim.sweep.views import TableViews, notebook_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +118,8 @@ def run_sweep(
     accept_version : bool
         Go on although finished runs were made by another version, or from other inputs.
     watch : callable, optional
-        Called with the numbers of finished and of all runs; gives a watcher that hears of each run.
+        Called with the numbers of finished and of all runs; gives a watcher that hears of each run. In a notebook a bar
+        where omitted.
 
     Raises
     ------
@@ -140,7 +141,9 @@ def run_sweep(
             runs = plan.runs(seeds)
             store.write_plan(plan, seeds)
             mine = runs if shard is None else runs[shard[0] - 1 :: shard[1]]
-            damaged |= _finish(plan, mine, store, engine, terms or Terms(), watch, taken)
+            state, said = _finish(plan, mine, store, engine, terms or Terms(), watch or notebook_bar(), taken)
+            damaged |= state.damaged
+            notes += said
             if shard is not None:
                 notes += (*_anew(damaged), *taken.note(plan))
                 return SweepResult(plan, store, tuple(seeds), store.state(mine), None, (), tuple(notes))
@@ -185,8 +188,8 @@ def _finish(
     terms: Terms,
     watch: Callable[[int, int], Watcher] | None,
     taken: Watcher,
-) -> Mapping[str, str]:
-    """Make what is not finished, and return which runs were damaged."""
+) -> tuple[State, list[str]]:
+    """Make what is not finished, and return how it stood before, and what is to be said of the way."""
     state = store.state(runs)
     order = {run: i for i, run in enumerate(runs)}
     # points whose inputs differ in nothing but their folder are one run
@@ -195,8 +198,8 @@ def _finish(
         watchers = [taken, *([watch(len(state.finished), len(runs))] if watch else [])]
         opened = engine()
         store.forget_tables()
-        carry_out(plan, list(waiting.values())[::-1], store, opened, terms, watchers)
-    return state.damaged
+        return state, carry_out(plan, list(waiting.values())[::-1], store, opened, terms, watchers)
+    return state, []
 
 
 def _anew(damaged: Mapping[str, str]) -> list[str]:
@@ -259,20 +262,6 @@ def collect_sweep(plan_folder: Path) -> tuple[Store, State, pd.DataFrame]:
     ):
         store.forget_kept()
     return store, state, table
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """Return part and number of parts of ``i/n``, counted from 1.
-
-    Examples
-    --------
-    >>> parse_shard("3/16")
-    (3, 16)
-    """
-    part, _, parts = text.partition("/")
-    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
-        raise UserError(f"expected i/n with 1 <= i <= n (got '{text}')", where="--shard")
-    return int(part), int(parts)
 
 
 def differences_table(differences: Sequence[Difference]) -> pd.DataFrame:

@@ -33,6 +33,8 @@ def table_with_targets(store: Store, table: pd.DataFrame, targets: Mapping[str, 
     UserError
         For targets that are none, or a run whose requests cannot be read.
     """
+    import pandas as pd
+
     targets = checked_targets(targets)
     held: dict[tuple[str, str], dict[str, float]] = {}
     for run, rows in table[table["status"] == "finished"].groupby("run", sort=False):
@@ -40,7 +42,7 @@ def table_with_targets(store: Store, table: pd.DataFrame, targets: Mapping[str, 
         held |= {(str(run), policy): numbers for policy, numbers in _of_run(store, str(run), spans, targets).items()}
     keys = list(zip(table["run"].astype(str), table["policy"].astype(str), strict=True))
     more = {name: [held.get(key, {}).get(name, np.nan) for key in keys] for name in TARGET_NUMBERS}
-    return with_units(table.assign(**more))
+    return with_units(pd.concat([table, pd.DataFrame(more, index=table.index)], axis=1))
 
 
 def _of_run(store: Store, run: str, spans: Mapping[str, float], targets: Targets) -> dict[str, dict[str, float]]:

@@ -44,6 +44,8 @@ class Task(TypedDict):
     """Folder where policies are kept one by one."""
     keep: NotRequired[list[str]]
     """Policies that are taken from there, or put there."""
+    stated: NotRequired[dict[str, str]]
+    """Files that lie elsewhere here -> what the driver calls them."""
 
 
 class Outcome(TypedDict):
@@ -97,7 +99,8 @@ def perform(task: Task) -> Outcome:
                 Path(task["target"]),
                 command=task["command"],
                 outcomes=kept,
-                judge=lambda found: not _is_finished(found, task["run_id"]),
+                judge=lambda found: not is_finished(found, task["run_id"]),
+                stated=task.get("stated"),
             )
     except InvariantError as error:
         return outcome("failed", f"InvariantError: {error}")
@@ -129,7 +132,7 @@ def _why_refused(task: Task, scenario: Scenario) -> str:
     return "the worker reads other inputs than the driver, or makes another scenario of the same configuration"
 
 
-def _is_finished(folder: Path, run_id: str) -> bool:
+def is_finished(folder: Path, run_id: str) -> bool:
     """Tell whether somebody else has finished this run in the meantime."""
     from discosim.runs.whole import Seen, whole_run
 

@@ -8,26 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from discosim.core.errors import UserError, close_match
+from discosim.core.shipped import SHIPPED as SHIPPED  # noqa: PLC0414 - others ask for it here
+from discosim.core.shipped import shipped_folder as shipped_folder  # noqa: PLC0414 - likewise
 from discosim.traces.digest_file import parse_digest
 from discosim.traces.kinds import KINDS, Digest
-
-SHIPPED = "_shipped"
-"""Folder of the wheel that holds what lies beside the package in a checkout."""
-
-
-def shipped_folder(name: str) -> Path:
-    """Return the shipped folder ``traces``, ``configs`` or ``experiments``: of the wheel, else of the source checkout.
-
-    Raises
-    ------
-    UserError
-        Where the installation lacks it.
-    """
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / SHIPPED / name, package.parent / name):
-        if folder.is_dir():
-            return folder
-    raise UserError(f"this installation lacks its {name} folder; install the package again", where=str(package))
 
 
 def shipped_root() -> Path:

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
 
+import numpy as np
+from numpy.typing import NDArray
+
 from discosim.core.request import RequestTable
 
 
@@ -37,17 +40,19 @@ class Card:
     prefix_hashes: tuple[int, ...] = ()
 
 
-def cards_of(table: RequestTable) -> Iterator[Card]:
-    """Yield the cards of a request table, in order of arrival."""
+def cards_of(table: RequestTable, only: NDArray[np.bool_] | None = None) -> Iterator[Card]:
+    """Yield the cards of a request table, or of those ``only``, in order of arrival."""
     n = len(table)
+    ids = np.arange(n) if only is None else np.flatnonzero(only)
+    hashes = repeat((), n) if table.prefix_hashes is None else map(table.prefix_hashes.__getitem__, ids.tolist())
     return map(
         Card,
-        range(n),
-        table.user_id.tolist(),
-        table.arrival_s.tolist(),
-        table.prompt_tok.tolist(),
-        table.output_tok.tolist(),
-        table.reader_tok_per_s.tolist(),
-        table.ttft_target_s.tolist(),
-        repeat((), n) if table.prefix_hashes is None else table.prefix_hashes,
+        ids.tolist(),
+        table.user_id[ids].tolist(),
+        table.arrival_s[ids].tolist(),
+        table.prompt_tok[ids].tolist(),
+        table.output_tok[ids].tolist(),
+        table.reader_tok_per_s[ids].tolist(),
+        table.ttft_target_s[ids].tolist(),
+        hashes,
     )

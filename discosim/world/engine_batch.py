@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.core.request import RequestTable
+from discosim.core.request import RequestTable, Segment
 from discosim.core.timeline import Ragged, offsets_of
 from discosim.core.timelines import SCALARS, Segments, Timelines
 from discosim.core.works import Works
@@ -23,12 +23,15 @@ from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.unattended import Arrivals, Served
 from discosim.world.link import BYTES_PER_TOK, Link
 from discosim.world.meter import Meter
+from discosim.world.quality import QualityModel
 from discosim.world.rounding import raised
+from discosim.world.writing import Writing
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+PLAIN = Writing()
 NORMAL, LATE = 1.0, 2.0  # priorities of events within a moment: a boundary comes after all else
 
 
@@ -97,7 +100,14 @@ def _up_s(link: Link, table: RequestTable, now_s: Floats, rows: Ints) -> Floats:
     return up_s if rate is None else up_s + 8.0 * (table.prompt_tok[rows] * BYTES_PER_TOK["text"]) / rate
 
 
-def timelines(sent: Sent, served: Iterable[Served], link: Link, meter: Meter, rows_each: int) -> Iterator[Timelines]:
+def timelines(
+    sent: Sent,
+    served: Iterable[Served],
+    link: Link,
+    meter: Meter,
+    rows_each: int,
+    quality: QualityModel | None = None,
+) -> Iterator[Timelines]:
     """Yield what happened to the requests, in the order in which their sessions would have ended.
 
     Parameters
@@ -112,6 +122,8 @@ def timelines(sent: Sent, served: Iterable[Served], link: Link, meter: Meter, ro
         Prices.
     rows_each : int
         All but the last have a multiple of so many rows.
+    quality : QualityModel, optional
+        What answers are assumed to be worth.
     """
     held = _unserved(sent, link)
     ready: list[_Ended] = []
@@ -119,17 +131,21 @@ def timelines(sent: Sent, served: Iterable[Served], link: Link, meter: Meter, ro
     for block in served:
         held = _Ended.joined([held, _ended(sent, block, link, n_over)])
         n_over += block.row.size
-        is_final = held.key_s < block.over_s
-        final = held.take(np.flatnonzero(is_final))
-        held = held.take(np.flatnonzero(~is_final))
-        ready.append(final.take(np.lexsort(final.keys)))
-        n_ready += ready[-1].row.size
+        order = np.lexsort(held.keys)
+        n_final = int(np.searchsorted(held.key_s[order], block.over_s, side="left"))
+        ready.append(held.take(order[:n_final]))
+        held = held.take(order[n_final:])
+        n_ready += n_final
         n_whole = n_ready if block.over_s == math.inf else n_ready - n_ready % rows_each
         if n_whole:
             now = _Ended.joined(ready)
-            yield _timelines(sent, now.take(np.arange(n_whole)), meter)
+            yield _timelines(sent, now.take(np.arange(n_whole)), meter, quality)
             ready = [now.take(np.arange(n_whole, n_ready))]
             n_ready -= n_whole
+
+
+APART = ("keys", "made_s", "delivered_s")
+"""Fields of what is over that are no plain arrays."""
 
 
 @dataclass(frozen=True)
@@ -152,21 +168,26 @@ class _Ended:
         return self.keys[-1]
 
     def take(self, rows: Ints) -> _Ended:
-        taken = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "keys"}
-        taken = {name: held.take(rows) if isinstance(held, Ragged) else held[rows] for name, held in taken.items()}
-        return _Ended(keys=tuple(key[rows] for key in self.keys), **taken)
+        taken: dict[str, Any] = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in APART}
+        made_s = self.made_s.take(rows)
+        delivered_s = made_s if self.delivered_s is self.made_s else self.delivered_s.take(rows)
+        keys = tuple(key[rows] for key in self.keys)
+        return _Ended(keys=keys, made_s=made_s, delivered_s=delivered_s, **taken)
 
     @staticmethod
     def joined(parts: list[_Ended]) -> _Ended:
-        names = [f.name for f in fields(_Ended) if f.name != "keys"]
+        parts = [part for part in parts if part.row.size] or parts[:1]
+        if len(parts) == 1:
+            return parts[0]
+        names = [f.name for f in fields(_Ended) if f.name not in APART]
+        made_s = Ragged.joined([part.made_s for part in parts])
+        is_instant = all(part.delivered_s is part.made_s for part in parts)
         return _Ended(
             keys=tuple(np.concatenate(column) for column in zip(*[part.keys for part in parts], strict=True)),
-            **{name: _join([getattr(part, name) for part in parts]) for name in names},
+            made_s=made_s,
+            delivered_s=made_s if is_instant else Ragged.joined([part.delivered_s for part in parts]),
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
         )
-
-
-def _join(parts: list[Any]) -> Any:
-    return Ragged.joined(parts) if isinstance(parts[0], Ragged) else np.concatenate(parts)
 
 
 def _unserved(sent: Sent, link: Link) -> _Ended:
@@ -220,17 +241,17 @@ def _ended(sent: Sent, block: Served, link: Link, n_before: int) -> _Ended:
         np.where(is_at_once, LATE, NORMAL),
         from_s + wait_s,
     )
-    scheduled_s = block.scheduled_s
+    raised_s = _raised(made_s, arrival_s)
     return _Ended(
         row=rows,
         keys=keys,
         status=np.full(n, "finished", dtype=object),
-        made_s=_raised(made_s, arrival_s),
-        delivered_s=_raised(delivered_s, arrival_s),
+        made_s=raised_s,
+        delivered_s=raised_s if delivered_s is made_s else _raised(delivered_s, arrival_s),
         n_preemptions=block.n_preemptions,
         gpu_s=block.gpu_s,
         kv_tok_s=block.kv_tok_s,
-        scheduled_s=scheduled_s,
+        scheduled_s=block.scheduled_s,
     )
 
 
@@ -270,7 +291,14 @@ def _defaults(n: int) -> dict[str, NDArray[Any]]:
     return blank | {"quality_assumed": np.full(n, math.nan)}
 
 
-def _timelines(sent: Sent, ended: _Ended, meter: Meter) -> Timelines:
+def _quality(model: QualityModel, n_tok: Ints) -> Floats:
+    """Return what answers of these lengths are worth that the server wrote in one go."""
+    lengths, at = np.unique(n_tok, return_inverse=True)
+    worth = [PLAIN.quality(model, (Segment("server", 1, n),), is_in_parts=False) for n in lengths.tolist()]
+    return np.array(worth, dtype=np.float64)[at]
+
+
+def _timelines(sent: Sent, ended: _Ended, meter: Meter, quality: QualityModel | None) -> Timelines:
     """Return rows as sessions would have left them."""
     rows, n = ended.row, ended.row.size
     table = sent.table
@@ -302,6 +330,8 @@ def _timelines(sent: Sent, ended: _Ended, meter: Meter) -> Timelines:
         "scheduled_s": ended.scheduled_s - arrival_s,
         "queue_s": ended.scheduled_s - reached_s[rows],
     }
+    if quality is not None:
+        scalars["quality_assumed"][is_served] = _quality(quality, output_tok[is_served])
     n_segments = np.count_nonzero(is_served)
     nothing = Ragged(np.empty(0), np.zeros(n + 1, dtype=np.int64))
     return Timelines(

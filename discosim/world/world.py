@@ -15,6 +15,7 @@ from simpy.events import Event, Timeout
 from discosim.core.errors import InvariantError, UserError
 from discosim.core.request import RequestRecord, RequestTable
 from discosim.world.answers import AnswerModel, Answers
+from discosim.world.arrivals import stops
 from discosim.world.cards import Card, cards_of
 from discosim.world.device_profile import DeviceProfile
 from discosim.world.endpoint import Endpoint, EndpointModel, Observer, Site
@@ -265,20 +266,27 @@ class World:
         """
         loop = self.requests.loop
         if loop is None:
-            self.env.process(self._arrivals(policy, sink, only))
+            arrivals = self._arrivals(policy, sink) if only is None else self._some_arrivals(policy, sink, only)
+            self.env.process(arrivals)
         else:
             Users(self.env, self.requests, loop, partial(self._receive, policy, sink)).begin()
         self.env.run()
 
-    def _arrivals(self, policy: Serves, sink: Sink, only: NDArray[np.bool_] | None) -> Generator[Event, Any, None]:
-        env, table = self.env, self.requests
-        is_served = [True] * len(table) if only is None else only.tolist()
-        for card, is_rejected, is_mine in zip(cards_of(table), table.rejected.tolist(), is_served, strict=True):
+    def _arrivals(self, policy: Serves, sink: Sink) -> Generator[Event, Any, None]:
+        env = self.env
+        for card, is_rejected in zip(cards_of(self.requests), self.requests.rejected.tolist(), strict=True):
             at_s = card.arrival_s
             if at_s > env.now:
                 yield Timeout(env, at_s - env.now)
-            if is_mine:
-                self._receive(policy, sink, card, is_rejected)
+            self._receive(policy, sink, card, is_rejected)
+
+    def _some_arrivals(self, policy: Serves, sink: Sink, only: NDArray[np.bool_]) -> Generator[Event, Any, None]:
+        cards = dict(zip(np.flatnonzero(only).tolist(), cards_of(self.requests, only), strict=True))
+        for stop in stops(self.env, self.requests.arrival_s, only):
+            if isinstance(stop, Timeout):
+                yield stop
+            else:
+                self._receive(policy, sink, cards[stop], bool(self.requests.rejected[stop]))
 
     def _receive(
         self, policy: Serves, sink: Sink, card: Card, is_rejected: bool, answered: Answered | None = None

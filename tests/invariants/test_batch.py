@@ -253,6 +253,7 @@ def ending(*rows: tuple[int, float, float], is_direct: bool = False, horizon_s: 
 
 
 def order_of(*parts: Part) -> list[int]:
+    """Return the ids in the order in which they come."""
     return [int(i) for timelines in in_order(parts) for i in timelines["request_id"]]
 
 
@@ -260,14 +261,17 @@ NAN = float("nan")
 
 
 def test_requests_come_in_the_order_in_which_they_end() -> None:
-    first = ending((5, 9.0, NAN), (3, 9.0, NAN), (4, 2.0, NAN), horizon_s=-np.inf)
-    second = ending((1, 7.0, 1.0), (2, 3.0, 1.0), (0, 12.0, 1.0), horizon_s=5.0)
-    third = ending((6, 12.0, 0.5), (7, 6.0, 1.0))
-    assert order_of(first, second, third) == [4, 2, 7, 1, 5, 3, 6, 0]
+    first = ending((4, 2.0, NAN), (5, 9.0, NAN), (3, 9.0, NAN), horizon_s=-np.inf)
+    second = ending((2, 3.0, 1.0), (1, 7.0, 1.0), (0, 12.0, 1.0), horizon_s=5.0)
+    third = ending((7, 6.0, 1.0), (6, 12.0, 0.5))
+    for size in (1, 2, 3, 200):
+        batches = list(in_order([first, second, third], size))
+        assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+        assert [int(i) for batch in batches for i in batch["request_id"]] == [4, 2, 7, 1, 5, 3, 6, 0]
 
 
 def test_one_moment_is_ordered_only_where_simpy_would_order_it_so() -> None:
-    assert order_of(ending((1, 7.0, 2.0), (2, 7.0, 1.0))) == [2, 1]
+    assert order_of(ending((1, 7.0, 2.0), horizon_s=5.0), ending((2, 7.0, 1.0))) == [2, 1]
     assert order_of(ending((1, 7.0, 2.0), (2, 7.0, 2.0), is_direct=True)) == [1, 2]
     for undecided in [
         (ending((1, 7.0, 2.0), (2, 7.0, 2.0)),),

@@ -10,7 +10,7 @@ from sweep_samples import SWEEP, contents, sweep, write
 from worlds import exhaustive
 
 from discosim.core.errors import UserError
-from discosim.sweep import drive
+from discosim.sweep import couriers, drive
 from discosim.sweep.drive import Terms
 from discosim.sweep.executors import Engine, LocalExecutor, n_cpus, open_engine
 from discosim.sweep.plan import Run, load_plan
@@ -167,8 +167,8 @@ def test_a_worker_that_dies_costs_one_try_of_one_run(
 
 
 def test_a_worker_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = drive.code_facts
-    monkeypatch.setattr(drive, "code_facts", lambda: {**real(), "discosim": "9.9"})
+    real = couriers.code_facts
+    monkeypatch.setattr(couriers, "code_facts", lambda: {**real(), "discosim": "9.9"})
     with pytest.raises(UserError, match=r"the worker has another version than the driver: discosim 9\.9 -> "):
         sweep(write(tmp_path, SWEEP, *SMALL), tmp_path / "out")
 
@@ -183,7 +183,7 @@ def test_a_worker_with_other_digests_is_refused(tmp_path: Path) -> None:
         run_id="0" * 64,
         target=str(tmp_path / "x"),
         scenario=as_plain(plan.scenario(run)),
-        code=drive.code_facts(),
+        code=couriers.code_facts(),
         command="",
         limit_s=None,
         watch="",

@@ -13,7 +13,7 @@ from sweep_samples import sweep, write
 
 from discosim.core.errors import UserError
 from discosim.runs.provenance import fingerprints
-from discosim.sweep import drive
+from discosim.sweep import couriers
 from discosim.sweep.diff import diff_folders
 from discosim.sweep.plan import load_plan
 from discosim.sweep.run import run_sweep
@@ -136,7 +136,7 @@ def test_a_worker_with_other_code_is_refused_by_name(site: Site, tmp_path: Path)
     path = write(tmp_path, SWEEP)
     plan = load_plan(path)
     (run, *_) = plan.runs([1])
-    task = drive._task(plan, run, drive.Store(tmp_path / "out"), drive.Terms(), drive.Engine(None, 1))  # type: ignore[arg-type]
+    task = couriers.task_of(plan, run, couriers.Store(tmp_path / "out"), couriers.Terms(), couriers.Engine(None, 1))  # type: ignore[arg-type]
     decide(site, "device")
     outcome = perform(task)
     assert outcome["status"] == "refused"
@@ -148,7 +148,7 @@ def test_a_worker_without_the_plug_in_says_so(site: Site, tmp_path: Path) -> Non
     path = write(tmp_path, SWEEP)
     plan = load_plan(path)
     (run, *_) = plan.runs([1])
-    task = drive._task(plan, run, drive.Store(tmp_path / "out"), drive.Terms(), drive.Engine(None, 1))  # type: ignore[arg-type]
+    task = couriers.task_of(plan, run, couriers.Store(tmp_path / "out"), couriers.Terms(), couriers.Engine(None, 1))  # type: ignore[arg-type]
     (site.folder / "mine.py").write_text("raise RuntimeError('boom')")
     site.forget()
     outcome = perform(task)

@@ -66,7 +66,7 @@ def test_shards_then_collect_then_status_then_clean(here: Path, capsys: pytest.C
             "unknown sweep 'budgt'; did you mean 'budget'? Known: budget, last-hop, load, reading-speed",
         ),
         (["sweep", "none.yaml"], "none.yaml: no such file"),
-        (["sweep", "sample.yaml", "--shard", "3/2"], "--shard: expected i/n with 1 <= i <= n (got '3/2')"),
+        (["sweep", "sample.yaml", "--shard", "3/2"], "--shard: expected i/n with 1 <= i <= n, or slurm (got '3/2')"),
         (
             ["sweep", "sample.yaml", "--executor", "x"],
             "--executor: unknown executor 'x'; Known: dask, local, ray, serial",

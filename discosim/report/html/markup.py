@@ -136,7 +136,7 @@ def table(
     if not first or len(first) >= len(head):
         return scrolled
     box = tag("label", tag("input", type="checkbox", class_="every"), " all columns", class_="every-label")
-    return tag("div", box, scrolled, class_="wide")
+    return tag("div", box, scrolled, class_="columns")
 
 
 def _looks(k: int, is_number: bool, first: Collection[int]) -> list[str]:
@@ -156,18 +156,10 @@ def _side(cell: object) -> str | None:
     """Set numbers to the right."""
     if isinstance(cell, Number):
         return "num"
-    return "num" if not isinstance(cell, Html) and re.match(r"\[?[-+−±<]?\d|n/a$", str(cell)) else None
-
-
-def shown_number(value: float, decimals: int, sign: str = "") -> str:
-    """Return a number as a table shows it, ``n/a`` for NaN; ``sign`` is ``+`` to show that of positive ones.
-
-    Examples
-    --------
-    >>> shown_number(-1234.5, 1), shown_number(0.5, 2, "+"), shown_number(float("nan"), 1)
-    ('−1,234.5', '+0.50', 'n/a')
-    """
-    return "n/a" if math.isnan(value) else f"{value:{sign},.{decimals}f}".replace("-", "−")
+    is_plain = not isinstance(cell, Html) and re.fullmatch(
+        r"[\[\]\d\s,.+\-−±<%*]*\d[\[\]\d\s,.+\-−±<%*]*|n/a", str(cell)
+    )
+    return "num" if is_plain else None
 
 
 def facts(pairs: Sequence[tuple[str, object]]) -> Html:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from discosim.core.errors import UserError
 from discosim.metrics.stats import t_interval
 from discosim.report.plots.choice import NOTHING, Choice
+from discosim.report.plots.inputs import Inputs
 from discosim.report.plots.source import UNIT, Dim, Source
 from discosim.report.plots.words import factor_of
 
@@ -21,7 +22,7 @@ MOST_STEPS = 50
 LOG_FROM_RATIO = 100.0
 
 
-def cells_of(source: Source, choice: Choice) -> pd.DataFrame:
+def cells_of(source: Source, choice: Choice, inputs: Inputs | None = None) -> pd.DataFrame:
     """Average metrics over replications, for each point of a picture.
 
     Returns
@@ -30,12 +31,13 @@ def cells_of(source: Source, choice: Choice) -> pd.DataFrame:
         One row per metric and point: ``row, column, series, x, y`` (the values there; '' where a picture has none),
         ``metric``, ``n`` replications, ``mean``, and the ends ``low`` and ``high`` of the 95 % interval over them, NaN
         for one. Units are those of the axes' labels. Where something is averaged, each replication's mean over it is
-        one observation.
+        one observation. With ``inputs`` the ends take in what few rows behind the inputs leave open, where that is
+        known, and ``is_by_luck`` says where they do not.
     """
     dims = {"row": choice.rows, "column": choice.columns, "series": choice.series}
     dims["x"] = choice.path if isinstance(choice.x, str) else choice.x
     dims["y"] = choice.y_dim
-    metrics = _metrics(choice)
+    metrics = metrics_of(choice)
     rows = kept_rows(source.rows, choice)
     by = [dim.name for dim in dims.values() if dim is not NOTHING]
     units = rows.groupby([*by, UNIT], sort=False, observed=True)[list(metrics)].mean().reset_index()
@@ -45,11 +47,21 @@ def cells_of(source: Source, choice: Choice) -> pd.DataFrame:
         place = dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True))
         where = {name: place.get(dim.name, "") for name, dim in dims.items()}
         for metric in metrics:
-            interval = t_interval(factor_of(metric) * part[metric].to_numpy(dtype=float))
-            low, high = interval.mean - interval.half_width, interval.mean + interval.half_width
-            numbers = {"n": interval.n, "mean": interval.mean, "low": low, "high": high}
-            found.append({**where, "metric": metric, **numbers})
+            interval, factor = t_interval(part[metric].to_numpy(dtype=float)), factor_of(metric)
+            half, is_by_luck = interval.half_width, True
+            if inputs is not None and not choice.averaged:
+                wide = inputs.half_width(metric, _at(rows, place), half)
+                half, is_by_luck = (half, True) if np.isnan(wide) else (wide, False)
+            ends = {"low": factor * (interval.mean - half), "high": factor * (interval.mean + half)}
+            mean = {"n": interval.n, "mean": factor * interval.mean}
+            found.append({**where, "metric": metric, **mean, **ends, "is_by_luck": is_by_luck})
     return _sorted(pd.DataFrame(found), dims)
+
+
+def _at(rows: pd.DataFrame, place: Mapping[str, Any]) -> pd.DataFrame:
+    for name, value in place.items():
+        rows = rows[rows[name] == value]
+    return rows
 
 
 def kept_rows(rows: pd.DataFrame, choice: Choice) -> pd.DataFrame:
@@ -59,7 +71,8 @@ def kept_rows(rows: pd.DataFrame, choice: Choice) -> pd.DataFrame:
     return rows
 
 
-def _metrics(choice: Choice) -> tuple[str, ...]:
+def metrics_of(choice: Choice) -> tuple[str, ...]:
+    """Return the metrics whose means a picture shows."""
     if choice.kind == "heat":
         return (choice.z,)
     return (choice.x, *choice.y) if isinstance(choice.x, str) else choice.y

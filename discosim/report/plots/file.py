@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from warnings import catch_warnings, filterwarnings
 
 import matplotlib as mpl
 from matplotlib import style
@@ -38,6 +39,8 @@ class Look:
     ----------
     intervals, log, x_label, y_label : str
         As of `discosim.plot`.
+    luck : bool
+        Likewise.
     size : str
         ``column`` or ``page``; '' for a column with one panel, a page with more.
     width_in, height_in : float, optional
@@ -51,6 +54,7 @@ class Look:
     """
 
     intervals: str = ""
+    luck: bool = False
     log: str = ""
     size: str = ""
     width_in: float | None = None
@@ -81,11 +85,20 @@ def write_plot(given: Given, asked: Asked, look: Look, path: Path) -> Plan:
         stack.enter_context(house_style())
         if look.style is not None:
             stack.enter_context(mpl.rc_context(_style(look.style)))
-        plan = plan_of(given, asked, look.intervals)
+        plan = plan_of(given, asked, look.intervals, luck=look.luck)
         if ending == "tex":
             write_whole(path, latex_table(plan))
             return plan
-        write_whole(path, picture_bytes(_figure(plan, look), ending, plan.caption))
+        with catch_warnings():
+            filterwarnings("error", message="constrained_layout not applied")
+            try:
+                content = picture_bytes(_figure(plan, look), ending, plan.caption)
+            except UserWarning:
+                raise UserError(
+                    "has no room for these panels and names; set --width and --height, or pick values with --where",
+                    where=str(path),
+                ) from None
+        write_whole(path, content)
     return plan
 
 

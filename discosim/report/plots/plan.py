@@ -9,7 +9,7 @@ import pandas as pd
 
 from discosim.core.errors import UserError, close_match
 from discosim.report.plots.caption import caption_of
-from discosim.report.plots.cells import cells_of, curves_of
+from discosim.report.plots.cells import cells_of, curves_of, metrics_of
 from discosim.report.plots.choice import NOTHING, Asked, Choice, choose
 from discosim.report.plots.heat import best_of
 from discosim.report.plots.source import Source, source_of
@@ -60,8 +60,10 @@ class Plan:
         return self.choice.kind == "heat" and self.choice.series is not NOTHING
 
 
-def plan_of(given: Given, asked: Asked, intervals: str = "") -> Plan:
+def plan_of(given: Given, asked: Asked, intervals: str = "", *, luck: bool = False) -> Plan:
     """Read, choose and compute; draw nothing yet.
+
+    ``luck`` asks for intervals by luck alone, also where inputs have few rows.
 
     Raises
     ------
@@ -73,11 +75,16 @@ def plan_of(given: Given, asked: Asked, intervals: str = "") -> Plan:
     numbers = (asked.z,) if asked.z else asked.y
     source = source_of(given, (*numbers, asked.x) if asked.kind in ("pareto", "cdf") else numbers)
     choice = choose(source, asked)
+    few, beyond = "", list[str]()
     if choice.kind == "cdf":
         table = curves_of(source, choice)
     elif choice.kind == "heat" and choice.series is not NOTHING:
         table = best_of(source, choice)
     else:
-        table = cells_of(source, choice)
+        is_wide = source.inputs is not None and choice.kind != "heat" and intervals != "none" and not luck
+        inputs = source.inputs(metrics_of(choice)) if source.inputs is not None and is_wide else None
+        table = cells_of(source, choice, inputs)
+        few = "" if inputs is None else inputs.rows_text()
+        beyond = [] if inputs is None else [name for name in metrics_of(choice) if inputs.rests_on_no_row(name)]
     how = intervals or ("bars" if choice.kind in ("bars", "pareto") else "band")
-    return Plan(source, choice, table, how, caption_of(source, choice, table, how))
+    return Plan(source, choice, table, how, caption_of(source, choice, table, how, few, beyond))

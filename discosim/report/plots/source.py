@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from discosim.core.errors import UserError
+from discosim.core.files import near_files
 from discosim.metrics.definitions import DEFINITIONS
+from discosim.report.plots.inputs import Inputs, OfRun, OfSweep
 from discosim.report.tables import need_columns, read_columns, read_summary
 from discosim.sweep.axes import shown
 from discosim.sweep.results import is_sweep, load_results
@@ -80,6 +82,8 @@ class Source:
         What may be asked of it.
     n_left_out : int
         Runs that failed or are missing.
+    inputs : callable, optional
+        Names of metrics -> what few rows behind the inputs leave open in them.
     """
 
     name: str
@@ -88,6 +92,7 @@ class Source:
     requests: Callable[[Sequence[str]], pd.DataFrame]
     request_columns: tuple[str, ...]
     n_left_out: int = 0
+    inputs: Callable[[Sequence[str]], Inputs] | None = None
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -122,11 +127,16 @@ def source_of(given: Given, wanted: Sequence[str] = ()) -> Source:
         return _of_folder(Path(given.store.folder))
     if hasattr(given, "by_replication"):
         requests = given.requests
-        return _source("the result", given.by_replication, (), lambda _: requests, tuple(requests.columns))
+        summary = given.printed_summary
+        columns, order = tuple(requests.columns), tuple(summary["policies"])
+        source = _source("the result", given.by_replication, (), lambda _: requests, columns, order=order)
+        return replace(source, inputs=lambda _: OfRun(summary))
     raise UserError(f"expected a folder, a result or a table (got {type(given).__name__})", where="source")
 
 
 def _of_folder(folder: Path) -> Source:
+    if not folder.is_dir():
+        raise UserError(f"no such folder; expected that of a run or of a sweep{near_files(folder)}", where=str(folder))
     rows = load_results(folder)
     if not is_sweep(folder):
         path = folder / "requests.parquet"
@@ -134,7 +144,9 @@ def _of_folder(folder: Path) -> Source:
         def of_run(names: Sequence[str]) -> pd.DataFrame:
             return read_columns(path, list(dict.fromkeys(("policy", "replication", "status", *names))))
 
-        return _source(str(folder), rows, (), of_run, _columns_of(path), order=_order(folder))
+        source = _source(str(folder), rows, (), of_run, _columns_of(path), order=_order(folder))
+        summary = read_summary(folder / "summary.json")
+        return replace(source, inputs=lambda _: OfRun(summary))
     whole = rows[rows["status"] == "finished"]
     if whole.empty:
         raise UserError("no run of this sweep is finished yet, so there is nothing to draw", where=str(folder))
@@ -154,7 +166,7 @@ def _of_folder(folder: Path) -> Source:
     # a sweep's run has one replication, and equal seeds share their luck
     table = whole.assign(**{UNIT: whole["seed"]})
     source = _source(str(folder), table, varied, of_sweep, _columns_of(first), order=_order(first.parent))
-    return replace(source, n_left_out=n_lost)
+    return replace(source, n_left_out=n_lost, inputs=lambda names: OfSweep(folder, names))
 
 
 def _order(folder: Path) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ def plot(
     average: str | Sequence[str] = (),
     best: bool = False,
     intervals: str = "",
+    luck: bool = False,
     log: str = "",
     legend: bool = True,
     x_label: str = "",
@@ -73,6 +74,9 @@ def plot(
         Of a heat map: which policy is best in each cell, and whether that is clear.
     intervals : str
         ``band``, ``bars`` or ``none``.
+    luck : bool
+        Whether intervals are by luck alone, where those of a folder or a result take few rows behind its inputs into
+        account by default.
     log : str
         ``x``, ``y`` or ``xy``.
     legend : bool
@@ -100,7 +104,7 @@ def plot(
     )  # fmt: skip
     target = None if to is None else Path(to)
     ending = "" if target is None else ending_of(target)
-    plan = plan_of(source, asked, intervals)
+    plan = plan_of(source, asked, intervals, luck=luck)
     panels = _panels(plan, ax)
     draw_plan(plan, panels, log=log, legend=_legend(legend, ax), x_label=x_label, y_label=y_label)
     if target is not None:

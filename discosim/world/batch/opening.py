@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.request import RequestTable
+from discosim.world.arrivals import clock_at
 from discosim.world.batch.dispatch import Dispatch, is_later
 from discosim.world.batch.phones import Begun, Phones
 from discosim.world.batch.service import Asked, Service
@@ -15,17 +16,6 @@ from discosim.world.batch.service import Asked, Service
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-def clock_at(arrival_s: Floats) -> Floats:
-    """Return what the clock of the world shows when each request arrives: it goes there from the arrival before."""
-    now_s = 0.0
-    shown = []
-    for at_s in arrival_s.tolist():
-        if at_s > now_s:
-            now_s += at_s - now_s
-        shown.append(now_s)
-    return np.array(shown)
 
 
 def event_s(now_s: Floats, at_s: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Compiles the kernel when a wheel is built or an editable install is made; without a compiler both are plain Python."""
+"""Compiles the kernel for a wheel or an editable install; without a compiler both are plain Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 LIBRARY = "discosim/kernel/kernel.so"
 
 
-class KernelHook(BuildHookInterface):  # type: ignore[type-arg]  # only where hatchling is: while building
+class KernelHook(BuildHookInterface):
     """Builds the kernel in the source tree, and lets the wheel hold it and say for which platform it is."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

@@ -1,0 +1,112 @@
+"""What the engine does alone, compiled and in Python, beside SimPy: `pytest benchmarks/test_engine_batch.py -s`.
+
+Ratios of processor time in one run. Whole processes write all files and draw nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from engine_load import CAPACITY_RPS, SCENARIO, scenario_at
+from measure import bare_timeout_s
+
+from discosim.core.scenario import Scenario
+from discosim.kernel.library import SWITCH, why_not
+from discosim.runs.simulate import simulate
+
+LOAD = 0.7
+WAYS = {"compiled": ("0", "auto"), "Python": ("1", "auto"), "SimPy": ("1", "simpy")}
+"""Whether compiled code is switched off, and `kernel` of the scenario."""
+
+WHOLE = """
+import resource, sys, time
+from pathlib import Path
+from discosim.config import load_scenario
+from discosim.runs import execute_to_folder
+scenario = load_scenario(sys.argv[1], overrides=sys.argv[3:])
+execute_to_folder(scenario, Path(sys.argv[2]), force=True)
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+"""
+
+
+def _cpu_s(scenario: Scenario) -> float:
+    start = time.process_time()
+    simulate(scenario)
+    return time.process_time() - start
+
+
+def test_cost_of_a_request_three_ways(monkeypatch, capsys):
+    n = {"compiled": 20_000, "Python": 5_000, "SimPy": 5_000}
+    best, timeout_s = dict.fromkeys(WAYS, math.inf), math.inf
+    for _ in range(3):  # in turns, so that a busy moment of the machine hits all alike
+        timeout_s = min(timeout_s, bare_timeout_s(60_000, n_processes=1000))
+        for way, (is_off, kernel) in WAYS.items():
+            monkeypatch.setenv(SWITCH, is_off)
+            small, large = (scenario_at(LOAD, size, pilot_requests=20) for size in (200, n[way]))
+            cpu_s = [_cpu_s(_with(scenario, kernel)) for scenario in (small, large)]
+            best[way] = min(best[way], (cpu_s[1] - cpu_s[0]) / (n[way] - 200))
+    monkeypatch.setenv(SWITCH, "0")
+    with capsys.disabled():
+        print(f"\n{why_not() or 'the kernel is compiled'}; columns and summary, nothing written:")
+        for way, request_s in best.items():
+            print(
+                f"{way:>9}: {request_s * 1e6:6.1f} us a request, {request_s / timeout_s:5.1f} bare timeouts among "
+                f"1,000 processes, {best['SimPy'] / request_s:4.1f} times as quick as SimPy"
+            )
+    assert min(best.values()) > 0.0
+
+
+def _with(scenario: Scenario, kernel: str) -> Scenario:
+    from dataclasses import replace
+
+    return replace(scenario, kernel=kernel)  # type: ignore[arg-type]  # one of the two that there are
+
+
+def _process(n_requests: int, folder: Path, way: str) -> tuple[float, float, float]:
+    """Run in a fresh process; return seconds by the wall, seconds of the processor, and peak MiB."""
+    config = folder / "c.json"
+    config.write_text(json.dumps(SCENARIO), encoding="utf-8")
+    is_off, kernel = WAYS[way]
+    sets = [
+        f"workload.n_requests={n_requests}",
+        f"workload.arrivals.rate_per_s={LOAD * CAPACITY_RPS}",
+        f"kernel={kernel}",
+    ]
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", WHOLE, str(config), str(folder / f"out-{way}"), *sets],
+        env={**os.environ, SWITCH: is_off},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent,
+    )
+    wall_s = time.perf_counter() - start
+    cpu_s, mib = map(float, done.stdout.split())
+    return wall_s, cpu_s, mib
+
+
+@pytest.mark.parametrize("n_requests", [100_000, pytest.param(1_000_000, marks=pytest.mark.long)])
+def test_whole_process(n_requests, tmp_path, capsys):
+    """Goals: 6 bare timeouts a request beyond start-up, and a million requests in less than 1 GiB."""
+    timeout_s = bare_timeout_s(n_processes=1000)
+    few = _process(1000, tmp_path, "compiled")
+    many = _process(n_requests, tmp_path, "compiled")
+    timeout_s = min(timeout_s, bare_timeout_s(n_processes=1000))
+    request_s = (many[1] - few[1]) / (n_requests - 1000)
+    with capsys.disabled():
+        print(
+            f"\n{n_requests:,} requests: {many[0]:.2f} s by the wall, {many[1]:.2f} s of the processor, "
+            f"peak {many[2]:,.0f} MiB; 1,000 take {few[1]:.2f} s; beyond them {request_s * 1e6:.1f} us a request, "
+            f"{request_s / timeout_s:.1f} bare timeouts among 1,000 processes"
+        )
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0

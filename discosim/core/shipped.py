@@ -1,0 +1,25 @@
+"""The folders that travel with the package: digests, configurations and experiments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from discosim.core.errors import UserError
+
+SHIPPED = "_shipped"
+"""Folder of the wheel that holds what lies beside the package in a checkout."""
+
+
+def shipped_folder(name: str) -> Path:
+    """Return the shipped folder ``traces``, ``configs`` or ``experiments``: of the wheel, else of the source checkout.
+
+    Raises
+    ------
+    UserError
+        Where the installation lacks it.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / SHIPPED / name, package.parent / name):
+        if folder.is_dir():
+            return folder
+    raise UserError(f"this installation lacks its {name} folder; install the package again", where=str(package))

@@ -1,0 +1,124 @@
+"""Intervals with what few rows behind the inputs leave open, of the cells of a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+
+from discosim.config import load_scenario
+from discosim.core.errors import UserError
+from discosim.metrics.influence import is_beyond
+from discosim.metrics.stats import LEVEL
+from discosim.report.input_rows import few_rows
+from discosim.report.tables import PlainSummary, number
+from discosim.runs.facts import read_facts
+from discosim.runs.finished import Finished, Side, finished, part_of, version_half_width
+from discosim.runs.provenance import fingerprints
+
+UNKNOWN = math.nan
+
+
+class Inputs(Protocol):
+    """What is known of the inputs behind a source."""
+
+    def half_width(self, metric: str, rows: pd.DataFrame, luck: float) -> float:
+        """Return the half-width with inputs of a metric of some rows of the source.
+
+        ``luck`` is that by luck alone, which is given back where no input has few rows; NaN where it is not known what
+        they leave open.
+        """
+        ...
+
+    def rows_text(self) -> str:
+        """Return the inputs of few rows that were met, the fewest first; '' where there was none."""
+        ...
+
+    def rests_on_no_row(self, metric: str) -> bool:
+        """Tell whether a metric is a quantile beyond the rows of an input that was met."""
+        ...
+
+
+@dataclass(frozen=True)
+class OfRun:
+    """Those of one run, as its summary has them."""
+
+    summary: PlainSummary
+
+    def half_width(self, metric: str, rows: pd.DataFrame, luck: float) -> float:
+        """Return the half-width with inputs; see `Inputs`."""
+        if not self.summary.get("inputs"):
+            return luck
+        policies = set(rows["policy"])
+        if len(policies) != 1:
+            return UNKNOWN
+        return number(self.summary, policies.pop(), metric, "half_width")
+
+    def rows_text(self) -> str:
+        """Return the inputs of few rows; see `Inputs`."""
+        return few_rows(self.summary)
+
+    def rests_on_no_row(self, metric: str) -> bool:
+        """Tell whether a metric is a quantile beyond the rows; see `Inputs`."""
+        return any(metric in names for names in self.summary.get("inputs", {}).get("beyond", {}).values())
+
+
+@dataclass
+class OfSweep:
+    """Those of a sweep's points, read from the files of its runs when they are asked for.
+
+    Parameters
+    ----------
+    folder : Path
+        The sweep.
+    names : collection of str
+        Metrics that will be asked for.
+    """
+
+    folder: Path
+    names: Collection[str]
+    _points: dict[int, Finished | None] = field(default_factory=dict)
+    _met: dict[str, int] = field(default_factory=dict)
+
+    def half_width(self, metric: str, rows: pd.DataFrame, luck: float) -> float:
+        """Return the half-width with inputs; see `Inputs`."""
+        cells = set(zip(rows["point"].astype(int), rows["policy"], strict=True))
+        if len(cells) != 1 or math.isnan(luck):
+            return UNKNOWN
+        point, policy = cells.pop()
+        if point not in self._points:
+            self._points[point] = self._read(dict(zip(rows["seed"].astype(int), rows["run"], strict=True)))
+        runs = self._points[point]
+        if runs is None:
+            return UNKNOWN
+        if not runs.inputs:
+            return luck
+        self._met |= {f"{given.role} {given.n:,} {given.unit}": given.n for given in runs.inputs}
+        side = Side(runs, str(policy))
+        if runs.is_resampled:
+            return version_half_width(metric, rows.sort_values("seed")[metric].tolist(), side, None, LEVEL)
+        return math.hypot(luck, part_of(metric, side).half_width())
+
+    def rows_text(self) -> str:
+        """Return the inputs of few rows that were met; see `Inputs`."""
+        return ", ".join(sorted(self._met, key=self._met.__getitem__))
+
+    def rests_on_no_row(self, metric: str) -> bool:
+        """Tell whether a metric is a quantile beyond the rows; see `Inputs`."""
+        return any(is_beyond(n, metric) for n in self._met.values())
+
+    def _read(self, runs: Mapping[int, str]) -> Finished | None:
+        """Return the finished runs of a point; None where their inputs are not to be had any more."""
+        by_seed = {seed: self.folder / "runs" / str(name) for seed, name in runs.items()}
+        first = next(iter(by_seed.values()))
+        try:
+            scenario = load_scenario(first / "config.yaml")
+            if read_facts(first)["inputs_sha256"] != fingerprints(scenario):
+                return None
+        except UserError:
+            return None
+        return finished(scenario, by_seed, self.names)
