@@ -6,11 +6,13 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic, sleep
 
 from discosim.cli_console import say, say_json, tell
 from discosim.cli_help import AddParser, add_verb
 from discosim.cli_results import add_columns, add_json, chosen, parse_names
 from discosim.core.errors import UserError
+from discosim.sweep.object_store import place_of_text
 
 SWEEP_ACTIONS = ("status", "collect", "clean")
 EXIT_OK, EXIT_INCOMPLETE = 0, 1
@@ -43,7 +45,12 @@ def add_sweep(add: AddParser) -> None:
         help="change one value of the base, as YAML; may be repeated (a file is looked for in the working directory, "
         "then beside PLAN)",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, help="folder of the sweep (default: results/<name>)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=place_of_text,
+        help="folder of the sweep (default: results/<name>), or s3://bucket/name, gs://bucket/name",
+    )
     parser.add_argument(
         "--executor",
         metavar="NAME",
@@ -69,11 +76,27 @@ def add_sweep(add: AddParser) -> None:
         ("collect", "build the index from the runs that are there"),
         ("clean", "remove leftovers, kept errors, and runs of no plan"),
     ):
-        more = "Exit code 1: runs failed or are missing." if action == "collect" else ""
-        parser = add_verb(add, f"sweep {action}", words, f"sweep {action} results/budget-quick", more=more)
-        parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of the sweep")
+        more = {
+            "collect": "Exit code 1: runs failed or are missing.",
+            "status": "Exit code 1: with --watch, runs failed.",
+        }
+        examples = [f"sweep {action} results/budget-quick"]
+        examples += ["sweep status results/budget-quick --watch"] if action == "status" else []
+        parser = add_verb(add, f"sweep {action}", words, *examples, more=more.get(action, ""))
+        parser.add_argument(
+            "folder", metavar="FOLDER", type=place_of_text, help="folder of the sweep, or s3://bucket/name"
+        )
         add_json(parser)
         parser.set_defaults(call=_sweep_folder, action=action)
+        if action == "status":
+            parser.add_argument(
+                "--watch",
+                metavar="SECONDS",
+                nargs="?",
+                type=float,
+                const=2.0,
+                help="look again every so many seconds (default: 2) until nothing is missing",
+            )
         if action == "clean":
             parser.add_argument(
                 "--stale", action="store_true", help="also remove runs whose code or inputs have changed"
@@ -124,17 +147,19 @@ def _is_terminal() -> bool:
 def _sweep_folder(options: argparse.Namespace) -> int:
     from discosim.report.documents import status_document
     from discosim.report.sweep_text import render_status
+    from discosim.sweep.mirror import opened
     from discosim.sweep.run import collect_sweep
-    from discosim.sweep.store import Store
 
     removed = None
     if options.action == "collect":
         store, state, _ = collect_sweep(options.folder)
     else:
-        store = Store(options.folder)
-        if options.action == "clean":
-            removed = store.clean(stale=options.stale)
-        state = store.state(store.planned())
+        if options.action == "status" and options.watch is not None:
+            return _watched(options.folder, options.watch, is_json=options.json)
+        with opened(options.folder, is_read=options.action == "status") as store:
+            if options.action == "clean":
+                removed = store.clean(stale=options.stale)
+            state = store.state(store.planned())
     if options.json:
         say_json(status_document(f"sweep {options.action}", store, state, removed))
     else:
@@ -142,6 +167,35 @@ def _sweep_folder(options: argparse.Namespace) -> int:
             say(f"removed {name}")
         say(render_status(store, state))
     return EXIT_INCOMPLETE if options.action == "collect" and not state.is_complete else EXIT_OK
+
+
+def _watched(folder: Path | str, every_s: float, *, is_json: bool) -> int:
+    """Say where a sweep stands, again and again, until nothing is missing; whoever runs it is left alone."""
+    from discosim.report.sweep_text import failures_text, pace_text
+    from discosim.sweep.mirror import opened
+
+    if is_json:
+        raise UserError("a document is printed once; give either --json or --watch", where="sweep status")
+    if not 0.1 <= every_s <= 86_400.0:
+        raise UserError(f"must be from 0.1 to 86,400 (got {every_s:g})", where="--watch")
+    began, said, first = monotonic(), "", None
+    while True:
+        with opened(folder, is_read=True) as store:
+            state = store.state(store.planned())
+        first = len(state.finished) if first is None else first
+        line = pace_text(store, state, len(state.finished) - first, monotonic() - began)
+        standing = f"{len(state.finished)} {len(state.failed)} {len(state.missing)}"
+        if standing != said:
+            say(line)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        said = standing
+        if not state.missing:
+            break
+        sleep(every_s)
+    if failed := failures_text(store, state):
+        say(failed)
+    return EXIT_OK if state.is_complete else EXIT_INCOMPLETE
 
 
 def add_diff(add: AddParser) -> None:

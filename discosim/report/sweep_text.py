@@ -9,7 +9,7 @@ from typing import Any
 
 from discosim.metrics.definitions import definition
 from discosim.metrics.summary import HEADLINE
-from discosim.report.cells import aligned, alone, cell, decimals_of, few_replications, half_width, number
+from discosim.report.cells import aligned, alone, cell, decimals_of, few_replications, half_width, lone, number
 from discosim.report.chosen import sweep_table
 from discosim.report.input_rows import MARK
 from discosim.sweep.axes import shown
@@ -49,13 +49,13 @@ def render_sweep(result: SweepResult, columns: Sequence[str] | None = None) -> s
         columns = HEADLINE
     if columns is not None and result.table is not None:
         blocks.append(sweep_table(result.table, columns))
-    blocks += [failures_text(result.store, result.state), f"written    {result.store.folder}/"]
+    blocks += [failures_text(result.store, result.state), f"written    {result.store.shown}/"]
     return "\n\n".join(block for block in blocks if block)
 
 
 def render_status(store: Store, state: State) -> str:
     """Return where a sweep stands: runs, failures, and folders that belong to no point."""
-    blocks = [f"{store.folder}: {status_line(state)}", failures_text(store, state), damage_text(state)]
+    blocks = [f"{store.shown}: {status_line(state)}", failures_text(store, state), damage_text(state)]
     if state.strangers:
         blocks.append(
             f"{_n(len(state.strangers), 'run')} of another plan in this folder; `discosim sweep clean` removes them"
@@ -74,11 +74,36 @@ def status_line(state: State) -> str:
     return f"{len(state.finished)} finished, {len(state.failed)} failed, {len(state.missing)} missing"
 
 
+def pace_text(store: Store, state: State, n_new: int, passed_s: float) -> str:
+    """Return where a sweep stands, and how long the rest takes if it goes on as it did since somebody looked.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from discosim.sweep.plan import Run
+    >>> runs = tuple(Run(0, seed, "0" * 64) for seed in range(4))
+    >>> pace_text(Store(Path("here")), State(runs[:2], (), runs[2:], {}, ()), 1, 30.0)
+    'here: 2 finished, 0 failed, 2 missing; 2 a minute, about 1 min left'
+    """
+    line = f"{store.folder}: {status_line(state)}"
+    if not (n_new and state.missing and passed_s > 0.0):
+        return line
+    left_s = passed_s / n_new * len(state.missing)
+    left = (
+        f"{left_s:.0f} s"
+        if left_s < 60.0
+        else f"{left_s / 60:.0f} min"
+        if left_s < 5400.0
+        else f"{left_s / 3600:.1f} h"
+    )
+    return f"{line}; {lone(60.0 * n_new / passed_s)} a minute, about {left} left"
+
+
 def failures_text(store: Store, state: State) -> str:
     """Return the failed runs with their errors; empty if there are none."""
     if not state.failed:
         return ""
-    lines = [f"failed     (errors and traces: {store.folder}/{FAILURES}/; the same command tries them again)"]
+    lines = [f"failed     (errors and traces: {store.shown}/{FAILURES}/; the same command tries them again)"]
     for run in state.failed[:MOST_FAILURES]:
         failure = state.failures[run.folder]
         tries = f"after {_n(failure['tries'], 'try', 'tries')}: " if "tries" in failure else ""

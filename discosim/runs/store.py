@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from discosim.core.errors import UserError
 from discosim.core.folders import fill
 from discosim.core.owners import is_abandoned, owner
 from discosim.core.places import Judge, Place, is_void, place_of
-from discosim.core.printable import for_stream, printable
+from discosim.core.printable import printable
 from discosim.core.scenario import Scenario
 from discosim.core.take_place import flush
 from discosim.runs.collect import Columns
@@ -26,6 +25,7 @@ from discosim.runs.facts import FACTS, file_facts, run_facts
 from discosim.runs.folder import CONFIG, ENDPOINTS, INPUTS, RUN, SERIES, default_folder, same_run
 from discosim.runs.identity import run_id
 from discosim.runs.outcomes import Outcomes
+from discosim.runs.progress import open_bar
 from discosim.runs.result import RunResult
 from discosim.runs.simulate import simulate
 from discosim.runs.tables import (
@@ -84,7 +84,7 @@ def run_to_folder(
     target: Path,
     *,
     tokens: bool = False,
-    tick: Callable[[], None] | None = None,
+    tick: Callable[[], object] | None = None,
     command: str = "",
     judge: Judge | None = None,
     outcomes: Outcomes | None = None,
@@ -103,7 +103,7 @@ def run_to_folder(
         If the folder cannot be written; its cause is the ``OSError``.
     """
     place = place_of(target, over_files=True)
-    judge = judge or (lambda _: True)
+    judge, tick = judge or (lambda _: True), tick or (lambda: None)
     return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, outcomes=outcomes, stated=stated)
 
 
@@ -113,7 +113,7 @@ def _execute(
     judge: Judge,
     *,
     tokens: bool,
-    tick: Callable[[], None] | None,
+    tick: Callable[[], object] | None,
     command: str,
     spare: str = "",
     outcomes: Outcomes | None = None,
@@ -157,7 +157,7 @@ def write_result(result: RunResult, target: Path, *, force: bool = False, comman
         If the folder cannot be written, or holds another run and ``force`` is false; nothing is changed then.
     """
     place = place_of(target)
-    judge = same_run(target, _config(result, target), force=force)
+    judge = same_run(target, _config(result, target), force=force, elsewhere="", forced="force=True")
     if place.real.is_dir() and not is_void(place.real):
         judge(place.real)
     fill(place, RUN, lambda folder: _write_files(result, folder, place, command, None), judge)
@@ -215,12 +215,8 @@ def _bar(scenario: Scenario, *, enabled: bool) -> Iterator[Any]:
     if not enabled:
         yield None
         return
-    from tqdm import tqdm
-
     total = scenario.replications * len(scenario.policies)
-    with tqdm(
-        total=total, desc=for_stream(scenario.name, sys.stderr), unit="world", file=sys.stderr, leave=False
-    ) as bar:
+    with open_bar(total, unit="world", is_shown=True, what=scenario.name, leave=False) as bar:
         yield bar.update
 
 
