@@ -49,13 +49,13 @@ def render_sweep(result: SweepResult, columns: Sequence[str] | None = None) -> s
         columns = HEADLINE
     if columns is not None and result.table is not None:
         blocks.append(sweep_table(result.table, columns))
-    blocks += [failures_text(result.store, result.state), f"written    {result.store.folder}/"]
+    blocks += [failures_text(result.store, result.state), f"written    {result.store.shown}/"]
     return "\n\n".join(block for block in blocks if block)
 
 
 def render_status(store: Store, state: State) -> str:
     """Return where a sweep stands: runs, failures, and folders that belong to no point."""
-    blocks = [f"{store.folder}: {status_line(state)}", failures_text(store, state), damage_text(state)]
+    blocks = [f"{store.shown}: {status_line(state)}", failures_text(store, state), damage_text(state)]
     if state.strangers:
         blocks.append(
             f"{_n(len(state.strangers), 'run')} of another plan in this folder; `discosim sweep clean` removes them"
@@ -103,7 +103,7 @@ def failures_text(store: Store, state: State) -> str:
     """Return the failed runs with their errors; empty if there are none."""
     if not state.failed:
         return ""
-    lines = [f"failed     (errors and traces: {store.folder}/{FAILURES}/; the same command tries them again)"]
+    lines = [f"failed     (errors and traces: {store.shown}/{FAILURES}/; the same command tries them again)"]
     for run in state.failed[:MOST_FAILURES]:
         failure = state.failures[run.folder]
         tries = f"after {_n(failure['tries'], 'try', 'tries')}: " if "tries" in failure else ""

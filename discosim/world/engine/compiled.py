@@ -61,7 +61,7 @@ def _setup(model: EngineModel, arrivals: Arrivals) -> tuple[Fields, Fields] | No
     replica = model.replica
     scheduler = _scheduler(model.scheduler())
     is_plain = type(model) is EngineModel and type(replica) is ReplicaModel
-    has_more = model.prefill_pool is not None or model.lockstep or replica.decides_ahead or replica.prefix_blocks
+    has_more = model.prefill_pool is not None or model.lockstep or replica.prefix_blocks
     shares = replica.caches_inside and arrivals.hashes is not None
     is_large = max(replica.kv_blocks * replica.block_tok, int(arrivals.prompt_tok.max(initial=0))) > MOST_TOK
     if not is_plain or has_more or shares or is_large or scheduler is None or model.router not in ROUTERS:
@@ -77,6 +77,7 @@ def _setup(model: EngineModel, arrivals: Arrivals) -> tuple[Fields, Fields] | No
         "watermark_blocks": math.ceil(replica.watermark * replica.kv_blocks),
         "max_batch": replica.max_batch,
         "may_preempt": int(replica.preemption == "recompute" and not replica.caches_inside),
+        "decides_ahead": int(replica.decides_ahead),
         "n_jobs": len(arrivals),
         "at_s": arrivals.at_s,
         "job_id": arrivals.job_id,
