@@ -11,6 +11,7 @@ import pytest
 
 from discosim import cli, load_results
 from discosim.core.json_text import read_json
+from discosim.metrics.definitions import DEFINITIONS
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 
 RUN = ["--set", "replications=2", "--set", "workload.n_requests=20", "--no-figures"]
@@ -125,9 +126,19 @@ def test_a_table_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_traces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = document(capsys, "traces", "list", "--json")
     assert {"kind", "name", "title"} == set(found["digests"][0])
+    shown = document(capsys, "traces", "show", "azure-conv", "--json")
+    assert (shown["kind"], shown["name"]) == ("workload", "azure-conv")
+    assert shown["digest"]
     path = tmp_path / "trace.jsonl"
     path.write_text("".join(f'{{"timestamp": {k * 1000}, "input_length": 5, "output_length": 7}}\n' for k in range(9)))
     found = document(capsys, "traces", "check", str(path), "--json")
     gap = next(table for section in found["sections"] for table in section["percentiles"] if "gap" in table["name"])
     assert (gap["n"], gap["p50"], gap["lag1"]) == (8, 1.0, None)
     assert found["facts"]["sha256"] if "sha256" in found["facts"] else found["facts"]
+
+
+def test_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    (one,) = document(capsys, "explain", "metric", "ttft_p99_s", "--json")["metrics"]
+    assert (one["name"], one["unit"], one["direction"], one["level"]) == ("ttft_p99_s", "s", "lower", "summary")
+    assert len(document(capsys, "explain", "metric", "--json")["metrics"]) == len(DEFINITIONS)
+    assert "unknown metric" in refused(capsys, "explain", "metric", "ttft_p98_s", "--json")
