@@ -113,6 +113,7 @@ def test_a_shard_has_no_table(place: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="sweep collect"):
         part.to_frame()
     assert "1 finished" in repr(part)
+    assert part._repr_html_().startswith("<pre>&lt;SweepResult")
 
 
 # --- the command line ---------------------------------------------------------------------------------------------
