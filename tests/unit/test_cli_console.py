@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import io
-import re
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
