@@ -7,15 +7,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
 
 from discosim.cli_console import say, say_json, tell
 from discosim.cli_help import AddParser, add_verb
 from discosim.cli_results import add_columns, add_json, chosen, parse_names
+from discosim.core.addresses import place_of_text
 from discosim.core.errors import UserError
-
-if TYPE_CHECKING:
-    from discosim.sweep.store import Store
 
 SWEEP_ACTIONS = ("status", "collect", "clean")
 EXIT_OK, EXIT_INCOMPLETE = 0, 1
@@ -48,7 +45,12 @@ def add_sweep(add: AddParser) -> None:
         help="change one value of the base, as YAML; may be repeated (a file is looked for in the working directory, "
         "then beside PLAN)",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, help="folder of the sweep (default: results/<name>)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=place_of_text,
+        help="folder of the sweep (default: results/<name>), or s3://bucket/name, gs://bucket/name",
+    )
     parser.add_argument(
         "--executor",
         metavar="NAME",
@@ -81,7 +83,9 @@ def add_sweep(add: AddParser) -> None:
         examples = [f"sweep {action} results/budget-quick"]
         examples += ["sweep status results/budget-quick --watch"] if action == "status" else []
         parser = add_verb(add, f"sweep {action}", words, *examples, more=more.get(action, ""))
-        parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of the sweep")
+        parser.add_argument(
+            "folder", metavar="FOLDER", type=place_of_text, help="folder of the sweep, or s3://bucket/name"
+        )
         add_json(parser)
         parser.set_defaults(call=_sweep_folder, action=action)
         if action == "status":
@@ -143,19 +147,19 @@ def _is_terminal() -> bool:
 def _sweep_folder(options: argparse.Namespace) -> int:
     from discosim.report.documents import status_document
     from discosim.report.sweep_text import render_status
+    from discosim.sweep.mirror import opened
     from discosim.sweep.run import collect_sweep
-    from discosim.sweep.store import Store
 
     removed = None
     if options.action == "collect":
         store, state, _ = collect_sweep(options.folder)
     else:
-        store = Store(options.folder)
-        if options.action == "clean":
-            removed = store.clean(stale=options.stale)
         if options.action == "status" and options.watch is not None:
-            return _watched(store, options.watch, is_json=options.json)
-        state = store.state(store.planned())
+            return _watched(options.folder, options.watch, is_json=options.json)
+        with opened(options.folder, is_read=options.action == "status") as store:
+            if options.action == "clean":
+                removed = store.clean(stale=options.stale)
+            state = store.state(store.planned())
     if options.json:
         say_json(status_document(f"sweep {options.action}", store, state, removed))
     else:
@@ -165,9 +169,10 @@ def _sweep_folder(options: argparse.Namespace) -> int:
     return EXIT_INCOMPLETE if options.action == "collect" and not state.is_complete else EXIT_OK
 
 
-def _watched(store: Store, every_s: float, *, is_json: bool) -> int:
+def _watched(folder: Path | str, every_s: float, *, is_json: bool) -> int:
     """Say where a sweep stands, again and again, until nothing is missing; whoever runs it is left alone."""
     from discosim.report.sweep_text import failures_text, pace_text
+    from discosim.sweep.mirror import opened
 
     if is_json:
         raise UserError("a document is printed once; give either --json or --watch", where="sweep status")
@@ -175,7 +180,8 @@ def _watched(store: Store, every_s: float, *, is_json: bool) -> int:
         raise UserError(f"must be from 0.1 to 86,400 (got {every_s:g})", where="--watch")
     began, said, first = monotonic(), "", None
     while True:
-        state = store.state(store.planned())
+        with opened(folder, is_read=True) as store:
+            state = store.state(store.planned())
         first = len(state.finished) if first is None else first
         line = pace_text(store, state, len(state.finished) - first, monotonic() - began)
         standing = f"{len(state.finished)} {len(state.failed)} {len(state.missing)}"

@@ -49,13 +49,13 @@ def render_sweep(result: SweepResult, columns: Sequence[str] | None = None) -> s
         columns = HEADLINE
     if columns is not None and result.table is not None:
         blocks.append(sweep_table(result.table, columns))
-    blocks += [failures_text(result.store, result.state), f"written    {result.store.folder}/"]
+    blocks += [failures_text(result.store, result.state), f"written    {result.store.shown}/"]
     return "\n\n".join(block for block in blocks if block)
 
 
 def render_status(store: Store, state: State) -> str:
     """Return where a sweep stands: runs, failures, and folders that belong to no point."""
-    blocks = [f"{store.folder}: {status_line(state)}", failures_text(store, state), damage_text(state)]
+    blocks = [f"{store.shown}: {status_line(state)}", failures_text(store, state), damage_text(state)]
     if state.strangers:
         blocks.append(
             f"{_n(len(state.strangers), 'run')} of another plan in this folder; `discosim sweep clean` removes them"
@@ -83,7 +83,7 @@ def pace_text(store: Store, state: State, n_new: int, passed_s: float) -> str:
     >>> from discosim.sweep.plan import Run
     >>> runs = tuple(Run(0, seed, "0" * 64) for seed in range(4))
     >>> pace_text(Store(Path("here")), State(runs[:2], (), runs[2:], {}, ()), 1, 30.0)
-    'here: 2 finished, 0 failed, 2 missing; 2 a minute, about 1 min left'
+    'here: 2 finished, 0 failed, 2 missing; 2.00 a minute, about 1 min left'
     """
     line = f"{store.folder}: {status_line(state)}"
     if not (n_new and state.missing and passed_s > 0.0):
@@ -103,7 +103,7 @@ def failures_text(store: Store, state: State) -> str:
     """Return the failed runs with their errors; empty if there are none."""
     if not state.failed:
         return ""
-    lines = [f"failed     (errors and traces: {store.folder}/{FAILURES}/; the same command tries them again)"]
+    lines = [f"failed     (errors and traces: {store.shown}/{FAILURES}/; the same command tries them again)"]
     for run in state.failed[:MOST_FAILURES]:
         failure = state.failures[run.folder]
         tries = f"after {_n(failure['tries'], 'try', 'tries')}: " if "tries" in failure else ""

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from discosim.core.errors import UserError
-from discosim.core.scenario import Scenario
+from discosim.core.own_code import is_own, split_kind
+from discosim.core.scenario import EngineServer, PluginIterations, Scenario
+from discosim.core.source_code import source_of_file
 from discosim.runs.provenance import inputs_of
 
 MOST_BYTES = 256 << 20
@@ -72,20 +74,38 @@ class Luggage:
 
     def of(self, scenario: Scenario) -> list[Carried]:
         """Return the files of a scenario."""
-        return [
-            self._known.setdefault(path, _carried(path)) if path not in self._known else self._known[path]
-            for path in dict.fromkeys(_named(scenario))
-        ]
+        for name in _named(scenario):
+            if name not in self._known:
+                self._known[name] = _carried(name)
+        return [self._known[name] for name in dict.fromkeys(_named(scenario))]
 
 
 def _named(scenario: Scenario) -> Iterable[str]:
-    for _, name, kind in inputs_of(scenario):
-        if kind == "file":
-            yield name
+    yield from (name for _, name, kind in inputs_of(scenario) if kind == "file")
+    kinds = [spec.kind for spec in scenario.policies]
+    for server in (scenario.server, *scenario.services.values()):
+        if isinstance(server, EngineServer):
+            kinds.append(server.scheduler.kind)
+            kinds += [server.iterations.cost] if isinstance(server.iterations, PluginIterations) else []
+    yield from (named[0] for kind in kinds if is_own(kind) and (named := split_kind(kind)))
 
 
 def _carried(name: str) -> Carried:
+    """Return a file; of the user's code also what it imports from beside it."""
     path = Path(name)
+    if path.suffix != ".py":
+        return Carried(name, {path.name: _facts(path)})
+    _, places = source_of_file(path, path.read_bytes())
+    files = {}
+    for place in places:
+        for part in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            is_code = part.is_file() and part.suffix != ".pyc" and "__pycache__" not in part.parts
+            if is_code and part.is_relative_to(path.parent):
+                files[part.relative_to(path.parent).as_posix()] = _facts(part)
+    return Carried(name, files)
+
+
+def _facts(path: Path) -> tuple[Path, str, int]:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Carried(name, {path.name: (path, sha256, path.stat().st_size)})
+    return path, sha256, path.stat().st_size

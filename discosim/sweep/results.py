@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from discosim.config.yaml_loader import read_file
+from discosim.core.addresses import place_of_text
 from discosim.core.errors import UserError
 from discosim.runs.facts import FACTS
 from discosim.runs.whole import checked_facts
 from discosim.sweep.index import read_index
-from discosim.sweep.store import PLAN, Store
+from discosim.sweep.mirror import mirrored
+from discosim.sweep.store import INDEX, PLAN, Store
 from discosim.sweep.table import collect
 from discosim.sweep.views import with_units
 
@@ -42,7 +44,14 @@ def load_results(folder: str | os.PathLike[str]) -> pd.DataFrame:
     UserError
         If the folder holds neither, or a file of it is not as it was written.
     """
-    path = Path(folder)
+    place = place_of_text(folder) if isinstance(folder, str) else Path(folder)
+    if isinstance(place, str):
+        with mirrored(place, only=(PLAN, INDEX), is_read=True) as mirror:
+            if (table := _whole_index(mirror.folder)) is not None:
+                return table
+        with mirrored(place, is_read=True) as mirror:
+            return load_results(mirror.folder)
+    path = place
     if is_sweep(path):
         return _sweep(path)
     if not any((path / name).exists() for name in (FACTS, TABLE)):
@@ -63,9 +72,15 @@ def is_sweep(folder: Path) -> bool:
 
 def _sweep(folder: Path) -> pd.DataFrame:
     """Read the index if it is complete and as it was written, else the runs themselves."""
-    store = Store(folder)
-    planned = {run.folder for run in store.planned()}
+    table = _whole_index(folder)
+    return collect(Store(folder)) if table is None else table
+
+
+def _whole_index(folder: Path) -> pd.DataFrame | None:
+    """Return the index if it is complete and as it was written."""
+    if not is_sweep(folder):
+        return None
+    planned = {run.folder for run in Store(folder).planned()}
     table = read_index(folder)
-    if table is not None and set(table["run"]) == planned and (table["status"] == "finished").all():
-        return with_units(table)
-    return collect(store)
+    is_whole = table is not None and set(table["run"]) == planned and (table["status"] == "finished").all()
+    return with_units(table) if table is not None and is_whole else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from discosim.core.addresses import place_of_text
 from discosim.core.errors import UserError
 from discosim.core.own_code import is_own
 from discosim.core.scenario import PolicySpec
@@ -20,6 +21,7 @@ from discosim.sweep.drive import Terms, Watcher, carry_out
 from discosim.sweep.executors import Engine, check_name, open_engine
 from discosim.sweep.index import write_index
 from discosim.sweep.input_intervals import with_inputs
+from discosim.sweep.mirror import mirrored
 from discosim.sweep.plan import Plan, Run, load_plan
 from discosim.sweep.store import CODE, COMPARISONS, PLAN, State, Store
 from discosim.sweep.table import collect
@@ -101,8 +103,8 @@ def run_sweep(
     ----------
     plan : Plan, path or str
         From :func:`discosim.sweep.plan.load_plan`, or what that takes: a file, or the name of a shipped sweep.
-    out : path, optional
-        Folder of the sweep; ``results/<name>`` by default.
+    out : path or str, optional
+        Folder of the sweep; ``results/<name>`` by default. An address such as ``s3://bucket/sweep`` is an object store.
     policies : Policy, or mapping or sequence of Policy, optional
         Policy objects that run beside those of the base, such as one of a notebook; a mapping names them. Needs a file
         or a name as `plan`, whose comparisons and axes may name them. Their text is written to the folder's ``code/``,
@@ -127,6 +129,23 @@ def run_sweep(
         If the folder cannot be used, or not any more; what is finished stays.
     """
     check_name(executor)
+    place = place_of_text(out) if isinstance(out, str) else out
+    if isinstance(place, str):
+        with mirrored(place) as mirror:
+            result = run_sweep(
+                plan,
+                mirror.folder,
+                policies=policies,
+                profile=profile,
+                overrides=overrides,
+                executor=executor,
+                shard=shard,
+                terms=terms,
+                accept_version=accept_version,
+                watch=mirror.watching(watch),
+            )
+        return replace(result, store=replace(result.store, url=mirror.store.url))
+    out = place
     plan = _planned(plan, None if out is None else Path(out), policies, profile, overrides)
     if shard is not None and plan.file.stop is not None:
         raise UserError("a shard cannot know when to stop; leave out --shard, or `stop`", where="--shard")
@@ -191,7 +210,8 @@ def _finish(
 ) -> tuple[State, list[str]]:
     """Make what is not finished, and return how it stood before, and what is to be said of the way."""
     state = store.state(runs)
-    order = {run: i for i, run in enumerate(runs)}
+    # seed by seed: points that share a seed and a service share the past that their policies learn from
+    order = {run: (run.seed, i) for i, run in enumerate(runs)}
     # points whose inputs differ in nothing but their folder are one run
     waiting = {run.folder: run for run in sorted((*state.failed, *state.missing), key=order.__getitem__, reverse=True)}
     if waiting:
@@ -229,11 +249,15 @@ def _lazy(executor: str) -> Iterator[Callable[[], Engine]]:
 
 
 @contextmanager
-def how_to_go_on(plan: Plan, out: Path | None, say: Callable[[str], None]) -> Iterator[None]:
+def how_to_go_on(plan: Plan, out: Path | str | None, say: Callable[[str], None]) -> Iterator[None]:
     """Say what is on disk, and that the same command goes on, when a sweep is interrupted or runs out of disk."""
     try:
         yield
     except (KeyboardInterrupt, UserError) as error:
+        if isinstance(out, str):
+            if isinstance(error, KeyboardInterrupt):
+                say(f"discosim: what is finished stays in {out}; to go on, give the same command again")
+            raise
         store = Store(Path("results") / plan.name if out is None else out)
         is_begun = (store.folder / PLAN).is_file()
         if is_begun and (isinstance(error, KeyboardInterrupt) or is_about_disk(error)):
@@ -251,8 +275,12 @@ def is_about_disk(error: UserError) -> bool:
     return "cannot be written" in error.message
 
 
-def collect_sweep(plan_folder: Path) -> tuple[Store, State, pd.DataFrame]:
+def collect_sweep(plan_folder: Path | str) -> tuple[Store, State, pd.DataFrame]:
     """Build the index of a sweep from the runs that are there, whoever made them, and write it."""
+    if isinstance(plan_folder, str):
+        with mirrored(plan_folder) as mirror:
+            store, state, table = collect_sweep(mirror.folder)
+        return replace(store, url=mirror.store.url), state, table
     store = Store(plan_folder)
     table = collect(store)
     write_index(store, table)

@@ -38,10 +38,18 @@ class Store:
     ----------
     folder : Path
         ``results/<name>``.
+    url : str
+        Address of the object store that the folder is a copy of, or ''.
     """
 
     folder: Path
+    url: str = ""
     _seen: Seen = field(default_factory=Seen, compare=False, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """What the user calls it."""
+        return self.url or str(self.folder)
 
     # --- beginning --------------------------------------------------------------------------------------------
 

@@ -23,6 +23,17 @@ TRACE = "".join(
 )
 FROM_TRACE = SWEEP[: SWEEP.index("  workload:")] + "  workload: {kind: replay, file: mine.jsonl}\n"
 FROM_TRACE += SWEEP[SWEEP.index("  devices:") :]
+OWN = """\
+from discosim.policies import Policy
+import rules
+
+class Own(Policy):
+    def serve(self, session):
+        stream = session.start(rules.CHOICE)
+        if (yield session.first_token_of(stream)) is not None:
+            session.keep(stream)
+            yield session.finished()
+"""
 SMALL = (("n: 3}", "n: 2}"), ("[0.2, 0.6]", "[0.2]"))
 
 
@@ -73,6 +84,22 @@ def test_results_and_inputs_travel_and_nothing_tells_them_from_serial_ones(
     assert [set(unpack(parcel)[0]) for parcel in came] == [{"node", "lacking"}] + 4 * [{"node", "outcomes"}]
     (kept,) = (tmp_path / "cache" / "inputs").rglob("mine.jsonl")
     assert kept.read_text() == TRACE
+
+
+def test_a_policy_in_a_file_travels_with_what_it_imports_from_beside_it(
+    path: Path, tmp_path: Path, cluster: Cluster
+) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "__init__.py").write_text("CHOICE = 'server'\n")
+    (tmp_path / "own.py").write_text(OWN)
+    path.write_text(
+        path.read_text().replace("    - {kind: server_only}", "    - {kind: own.py:Own, name: server_only}")
+    )
+    sweep(path, tmp_path / "serial")
+    cluster()
+    assert len(sweep(path, tmp_path / "far").state.finished) == 4
+    assert contents(tmp_path / "far" / "runs") == contents(tmp_path / "serial" / "runs")
+    assert [name.read_text() for name in (tmp_path / "cache").rglob("own.py")] == [OWN]
 
 
 def test_a_node_that_sees_the_folder_writes_there(path: Path, tmp_path: Path, cluster: Cluster) -> None:
