@@ -188,7 +188,7 @@ class ServerStream(Stream):
 
 
 _Draws = tuple[Sequence[float], Sequence[float], list[bool] | None]
-"""Of all requests at an attempt: TTFT, time per token, and whether the service refuses; None where it refuses nobody."""
+"""Of all requests at an attempt: TTFT, time per token, and who is refused; None where nobody is."""
 
 
 class ApiServer:
