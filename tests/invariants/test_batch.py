@@ -24,8 +24,10 @@ from worlds import (
     constant_link,
     edge_box,
     examples,
+    exhaustive,
     gated,
     law,
+    long,
     model,
     past,
     profile,
@@ -385,10 +387,13 @@ def test_quickstart_leaves_the_same_files(tmp_path: Path) -> None:
     assert all(done["replay"] > 100 and sum(done.values()) == 120 for done in shares.values())
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    "name", ["quickstart", "bounds", "engine", "pd-device", "pd-device-exact", "pice", "all-systems"]
-)
+SHIPPED = [
+    *map(long, ("quickstart", "bounds", "engine", "pd-device-exact")),
+    *map(exhaustive, ("pd-device", "pice", "all-systems")),
+]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_scenarios_leave_the_same_files(name: str, tmp_path: Path) -> None:
     shares = check_files(name, tmp_path, "replications=1")
     if name in {"quickstart", "bounds"}:
