@@ -123,8 +123,10 @@ def test_a_folder_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_a_sweep_is_drawn_with_its_axes(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("small.yaml").write_text(SWEEP, encoding="utf-8")
-    run_sweep(load_plan("small.yaml"), executor="serial")
+    swept = run_sweep(load_plan("small.yaml"), executor="serial")
     folder = "results/small"
+    axes = discosim.plot(swept, "ttft_p99_s", x="budget", where={"server": "gpt"}, ax=Figure().subplots())
+    assert len(axes.lines) == 5
     for options in (
         ["--x", "budget", "--y", "ttft_p99_s", "--facet", "server", "--to", "a.pdf"],
         ["--kind", "cdf", "--x", "ttft_s", "--where", "budget=0.2", "--to", "b.png"],
