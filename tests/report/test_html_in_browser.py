@@ -121,7 +121,8 @@ def test_a_sweep_is_seen_along_every_axis(visit: Any) -> None:
     assert chart.locator("h3").text_content() == "Mean time to first token against budget; link = none"
     lines = tip_at(chart, 0)
     assert lines[1:3] == ["budget = 0.2", "link = none"]
-    assert lines[-1].endswith("3 replications")
+    assert lines[-2].endswith("3 replications")
+    assert lines[-1].startswith("with inputs ± ")
     opened.choose("grid", "against", "link")
     opened.choose("grid", "metric", "QoE")
     assert chart.locator("h3").text_content() == "QoE against link; budget = 0.2"
@@ -132,7 +133,7 @@ def test_a_sweep_is_seen_along_every_axis(visit: Any) -> None:
 def test_a_papers_table_is_a_chart_and_its_figure_a_picture(visit: Any) -> None:
     opened = visit("figures")
     assert tip_at(opened.view("grid").locator(".chart"), 3)[0] == HOSTILE
-    assert opened.page.locator("figure img").evaluate("image => image.complete && image.naturalWidth > 0")
+    assert opened.page.locator("figure img").first.evaluate("image => image.complete && image.naturalWidth > 0")
 
 
 @pytest.mark.parametrize("kind", KINDS)
