@@ -11,8 +11,8 @@ from time import monotonic, sleep
 from discosim.cli_console import say, say_json, tell
 from discosim.cli_help import AddParser, add_verb
 from discosim.cli_results import add_columns, add_json, chosen, parse_names
+from discosim.core.addresses import place_of_text
 from discosim.core.errors import UserError
-from discosim.sweep.object_store import place_of_text
 
 SWEEP_ACTIONS = ("status", "collect", "clean")
 EXIT_OK, EXIT_INCOMPLETE = 0, 1

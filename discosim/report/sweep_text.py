@@ -83,7 +83,7 @@ def pace_text(store: Store, state: State, n_new: int, passed_s: float) -> str:
     >>> from discosim.sweep.plan import Run
     >>> runs = tuple(Run(0, seed, "0" * 64) for seed in range(4))
     >>> pace_text(Store(Path("here")), State(runs[:2], (), runs[2:], {}, ()), 1, 30.0)
-    'here: 2 finished, 0 failed, 2 missing; 2 a minute, about 1 min left'
+    'here: 2 finished, 0 failed, 2 missing; 2.00 a minute, about 1 min left'
     """
     line = f"{store.folder}: {status_line(state)}"
     if not (n_new and state.missing and passed_s > 0.0):

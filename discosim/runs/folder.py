@@ -21,7 +21,10 @@ INPUTS = "inputs.json"
 ENDPOINTS = "endpoints.parquet"
 """What each endpoint did for each request; a run without `services` has no such file."""
 
-_AT_TIMES = (SERIES, INPUTS, ENDPOINTS, "tokens.parquet", "figures", "report.html")
+CODE = "code"
+"""Text of policies that were given as objects."""
+
+_AT_TIMES = (CODE, SERIES, INPUTS, ENDPOINTS, "tokens.parquet", "figures", "report.html")
 RUN = Kind(own=frozenset({*NEEDED, FACTS, *_AT_TIMES}), last=FACTS)
 """What a run writes, and what was made of it: both are replaced with it."""
 _ENOUGH = 3

@@ -36,6 +36,7 @@ from discosim.runs.tables import (
     token_table,
     write_parquet,
 )
+from discosim.runs.written_policies import copy_texts, with_text
 
 
 def execute_to_folder(
@@ -138,7 +139,8 @@ def write_result(result: RunResult, target: Path, *, force: bool = False, comman
     Parameters
     ----------
     result : RunResult
-        A run; policies that were added in Python are named at the head of config.yaml, which cannot hold them.
+        A run; the text of policies that were added in Python is written to ``code/``. Where that cannot be, they are
+        named at the head of config.yaml, which lacks them.
     target : Path
         Result folder.
     force : bool
@@ -157,10 +159,16 @@ def write_result(result: RunResult, target: Path, *, force: bool = False, comman
         If the folder cannot be written, or holds another run and ``force`` is false; nothing is changed then.
     """
     place = place_of(target)
-    judge = same_run(target, _config(result, target), force=force, elsewhere="", forced="force=True")
-    if place.real.is_dir() and not is_void(place.real):
-        judge(place.real)
-    fill(place, RUN, lambda folder: _write_files(result, folder, place, command, None), judge)
+    with with_text(result, place.real) as (whole, texts):
+        judge = same_run(target, _config(whole, target, texts), force=force, elsewhere="", forced="force=True")
+        if place.real.is_dir() and not is_void(place.real):
+            judge(place.real)
+
+        def write(folder: Path) -> None:
+            copy_texts(folder, texts)
+            _write_files(whole, folder, place, command, None, texts)
+
+        fill(place, RUN, write, judge)
     return place.named
 
 
@@ -193,7 +201,7 @@ def _write_files(
         write_json(folder / INPUTS, result.input_intervals.to_json_dict())
     write_json(folder / "summary.json", {**result.summary.to_json_dict(), "notes": list(result.notes)})
     facts = run_facts(result.scenario, command, wall_s)
-    files = {path.name: file_facts(path) for path in sorted(folder.iterdir())}
+    files = {path.name: file_facts(path) for path in sorted(folder.iterdir()) if path.is_file()}
     kernels = {name: dict(found) for name, found in result.kernels.items()}
     write_json(folder / FACTS, {**facts, "kernels": kernels, "files": files})
     flush(folder)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from discosim.core.addresses import place_of_text
 from discosim.core.errors import UserError
 from discosim.core.own_code import is_own
 from discosim.core.scenario import PolicySpec
@@ -21,7 +22,6 @@ from discosim.sweep.executors import Engine, check_name, open_engine
 from discosim.sweep.index import write_index
 from discosim.sweep.input_intervals import with_inputs
 from discosim.sweep.mirror import mirrored
-from discosim.sweep.object_store import place_of_text
 from discosim.sweep.plan import Plan, Run, load_plan
 from discosim.sweep.store import CODE, COMPARISONS, PLAN, State, Store
 from discosim.sweep.table import collect

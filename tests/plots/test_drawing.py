@@ -164,6 +164,14 @@ def test_logarithms_labels_and_no_legend() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_legend()) == ("ratio b", "tail", None)
 
 
+def test_logarithmic_axes_have_numbers_at_what_was_tried() -> None:
+    asked = {"x": "budget", "where": {"server": "gpt"}, "log": "x"}
+    axes = discosim.plot(rows(), "ttft_p99_s", ax=own_axes()[0, 0], **asked)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.2", "0.5", "0.8"]
+    shares = discosim.plot(requests(), x="ttft_s", log="xy", ax=own_axes()[0, 0])
+    assert "10" in [label.get_text() for label in shares.get_xticklabels()]
+
+
 def test_several_metrics_are_rows_of_panels() -> None:
     panels = own_axes(2, 2)
     discosim.plot(rows(), ["ttft_p99_s", "qoe_andes_mean"], x="budget", facet="server", ax=panels)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import examples, long
+from worlds import examples, exhaustive, long
 
 from discosim.core.timeline import Ragged, offsets_of
 from discosim.metrics.histogram import PooledGaps
@@ -61,7 +61,7 @@ def check(batch, n_times: int) -> None:
             assert mine.tobytes() == other.tobytes(), (name, part)
 
 
-@pytest.mark.parametrize("n", [40, long(1500)])
+@pytest.mark.parametrize("n", [30, long(200), exhaustive(1500)])
 @pytest.mark.usefixtures("kernel")
 def test_one_pass_gives_the_bits_of_numpy(n):
     given(batches())(examples(n)(lambda batch: check(batch, n_times=2)))()

@@ -116,7 +116,7 @@ class OfSweep:
         by_seed = {seed: self.folder / "runs" / str(name) for seed, name in runs.items()}
         first = next(iter(by_seed.values()))
         try:
-            scenario = load_scenario(first / "config.yaml")
+            scenario = load_scenario(first / "config.yaml", runs_own=False)
             if read_facts(first)["inputs_sha256"] != fingerprints(scenario):
                 return None
         except UserError:
