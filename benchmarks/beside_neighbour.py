@@ -3,7 +3,7 @@
     python benchmarks/beside_neighbour.py --n 100000 --other "aisimulate ... --trace {trace} ... --output {out}"
 
 `{trace}` is a Mooncake JSONL file of Azure-conversation lengths with Poisson arrivals, `{out}` a place for its results;
-give `--rate` so that both engines work at the same share of what they can take (ours: 1.9 requests a second). Ours reads
+`{trace}` is a Mooncake JSONL file of Azure-conversation lengths with Poisson arrivals, `{out}` a place for results;
 the same requests, writes all files and draws nothing.
 """
 

@@ -58,13 +58,13 @@ def test_noise_and_heat_over_a_plain_run(capsys, monkeypatch):
 
         with monkeypatch.context() as patch:
             patch.setattr(Device, "take", counted)
-            run_disco(N, *overrides)
+            run_disco(N, "kernel=simpy", *overrides)
         asked[name] = len(taken)
     least_s = dict.fromkeys(WORLDS, float("inf"))
     for _ in range(ROUNDS):
         for name, overrides in WORLDS.items():
             begun = time.process_time()
-            cost = run_disco(N, *overrides)
+            cost = run_disco(N, "kernel=simpy", *overrides)
             least_s[name] = min(least_s[name], time.process_time() - begun)
             assert cost.n_requests == N
     with capsys.disabled():

@@ -314,13 +314,27 @@ def _explain_metric(options: argparse.Namespace) -> None:
 def _explain_policy(options: argparse.Namespace) -> None:
     from discosim.policies.describe import explain, list_policies
 
-    say(explain(options.name) if options.name else list_policies())
+    say(explain(_own_kind(options.name, "policy")) if options.name else list_policies())
 
 
 def _explain_scheduler(options: argparse.Namespace) -> None:
     from discosim.config.schedulers import explain_scheduler, list_schedulers
 
-    say(explain_scheduler(options.name) if options.name else list_schedulers())
+    say(explain_scheduler(_own_kind(options.name, "scheduler")) if options.name else list_schedulers())
+
+
+def _own_kind(name: str, topic: str) -> str:
+    """Import a class in a file of the user's, who wants to hear of it; return any other kind as it is."""
+    from discosim.config.own_kinds import found_kind, names_file
+    from discosim.policies import Policy
+    from discosim.world.engine.schedulers.base import Scheduler
+
+    if not names_file(name):
+        return name
+    try:
+        return found_kind(name, (Path.cwd(),), Policy if topic == "policy" else Scheduler)[0]
+    except UserError as error:
+        raise UserError(error.message, where=f"explain {topic}") from None
 
 
 def _add_schema(add: AddParser) -> None:

@@ -6,12 +6,13 @@ import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic, sleep
 
 from discosim.cli_console import say, say_json, tell
 from discosim.cli_help import AddParser, add_verb
 from discosim.cli_results import add_columns, add_json, chosen, parse_names
+from discosim.core.addresses import place_of_text
 from discosim.core.errors import UserError
-from discosim.sweep.object_store import place_of_text
 
 SWEEP_ACTIONS = ("status", "collect", "clean")
 EXIT_OK, EXIT_INCOMPLETE = 0, 1
@@ -75,13 +76,27 @@ def add_sweep(add: AddParser) -> None:
         ("collect", "build the index from the runs that are there"),
         ("clean", "remove leftovers, kept errors, and runs of no plan"),
     ):
-        more = "Exit code 1: runs failed or are missing." if action == "collect" else ""
-        parser = add_verb(add, f"sweep {action}", words, f"sweep {action} results/budget-quick", more=more)
+        more = {
+            "collect": "Exit code 1: runs failed or are missing.",
+            "status": "Exit code 1: with --watch, runs failed.",
+        }
+        examples = [f"sweep {action} results/budget-quick"]
+        examples += ["sweep status results/budget-quick --watch"] if action == "status" else []
+        parser = add_verb(add, f"sweep {action}", words, *examples, more=more.get(action, ""))
         parser.add_argument(
             "folder", metavar="FOLDER", type=place_of_text, help="folder of the sweep, or s3://bucket/name"
         )
         add_json(parser)
         parser.set_defaults(call=_sweep_folder, action=action)
+        if action == "status":
+            parser.add_argument(
+                "--watch",
+                metavar="SECONDS",
+                nargs="?",
+                type=float,
+                const=2.0,
+                help="look again every so many seconds (default: 2) until nothing is missing",
+            )
         if action == "clean":
             parser.add_argument(
                 "--stale", action="store_true", help="also remove runs whose code or inputs have changed"
@@ -139,6 +154,8 @@ def _sweep_folder(options: argparse.Namespace) -> int:
     if options.action == "collect":
         store, state, _ = collect_sweep(options.folder)
     else:
+        if options.action == "status" and options.watch is not None:
+            return _watched(options.folder, options.watch, is_json=options.json)
         with opened(options.folder, is_read=options.action == "status") as store:
             if options.action == "clean":
                 removed = store.clean(stale=options.stale)
@@ -150,6 +167,35 @@ def _sweep_folder(options: argparse.Namespace) -> int:
             say(f"removed {name}")
         say(render_status(store, state))
     return EXIT_INCOMPLETE if options.action == "collect" and not state.is_complete else EXIT_OK
+
+
+def _watched(folder: Path | str, every_s: float, *, is_json: bool) -> int:
+    """Say where a sweep stands, again and again, until nothing is missing; whoever runs it is left alone."""
+    from discosim.report.sweep_text import failures_text, pace_text
+    from discosim.sweep.mirror import opened
+
+    if is_json:
+        raise UserError("a document is printed once; give either --json or --watch", where="sweep status")
+    if not 0.1 <= every_s <= 86_400.0:
+        raise UserError(f"must be from 0.1 to 86,400 (got {every_s:g})", where="--watch")
+    began, said, first = monotonic(), "", None
+    while True:
+        with opened(folder, is_read=True) as store:
+            state = store.state(store.planned())
+        first = len(state.finished) if first is None else first
+        line = pace_text(store, state, len(state.finished) - first, monotonic() - began)
+        standing = f"{len(state.finished)} {len(state.failed)} {len(state.missing)}"
+        if standing != said:
+            say(line)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        said = standing
+        if not state.missing:
+            break
+        sleep(every_s)
+    if failed := failures_text(store, state):
+        say(failed)
+    return EXIT_OK if state.is_complete else EXIT_INCOMPLETE
 
 
 def add_diff(add: AddParser) -> None:

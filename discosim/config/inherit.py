@@ -15,7 +15,6 @@ from discosim.core.own_code import usual_name
 
 BASE = "base"
 POLICIES = "policies"
-NAMED_POLICIES = "may be a mapping of names to options only where `base` names a scenario whose policies it changes"
 
 
 def inherited(document: Document, folder: Path, chain: tuple[Path, ...] = ()) -> Document:

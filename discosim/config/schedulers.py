@@ -8,6 +8,7 @@ import textwrap
 from discosim.config.dump import one_line
 from discosim.config.leaf import expectation
 from discosim.config.shape import keys_of
+from discosim.core.own_code import without_folder
 from discosim.world.engine.schedulers.registry import known_schedulers, scheduler_class, scheduler_plugins
 
 WIDTH = 100
@@ -22,7 +23,10 @@ def explain_scheduler(kind: str) -> str:
         For an unknown kind, with the nearest known one, or why its plug-in cannot be used.
     """
     scheduler = scheduler_class(kind)
-    parts = [f"{kind}: {inspect.getdoc(scheduler)}", textwrap.fill(f"Source: {scheduler.source}", WIDTH)]
+    parts = [
+        f"{without_folder(kind)}: {inspect.getdoc(scheduler)}",
+        textwrap.fill(f"Source: {scheduler.source}", WIDTH),
+    ]
     lines = []
     for key in keys_of(scheduler).values():
         default = one_line(key.default)

@@ -13,7 +13,7 @@ from discosim.config.plain import plain_data
 from discosim.config.policy_specs import POLICY_KEYS, SCHEDULER_KEYS, options_of, scheduler_options, usable
 from discosim.config.shape import Key, item_type, keys_of, kind_of, mapping_value, sections_of, without_none
 from discosim.core.errors import UserError
-from discosim.core.scenario import PolicySpec, Scenario, SchedulerSpec
+from discosim.core.scenario import PluginIterations, PolicySpec, Scenario, SchedulerSpec
 
 AXES = ("grid", "zip")
 """Keys of a sweep whose lists may stand in a mapping that names them."""
@@ -88,6 +88,10 @@ def _value(annotation: Any, limits: Mapping[str, Any]) -> dict[str, Any]:
         schemas = [{"type": "object", "additionalProperties": _value(named, limits)}]
     elif sections := sections_of(inner):
         schemas = [_section(section, is_choice=len(sections) > 1) for section in sections]
+        if PluginIterations in sections:
+            schemas.append(
+                _own("A cost model of yours, `file.py:Class`, the path relative to this file.", SCHEDULER_KEYS)
+            )
     elif (item := item_type(inner)) is not None:
         schemas = [_list(item, limits)]
     else:
@@ -137,7 +141,7 @@ def _schedulers() -> list[dict[str, Any]]:
 def _own(description: str, keys: Mapping[str, Key]) -> dict[str, Any]:
     """Return the schema of a class in a file: its options are not known here."""
     held = _object(keys, description, "")
-    held["properties"]["kind"] = {"type": "string", "pattern": PATTERN}
+    held["properties"]["kind"] = {"type": "string", "pattern": PATTERN, "description": description}
     return {**held, "additionalProperties": True}
 
 

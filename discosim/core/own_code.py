@@ -182,7 +182,7 @@ def _looked_at(file: Path, old: _Held | None) -> _Held:
         raise UserError(_busy[str(file)])
     _busy[str(file)] = ""
     try:
-        linecache.checkcache()
+        linecache.checkcache(str(file))
         return _Held(module_of(file, content), "", code, places, status)
     except KeyboardInterrupt:
         raise

@@ -37,8 +37,8 @@ class _Setup(ctypes.Structure):
     _fields_ = (
         ("cost", _Cost),
         *((name, c_int64) for name in ("n_replicas", "router", "kv_blocks", "block_tok", "watermark_blocks")),
-        *((name, c_int64) for name in ("max_batch", "may_preempt", "is_chunked", "budget_tok", "preempts_running")),
-        *((name, c_int64) for name in ("blocks_rule", "n_jobs")),
+        *((name, c_int64) for name in ("max_batch", "may_preempt", "decides_ahead", "is_chunked", "budget_tok")),
+        *((name, c_int64) for name in ("preempts_running", "blocks_rule", "n_jobs")),
         ("at_s", _FLOATS),
         *((name, _INTS) for name in ("job_id", "prompt_tok", "answer_tok")),
         ("n_series_room", c_int64),

@@ -102,8 +102,9 @@ typedef struct { i64 step, job_id, slot; } Finish;
 typedef struct {
     i64 iteration, context_tok, pending_tok, n_live, queue_peak, free_blocks, peak_blocks, n_growing, step;
     i64 m, n_decode, n_prefill_tok, ask_after, ask_on_arrival, is_due, due_rank;
-    double now_s, idle_s, batch_s, kv_tok_s, gpu_clock_s, kv_clock, begin_s, start_s, first_s, ramp_s, due_s;
-    List waiting, prefilling, decoding;
+    i64 n_known, n_left, blocks_left; /* of the unseen, those known next time; who has finished unseen, and their blocks */
+    double now_s, idle_s, batch_s, kv_tok_s, gpu_clock_s, kv_clock, begin_s, start_s, first_s, ramp_s, due_s, decided_s;
+    List waiting, prefilling, decoding, unseen;
     i64 *at;               /* jobs by the step (modulo block_tok) that takes a block; stored twice */
     Finish *finishes; i64 n_finishes, room_finishes;
     Piece *orders; i64 n_orders, room_orders;
@@ -112,7 +113,7 @@ typedef struct {
 
 typedef struct {
     Cost cost;
-    i64 n_replicas, router, kv_blocks, block_tok, watermark_blocks, max_batch, may_preempt;
+    i64 n_replicas, router, kv_blocks, block_tok, watermark_blocks, max_batch, may_preempt, decides_ahead;
     i64 is_chunked, budget_tok, preempts_running, blocks_rule;
     i64 n_jobs;
     const double *at_s; const i64 *job_id, *prompt_tok, *answer_tok;
@@ -319,12 +320,12 @@ static void preempt(Engine *e, Replica *r, i64 slot)
     j->left_tok = context_of(j);
     j->state = WAITING;
     link_job(e, &r->waiting, slot, 1);
-    r->queue_peak = most(r->queue_peak, r->waiting.n);
+    r->queue_peak = most(r->queue_peak, r->waiting.n + r->unseen.n);
 }
 
 static int fits(const Engine *e, const Replica *r, const Job *j, i64 tok) /* tok < 0: the whole prompt, alone */
 {
-    i64 resident = r->prefilling.n + r->decoding.n, context_tok = context_of(j);
+    i64 resident = r->prefilling.n + r->decoding.n + r->n_left, context_tok = context_of(j);
     if (resident >= e->set.max_batch) return 0;
     i64 spare = r->free_blocks - (resident ? e->set.watermark_blocks : 0);
     if (tok < 0) return blocks_of(e, context_tok) <= spare;
@@ -335,13 +336,47 @@ static void admit(Engine *e, Replica *r, i64 slot, i64 tok) /* tok < 0: the whol
 {
     Job *j = &e->jobs[slot];
     unlink_job(e, &r->waiting, slot);
-    if (j->scheduled_s == INFINITY) j->scheduled_s = r->now_s;
+    if (j->scheduled_s == INFINITY) j->scheduled_s = e->set.decides_ahead ? more(r->decided_s, j->queued_s) : r->now_s;
     j->held_tok = tok < 0 ? context_of(j) : least(context_of(j), tok);
     j->blocks = blocks_of(e, j->held_tok);
     take(e, r, j->blocks);
     j->state = PREFILLING;
     j->mark_s = r->now_s;
     link_job(e, &r->prefilling, slot, 0);
+}
+
+/* ---- what a scheduler that decides ahead does not know: ahead ----------------------------------------------------- */
+
+static void settle(Replica *r)
+{
+    r->free_blocks += r->blocks_left;
+    r->n_left = r->blocks_left = 0;
+}
+
+static void learn(Engine *e, Replica *r, double until_s)
+{
+    r->decided_s = until_s;
+    for (i64 n = r->n_known; r->unseen.n; n--) {
+        i64 slot = r->unseen.head;
+        if (n <= 0 && e->jobs[slot].queued_s > until_s) break;
+        unlink_job(e, &r->unseen, slot);
+        link_job(e, &r->waiting, slot, 0);
+    }
+    r->n_known = r->unseen.n;
+}
+
+static void learn_all(Engine *e, Replica *r)
+{
+    settle(r);
+    learn(e, r, INFINITY);
+    r->decided_s = r->now_s;
+}
+
+static void give_back(const Engine *e, Replica *r, i64 blocks) /* of who has finished */
+{
+    if (!e->set.decides_ahead) { r->free_blocks += blocks; return; }
+    r->n_left++;
+    r->blocks_left += blocks;
 }
 
 /* ---- schedulers: Fcfs, FcfsChunked -------------------------------------------------------------------------------- */
@@ -459,6 +494,8 @@ static void record(Engine *e, const Replica *r)
         i64 row = tick - 1, i = index_at(r, (double)tick), queued = r->waiting.n;
         for (i64 slot = r->waiting.tail; slot >= 0 && e->jobs[slot].queued_s >= (double)tick; slot = e->jobs[slot].previous)
             queued--;
+        for (i64 slot = r->unseen.head; slot >= 0 && e->jobs[slot].queued_s < (double)tick; slot = e->jobs[slot].next)
+            queued++;
         column(e, RUNNING)[row] += r->prefilling.n + r->decoding.n;
         column(e, QUEUED)[row] += queued;
         column(e, BLOCKS)[row] += used + (r->n_decode ? growth(e, r, r->step, i) : 0);
@@ -510,7 +547,7 @@ static void end_prefill(Engine *e, Replica *r, i64 slot)
         j->first_rank = e->n_firsts++;
     }
     if (j->base_tok < j->answer_tok) { join(e, r, slot); return; }
-    r->free_blocks += blocks;
+    give_back(e, r, blocks);
     end_job(e, r, slot);
 }
 
@@ -561,12 +598,16 @@ static void complete(Engine *e, Replica *r)
     if (n) {
         if (m > 1) /* sum of i * (duration of iteration i), i from 0 */
             r->kv_clock += r->first_s * (double)(m * (m - 1) / 2) + r->ramp_s * (double)((m - 1) * m * (2 * m - 1) / 6);
-        r->free_blocks -= growth(e, r, r->step, m);
+        i64 first = r->n_left ? 1 : m; /* blocks that had not been seen as free are so after one iteration */
+        r->free_blocks -= growth(e, r, r->step, first);
+        note_peak(e, r);
+        settle(r);
+        r->free_blocks -= growth(e, r, r->step + first, m - first);
         note_peak(e, r);
         log_steps(e, r, m);
         if (e->failed) return;
         r->context_tok += n * m;
-    }
+    } else settle(r);
     if (r->n_prefill_tok) {
         double share_s = span_s * (double)e->set.cost.n_gpus / (double)(n + r->n_prefill_tok);
         r->gpu_clock_s += n ? share_s : 0.0;
@@ -581,7 +622,7 @@ static void complete(Engine *e, Replica *r)
     while (!e->failed && r->n_finishes && r->finishes[0].step <= r->step) {
         Finish f = r->finishes[0];
         pop_finish(r);
-        if (is_valid(e, f)) { r->free_blocks += leave(e, r, f.slot); end_job(e, r, f.slot); }
+        if (is_valid(e, f)) { give_back(e, r, leave(e, r, f.slot)); end_job(e, r, f.slot); }
     }
     for (i64 k = 0; k < e->n_over && !e->failed; k++) write_out(e, r, e->over[k].slot);
     e->n_over = 0;
@@ -614,14 +655,31 @@ static double prefill_iteration_s(const Engine *e, const Replica *r, i64 n)
     return prompt_iteration_s(c, tok, square, n, r->context_tok, context_s);
 }
 
-static void begin_iterations(Engine *e, Replica *r)
+static int schedule(Engine *e, Replica *r) /* returns whether anything runs */
 {
     r->n_orders = r->n_prefill_tok = 0;
     r->ask_after = NEVER;
     r->ask_on_arrival = 1;
     int decodes = e->set.is_chunked ? schedule_chunked(e, r) : schedule_fcfs(e, r);
+    r->n_decode = decodes ? r->decoding.n : 0;
+    return e->failed ? 0 : r->n_decode || r->n_orders;
+}
+
+static void begin_iterations(Engine *e, Replica *r)
+{
+    int runs = r->waiting.n + r->prefilling.n + r->decoding.n ? schedule(e, r) : 0;
     if (e->failed) return;
-    i64 n = r->n_decode = decodes ? r->decoding.n : 0;
+    if (r->unseen.n || r->n_left) {
+        if (runs) {
+            if ((r->ask_on_arrival && r->unseen.n) || (r->n_left && r->waiting.n)) r->ask_after = 1;
+        } else { /* nothing runs until all is known */
+            learn_all(e, r);
+            if (!r->n_live) return;
+            schedule(e, r);
+            if (e->failed) return;
+        }
+    }
+    i64 n = r->n_decode;
     if (!n && !r->n_orders) { e->failed = NOT_HERE; return; } /* the engine says what is wrong */
     if (r->n_orders) {
         if (n && shortfall(e, r) > 0) { e->failed = NOT_HERE; return; }
@@ -646,13 +704,19 @@ static void boundary(Engine *e, Replica *r)
 {
     e->now_s = r->due_s;
     r->is_due = 0;
-    if (r->m) complete(e, r);
+    double before_s = r->m > 1 ? end_s(r, r->m - 1) : r->m ? r->begin_s : r->now_s;
+    int has_run = r->m > 0;
+    if (has_run) complete(e, r);
     else {
-        double before_s = r->now_s;
         r->now_s = e->now_s;
         r->idle_s += r->now_s - before_s;
     }
-    if (!e->failed && r->n_live) begin_iterations(e, r);
+    if (e->failed) return;
+    if (e->set.decides_ahead) {
+        if (has_run) learn(e, r, before_s);
+        if (!has_run || !r->n_live) learn_all(e, r);
+    }
+    if (r->n_live) begin_iterations(e, r);
 }
 
 static Replica *entry(Engine *e)
@@ -688,8 +752,8 @@ static void arrive(Engine *e)
     Replica *r = entry(e);
     r->n_live++;
     r->pending_tok += s->prompt_tok[row];
-    link_job(e, &r->waiting, slot, 0);
-    r->queue_peak = most(r->queue_peak, r->waiting.n);
+    link_job(e, e->set.decides_ahead ? &r->unseen : &r->waiting, slot, 0);
+    r->queue_peak = most(r->queue_peak, r->waiting.n + r->unseen.n);
     if (r->m == 0) {
         if (!r->is_due) due(e, r, 0.0); /* after whoever else comes at this moment */
     } else if (r->ask_on_arrival && r->m > 1) {
@@ -729,7 +793,7 @@ Engine *engine_open(const Setup *set)
         Replica *r = &e->replicas[i];
         r->free_blocks = set->kv_blocks;
         r->ask_on_arrival = 1;
-        r->waiting = r->prefilling = r->decoding = (List){-1, -1, 0};
+        r->waiting = r->prefilling = r->decoding = r->unseen = (List){-1, -1, 0};
         r->at = calloc((size_t)(2 * set->block_tok), sizeof(i64));
         if (!r->at) e->failed = NO_MEMORY;
     }

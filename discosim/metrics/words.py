@@ -101,6 +101,8 @@ _WORDS = {
     "battery_low_share": "batteries below their reserve",
     "n_battery_refused": "requests refused by a low battery",
     "accuracy": "questions answered right",
+    "slo_attainment": "requests within all targets",
+    "goodput_rps": "goodput",
     "makespan_s": "first arrival to last token",
     "tok_per_s": "tokens per second",
 }

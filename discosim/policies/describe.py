@@ -9,6 +9,7 @@ import typing
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Literal, get_args, get_origin
 
+from discosim.core.own_code import without_folder
 from discosim.policies.base import Policy
 from discosim.policies.registry import known_policies, policy_class, policy_plugins
 
@@ -41,7 +42,7 @@ def explain(kind: str) -> str:
     """
     policy = policy_class(kind)
     title, body = _docstring(policy)
-    parts = [f"{kind}: {title}", _filled(body)]
+    parts = [f"{without_folder(kind)}: {title}", _filled(body)]
     parts += [_filled(f"{label}: {text}") for label, text in _header(policy).items()]
     lines = []
     for option in options(policy):

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from discosim.core.errors import UserError
 from discosim.metrics.definitions import definition
 from discosim.metrics.summary import SummaryTable
 from discosim.metrics.targets import TARGET_NUMBERS, target_numbers
 from discosim.report.tables import PlainSummary, read_columns, read_summary
+from discosim.runs.facts import FACTS
 from discosim.runs.whole import checked_facts
 
 
@@ -26,6 +28,10 @@ def folder_summary(folder: Path, targets: Mapping[str, float] | None = None) -> 
     Where an input has few rows, what they leave open in the two numbers is known while the run is in memory
     (``RunResult.with_targets``), not from its files; there they have no interval.
     """
+    if not folder.is_dir():
+        raise UserError("is a file" if folder.exists() else "no such folder", where=str(folder))
+    if not (folder / FACTS).is_file():
+        raise UserError("holds neither a run nor a sweep", where=str(folder))
     checked_facts(folder)
     summary = read_summary(folder / "summary.json")
     if not targets:

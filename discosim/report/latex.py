@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from discosim.metrics.definitions import definition
 from discosim.report.cells import cell, few_replications, lone
 from discosim.report.frames import (
     axis_text,
@@ -15,7 +14,8 @@ from discosim.report.frames import (
     headings_of_axes,
     sweep_frame,
 )
-from discosim.report.tables import PlainSummary, number, readable
+from discosim.report.plots.words import factor_of, metric_label
+from discosim.report.tables import PlainSummary, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +24,7 @@ DEFAULT = ("ttft_mean_s", "ttft_p99_s", "qoe_andes_mean", "unified_cost_mean_usd
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "±": r"$\pm$",
-}  # fmt: skip
-_WORDS = {
-    "ttft": "TTFT", "tbt": "TBT", "tpot": "TPOT", "e2e": "E2E", "qoe": "QoE", "slo": "SLO", "kv": "KV", "gpu": "GPU",
-    "andes": "(Andes)", "n": "", "tok": "tokens", "rps": "", "usd": "", "j": "", "s": "",
+    "±": r"$\pm$", "≥": r"$\geq$", "·": r"$\cdot$",
 }  # fmt: skip
 
 
@@ -41,19 +37,6 @@ def escaped(text: str) -> str:
     DiSCo-D \& 50\%\_a
     """
     return "".join(_SPECIAL.get(character, character) for character in " ".join(text.split()))
-
-
-def heading(name: str) -> str:
-    """Return a metric's name in words, without its unit.
-
-    Examples
-    --------
-    >>> heading("ttft_p99_s"), heading("unified_cost_mean_usd"), heading("budget_used_device")
-    ('TTFT p99', 'unified cost mean', 'budget used device')
-    """
-    parts = [_WORDS.get(part, part) for part in name.split("_")]
-    text = " ".join(part for part in parts if part)
-    return text[0].upper() + text[1:] if text[:1].isupper() else text
 
 
 def run_latex(
@@ -88,7 +71,7 @@ def run_latex(
             _cell(
                 number(summary, policy, name),
                 number(summary, policy, name, "half_width"),
-                readable(definition(name))[0],
+                factor_of(name),
             )
             for name in names
         ]
@@ -111,7 +94,7 @@ def sweep_latex(
     rows = []
     axes = headings_of_axes(table)
     for values, policy, records in blocks_of(tidy, list(axes)):
-        cells = [_cell(r["value"], r["high"] - r["value"], readable(definition(r["metric"]))[0]) for r in records]
+        cells = [_cell(r["value"], r["high"] - r["value"], factor_of(r["metric"])) for r in records]
         rows.append([*(escaped(axis_text(value)) for value in values), escaped(policy), *cells])
     heads = [*(escaped(axis) for axis in axes.values()), "policy", *map(_head, names)]
     few = few_replications(int(tidy["n"].max()) if len(tidy) else 0)
@@ -132,8 +115,7 @@ def _math(text: str) -> str:
 
 
 def _head(name: str) -> str:
-    unit = readable(definition(name))[1]
-    return escaped(heading(name) + ("" if unit in {"no unit", ""} else f" [{unit}]"))
+    return escaped(metric_label(name))
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], form: str, few: str, caption: str, label: str) -> str:

@@ -7,12 +7,12 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.printable import printable
-from discosim.metrics.definitions import definition
 from discosim.report.cells import cell, few_replications, lone
 from discosim.report.frames import axis_text, blocks_of, headings_of_axes, sweep_frame
 from discosim.report.input_rows import MARK, beyond_sentence, mark, with_inputs
-from discosim.report.latex import DEFAULT, heading
-from discosim.report.tables import PlainSummary, number, readable
+from discosim.report.latex import DEFAULT
+from discosim.report.plots.words import factor_of, metric_label
+from discosim.report.tables import PlainSummary, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ def run_html(summary: PlainSummary, title: str, columns: Sequence[str] = COLUMNS
         f"mean ± half-width over {n} replications{with_inputs(summary)}" if n > 1 else "one replication, no intervals"
     )
     notes = [said, few_replications(n), f"{MARK} {beyond}" if (beyond := beyond_sentence(summary)) else ""]
-    return _table(title, ["policy", *map(_head, names)], rows, notes, n_text=1)
+    return _table(title, ["policy", *map(metric_label, names)], rows, notes, n_text=1)
 
 
 def sweep_html(table: pd.DataFrame, title: str, columns: Sequence[str] = COLUMNS) -> str:
@@ -51,7 +51,9 @@ def sweep_html(table: pd.DataFrame, title: str, columns: Sequence[str] = COLUMNS
     notes = [f"mean ± half-width of the 95 % interval over {n} seeds, by luck alone", few_replications(n)]
     if len(rows) > MOST_ROWS:
         notes.append(f"the first {MOST_ROWS} of {len(rows)} rows; to_frame() has all")
-    return _table(title, [*axes.values(), "policy", *map(_head, names)], rows[:MOST_ROWS], notes, n_text=len(axes) + 1)
+    return _table(
+        title, [*axes.values(), "policy", *map(metric_label, names)], rows[:MOST_ROWS], notes, n_text=len(axes) + 1
+    )
 
 
 def _numbers(record: Mapping[str, Any]) -> str:
@@ -59,16 +61,11 @@ def _numbers(record: Mapping[str, Any]) -> str:
 
 
 def _cell(value: float, half: float, name: str, star: str = "") -> str:
-    factor = readable(definition(name))[0]
+    factor = factor_of(name)
     mean, beside = cell(factor * value, factor * half, 3)
     if not beside and mean not in {"0", "n/a"}:
         mean = lone(factor * value)
     return f"{mean}{star}{f' ± {beside}' if beside else ''}"
-
-
-def _head(name: str) -> str:
-    unit = readable(definition(name))[1]
-    return heading(name) + ("" if unit in {"no unit", ""} else f" [{unit}]")
 
 
 def _text(text: str) -> str:
@@ -79,7 +76,7 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note
     def row(cells: Sequence[str], kind: str) -> str:
         sides = ["left" if i < n_text else "right" for i in range(len(cells))]
         inside = "".join(
-            f'<{kind} style="text-align:{side}">{escape(text)}</{kind}>'
+            f'<{kind} style="text-align:{side};white-space:nowrap">{escape(text)}</{kind}>'
             for text, side in zip(cells, sides, strict=True)
         )
         return f"<tr>{inside}</tr>"
@@ -87,6 +84,6 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], note
     body = "".join(row(cells, "td") for cells in rows)
     foot = "".join(f"<div><small>{escape(note)}</small></div>" for note in notes if note)
     return (
-        f"<div><strong>{escape(_text(title))}</strong>"
+        f'<div style="overflow-x:auto"><strong>{escape(_text(title))}</strong>'
         f"<table><thead>{row(heads, 'th')}</thead><tbody>{body}</tbody></table>{foot}</div>"
     )

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from discosim.core.printable import for_stream
+from discosim.runs.progress import open_bar
 from discosim.sweep.plan import Run
 from discosim.sweep.worker import Outcome
 
@@ -18,16 +19,12 @@ class Bar:
     n_finished, n_runs : int
         Runs that are on disk already, and all runs.
     is_shown : bool
-        Whether stderr is a terminal; failures are said in any case.
+        Whether anybody looks: a terminal or a notebook; failures are said in any case.
     """
 
-    def __init__(self, n_finished: int, n_runs: int, *, is_shown: bool) -> None:
-        from tqdm import tqdm
-
+    def __init__(self, n_finished: int, n_runs: int, *, is_shown: bool = True) -> None:
         self._n_failed = 0
-        self._bar: Any = tqdm(
-            total=n_runs, initial=n_finished, unit="run", file=sys.stderr, disable=not is_shown, dynamic_ncols=True
-        )
+        self._bar: Any = open_bar(n_runs, unit="run", is_shown=is_shown, done=n_finished)
 
     def done(self, run: Run, outcome: Outcome) -> None:
         """Count a run; say at once if it failed."""

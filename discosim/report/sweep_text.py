@@ -9,7 +9,7 @@ from typing import Any
 
 from discosim.metrics.definitions import definition
 from discosim.metrics.summary import HEADLINE
-from discosim.report.cells import aligned, alone, cell, decimals_of, few_replications, half_width, number
+from discosim.report.cells import aligned, alone, cell, decimals_of, few_replications, half_width, lone, number
 from discosim.report.chosen import sweep_table
 from discosim.report.input_rows import MARK
 from discosim.sweep.axes import shown
@@ -72,6 +72,31 @@ def status_line(state: State) -> str:
     '0 finished, 0 failed, 0 missing'
     """
     return f"{len(state.finished)} finished, {len(state.failed)} failed, {len(state.missing)} missing"
+
+
+def pace_text(store: Store, state: State, n_new: int, passed_s: float) -> str:
+    """Return where a sweep stands, and how long the rest takes if it goes on as it did since somebody looked.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from discosim.sweep.plan import Run
+    >>> runs = tuple(Run(0, seed, "0" * 64) for seed in range(4))
+    >>> pace_text(Store(Path("here")), State(runs[:2], (), runs[2:], {}, ()), 1, 30.0)
+    'here: 2 finished, 0 failed, 2 missing; 2.00 a minute, about 1 min left'
+    """
+    line = f"{store.folder}: {status_line(state)}"
+    if not (n_new and state.missing and passed_s > 0.0):
+        return line
+    left_s = passed_s / n_new * len(state.missing)
+    left = (
+        f"{left_s:.0f} s"
+        if left_s < 60.0
+        else f"{left_s / 60:.0f} min"
+        if left_s < 5400.0
+        else f"{left_s / 3600:.1f} h"
+    )
+    return f"{line}; {lone(60.0 * n_new / passed_s)} a minute, about {left} left"
 
 
 def failures_text(store: Store, state: State) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from discosim.core.known_fields import Known, says_only
 from discosim.core.request import RequestTable
 from discosim.core.timelines import Timelines
 from discosim.policies.base import Policy
@@ -15,13 +16,60 @@ from discosim.policies.server_only import ServerOnly
 from discosim.policies.services import SERVER
 from discosim.runs import series
 from discosim.runs.collect import BATCH
-from discosim.world.engine.engine import EngineModel
+from discosim.world.device_profile import DeviceProfile
+from discosim.world.engine.engine import EngineModel, EngineServer
 from discosim.world.engine.unattended_run import UnattendedRun
 from discosim.world.engine_batch import Sent, send, timelines
+from discosim.world.link import Link, LinkModel
+from discosim.world.meter import Meter
 from discosim.world.world import World, WorldModel
 
 SIMPY, ENGINE, COMPILED = "simpy", "engine", "compiled engine"
 """Names in run.json: all that is SimPy's, the engine itself without sessions, and the compiled one."""
+
+
+KNOWN: Known = {
+    ServerOnly: frozenset({"n_retries", "retry_after_s", "service", "retry_service"}),
+    WorldModel: frozenset({"fleet", "server", "link", "meter", "edge", "answers", "quality", "joint"}),
+    Meter: frozenset({"prompt_usd_per_tok", "output_usd_per_tok", "exchange_rate_usd_per_j"}),
+    LinkModel: frozenset({"rtt", "tick_s", "up_share", "loss_share", "retransmit_s", "uplink_bit_per_s"}),
+    EngineModel: frozenset(
+        {"replica", "n_replicas", "scheduler", "router", "max_context_tok", "lockstep", "fastest_iteration_s"}
+    ),
+    RequestTable: frozenset(
+        {
+            "arrival_s",
+            "prompt_tok",
+            "output_tok",
+            "user_id",
+            "reader_tok_per_s",
+            "ttft_target_s",
+            "rejected",
+            "prefix_hashes",
+            "hash_block_tok",
+            "notes",
+            "warnings",
+        }
+    ),
+    DeviceProfile: frozenset(
+        {
+            "name",
+            "prefill_s_per_tok",
+            "decode_tok_per_s",
+            "prefill_intercept_s",
+            "chunk_tok",
+            "prefill_j_per_tok",
+            "decode_j_per_tok",
+            "max_context_tok",
+            "throttle",
+            "cold_start",
+            "residual",
+            "heat",
+            "heat_at_start",
+        }
+    ),
+}
+"""What is known of each part: a world that says more than that goes through SimPy. Nobody asks the devices."""
 
 
 class EngineOnly:
@@ -38,10 +86,18 @@ class EngineOnly:
         self._world = world
         self._sent = sent
 
-    def timelines(self) -> Iterator[Timelines]:
-        """Yield all requests in the order in which their records would come out of the world."""
+    def timelines(self, rows_each: int = BATCH) -> Iterator[Timelines]:
+        """Yield all requests in the order in which their records would come out of the world.
+
+        All parts but the last have a multiple of ``rows_each`` rows.
+        """
         world = self._world
-        return timelines(self._sent, self.run.served(), world.link, world.model.meter, BATCH)
+        quality, last_s = world.model.quality, 0.0
+        for part in timelines(self._sent, self.run.served(), world.link, world.model.meter, rows_each, quality):
+            last_s = max(last_s, float(part["arrival_s"].max()), float(part.delivered_s.values.max(initial=0.0)))
+            yield part
+        if last_s > 0.0:  # an edge tier reckons with time, of which it has used nothing
+            world.env.run(until=last_s)
 
     def counts(self) -> dict[str, int]:
         """Return how many requests went which way."""
@@ -50,26 +106,15 @@ class EngineOnly:
 
 def engine_only(policy: Policy, requests: RequestTable, world: World) -> EngineOnly | None:
     """Return the replication as one that the engine does alone; None where the world has to."""
-    model = world.model.server
-    if type(policy) is not ServerOnly or policy.service != SERVER or requests.loop is not None:
+    model, server = world.model, world.model.server
+    if not isinstance(policy, ServerOnly) or policy.service != SERVER or not isinstance(server, EngineModel):
         return None
-    if not isinstance(model, EngineModel) or model.prefill_pool is not None or not _is_plain(world.model):
+    parts = [policy, requests, model, server, model.meter, model.link, *(profile for profile, _ in model.fleet)]
+    if not all(says_only(part, KNOWN) for part in parts):
         return None
-    sent = send(requests, model, world.link)
+    if type(world.server) is not EngineServer or type(world.link) is not Link:
+        return None
+    sent = send(requests, server, world.link)
     if policy.n_retries and sent.is_refused.any():
         return None
-    return EngineOnly(world, model, sent)
-
-
-def _is_plain(model: WorldModel) -> bool:
-    """Tell whether nothing is in the world that would notice the requests, or that they would."""
-    link = model.link
-    return (
-        type(model) is WorldModel
-        and not model.services
-        and model.edge is None
-        and model.quality is None
-        and link.tokens_per_packet == 1
-        and not link.outages
-        and all(profile.waiting is None and profile.battery is None for profile, _ in model.fleet)
-    )
+    return EngineOnly(world, server, sent)

@@ -21,7 +21,10 @@ INPUTS = "inputs.json"
 ENDPOINTS = "endpoints.parquet"
 """What each endpoint did for each request; a run without `services` has no such file."""
 
-_AT_TIMES = (SERIES, INPUTS, ENDPOINTS, "tokens.parquet", "figures", "report.html")
+CODE = "code"
+"""Text of policies that were given as objects."""
+
+_AT_TIMES = (CODE, SERIES, INPUTS, ENDPOINTS, "tokens.parquet", "figures", "report.html")
 RUN = Kind(own=frozenset({*NEEDED, FACTS, *_AT_TIMES}), last=FACTS)
 """What a run writes, and what was made of it: both are replaced with it."""
 _ENOUGH = 3
@@ -50,8 +53,13 @@ def check_apart(path: Path | None, target: Path) -> None:
         raise UserError("would replace what the run writes; give another name", where=str(path))
 
 
-def same_run(target: Path, resolved: bytes, *, force: bool) -> Judge:
-    """Return a judge that lets a run be replaced by itself, by another one only if forced, and nothing else at all."""
+def same_run(
+    target: Path, resolved: bytes, *, force: bool, elsewhere: str = " with --out", forced: str = "--force"
+) -> Judge:
+    """Return a judge that lets a run be replaced by itself, by another one only if forced, and nothing else at all.
+
+    ``elsewhere`` and ``forced`` say how whoever asks names another folder, and replaces what is there.
+    """
 
     def judge(found: Path) -> bool:
         try:
@@ -61,10 +69,10 @@ def same_run(target: Path, resolved: bytes, *, force: bool) -> Judge:
             raise UserError(f"cannot be read ({error.strerror or error})", where=str(target)) from error
         is_run = {FACTS, CONFIG} <= here or len(here & {*NEEDED, FACTS}) >= _ENOUGH
         if not is_run:
-            raise UserError("is not empty and holds no run; name another folder with --out", where=str(target))
+            raise UserError(f"is not empty and holds no run; name another folder{elsewhere}", where=str(target))
         if not force and config != resolved:
             raise UserError(
-                "holds another run; name another folder with --out or replace it with --force", where=str(target)
+                f"holds another run; name another folder{elsewhere} or replace it with {forced}", where=str(target)
             )
         return True
 

@@ -61,7 +61,7 @@ class Kept:
             return found
         self.run.add(entrant.name)
         outcome = own_errors(entrant, compute)
-        if path is not None:
+        if path is not None and self.folder.parent.is_dir():  # else this machine does not see the driver's folders
             write_outcome(path, outcome, self.code)
         return outcome
 

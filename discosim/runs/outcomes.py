@@ -40,7 +40,7 @@ class Here:
 
 
 def own_errors(entrant: Entrant, compute: Compute) -> Outcome:
-    """Run a world; an error in a policy of the user's is said with the line of the user's file.
+    """Run a world; an error under a policy of the user's is said with the line of the user's file.
 
     Raises
     ------
@@ -49,14 +49,15 @@ def own_errors(entrant: Entrant, compute: Compute) -> Outcome:
     """
     try:
         return compute()
-    except DiscosimError:
+    except UserError:
         raise
     except Exception as error:
         file = file_behind(type(entrant.policy))
-        line = None if file is None else _line(error, file.parent)
-        if line is None:
+        if file is None:
             raise
-        raise UserError(in_words(error), where=f"policy {entrant.name}: {line}") from error
+        place = _line(error, file.parent) or str(file)
+        said = str(error) if isinstance(error, DiscosimError | NotImplementedError) else in_words(error)
+        raise UserError(said, where=f"policy {entrant.name}: {place}") from error
 
 
 def _line(error: BaseException, folder: Path) -> str | None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from discosim.policies.base import Policy
+
 
 @dataclass(frozen=True, repr=False)
 class RunResult:
@@ -53,6 +55,8 @@ class RunResult:
         Intervals with what the rows behind the inputs leave open; None where every input has plenty of them.
     kernels : mapping of str to mapping of str to int
         By policy, how many requests went through SimPy and how many each kernel did.
+    given : mapping of str to Policy
+        Policies that were given as objects, by name.
     plain : RunResult or None
         The same run without the numbers that targets added to its summary; None where there are none.
     """
@@ -69,6 +73,7 @@ class RunResult:
     input_intervals: InputIntervals | None = None
     kernels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     plain: RunResult | None = None
+    given: Mapping[str, Policy] = field(default_factory=dict, repr=False)
 
     @cached_property
     def requests(self) -> pd.DataFrame:
@@ -193,7 +198,8 @@ class RunResult:
         Notes
         -----
         Every file is the same, byte by byte, except run.json: it has no command and no wall time. Policies that were
-        passed as objects have their rows everywhere; config.yaml cannot hold them, and its first line names them.
+        passed as objects are named in config.yaml like all others, and their text lies in ``code/``; where one cannot
+        be written down, the first line of config.yaml names those that it lacks.
         """
         written: Path = import_module("discosim.runs.store").write_result(self.plain or self, Path(folder), force=force)
         if figures:

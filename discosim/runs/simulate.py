@@ -28,6 +28,7 @@ from discosim.runs.inputs import measured_inputs, replayed_models, rows_doubts, 
 from discosim.runs.meetings import Meetings
 from discosim.runs.outcomes import Here, Outcomes
 from discosim.runs.parallel import check_jobs, elsewhere
+from discosim.runs.progress import ticking
 from discosim.runs.promises import broken_promise
 from discosim.runs.provenance import input_notes
 from discosim.runs.replicate import Entrant, replicate
@@ -39,7 +40,7 @@ from discosim.world.engine.schedulers.base import Scheduler
 from discosim.world.luck import Luck
 
 TokenSink = Callable[[str, int, Columns], None]
-Tick = Callable[[], None]
+Tick = Callable[[], object]
 EVERYTHING = range(2**62)
 
 
@@ -68,7 +69,7 @@ def simulate(
         Processes of this machine that run the worlds; -1 is one for each processor. The result is the same. A policy of
         a notebook travels as its text, with what it uses of the notebook.
     tick : callable, optional
-        Called after each of the ``n_policies * replications`` worlds.
+        Called after each of the ``n_policies * replications`` worlds; in a notebook a bar is shown where omitted.
     token_sink : callable, optional
         Gets policy, replication and token columns of every world; without it only example tokens are kept.
     outcomes : Outcomes, optional
@@ -88,13 +89,15 @@ def simulate(
         raise UserError(f"expected what load_scenario gives (got {type(scenario).__name__})", where="simulate")
     n, entrants = check_jobs(n_jobs), entrants_of(scenario, policies)
     if n == 1:
-        return _simulated(scenario, entrants, scheduler, tick, token_sink, outcomes or Here())
+        with ticking(tick, len(entrants) * scenario.replications, scenario.name) as moved:
+            return _simulated(scenario, entrants, scheduler, moved, token_sink, outcomes or Here())
     if scheduler is not None:
         said = "a scheduler object stays in this process; name its class in the scenario, `kind: file.py:Class`"
         raise UserError(said, where="n_jobs")
     keeps = [_kept_ids(replication, token_sink) for replication in range(scenario.replications)]
-    with elsewhere(scenario, named_policies(policies), keeps, n) as found:
-        return _simulated(scenario, entrants, None, tick, token_sink, found)
+    total = len(entrants) * scenario.replications
+    with elsewhere(scenario, named_policies(policies), keeps, n) as found, ticking(tick, total, scenario.name) as moved:
+        return _simulated(scenario, entrants, None, moved, token_sink, found)
 
 
 def _simulated(

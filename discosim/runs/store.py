@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from discosim.core.errors import UserError
 from discosim.core.folders import fill
 from discosim.core.owners import is_abandoned, owner
 from discosim.core.places import Judge, Place, is_void, place_of
-from discosim.core.printable import for_stream, printable
+from discosim.core.printable import printable
 from discosim.core.scenario import Scenario
 from discosim.core.take_place import flush
 from discosim.runs.collect import Columns
@@ -26,6 +25,7 @@ from discosim.runs.facts import FACTS, file_facts, run_facts
 from discosim.runs.folder import CONFIG, ENDPOINTS, INPUTS, RUN, SERIES, default_folder, same_run
 from discosim.runs.identity import run_id
 from discosim.runs.outcomes import Outcomes
+from discosim.runs.progress import open_bar
 from discosim.runs.result import RunResult
 from discosim.runs.simulate import simulate
 from discosim.runs.tables import (
@@ -36,6 +36,7 @@ from discosim.runs.tables import (
     token_table,
     write_parquet,
 )
+from discosim.runs.written_policies import copy_texts, with_text
 
 
 def execute_to_folder(
@@ -84,7 +85,7 @@ def run_to_folder(
     target: Path,
     *,
     tokens: bool = False,
-    tick: Callable[[], None] | None = None,
+    tick: Callable[[], object] | None = None,
     command: str = "",
     judge: Judge | None = None,
     outcomes: Outcomes | None = None,
@@ -103,7 +104,7 @@ def run_to_folder(
         If the folder cannot be written; its cause is the ``OSError``.
     """
     place = place_of(target, over_files=True)
-    judge = judge or (lambda _: True)
+    judge, tick = judge or (lambda _: True), tick or (lambda: None)
     return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, outcomes=outcomes, stated=stated)
 
 
@@ -113,7 +114,7 @@ def _execute(
     judge: Judge,
     *,
     tokens: bool,
-    tick: Callable[[], None] | None,
+    tick: Callable[[], object] | None,
     command: str,
     spare: str = "",
     outcomes: Outcomes | None = None,
@@ -138,7 +139,8 @@ def write_result(result: RunResult, target: Path, *, force: bool = False, comman
     Parameters
     ----------
     result : RunResult
-        A run; policies that were added in Python are named at the head of config.yaml, which cannot hold them.
+        A run; the text of policies that were added in Python is written to ``code/``. Where that cannot be, they are
+        named at the head of config.yaml, which lacks them.
     target : Path
         Result folder.
     force : bool
@@ -157,10 +159,16 @@ def write_result(result: RunResult, target: Path, *, force: bool = False, comman
         If the folder cannot be written, or holds another run and ``force`` is false; nothing is changed then.
     """
     place = place_of(target)
-    judge = same_run(target, _config(result, target), force=force)
-    if place.real.is_dir() and not is_void(place.real):
-        judge(place.real)
-    fill(place, RUN, lambda folder: _write_files(result, folder, place, command, None), judge)
+    with with_text(result, place.real) as (whole, texts):
+        judge = same_run(target, _config(whole, target, texts), force=force, elsewhere="", forced="force=True")
+        if place.real.is_dir() and not is_void(place.real):
+            judge(place.real)
+
+        def write(folder: Path) -> None:
+            copy_texts(folder, texts)
+            _write_files(whole, folder, place, command, None, texts)
+
+        fill(place, RUN, write, judge)
     return place.named
 
 
@@ -193,7 +201,7 @@ def _write_files(
         write_json(folder / INPUTS, result.input_intervals.to_json_dict())
     write_json(folder / "summary.json", {**result.summary.to_json_dict(), "notes": list(result.notes)})
     facts = run_facts(result.scenario, command, wall_s)
-    files = {path.name: file_facts(path) for path in sorted(folder.iterdir())}
+    files = {path.name: file_facts(path) for path in sorted(folder.iterdir()) if path.is_file()}
     kernels = {name: dict(found) for name, found in result.kernels.items()}
     write_json(folder / FACTS, {**facts, "kernels": kernels, "files": files})
     flush(folder)
@@ -215,12 +223,8 @@ def _bar(scenario: Scenario, *, enabled: bool) -> Iterator[Any]:
     if not enabled:
         yield None
         return
-    from tqdm import tqdm
-
     total = scenario.replications * len(scenario.policies)
-    with tqdm(
-        total=total, desc=for_stream(scenario.name, sys.stderr), unit="world", file=sys.stderr, leave=False
-    ) as bar:
+    with open_bar(total, unit="world", is_shown=True, what=scenario.name, leave=False) as bar:
         yield bar.update
 
 

@@ -41,7 +41,7 @@ def finished_of(runs: Mapping[int, Path], names: Collection[str]) -> Finished | 
     """
     first = next(iter(runs.values()))
     try:
-        scenario = load_scenario(first / "config.yaml")
+        scenario = load_scenario(first / "config.yaml", runs_own=False)
         if read_facts(first)["inputs_sha256"] != fingerprints(scenario):
             return None
         return finished(scenario, runs, names)
@@ -72,7 +72,7 @@ def widened_of(
     for key, run in first.items():
         point = int(str(key))
         try:
-            scenario = load_scenario(store.folder / "runs" / str(run) / "config.yaml")
+            scenario = load_scenario(store.folder / "runs" / str(run) / "config.yaml", runs_own=False)
             if dict(plan["points"][point]["inputs_sha256"]) != fingerprints(scenario):
                 return differences, "an input has changed since the runs were made"
         except UserError as error:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from discosim.config.yaml_loader import read_file
+from discosim.core.addresses import place_of_text
 from discosim.core.errors import UserError
 from discosim.runs.facts import FACTS
 from discosim.runs.whole import checked_facts
 from discosim.sweep.index import read_index
 from discosim.sweep.mirror import mirrored
-from discosim.sweep.object_store import place_of_text
 from discosim.sweep.store import INDEX, PLAN, Store
 from discosim.sweep.table import collect
 from discosim.sweep.views import with_units

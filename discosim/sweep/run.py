@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from discosim.core.addresses import place_of_text
 from discosim.core.errors import UserError
 from discosim.core.own_code import is_own
 from discosim.core.scenario import PolicySpec
@@ -21,12 +22,11 @@ from discosim.sweep.executors import Engine, check_name, open_engine
 from discosim.sweep.index import write_index
 from discosim.sweep.input_intervals import with_inputs
 from discosim.sweep.mirror import mirrored
-from discosim.sweep.object_store import place_of_text
 from discosim.sweep.plan import Plan, Run, load_plan
 from discosim.sweep.store import CODE, COMPARISONS, PLAN, State, Store
 from discosim.sweep.table import collect
 from discosim.sweep.taken_over import TakenOver, forget_unused
-from discosim.sweep.views import TableViews
+from discosim.sweep.views import TableViews, notebook_bar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,8 @@ def run_sweep(
     accept_version : bool
         Go on although finished runs were made by another version, or from other inputs.
     watch : callable, optional
-        Called with the numbers of finished and of all runs; gives a watcher that hears of each run.
+        Called with the numbers of finished and of all runs; gives a watcher that hears of each run. In a notebook a bar
+        where omitted.
 
     Raises
     ------
@@ -159,7 +160,7 @@ def run_sweep(
             runs = plan.runs(seeds)
             store.write_plan(plan, seeds)
             mine = runs if shard is None else runs[shard[0] - 1 :: shard[1]]
-            state, said = _finish(plan, mine, store, engine, terms or Terms(), watch, taken)
+            state, said = _finish(plan, mine, store, engine, terms or Terms(), watch or notebook_bar(), taken)
             damaged |= state.damaged
             notes += said
             if shard is not None:
@@ -209,7 +210,8 @@ def _finish(
 ) -> tuple[State, list[str]]:
     """Make what is not finished, and return how it stood before, and what is to be said of the way."""
     state = store.state(runs)
-    order = {run: i for i, run in enumerate(runs)}
+    # seed by seed: points that share a seed and a service share the past that their policies learn from
+    order = {run: (run.seed, i) for i, run in enumerate(runs)}
     # points whose inputs differ in nothing but their folder are one run
     waiting = {run.folder: run for run in sorted((*state.failed, *state.missing), key=order.__getitem__, reverse=True)}
     if waiting:

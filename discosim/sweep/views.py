@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
 from discosim.metrics.definitions import units_of
 from discosim.metrics.stats import LEVEL
+from discosim.runs.progress import is_notebook
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,12 @@ def with_units(table: pd.DataFrame) -> pd.DataFrame:
     """Return a sweep's or a run's table, the units of its metrics in ``attrs["units"]``."""
     table.attrs["units"] = units_of(table.columns)
     return table
+
+
+def notebook_bar() -> Callable[[int, int], Any] | None:
+    """Return what makes the bar of a sweep, where this is a notebook; the command line brings its own."""
+    bar: Callable[[int, int], Any] = import_module("discosim.report.progress").Bar
+    return bar if is_notebook() else None
 
 
 class TableViews:

@@ -93,14 +93,36 @@ class ChunkTape:
 
     def leave(self, k: Ints, n_tok: Ints, u: Floats) -> Floats:
         """Return when token ``k`` (from 0) of each of many answers leaves, as `leaves` has it; shape of ``k``."""
-        at = (u * TAPE_EVENTS).astype(np.int64)
-        pairs = zip(n_tok.tolist(), at.tolist(), strict=True)
-        start = np.fromiter((self._start(n, i) for n, i in pairs), np.int64, k.size)
+        start = self._starts_of(n_tok, u)
         first, begin = self._at_tok[start], self._at[start]
         last = self._time(first + n_tok - 1) - begin
         per_last = np.divide(n_tok - 1, last, out=np.zeros(k.size), where=last > 0.0)
         since: Floats = (self._time(first + k) - begin) * per_last
         return np.where((last == 0.0) & (k == n_tok - 1), n_tok - 1.0, since)
+
+    def leaves_of(self, n_tok: Ints, u: Floats) -> Floats:
+        """Return `leaves` of many answers, end to end."""
+        start = self._starts_of(n_tok, u)
+        ends = np.cumsum(n_tok)
+        # where on the tape each token lies: its place in all answers, less where its own begins, plus the start
+        tok = np.arange(ends[-1] if ends.size else 0) + np.repeat(self._at_tok[start] - (ends - n_tok), n_tok)
+        since: Floats = self._time(tok) - np.repeat(self._at[start], n_tok)
+        last = since[ends - 1]
+        since *= np.repeat(np.divide(n_tok - 1, last, out=np.ones(last.size), where=last > 0.0), n_tok)
+        short = last <= 0.0
+        since[ends[short] - 1] = n_tok[short] - 1
+        return since
+
+    def _starts_of(self, n_tok: Ints, u: Floats) -> Ints:
+        """Return `_start` of many answers."""
+        among = self._starts[(u * TAPE_EVENTS).astype(np.int64)]
+        wanted = (n_tok - 1)[:, None]
+        last = self._time(self._at_tok[among] + wanted) - self._at[among]
+        stretch = np.full(last.shape, np.inf)
+        np.divide(last, wanted, out=stretch, where=(last > wanted) & (wanted > 0))
+        np.divide(wanted, last, out=stretch, where=(last > 0.0) & (last <= wanted))
+        best: Ints = among[np.arange(n_tok.size), stretch.argmin(axis=1)]
+        return best
 
     def _time(self, tok: Ints) -> Floats:
         """Return when tokens of the tape leave; behind its end it begins again."""

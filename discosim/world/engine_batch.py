@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.core.request import RequestTable
+from discosim.core.request import RequestTable, Segment
 from discosim.core.timeline import Ragged, offsets_of
 from discosim.core.timelines import SCALARS, Segments, Timelines
 from discosim.core.works import Works
@@ -23,12 +23,15 @@ from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.unattended import Arrivals, Served
 from discosim.world.link import BYTES_PER_TOK, Link
 from discosim.world.meter import Meter
+from discosim.world.quality import QualityModel
 from discosim.world.rounding import raised
+from discosim.world.writing import Writing
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+PLAIN = Writing()
 NORMAL, LATE = 1.0, 2.0  # priorities of events within a moment: a boundary comes after all else
 
 
@@ -97,7 +100,14 @@ def _up_s(link: Link, table: RequestTable, now_s: Floats, rows: Ints) -> Floats:
     return up_s if rate is None else up_s + 8.0 * (table.prompt_tok[rows] * BYTES_PER_TOK["text"]) / rate
 
 
-def timelines(sent: Sent, served: Iterable[Served], link: Link, meter: Meter, rows_each: int) -> Iterator[Timelines]:
+def timelines(
+    sent: Sent,
+    served: Iterable[Served],
+    link: Link,
+    meter: Meter,
+    rows_each: int,
+    quality: QualityModel | None = None,
+) -> Iterator[Timelines]:
     """Yield what happened to the requests, in the order in which their sessions would have ended.
 
     Parameters
@@ -112,6 +122,8 @@ def timelines(sent: Sent, served: Iterable[Served], link: Link, meter: Meter, ro
         Prices.
     rows_each : int
         All but the last have a multiple of so many rows.
+    quality : QualityModel, optional
+        What answers are assumed to be worth.
     """
     held = _unserved(sent, link)
     ready: list[_Ended] = []
@@ -127,7 +139,7 @@ def timelines(sent: Sent, served: Iterable[Served], link: Link, meter: Meter, ro
         n_whole = n_ready if block.over_s == math.inf else n_ready - n_ready % rows_each
         if n_whole:
             now = _Ended.joined(ready)
-            yield _timelines(sent, now.take(np.arange(n_whole)), meter)
+            yield _timelines(sent, now.take(np.arange(n_whole)), meter, quality)
             ready = [now.take(np.arange(n_whole, n_ready))]
             n_ready -= n_whole
 
@@ -279,7 +291,14 @@ def _defaults(n: int) -> dict[str, NDArray[Any]]:
     return blank | {"quality_assumed": np.full(n, math.nan)}
 
 
-def _timelines(sent: Sent, ended: _Ended, meter: Meter) -> Timelines:
+def _quality(model: QualityModel, n_tok: Ints) -> Floats:
+    """Return what answers of these lengths are worth that the server wrote in one go."""
+    lengths, at = np.unique(n_tok, return_inverse=True)
+    worth = [PLAIN.quality(model, (Segment("server", 1, n),), is_in_parts=False) for n in lengths.tolist()]
+    return np.array(worth, dtype=np.float64)[at]
+
+
+def _timelines(sent: Sent, ended: _Ended, meter: Meter, quality: QualityModel | None) -> Timelines:
     """Return rows as sessions would have left them."""
     rows, n = ended.row, ended.row.size
     table = sent.table
@@ -311,6 +330,8 @@ def _timelines(sent: Sent, ended: _Ended, meter: Meter) -> Timelines:
         "scheduled_s": ended.scheduled_s - arrival_s,
         "queue_s": ended.scheduled_s - reached_s[rows],
     }
+    if quality is not None:
+        scalars["quality_assumed"][is_served] = _quality(quality, output_tok[is_served])
     n_segments = np.count_nonzero(is_served)
     nothing = Ragged(np.empty(0), np.zeros(n + 1, dtype=np.int64))
     return Timelines(

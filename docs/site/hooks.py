@@ -89,6 +89,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     markdown = re.sub(r"^```(\w+)[ \t]+(?:\S*[ \t]+)*?(\w+\.\w+)$", r'```\1 title="\2"', markdown, flags=re.MULTILINE)
     markdown = re.sub(r"^(```\w+)[ \t]+[^\n`{=]+$", r"\1", markdown, flags=re.MULTILINE)  # words for the tests
     markdown = outside_code(markdown, lambda text: re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL))
+    markdown = re.sub(r"^(!\[[^\]]*\]\(([^)\s]+)\))$", r"[\1](\2)", markdown, flags=re.MULTILINE)  # a click enlarges
     return outside_code(markdown, _lists)
 
 

@@ -58,7 +58,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if find_spec("mkdocs") is None:
         pytest.skip("needs the extra docs, or DISCOSIM_SITE")
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-f", "docs/site/mkdocs.yml", "--site-dir", str(folder)]
+    options = ["--strict", "-q", "-f", "docs/site/mkdocs.yml", "--site-dir", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", *options]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, text=True, check=False)
     assert done.returncode == 0
     return folder

@@ -44,7 +44,7 @@ def test_a_device_that_lost_the_race_worked_until_the_first_token_came() -> None
     assert thrown(lanes) == [(DEVICE, 0.0, pytest.approx(0.53))]
     assert cancels(lanes) == [(DEVICE, pytest.approx(0.53))]
     said = lanes.get_title(loc="right")
-    assert said == "TTFT 0.53 s, device from token 13, 7 late\n200 J (40 prompt tokens thrown away),\n0.500 mUSD"
+    assert said == "200 J (40 prompt tokens thrown away),\n0.500 mUSD\nTTFT 0.53 s, device from token 13, 7 late"
 
 
 def test_two_policies_that_show_the_same_and_spend_otherwise_look_otherwise() -> None:
@@ -52,7 +52,7 @@ def test_two_policies_that_show_the_same_and_spend_otherwise_look_otherwise() ->
     _, thrifty = drawn()
     assert thrown(thrifty) == []
     assert cancels(thrifty) == []
-    assert thrifty.get_title(loc="right").endswith("\n200 J, 0.500 mUSD")
+    assert thrifty.get_title(loc="right").startswith("200 J, 0.500 mUSD\n")
     assert len(wasteful.patches) == len(thrifty.patches) + 1
 
 

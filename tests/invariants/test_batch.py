@@ -18,10 +18,14 @@ from worlds import (
     DEAR_DEVICE,
     DEAR_SERVER,
     JOINT,
+    NO_LINK,
+    bursts,
     constant,
+    constant_link,
     edge_box,
     examples,
     gated,
+    law,
     model,
     past,
     profile,
@@ -31,6 +35,7 @@ from worlds import (
 
 from discosim.config import load_scenario
 from discosim.core.device_law import Heat, Residual
+from discosim.core.empirical import QuantileTable
 from discosim.core.request import Loop, RequestRecord, RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Battery, Capacity, ColdStart, Outage, Throttle, Waiting
@@ -48,6 +53,7 @@ from discosim.world.batch.meeting import Stays, meetings
 from discosim.world.hours import HourLaw
 from discosim.world.link import LinkModel
 from discosim.world.luck import Luck
+from discosim.world.meter import Meter
 from discosim.world.quality import QualityModel
 from discosim.world.world import Service, World, WorldModel
 
@@ -125,18 +131,78 @@ def check_equality(kind: str, n_examples: int, n_requests: int, users: list[int]
         assert_same(found, run(policy, parts, table, view, seed, "simpy"))
 
     check()
-    assert n_taken > 0.1 * n_examples * n_requests, "hardly anything was worked out in arrays"
+    assert n_taken > 0.05 * n_examples * n_requests, "hardly anything was worked out in arrays"
 
 
 @pytest.mark.parametrize("kind", PLANNED)
 def test_arrays_and_simpy_agree_to_the_bit(kind: str) -> None:
-    check_equality(kind, 6, 60, [20, 300, 200_000])
+    check_equality(kind, 6, 40, [20, 300, 200_000])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", PLANNED)
 def test_arrays_and_simpy_agree_to_the_bit_in_many_worlds(kind: str) -> None:
-    check_equality(kind, 40, 300, [20, 300, 3000, 200_000])
+    check_equality(kind, 15, 200, [20, 300, 3000, 200_000])
+
+
+# --- worlds in which much is going on ---------------------------------------------------------------------------
+
+NOISY = Residual(
+    prefill=law(QuantileTable((0.0, 1.0), (0.5, 3.0)), 0.5), decode=law(QuantileTable((0.0, 1.0), (0.8, 2.0)))
+)
+LOSERS = ("finish_prefill", "run_on")
+LATE_S = 1e5
+"""Far from time 0, where clocks round."""
+
+
+def busy_world(meter: Meter, **changes: Any) -> WorldModel:
+    """Return a world of noise, jitter, lost packets and refusals in which the cheaper endpoint goes on."""
+    wandering = law(QuantileTable((0.0, 0.5, 0.9, 1.0), (0.0, 0.0, 0.06, 0.9)), 0.5)
+    parts = {
+        "device": profile(residual=NOISY, max_context_tok=500),
+        "service": server(jitter_p99_over_p50=3.0, failure_share=0.05),
+        "link": LinkModel(rtt=wandering, tick_s=0.1, loss_share=0.1, uplink_bit_per_s=1e5),
+    }
+    return replace(model(meter=meter, **(parts | changes)), edge=None, joint=None)
+
+
+AT_ONCE = {"service": server(tpot=constant(1e-12)), "link": NO_LINK}
+BUSY = {
+    "to the device": (busy_world(DEAR_SERVER), "device"),
+    "to the server": (busy_world(DEAR_DEVICE), "server"),
+    "packets": (busy_world(DEAR_SERVER, link=constant_link(0.1, tokens_per_packet=4)), "device"),
+    "chunks": (busy_world(DEAR_SERVER, service=server(chunks=bursts())), "device"),
+    # levels and needs are equal but for rounding: two tokens of reading time
+    "just enough": (
+        busy_world(DEAR_SERVER, device=profile(prefill_s_per_tok=0.0, prefill_intercept_s=0.5), **AT_ONCE),
+        "device",
+    ),
+    # what goes on comes with its cause, and may be rounded to before it
+    "no work": (busy_world(DEAR_SERVER, device=profile(prefill_s_per_tok=0.0), link=constant_link(0.1)), "device"),
+}
+
+
+CASES = [
+    *((case, "device", "cancel") for case in BUSY if case != "to the server"),
+    *((case, "server", "cancel") for case in ("to the device", "to the server", "chunks")),
+    *(("to the device", constraint, losers) for constraint in ("server", "device") for losers in LOSERS),
+]
+
+
+@pytest.mark.parametrize(("case", "constraint", "losers"), CASES)
+def test_hand_overs_agree_to_the_bit(case: str, constraint: str, losers: str) -> None:
+    parts, target = BUSY[case]
+    table = requests(90, n_users=100_000, reader_tok_per_s=4.0)
+    strides_s = 1.1 * 2.3 ** np.arange(-9.0, 9.0)  # each is farther from the one before than that is from 0
+    table = replace(table, arrival_s=np.concatenate((strides_s, LATE_S + table.arrival_s[strides_s.size :])))
+    policy = known_policies()["disco"](constraint=constraint, budget=0.6, losers=losers)
+    view = past(parts, n=501)
+    found = run(policy, parts, table, view, 1, "auto")
+    assert found.kernels["replay"] > 60
+    if losers == "cancel":  # else the device is still busy with what it lost
+        assert (found.columns["n_migrations"] > 0).sum() > 10
+        assert found.columns[f"n_tok_{target}"].sum() > 0
+    assert_same(found, run(policy, parts, table, view, 1, "simpy"))
 
 
 # --- who does what --------------------------------------------------------------------------------------------
@@ -218,7 +284,7 @@ def test_requests_that_meet_on_a_device_go_through_simpy() -> None:
     assert_same(found, run(known_policies()["device_only"](), PLAIN, table, past(PLAIN), 1, "simpy"))
 
 
-@examples(200)
+@examples(100)
 @given(st.integers(0, 2**32))
 def test_nobody_is_left_who_may_meet_a_group(seed: int) -> None:
     """By a loop over all pairs: outside the groups stays are apart, and apart from whatever a group may take."""
@@ -313,9 +379,9 @@ def check_files(name: str, folder: Path, *overrides: str) -> dict[str, dict[str,
 
 def test_quickstart_leaves_the_same_files(tmp_path: Path) -> None:
     shares = check_files(
-        "quickstart", tmp_path, "workload.n_requests=150", "replications=2", "cost.energy_range=reprice"
+        "quickstart", tmp_path, "workload.n_requests=120", "replications=1", "cost.energy_range=reprice"
     )
-    assert all(done["replay"] > 250 and sum(done.values()) == 300 for done in shares.values())
+    assert all(done["replay"] > 100 and sum(done.values()) == 120 for done in shares.values())
 
 
 @pytest.mark.long

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from engines import BENT, FLAT, GRID, LINES, PHYSICS
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import DEAR_SERVER, NO_LINK, constant_link, examples, law, long, profile
+from worlds import DEAR_SERVER, NO_LINK, constant_link, edge_box, examples, exhaustive, law, long, profile
 
 from discosim.core.empirical import QuantileTable
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
+from discosim.core.scenario import Outage
 from discosim.core.timelines import SCALARS, Timelines
+from discosim.policies.device_only import DeviceOnly
+from discosim.policies.race import Race
 from discosim.policies.server_only import ServerOnly
+from discosim.policies.view import ASSUMED
 from discosim.runs.engine_kernel import engine_only
 from discosim.runs.series import MOST_S
 from discosim.world.engine import compiled, unattended
@@ -26,7 +30,6 @@ from discosim.world.engine.schedulers.fcfs import Fcfs
 from discosim.world.engine.schedulers.fcfs_chunked import FcfsChunked
 from discosim.world.engine.schedulers.lqsf import Lqsf
 from discosim.world.engine.series import SeriesRecorder
-from discosim.world.engine_batch import timelines
 from discosim.world.link import LinkModel
 from discosim.world.luck import Luck
 from discosim.world.world import World, WorldModel
@@ -44,6 +47,10 @@ COMPILED_SCHEDULERS = (
 )
 
 
+V1_MEMORY = {"caches_inside": True, "decides_ahead": True}
+SWAP = {"preemption": "swap", "host_blocks": 900}
+
+
 @dataclass(frozen=True)
 class Case:
     """A world in which all requests go to the engine."""
@@ -52,6 +59,7 @@ class Case:
     link: LinkModel
     table: RequestTable
     tries: int
+    has_edge: bool
 
 
 @st.composite
@@ -88,11 +96,12 @@ def cases(draw, schedulers=COMPILED_SCHEDULERS, **inside) -> Case:
         ttft_target_s=np.ones(n),
         rejected=rng.random(n) < 0.1,
     )
-    return Case(server, draw(st.sampled_from(LINKS)), table, draw(st.sampled_from([0, 0, 2])))
+    return Case(server, draw(st.sampled_from(LINKS)), table, draw(st.sampled_from([0, 0, 2])), draw(st.booleans()))
 
 
 def world_of(case: Case, recorder: SeriesRecorder | None = None) -> World:
-    parts = WorldModel(((profile(), 1.0),), case.server, case.link, DEAR_SERVER)
+    more = {"edge": edge_box(), "quality": ASSUMED} if case.has_edge else {}
+    parts = WorldModel(((profile(), 1.0),), case.server, case.link, DEAR_SERVER, **more)
     return World(parts, case.table, Luck(RandomStreams(1), len(case.table)), recorder)
 
 
@@ -106,10 +115,11 @@ def check(case: Case, *, is_compiled: bool | None = None, rows_each: int = 4) ->
         assert case.tries
         assert any(record.status == "rejected" for record in records)
         return
-    parts = list(timelines(alone._sent, alone.run.served(), world.link, DEAR_SERVER, rows_each))
+    parts = list(alone.timelines(rows_each))
     assert all(len(part) % rows_each == 0 for part in parts[:-1])
     assert_same(Timelines.of(records), Timelines.joined(parts))
     assert repr(world.engine_figures()) == repr(alone.run.figures)
+    assert repr(world.edge_figures()) == repr(alone._world.edge_figures())
     theirs, ours = recorder.series(), alone.run.series()
     for name in ("t_s", "running", "waiting", "prompt_tok_per_s", "output_tok_per_s", "kv_share"):
         assert getattr(theirs, name).tobytes() == getattr(ours, name).tobytes(), name
@@ -138,13 +148,97 @@ def _few_at_a_time(monkeypatch):
     monkeypatch.setattr(compiled, "BLOCK_TOK", 200)
 
 
-@pytest.mark.parametrize("n", [60, long(1500)])
+@pytest.mark.parametrize("n", [30, long(250), exhaustive(1500)])
 @pytest.mark.usefixtures("kernel")
 def test_the_compiled_engine_gives_the_bits_of_simpy(n):
     given(cases())(examples(n)(lambda case: check(case, is_compiled=True)))()
 
 
-@pytest.mark.parametrize("n", [40, long(500)])
+@pytest.mark.parametrize("n", [15, long(80), exhaustive(500)])
 @pytest.mark.usefixtures("no_kernel")
 def test_the_engine_alone_gives_the_bits_of_simpy(n):
     given(cases((*COMPILED_SCHEDULERS, AndesCode, Lqsf)))(examples(n)(lambda case: check(case, is_compiled=False)))()
+
+
+@pytest.mark.parametrize("n", [15, long(150), exhaustive(1500)])
+@pytest.mark.usefixtures("kernel")
+def test_the_compiled_engine_decides_ahead_with_the_bits_of_simpy(n):
+    given(cases(decides_ahead=True))(examples(n)(lambda case: check(case, is_compiled=True)))()
+
+
+@pytest.mark.parametrize("n", [15, long(80), exhaustive(500)])
+@pytest.mark.parametrize(
+    "inside", [{"caches_inside": True, "decides_ahead": True}, {"preemption": "swap", "host_blocks": 900}]
+)
+@pytest.mark.usefixtures("kernel")
+def test_what_the_compiled_engine_cannot_do_the_engine_goes_over_again(n, inside):
+    given(cases(**inside))(examples(n)(lambda case: check(case, rows_each=3)))()
+
+
+def plain_case(**inside) -> Case:
+    replica = ReplicaModel(cost=LINES, kv_blocks=100, **inside)
+    table = RequestTable(
+        arrival_s=np.array([0.5, 0.6]),
+        prompt_tok=np.array([20, 30]),
+        output_tok=np.array([5, 6]),
+        user_id=np.array([0, 1]),
+        reader_tok_per_s=np.full(2, 4.8),
+        ttft_target_s=np.ones(2),
+        rejected=np.zeros(2, dtype=bool),
+    )
+    return Case(EngineModel(replica, 1, Fcfs), constant_link(0.06), table, 0, has_edge=False)
+
+
+@dataclass
+class Greedy(Fcfs):
+    """A scheduler of somebody else."""
+
+
+@dataclass(frozen=True)
+class Dearer(type(LINES)):
+    """Iteration times of somebody else."""
+
+    more_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class LinkOfTomorrow(LinkModel):
+    """A last hop that can do more."""
+
+    duplicates: float = 0.0
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize(
+    "server",
+    [
+        replace(plain_case().server, scheduler=Greedy),
+        replace(plain_case().server, replica=ReplicaModel(cost=Dearer(*vars(LINES).values()), kv_blocks=100)),
+        replace(plain_case().server, lockstep=True, n_replicas=2),
+        plain_case(prefix_blocks=4).server,
+    ],
+    ids=["scheduler", "cost", "lockstep", "prefix cache"],
+)
+def test_parts_that_are_not_known_to_the_compiled_engine_are_served_in_python(server):
+    check(replace(plain_case(), server=server), is_compiled=False)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        constant_link(0.06, tokens_per_packet=2),
+        constant_link(0.06, outages=(Outage(start_s=1.0, end_s=2.0),)),
+        LinkOfTomorrow(rtt=constant_link(0.06).rtt),
+    ],
+    ids=["packets", "outage", "new"],
+)
+def test_links_that_are_not_known_go_through_simpy(link):
+    case = replace(plain_case(), link=link)
+    assert engine_only(ServerOnly(), case.table, world_of(case)) is None
+
+
+@pytest.mark.parametrize("policy", [Race(), DeviceOnly()], ids=["race", "device_only"])
+def test_policies_that_ask_others_go_through_simpy(policy):
+    case = plain_case()
+    assert engine_only(ServerOnly(), case.table, world_of(case)) is not None
+    assert engine_only(policy, case.table, world_of(case)) is None

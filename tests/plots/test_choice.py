@@ -83,6 +83,7 @@ def test_nothing_is_hidden_in_a_mean() -> None:
         ({"x": "budget", "y": "ttft_p99_s", "best": True}, r"--kind heat: a heat map takes what was varied"),
         ({"kind": "lines", "x": "budget", "y": "ttft_p99_s", "z": "ttft_p99_s"}, r"--z: is the metric of a heat map"),
         ({"y": "ttft_p99_s", "facet": "server,policy,budget"}, r"--facet: takes at most two names"),
+        ({"x": "budget", "y": "ttft_p99_s", "facet": "budget"}, r"--facet: 'budget' has its place already"),
         ({"y": "ttft_p99_s", "facet": "ttft_p99_s"}, r"--facet: 'ttft_p99_s' is a metric and was not varied"),
     ],
 )

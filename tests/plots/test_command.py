@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 import discosim
 from discosim.cli import main
@@ -14,9 +15,10 @@ from discosim.report.plots.plan import plan_of
 from discosim.report.plots.source import source_of
 from discosim.report.tables import read_summary
 from discosim.runs import execute_to_folder
+from discosim.runs.result import RunResult
 from discosim.sweep import load_plan, run_sweep
 
-SETTINGS = ["replications=2", "workload.n_requests=60", "workload.n_users=60"]
+SETTINGS = ["replications=2", "workload.n_requests=30", "workload.n_users=30"]
 SWEEP = """\
 name: small
 base: quickstart
@@ -30,17 +32,22 @@ sweep:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     folder = tmp_path_factory.mktemp("plots") / "run"
-    execute_to_folder(load_scenario("quickstart", overrides=SETTINGS), folder)
-    return folder
+    return execute_to_folder(load_scenario("quickstart", overrides=SETTINGS), folder)
+
+
+@pytest.fixture
+def run(result: RunResult) -> Path:
+    assert result.folder is not None
+    return result.folder
 
 
 def test_a_run_is_drawn_and_its_caption_printed(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "fig.svg"
     assert main(["plot", str(run), "--y", "ttft_mean_s", "--policies", "DiSCo-S,server_only", "--to", str(target)]) == 0
     out = capsys.readouterr().out
-    assert "Mean TTFT by policy. Means over 2 replications of 60 requests; bars: 95 % interval" in out
+    assert "Mean TTFT by policy. Means over 2 replications of 30 requests; bars: 95 % interval" in out
     assert f"written    {target}" in out
     text = target.read_text(encoding="utf-8")
     assert text.index(">DiSCo-S<") < text.index(">server_only<")
@@ -50,14 +57,16 @@ def test_a_distribution_is_drawn_of_a_runs_requests(run: Path, tmp_path: Path) -
     assert main(["plot", str(run), "--x", "ttft_s", "--to", str(tmp_path / "a.tex")]) == 0
     text = (tmp_path / "a.tex").read_text(encoding="utf-8")
     assert "policy & p50 & p90 & p95 & p99" in text
-    assert "120 requests a line" in text
+    assert "60 requests a line" in text
 
 
-def test_the_twin_takes_a_result_and_policies_keep_the_scenarios_order(run: Path) -> None:
-    result = discosim.simulate(load_scenario("quickstart", overrides=[*SETTINGS, "replications=1"]))
+def test_the_twin_takes_a_result_and_policies_keep_the_scenarios_order(run: Path, result: RunResult) -> None:
     order = ("server_only", "device_only", "Stoch-S", "DiSCo-S", "DiSCo-D")
     assert source_of(run).dims[0].values == order
-    assert set(source_of(result).dims[0].values) == set(order)
+    assert source_of(result).dims[0].values == order
+    axes = discosim.plot(result, "ttft_mean_s", ax=Figure().subplots())
+    held = {cell["x"]: cell["mean"] for _, cell in plan_of(run, Asked(y=("ttft_mean_s",))).table.iterrows()}
+    assert [patch.get_height() for patch in axes.patches] == pytest.approx([held[name] for name in order])
 
 
 def test_intervals_are_those_of_the_printed_table_and_by_luck_alone_if_asked(run: Path) -> None:
@@ -77,6 +86,7 @@ def test_intervals_are_those_of_the_printed_table_and_by_luck_alone_if_asked(run
     [
         (["--y", "ttft_mean"], "--y: unknown metric 'ttft_mean'; did you mean 'ttft_mean_s'?"),
         (["--y", "ttft_s,ttft_mean_s"], "--y: 'ttft_s' is a number of each request; --kind cdf draws its distribution"),
+        (["--y", "ttft_s,e2e_s"], "--kind cdf: a distribution is of one column of requests, as --x"),
         (["--x", "ttft_p99_s", "--kind", "cdf"], "--x: 'ttft_p99_s' is one number of all requests and has no distribu"),
         (
             ["--y", "ttft_mean_s", "--policies", "DiSco-S"],
@@ -105,6 +115,8 @@ def test_a_mistake_is_one_line_and_writes_nothing(run: Path, tmp_path: Path, cap
 def test_a_folder_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plot", str(tmp_path), "--y", "ttft_mean_s"]) == 2
     assert "holds neither a run nor a sweep" in capsys.readouterr().err
+    assert main(["plot", str(tmp_path / "x"), "--y", "ttft_mean_s"]) == 2
+    assert "x: no such folder; expected that of a run or of a sweep" in capsys.readouterr().err
 
 
 @pytest.mark.long

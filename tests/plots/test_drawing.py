@@ -46,12 +46,12 @@ def test_font_and_size_of_the_user_are_those_of_the_pdf(tmp_path) -> None:
     assert axes.figure.get_size_inches() == pytest.approx((4.25, 2.5))
 
 
-def test_sizes_are_those_of_a_column_or_a_page(tmp_path) -> None:
-    for size, width in (("column", 666), ("page", 1400)):
-        look = Look(size=size, height_in=1.5, title="A title")
-        write_plot(one_setting(), Asked(y=("ttft_p99_s",)), look, tmp_path / "a.png")
-        header = (tmp_path / "a.png").read_bytes()[16:24]
-        assert (int.from_bytes(header[:4]), int.from_bytes(header[4:])) == (width, 300)  # at 200 dots per inch
+@pytest.mark.parametrize(("size", "width"), [("column", 666), pytest.param("page", 1400, marks=pytest.mark.long)])
+def test_sizes_are_those_of_a_column_or_a_page(tmp_path, size: str, width: int) -> None:
+    look = Look(size=size, height_in=1.5, title="A title")
+    write_plot(one_setting(), Asked(y=("ttft_p99_s",)), look, tmp_path / "a.png")
+    header = (tmp_path / "a.png").read_bytes()[16:24]
+    assert (int.from_bytes(header[:4]), int.from_bytes(header[4:])) == (width, 300)  # at 200 dots per inch
 
 
 def test_the_command_has_the_houses_style_and_takes_a_style_of_the_users(tmp_path) -> None:
@@ -164,10 +164,18 @@ def test_logarithms_labels_and_no_legend() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_legend()) == ("ratio b", "tail", None)
 
 
+def test_logarithmic_axes_have_numbers_at_what_was_tried() -> None:
+    asked = {"x": "budget", "where": {"server": "gpt"}, "log": "x"}
+    axes = discosim.plot(rows(), "ttft_p99_s", ax=own_axes()[0, 0], **asked)
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.2", "0.5", "0.8"]
+    shares = discosim.plot(requests(), x="ttft_s", log="xy", ax=own_axes()[0, 0])
+    assert "10" in [label.get_text() for label in shares.get_xticklabels()]
+
+
 def test_several_metrics_are_rows_of_panels() -> None:
     panels = own_axes(2, 2)
     discosim.plot(rows(), ["ttft_p99_s", "qoe_andes_mean"], x="budget", facet="server", ax=panels)
-    assert [axes.get_ylabel() for axes in panels[:, 0]] == ["p99 TTFT [s]", "mean QoE"]
+    assert [axes.get_ylabel() for axes in panels[:, 0]] == ["p99 TTFT [s]", "QoE"]
     assert [axes.get_xlabel() for axes in panels[0]] == ["", ""]
 
 
@@ -181,7 +189,10 @@ def test_series_may_be_what_was_varied() -> None:
 # --- files ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", ["pdf", "svg", "png", "tex"])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize("ending", ["svg", "tex", pytest.param("pdf", marks=LONG), pytest.param("png", marks=LONG)])
 def test_the_same_picture_is_the_same_bytes_with_its_caption_and_no_dates(tmp_path, ending: str) -> None:
     paths = [tmp_path / f"{name}.{ending}" for name in "ab"]
     for path in paths:
@@ -211,6 +222,13 @@ def test_the_same_picture_is_the_same_bytes_with_its_caption_and_no_dates(tmp_pa
 def test_what_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path, look: Look, name: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         write_plot(one_setting(), Asked(y=("ttft_p99_s",)), look, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_panels_for_which_there_is_no_room_are_refused(tmp_path) -> None:
+    look = Look(width_in=1.0, height_in=0.6)
+    with pytest.raises(UserError, match=r"a.pdf: has no room for these panels and names; set --width"):
+        write_plot(rows(), Asked(x="budget", y=("ttft_p99_s",), facet=("server",)), look, tmp_path / "a.pdf")
     assert list(tmp_path.iterdir()) == []
 
 

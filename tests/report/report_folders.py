@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -54,9 +55,17 @@ compare:
   - {metric: ttft_mean_s, policy: A, baseline: server_only}
 """
 
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
+
+def picture() -> bytes:
+    """Return a white PNG of 60 x 40 with a black bar, as pictures of papers are: dark on white."""
+    rows = b"".join(b"\0" + (b"\0" if 18 <= y < 22 else b"\xff") * 60 for y in range(40))
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 60, 40, 8, 0, 0, 0, 0)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def run_folder(root: Path) -> Path:
@@ -125,14 +134,45 @@ def figures_folder(root: Path) -> Path:
     ]
     (folder / "tables" / "waits.csv").write_text("load,policy,seed,wait_s,n_tok\n" + "".join(rows), encoding="utf-8")
     (folder / "tables" / "raw.csv").write_text("endpoint,ttft_s\nserver,1.5\n", encoding="utf-8")
-    (folder / "figures" / "waits.png").write_bytes(PIXEL)
+    for name in ("waits", "more_waits"):
+        (folder / "figures" / f"{name}.png").write_bytes(picture())
     (folder / "verdicts.csv").write_text(
         "claim,verdict,published,known_from,ours,n_agree,n_disagree,n_unclear,weak_inputs,turned_by,says,scenario,"
         "rests_on,lacking,would_change\n"
         f'tail,"reproduced, on assumed inputs",a half,recollection,"52 % [50, 54]",1,0,0,guess,,"{HOSTILE}",idle,'
-        '"measured: trace; assumed: guess",,a queue\n',
+        '"measured: trace; assumed: guess",,a queue\n'
+        f'worse,not reproduced,no gain,paper,"-3 %",0,1,0,,,It does not hold under {MARKUP},idle,measured: trace,,\n'
+        "mean,reproduced,a third,paper,33 %,1,0,0,,,The mean falls.,idle,measured: trace,,\n",
         encoding="utf-8",
     )
-    facts = {"title": f"A paper {HOSTILE}", "inputs": {"guess": {"kind": "assumed", "what": "nobody says"}}}
+    shown = {"waits": {"tables": ["waits"], "claims": ["tail", "mean"]}}
+    facts = {
+        "title": f"A paper {HOSTILE}",
+        "figures": shown,
+        "inputs": {"guess": {"kind": "assumed", "what": "nobody says"}},
+    }
     (folder / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+    return folder
+
+
+def validate_folder(root: Path) -> Path:
+    """Write what `discosim engine validate --out` leaves; its engine has the hostile name."""
+    folder = root / "distance"
+    folder.mkdir()
+    numbers = {
+        "ttft_s": {stat: {"real": 2.0, "simulated": 2.1, "error_pct": 5.0} for stat in ("mean", "p99")},
+        "tpot_s": {"mean": {"real": 0.03, "simulated": 0.03, "error_pct": 0.0}},
+        "makespan_s": {"value": {"real": 66.0, "simulated": 65.0, "error_pct": -1.5}},
+    }
+    content = {
+        "engine": HOSTILE,
+        "log": "log.jsonl",
+        "requests": 300,
+        "median_error_of_single_requests": {"TTFT": 0.01},
+        "over_time": {"running": 0.5},
+        "notes": [f"a note {MARKUP}"],
+        "all": numbers,
+    }
+    (folder / "validation.json").write_text(json.dumps(content), encoding="utf-8")
+    (folder / "overlaid.png").write_bytes(picture())
     return folder

@@ -2,77 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import Visit
 from report_folders import HOSTILE, MARKUP
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 KINDS = ("run", "sweep", "figures")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Start Chromium, or skip saying so; a skip on CI is a failure."""
-    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
-    if found is None:
-        message = f"none of {', '.join(BROWSERS)} is installed: a browser is needed for this test"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        # the sandbox refuses to run as root, which containers do
-        started = playwright.chromium.launch(executable_path=found, chromium_sandbox=os.geteuid() != 0)
-        yield started
-        started.close()
-
-
-class Visit:
-    """One page, opened; everything it said, asked for or broke is kept."""
-
-    def __init__(self, browser: Any, path: Path, width: int = 1280) -> None:
-        self.troubles: list[str] = []
-        self.page = browser.new_page(viewport={"width": width, "height": 900})
-        self.page.on("console", lambda message: self.troubles.append(f"console: {message.text}"))
-        self.page.on("pageerror", lambda error: self.troubles.append(f"error: {error}"))
-        self.page.on("dialog", lambda dialog: (self.troubles.append("dialog"), dialog.dismiss()))
-        self.page.on("request", self._asked)
-        self.page.set_default_timeout(20_000)
-        self.url = path.as_uri()
-        self.page.goto(self.url)
-
-    def _asked(self, request: Any) -> None:
-        if request.url != self.url and not request.url.startswith("data:"):
-            self.troubles.append(f"request: {request.url}")
-
-    def view(self, name: str) -> Any:
-        return self.page.locator(f'[data-view="{name}"]')
-
-    def choose(self, view: str, label: str, option: str | int) -> None:
-        box = self.view(view).get_by_label(label, exact=True)
-        box.select_option(index=option) if isinstance(option, int) else box.select_option(label=option)
-
-
-@pytest.fixture
-def visit(browser: Any, reports: dict[str, Path]) -> Iterator[Any]:
-    """Open reports; at the end there must have been no trouble with any."""
-    visits: list[Visit] = []
-
-    def start(kind: str, width: int = 1280) -> Visit:
-        visits.append(Visit(browser, reports[kind], width))
-        return visits[-1]
-
-    yield start
-    for each in visits:
-        assert each.page.locator("img[src=x]").count() == 0
-        each.page.close()
-        assert each.troubles == []
 
 
 def tip_at(chart: Any, mark: int) -> list[str]:
@@ -184,7 +121,8 @@ def test_a_sweep_is_seen_along_every_axis(visit: Any) -> None:
     assert chart.locator("h3").text_content() == "Mean time to first token against budget; link = none"
     lines = tip_at(chart, 0)
     assert lines[1:3] == ["budget = 0.2", "link = none"]
-    assert lines[-1].endswith("3 replications")
+    assert lines[-2].endswith("3 replications")
+    assert lines[-1].startswith("with inputs ± ")
     opened.choose("grid", "against", "link")
     opened.choose("grid", "metric", "QoE")
     assert chart.locator("h3").text_content() == "QoE against link; budget = 0.2"
@@ -195,7 +133,7 @@ def test_a_sweep_is_seen_along_every_axis(visit: Any) -> None:
 def test_a_papers_table_is_a_chart_and_its_figure_a_picture(visit: Any) -> None:
     opened = visit("figures")
     assert tip_at(opened.view("grid").locator(".chart"), 3)[0] == HOSTILE
-    assert opened.page.locator("figure img").evaluate("image => image.complete && image.naturalWidth > 0")
+    assert opened.page.locator("figure img").first.evaluate("image => image.complete && image.naturalWidth > 0")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from discosim.report.tables import read_columns
 from discosim.runs import execute_to_folder
 from discosim.sweep.store import Store
 
-KINDS = ("run", "sweep", "figures")
+KINDS = ("run", "sweep", "figures", "validate")
 LOADING = {"src", "srcset", "href", "data", "action", "poster", "background"}
 
 
@@ -78,7 +79,7 @@ def parsed(reports: dict[str, Path]) -> dict[str, Parsed]:
 def test_a_hostile_name_is_only_text(kind: str, parsed: dict[str, Parsed], reports: dict[str, Path]) -> None:
     page = parsed[kind]
     name = MARKUP if kind == "sweep" else HOSTILE
-    assert name in [policy["name"] for policy in page.data["policies"]]
+    assert kind == "validate" or name in [policy["name"] for policy in page.data["policies"]]
     assert not [1 for name, attributes in page.elements if name == "img" and attributes.get("src") == "x"]
     assert not [1 for _, attributes in page.elements if any(key.startswith("on") for key in attributes)]
     assert len(page.scripts) == 2
@@ -112,6 +113,33 @@ def test_markup_is_made_by_tags_alone() -> None:
     block = json_block({"a": HOSTILE, "b": "<!--\u2028&", "c": float("nan"), "d": 0.123456789})
     assert not set("<>&\u2028\u2029") & set(block)
     assert json.loads(block) == {"a": HOSTILE, "b": "<!--\u2028&", "c": None, "d": 0.123457}
+
+
+# --- structure ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_is_built_for_those_who_hear_it(kind: str, parsed: dict[str, Parsed]) -> None:
+    elements = parsed[kind].elements
+    levels = [int(name[1]) for name, _ in elements if re.fullmatch(r"h[1-6]", name)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert all(attributes.get("scope") for name, attributes in elements if name == "th")
+    assert all(attributes.get("alt") for name, attributes in elements if name == "img")
+    assert all(attributes.get("aria-label") for _, attributes in elements if attributes.get("role") == "region")
+    known = [attributes["id"] for _, attributes in elements if "id" in attributes]
+    assert len(known) == len(set(known))
+    inside = [str(a["href"])[1:] for name, a in elements if name == "a" and str(a.get("href")).startswith("#")]
+    assert inside
+    assert set(inside) <= set(known)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_number_needs_a_second_reading(kind: str, parsed: dict[str, Parsed]) -> None:
+    words = re.sub(r"config\.yaml.*", "", parsed[kind].words, flags=re.DOTALL)
+    for wrong in (r"\b0(\.0+)? ± 0(\.0+)?\b", r"\d[eE][-−]\d", r"\[1\]", r"\b(ttft|qoe|tbt)_\w+", r"\[USD\]"):
+        assert re.findall(wrong, words.replace("exchange rate 1e-07 USD", "")) == [], wrong
 
 
 # --- what it holds --------------------------------------------------------------------------------------------
@@ -271,7 +299,7 @@ def test_a_paper_shows_verdicts_with_what_they_rest_on(parsed: dict[str, Parsed]
     assert found["axes"] == [{"label": "load", "values": ["1", "2"], "numbers": [1, 2]}]
     assert [metric["name"] for metric in found["metrics"]] == ["wait_s", "n_tok"]
     pictures = [a["src"] for name, a in page.elements if name == "img"]
-    assert len(pictures) == 1
+    assert len(pictures) == 2
     assert str(pictures[0]).startswith("data:image/png;base64,iVBOR")
 
 

@@ -304,8 +304,8 @@ def test_an_installed_package_has_the_papers_and_a_folder_of_ones_own_goes_first
 ) -> None:
     """Laid out as in a wheel: what lies beside the package in a checkout is below its folder `_shipped`."""
     shipped = write_paper(tmp_path / "site-packages" / "discosim" / "_shipped" / "experiments")
-    module = tmp_path / "site-packages" / "discosim" / "traces" / "catalogue.py"
-    monkeypatch.setattr("discosim.traces.catalogue.__file__", str(module))
+    module = tmp_path / "site-packages" / "discosim" / "core" / "shipped.py"
+    monkeypatch.setattr("discosim.core.shipped.__file__", str(module))
     (tmp_path / "scratch").mkdir()
     monkeypatch.chdir(tmp_path / "scratch")
     assert find_experiments() == shipped

@@ -12,6 +12,7 @@ from tiny_paper import CLAIMS, TABLES, write_paper
 
 from discosim.cli import main
 from discosim.core.errors import UserError
+from discosim.core.json_text import read_json
 from discosim.reproduce.estimates import Cell, cells_of
 from discosim.reproduce.experiment import load_experiment
 from discosim.reproduce.files import Expect, Statistic
@@ -156,8 +157,10 @@ def test_claims_are_three_lists_and_the_tally_counts_papers_alone(tmp_path: Path
     )
     root = write_paper(tmp_path / "papers", claims=claims, tables=TABLES)
     out = ("--experiments", str(root), "--out", str(tmp_path / "out"))
-    assert main(["figures", "tiny", *out, "--executor", "serial"]) == 0
-    capsys.readouterr()
+    assert main(["figures", "tiny", *out, "--executor", "serial", "--json"]) == 0
+    made = read_json(capsys.readouterr().out)  # one document; where the files are is said on stderr
+    assert (made["verb"], made["folders"], made["breaches"]) == ("figures", [str(tmp_path / "out" / "tiny-quick")], [])
+    assert {"tiny-reduction", "tiny-time"} <= {claim["claim"] for claim in made["claims"]}
     assert main(["claims", "tiny", *out]) == 0
     printed = capsys.readouterr().out
     assert "Checks of our own code, which hold by construction:" in printed

@@ -11,10 +11,11 @@ import pytest
 from sweep_samples import SWEEP, contents, sweep, write
 
 from discosim import load_results
+from discosim.core.addresses import place_of_text
 from discosim.core.errors import UserError
 from discosim.sweep.drive import Terms
 from discosim.sweep.mirror import mirrored, opened
-from discosim.sweep.object_store import ObjectStore, place_of_text
+from discosim.sweep.object_store import ObjectStore
 from discosim.sweep.plan import load_plan
 from discosim.sweep.run import SweepResult, collect_sweep, run_sweep
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from discosim import Policy, load_scenario, simulate
 from discosim.cli import main
 from discosim.core.errors import UserError
-from discosim.runs.kept import Kept, read_outcome
+from discosim.runs.kept import TABLES, Kept, read_outcome
 from discosim.runs.replicate import Outcome
 from discosim.runs.store import run_to_folder
 from discosim.sweep import load_plan, run_sweep
@@ -154,7 +155,10 @@ def test_a_kept_outcome_that_is_damaged_or_of_other_code_is_not_read(tmp_path: P
     kept = Kept.of_scenario(tmp_path, scenario, ["server_only"])
     simulate(scenario, outcomes=kept)
     (path,) = tmp_path.iterdir()
-    assert isinstance(read_outcome(path, kept.code), Outcome)
+    found = read_outcome(path, kept.code)
+    assert found is not None
+    assert {f.name for f in fields(Outcome)} == {*TABLES, "summary", "tally", "is_cut", "kernels", "asked"}
+    assert sum(found.kernels.values()) == 20
     assert read_outcome(path, {**kept.code, "discosim": "9"}) is None
     content = path.read_bytes()
     for i in np.linspace(0, len(content) - 1, 40).astype(int):

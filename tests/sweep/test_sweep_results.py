@@ -67,7 +67,7 @@ def test_a_tidy_table_has_a_row_per_point_policy_and_metric(result: SweepResult)
 
 def test_latex_and_html_name_each_axis_once(result: SweepResult) -> None:
     text = result.to_latex(["ttft_mean_s"], ["A"])
-    assert "budget & link & policy & TTFT mean [s] \\\\" in text
+    assert "budget & link & policy & mean TTFT [s] \\\\" in text
     assert text.count("\\\\\n") == 1 + 4
     assert "one degree of freedom" in text
     html = result._repr_html_()

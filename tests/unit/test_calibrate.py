@@ -22,6 +22,7 @@ from discosim.calibrate.validate import states_at
 from discosim.cli import main
 from discosim.config import load_scenario
 from discosim.core.errors import UserError
+from discosim.core.json_text import read_json
 from discosim.runs.build_engine import engine_notes
 from discosim.traces.catalogue import load_digest
 from discosim.traces.concurrency import ConcurrencySummary, Spread
@@ -186,17 +187,30 @@ def test_the_verbs_by_way_of_files_whatever_their_order_and_their_zero(tmp_path:
     for file in (plain, other):
         out = tmp_path / f"{file.stem}.json"
         command = ["engine", "calibrate", str(file), *options, "--out", str(out)]
-        assert main([*command, "--scenario-out", str(tmp_path / f"{file.stem}.yaml")]) == 0
-        assert "not identified: prior only" in capsys.readouterr().out
+        command += ["--scenario-out", str(tmp_path / f"{file.stem}.yaml")]
+        assert main(command if file is plain else [*command, "--json"]) == 0
+        said = capsys.readouterr()
+        if file is plain:
+            assert "not identified: prior only" in said.out
+        else:  # one document, the places of the files beside it
+            found = read_json(said.out)
+            assert {held["name"] for held in found["coefficients"] if not held["is_identified"]}
+            assert found["train"][0]["distances"]["e2e_s"]["p50"].keys() == {"real", "simulated", "error_pct"}
+            assert "written" in said.err
         physics.append(json.loads(out.read_text())["data"]["physics"])
     assert physics[0].keys() == physics[1].keys()
     for name, value in physics[0].items():
         assert physics[1][name] == pytest.approx(value, rel=0.05), name
-    said = tmp_path / "v.json"
+    written = tmp_path / "v.json"
     validate = ["engine", "validate", str(tmp_path / "a.yaml"), "--against", str(plain), "--holdout", "40:"]
-    assert main([*validate, "--json", str(said), "--check", "p50=10"]) == 0
-    assert set(json.loads(said.read_text())["holdout"]["e2e_s"]["p50"]) == {"real", "simulated", "error_pct"}
-    assert main([*validate, "--check", "p50=0.0001"]) == 1
+    assert main([*validate, "--json", str(written), "--check", "p50=10"]) == 0
+    assert set(json.loads(written.read_text())["holdout"]["e2e_s"]["p50"]) == {"real", "simulated", "error_pct"}
+    assert "{" not in capsys.readouterr().out  # what is written to a file is not printed
+    assert main([*validate, "--check", "p50=0.0001", "--json"]) == 1
+    printed = read_json(capsys.readouterr().out)
+    assert printed["verb"] == "engine validate"
+    assert printed["holdout"] == json.loads(written.read_text())["holdout"]
+    assert printed["check_failed"]
 
 
 def waves(concurrency: int, *, spare_s: float) -> ConcurrencySummary:

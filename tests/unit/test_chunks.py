@@ -316,3 +316,16 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, chunks: str, message: s
     (tmp_path / "s.yaml").write_text(SCENARIO.replace("CHUNKS", chunks))
     with pytest.raises(UserError, match=message):
         load_scenario(tmp_path / "s.yaml")
+
+
+def test_many_answers_leave_as_each_by_itself() -> None:
+    """To the bit, for answers of all lengths, also behind the end of the tape."""
+    tape = ChunkTape(bursts(), np.random.default_rng(1))
+    rng = np.random.default_rng(2)
+    n_tok, u = rng.integers(1, 60, 400), rng.random(400)
+    n_tok[:5], u[:3] = [1, 2, 60_000, 20_000, 3], [0.0, 0.99999, 0.9]
+    alone = [tape.leaves(n, x) for n, x in zip(n_tok.tolist(), u.tolist(), strict=True)]
+    assert np.array_equal(tape.leaves_of(n_tok, u), np.concatenate(alone))
+    assert tape.leaves_of(n_tok[:0], u[:0]).size == 0
+    k = rng.integers(0, n_tok)
+    assert np.array_equal(tape.leave(k, n_tok, u), [times[i] for times, i in zip(alone, k.tolist(), strict=True)])

@@ -107,7 +107,8 @@ def test_columns_are_checked_before_anything_runs(tmp_path: Path, capsys: pytest
 
 
 def test_a_table_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "no such file" in refused(capsys, "table", str(tmp_path / "nowhere"))
+    assert "no such folder" in refused(capsys, "table", str(tmp_path / "nowhere"))
+    assert "holds neither a run nor a sweep" in refused(capsys, "table", str(tmp_path))
 
 
 def test_traces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

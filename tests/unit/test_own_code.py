@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from discosim import load_results, load_scenario, simulate
+import discosim
+from discosim import Policy, load_results, load_scenario, simulate
 from discosim.cli import main
 from discosim.core.errors import UserError
+from discosim.core.own_code import load_own
 from discosim.core.scenario import EngineServer, Scenario
 from discosim.runs.build_engine import engine_model
 from discosim.runs.identity import policy_id, run_id
@@ -125,9 +129,17 @@ def test_a_misspelt_option_is_refused_like_any_other(tmp_path: Path) -> None:
         scenario(tmp_path, wait_s=-1)
 
 
-def test_an_error_while_it_serves_names_the_line_of_the_file(tmp_path: Path) -> None:
-    written(tmp_path, POLICY.replace("yield session.wait(self.wait_s)", "yield session.wait(1 / self.wait_s)"))
-    with pytest.raises(UserError, match=r"policy mine: .*mine.py:17: ZeroDivisionError"):
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("yield session.wait(1 / self.wait_s)", r"mine.py:17: ZeroDivisionError: float division by zero"),
+        ("yield 3", r"mine.py: a policy must yield events of its session \(got 3\)"),
+        ("return; yield", r"mine.py: .*request 0"),
+    ],
+)
+def test_an_error_while_it_serves_names_the_line_of_the_file(tmp_path: Path, line: str, said: str) -> None:
+    written(tmp_path, POLICY.replace("yield session.wait(self.wait_s)", line))
+    with pytest.raises(UserError, match=rf"policy mine: .*{said}"):
         simulate(scenario(tmp_path))
 
 
@@ -215,6 +227,9 @@ def test_results_of_a_stranger_are_read_without_running_his_code(tmp_path: Path)
         ["report", sweep],
         ["diff", run, run],
         ["diff", sweep, sweep],
+        ["table", run],
+        ["table", sweep],
+        ["plot", sweep, "--y", "ttft_mean_s", "--to", str(tmp_path / "plot.png")],
         ["sweep", "status", sweep],
         ["sweep", "collect", sweep],
         ["sweep", "clean", sweep, "--stale"],
@@ -227,6 +242,13 @@ def test_results_of_a_stranger_are_read_without_running_his_code(tmp_path: Path)
     with pytest.raises(UserError, match="was not imported"):
         run_id(load_scenario({**as_other(tmp_path / "x")}, runs_own=False))
     assert held.policies[1].kind.endswith("mine.py:Mine")
+
+
+def test_whoever_reads_a_stored_scenario_says_that_its_code_is_not_to_be_run() -> None:
+    lines = [line for path in Path(discosim.__file__).parent.rglob("*.py") for line in path.read_text().splitlines()]
+    stored = [line.strip() for line in lines if "load_scenario(" in line and "config.yaml" in line]
+    assert stored
+    assert all("runs_own=False" in line for line in stored)
 
 
 SCHEDULER = '''
@@ -283,3 +305,42 @@ def test_schedulers_and_cost_models_come_from_files_too(tmp_path: Path) -> None:
         engine(tmp_path, "{kind: 'mine.py:Mine', patiance: 4}", "{kind: 'mine.py:Flat'}")
     with pytest.raises(UserError, match=r"'Flat' of mine\.py derives from no Scheduler"):
         engine(tmp_path, "{kind: 'mine.py:Flat'}", "{kind: 'mine.py:Flat'}")
+
+
+def test_the_folder_of_a_run_with_objects_holds_their_text_and_can_be_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"Cell": Cell, "Policy": Policy, "dataclass": dataclass}.items():  # as in a notebook
+        monkeypatch.setattr("__main__." + name, value, raising=False)
+    monkeypatch.setattr(Cell, "__module__", "__main__")
+    written(tmp_path)
+    first = load_scenario("quickstart", overrides=SMALL)
+    held = load_own(f"{tmp_path / 'mine.py'}:Mine", Policy)
+    of_file = simulate(first, policies={"mine": held(wait_s=0.5)}).write(tmp_path / "file", figures=False)
+    of_cell = simulate(first, policies={"cell": Cell(wait_s=0.5)}).write(tmp_path / "cell", figures=False)
+    (text,) = (of_cell / "code").iterdir()
+    assert "class Cell(Policy)" in text.read_text()
+    assert not (of_file / "code").exists()
+    again = simulate(load_scenario(of_cell / "config.yaml")).write(tmp_path / "again", figures=False)
+    for name in ("requests.parquet", "replications.parquet", "example_tokens.parquet"):
+        assert (again / name).read_bytes() == (of_cell / name).read_bytes()
+    ids = {json.loads((folder / "run.json").read_text())["run_id"] for folder in (of_file, of_cell, again)}
+    assert len(ids) == 2
+    assert simulate(first, policies={"cell": Cell(wait_s=0.5)}).write(of_cell, figures=False) == of_cell
+    assert main(["report", str(of_cell)]) == 0
+
+
+@dataclass(kw_only=True)
+class Cell(Policy):
+    """Ask the service after a while."""
+
+    wait_s: float = 0.0
+
+    def serve(self, session):
+        yield session.wait(self.wait_s)
+        stream = session.start("server")
+        if (yield session.first_token_of(stream)) is None:
+            session.fail()
+            return
+        session.keep(stream)
+        yield session.finished()

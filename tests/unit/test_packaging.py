@@ -48,6 +48,7 @@ NEVER_THESE_LIBRARIES = {"metrics": {"simpy"}, "sweep": {"simpy"}, "report": {"s
 
 SHORTCUTS = {
     *(("runs/result.py", f"discosim.report.{name}") for name in ("figures", "text")),
+    ("sweep/views.py", "discosim.report.progress"),
     *(
         (path, f"discosim.report.{name}")
         for path in ("runs/result.py", "sweep/views.py")

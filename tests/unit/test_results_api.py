@@ -69,7 +69,7 @@ def test_another_run_is_replaced_by_force_only(result: RunResult, tmp_path: Path
     other = replace(result, scenario=replace(result.scenario, seed=99))
     result.write(tmp_path / "r", figures=False)
     before = (tmp_path / "r" / "config.yaml").read_bytes()
-    with pytest.raises(UserError, match="holds another run"):
+    with pytest.raises(UserError, match="holds another run; name another folder or replace it with force=True"):
         other.write(tmp_path / "r", figures=False)
     assert (tmp_path / "r" / "config.yaml").read_bytes() == before
     other.write(tmp_path / "r", force=True, figures=False)
@@ -158,7 +158,7 @@ def test_unknown_names_are_refused(result: RunResult, how: str, columns, policie
 LATEX = r"""
 \begin{tabular}{lrr}
 \toprule
-policy & TTFT mean [s] & server cost mean [mUSD] \\
+policy & mean TTFT [s] & server cost [USD per 1,000 requests] \\
 \midrule
 a\_b \& c & $1.75 \pm 0.35$ & $0.304$ \\
 d & -- & $0$ \\
@@ -207,7 +207,7 @@ def test_html_is_escaped_and_says_what_two_are() -> None:
 def test_a_notebook_shows_the_headline(result: RunResult) -> None:
     html = result._repr_html_()
     assert html.count("<tr>") == 6
-    assert "unified cost mean [mUSD]" in html
+    assert "unified cost [USD per 1,000 requests]" in html
 
 
 # --- arrays -----------------------------------------------------------------------------------------------------

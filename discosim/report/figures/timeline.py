@@ -185,7 +185,7 @@ def draw_timeline(table: pd.DataFrame) -> Figure:
             main = figure.add_subplot(grid[2 * row + 1, column], sharex=lanes)
             lanes.set_xlim(-0.01 * end_s, 1.02 * end_s)
             lanes.set_title(_shortened(policy), fontweight="bold")
-            lanes.set_title("\n".join(filter(None, (_facts(rows), work_text(rows)))), loc="right", fontsize=6.5)
+            lanes.set_title("\n".join(filter(None, (work_text(rows), _facts(rows)))), loc="right", fontsize=6.5)
             draw_lanes(lanes, rows, names)
             _draw_curves(main, rows, end_s)
             if column == 0:

@@ -71,7 +71,7 @@ def answer(verdicts: Rows) -> str:
         verb = ("is " if len(rows) == 1 else "are ") if k == 0 else ""
         parts.append(f"{len(rows)} {verb}{SAYS.get(word, word)}")
     n_weak = sum("on assumed inputs" in row["verdict"] for row in papers)
-    weak = f"; {n_weak} of these verdicts rest on assumed inputs" if n_weak else ""
+    weak = f"; {n_weak} of these verdicts {'rests' if n_weak == 1 else 'rest'} on assumed inputs" if n_weak else ""
     return f"Of {counted(len(papers), 'claim')} of the paper {listed(parts)}{weak}."
 
 

@@ -41,10 +41,10 @@ function differencesView(host) {
   host.append(
     ...(found.length > 1 ? [el("div", { class: "controls" },
       chooser("comparison", found.map((one) => one.title), (i) => { shown = found[i]; draw(); }).node)] : []),
-    about,
-    keys([...Object.entries(words).map(([word, name]) => [OUTCOMES[word], false, name]), [OPEN, false, "not decided"]]),
     chart.host,
-    ...bothLegend(found.some((one) => one.rows.some((row) => finite(row.lowWide)))));
+    el("div", { class: "below" },
+      keys([...Object.entries(words).map(([word, name]) => [OUTCOMES[word], false, name]), [OPEN, false, "not decided"]]),
+      ...bothLegend(found.some((one) => one.rows.some((row) => finite(row.lowWide)))), about));
   draw();
 }
 

@@ -136,7 +136,7 @@ def table(
     if not first or len(first) >= len(head):
         return scrolled
     box = tag("label", tag("input", type="checkbox", class_="every"), " all columns", class_="every-label")
-    return tag("div", box, scrolled, class_="wide")
+    return tag("div", box, scrolled, class_="columns")
 
 
 def _looks(k: int, is_number: bool, first: Collection[int]) -> list[str]:
@@ -160,17 +160,6 @@ def _side(cell: object) -> str | None:
         r"[\[\]\d\s,.+\-−±<%*]*\d[\[\]\d\s,.+\-−±<%*]*|n/a", str(cell)
     )
     return "num" if is_plain else None
-
-
-def shown_number(value: float, decimals: int, sign: str = "") -> str:
-    """Return a number as a table shows it, ``n/a`` for NaN; ``sign`` is ``+`` to show that of positive ones.
-
-    Examples
-    --------
-    >>> shown_number(-1234.5, 1), shown_number(0.5, 2, "+"), shown_number(float("nan"), 1)
-    ('−1,234.5', '+0.50', 'n/a')
-    """
-    return "n/a" if math.isnan(value) else f"{value:{sign},.{decimals}f}".replace("-", "−")
 
 
 def facts(pairs: Sequence[tuple[str, object]]) -> Html:

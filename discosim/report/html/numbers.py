@@ -8,61 +8,32 @@ from dataclasses import dataclass, field
 
 from discosim.metrics.definitions import DEFINITIONS
 from discosim.metrics.words import Readable, in_words, readable
+from discosim.report import cells
+from discosim.report.cells import decimals_of, lone
 from discosim.report.html.markup import Number, join, tag
 from discosim.report.input_rows import mark
 from discosim.report.tables import PlainSummary, number
 
-HALF_DIGITS = 2
-"""Significant digits of a half-width. Source: our choice; one would print 0.14 and 0.06 alike."""
-DIGITS = 3
-"""Significant digits of a number without an interval."""
-MOST_DECIMALS = 9
 HALVES = {"mean": "half_width", "diff": "diff_half_width", "change_pct": "change_half_width_pct"}
 
 
-def decimals(value: float, half: float = math.nan) -> int:
-    """Return how many decimals a number is worth: two digits of its half-width, or three of its own.
+def texts(value: float, half: float = math.nan, *, is_signed: bool = False) -> tuple[str, str]:
+    """Return a number and its half-width to the digits that its interval supports; '' for a half-width that is none.
 
     Examples
     --------
-    >>> decimals(1.747, 0.350), decimals(0.0304, 0.0), decimals(12345.6), decimals(0.0)
-    (2, 4, 0, 0)
+    >>> texts(1.747, 0.35), texts(-0.8, 0.35, is_signed=True), texts(0.0, 0.0), texts(float("nan"))
+    (('1.75', '0.35'), ('−0.80', '0.35'), ('0', ''), ('n/a', ''))
     """
-    if math.isfinite(half) and half > 1e-9 * abs(value):
-        exponent = int(f"{half:.{HALF_DIGITS - 1}e}".partition("e")[2])
-        return max(0, min(MOST_DECIMALS, HALF_DIGITS - 1 - exponent))
-    if not math.isfinite(value) or value == 0.0:
-        return 0
-    return max(0, min(MOST_DECIMALS, DIGITS - 1 - math.floor(math.log10(abs(value)))))
+    if decimals_of(value, half) is None:
+        return lone(value, is_signed=is_signed).replace("-", "−"), ""
+    shown, width = cells.cell(value, half, 0, is_signed=is_signed)
+    return shown.replace("-", "−"), width
 
 
 def plain(value: float, half: float = math.nan, *, is_signed: bool = False) -> str:
-    """Return a number to its digits; ``n/a`` where it is undefined.
-
-    Examples
-    --------
-    >>> plain(1.747, 0.35), plain(-0.8, 0.35, is_signed=True), plain(0.0, 0.0), plain(float("nan"))
-    ('1.75', '−0.80', '0', 'n/a')
-    """
-    if not math.isfinite(value):
-        return "n/a"
-    places = decimals(value, half)
-    shown = f"{round(value, places) + 0.0:,.{places}f}"
-    sign = "+" if is_signed and round(value, places) > 0.0 else ""
-    return sign + shown.replace("-", "−")
-
-
-def half_text(value: float, half: float) -> str:
-    """Return a half-width to the digits of its number; '' where there is none, or nothing varies.
-
-    Examples
-    --------
-    >>> half_text(1.747, 0.35), half_text(1.0, 0.0), half_text(1.0, float("nan"))
-    ('0.35', '', '')
-    """
-    if not math.isfinite(half) or not math.isfinite(value) or half <= 1e-9 * abs(value):
-        return ""
-    return f"{half:,.{decimals(value, half)}f}"
+    """Return a number to its digits; ``n/a`` where it is undefined."""
+    return texts(value, half, is_signed=is_signed)[0]
 
 
 def with_unit(text: str, unit: Readable) -> str:
@@ -84,8 +55,8 @@ def with_unit(text: str, unit: Readable) -> str:
 def cell(value: float, half: float, unit: Readable, *, is_signed: bool = False, mark: str = "") -> Number:
     """Return a number with its half-width as a cell of a table; the unit stands in the heading."""
     value, half = unit.factor * value, unit.factor * half
-    shown = f"{plain(value, half, is_signed=is_signed)}{mark}"
-    width = half_text(value, half)
+    number_text, width = texts(value, half, is_signed=is_signed)
+    shown = f"{number_text}{mark}"
     return Number(join(shown, " ", tag("span", f"± {width}", class_="half")) if width else join(shown))
 
 
@@ -127,7 +98,7 @@ class Metric:
         value, half = self.numbers(policy, field)
         unit = Readable(unit="%") if field == "change_pct" else self.unit
         sign = field != "mean" if is_signed is None else is_signed
-        shown, width = plain(value, half, is_signed=sign), half_text(value, half)
+        shown, width = texts(value, half, is_signed=sign)
         if not width:
             return with_unit(shown, unit)
         behind = f"\xa0{unit.unit}" if unit.unit else ""

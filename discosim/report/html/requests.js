@@ -115,12 +115,18 @@ function lanesOf(answer) {
   });
   for (const { by, tok, prompt } of answer.vain) {
     const mine = answer.by.map((name, k) => k).filter((k) => roleOf(answer.by[k]) === by);
-    const last = mine.length ? answer.made[mine[mine.length - 1]] : 0;
-    const pace = mine.length > 1 ? (last - answer.made[mine[0]]) / (mine.length - 1) : 0.05;
-    const [x0, x1] = mine.length ? [last, last + pace * Math.max(tok, 1)] : [0, answer.shown[0]];
-    const what = tok ? `${show(tok)} tokens made and never shown` : "no token of it was shown";
-    add(mine.length ? answer.by[mine[mine.length - 1]] : by, { x0, x1, look: MAKERS[by], isVain: true,
-      tip: () => [`${by}: ${what}`, ...(prompt ? [`${show(prompt)} prompt tokens read in vain`] : []), "when is estimated"] });
+    const [first, last] = [answer.made[mine[0]], answer.made[mine[mine.length - 1]]];
+    const name = mine.length ? answer.by[mine[mine.length - 1]] : by;
+    const vain = (x0, x1, ...lines) => add(name, { x0, x1, look: MAKERS[by], isVain: true,
+      tip: () => [`${called(name)}: nobody saw this`, ...lines, "when is estimated"] });
+    const read = prompt ? [`${show(prompt)} prompt tokens read in vain`] : [];
+    const made = tok ? [`${show(tok)} tokens made and never shown`] : [];
+    if (!mine.length) {
+      vain(0, answer.shown[0], ...read, ...made);
+      continue;
+    }
+    if (prompt) vain(0, Math.min(answer.shown[0], first), ...read);
+    if (tok) vain(last, last + tok * (mine.length > 1 ? (last - first) / (mine.length - 1) : 0.05), ...made);
   }
   return [...bars].map(([label, held]) => ({ label, bars: held }));
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from discosim.core.errors import UserError
 from discosim.metrics.definitions import DEFINITIONS
 from discosim.metrics.words import in_words, readable
 from discosim.report.figures.timeline import REQUEST_COLUMNS, TOKEN_COLUMNS, timeline_table
+from discosim.report.figures.timeline_work import ROLES, WORK_COLUMNS, wasted
 from discosim.report.tables import read_columns
 
 if TYPE_CHECKING:
@@ -30,12 +30,6 @@ FACTS = (
     "unified_cost_usd", "quality_assumed",
 )  # fmt: skip
 """Columns of requests.parquet that stand beside a timeline, where the file has them."""
-
-WORK = (
-    "device_prefill_tok", "device_decode_tok", "server_prompt_tok", "server_output_tok", "sketch_tok",
-    "edge_prefill_tok", "edge_decode_tok",
-)  # fmt: skip
-"""Columns that say what each endpoint worked."""
 
 
 def examples_data(runs: Mapping[str, Path], policies: Sequence[str]) -> dict[str, Any] | None:
@@ -75,7 +69,7 @@ def example_data(folder: Path, policies: Sequence[str], most_tok: int = MAX_TOKE
         If a file cannot be read.
     """
     tokens = read_columns(folder / "example_tokens.parquet", TOKEN_COLUMNS)
-    known = [name for name in (*FACTS, *WORK) if _has(folder / "requests.parquet", name)]
+    known = [name for name in (*FACTS, *WORK_COLUMNS) if _has(folder / "requests.parquet", name)]
     requests = read_columns(folder / "requests.parquet", list(dict.fromkeys([*REQUEST_COLUMNS, *known])))
     # the picture draws one replication, and so does the explorer
     requests = requests[requests["replication"] == (tokens["replication"].min() if len(tokens) else 0)]
@@ -143,25 +137,11 @@ def _answer(rows: pd.DataFrame, request: pd.DataFrame) -> dict[str, Any] | None:
         "came": shown["delivered_s"].tolist(),
         "shown": shown["displayed_s"].tolist(),
         "late": shown["is_late"].astype(int).tolist(),
-        "vain": [] if shown.empty else _in_vain(facts),
+        "vain": [] if shown.empty else _in_vain(rows),
     }
 
 
-def _in_vain(facts: pd.Series[Any]) -> list[dict[str, Any]]:
-    """Return what each endpoint made and nobody saw: tokens, and the prompt if none of its tokens was shown."""
-
-    def of(name: str) -> float:
-        value = float(facts[name]) if name in facts.index else 0.0
-        return value if math.isfinite(value) else 0.0
-
-    found = []
-    for by, read, made in (
-        ("device", of("device_prefill_tok"), of("device_decode_tok")),
-        ("server", of("server_prompt_tok"), of("server_output_tok") - of("sketch_tok")),
-        ("edge", of("edge_prefill_tok"), of("edge_decode_tok")),
-    ):
-        seen = of(f"n_tok_{by}")
-        prompt = round(read) if seen == 0.0 else 0
-        if (lost := max(0, round(made - seen))) or prompt:
-            found.append({"by": by, "tok": lost, "prompt": prompt})
-    return found
+def _in_vain(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return what each role worked and nobody saw: prompt tokens and tokens."""
+    found = [(role, *wasted(rows, role)) for role in ROLES]
+    return [{"by": role, "prompt": round(prompt), "tok": round(tok)} for role, prompt, tok in found if prompt or tok]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from discosim.report.cases import listed
-from discosim.report.html.numbers import Metric
+from discosim.report.html.numbers import Metric, texts
 from discosim.report.html.policy_groups import is_bound
 from discosim.report.html.ties import ties
 from discosim.report.input_rows import counted_inputs, few_rows
@@ -138,10 +138,8 @@ def _costs(cost: Metric, best: str, baseline: str, running: Sequence[str]) -> li
 
 def _percent(change: float, half: float) -> str:
     """Return a change as ``54 % less`` or ``7 ± 2 % more``."""
-    from discosim.report.html.numbers import half_text, plain
-
-    width = half_text(change, half)
-    return f"{plain(abs(change), half)}{f' ± {width}' if width else ''}\xa0% {'less' if change < 0.0 else 'more'}"
+    size, width = texts(abs(change), half)
+    return f"{size}{f' ± {width}' if width else ''}\xa0% {'less' if change < 0.0 else 'more'}"
 
 
 def _how_sure(summary: PlainSummary, n: int) -> list[str]:

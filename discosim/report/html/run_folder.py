@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
 from discosim.metrics.definitions import DEFINITIONS
+from discosim.report.cells import half_width
 from discosim.report.html.conditions import (
     config_section,
     files_section,
@@ -17,7 +18,7 @@ from discosim.report.html.conditions import (
 )
 from discosim.report.html.looks import policy_looks
 from discosim.report.html.markup import Group, Html, details, join, table, tag
-from discosim.report.html.numbers import Metric, plain
+from discosim.report.html.numbers import Metric
 from discosim.report.html.page import Page, Section, chart_host, opening
 from discosim.report.html.policy_groups import groups_of, kinds_of
 from discosim.report.html.requests import examples_data
@@ -201,7 +202,7 @@ def _rows_behind(summary: PlainSummary, policies: Sequence[str]) -> list[Html]:
                 halves = [metric.unit.factor * number(summary, policy, metric.name, key) for policy in whose]
                 unit = f"{metric.unit.head}, {said}" if metric.unit.head else said
                 heads.append(join(metric.words, " ", tag("span", unit, class_="unit")))
-                columns.append([plain(half, half) for half in halves])
+                columns.append([half_width(half) for half in halves])
         if whose:
             rows = list(zip(*columns, strict=True))
             parts += [tag("p", what), table(heads, rows, "Luck and inputs", first={0, 1, 2})]

@@ -11,8 +11,10 @@ from discosim.core.errors import UserError
 from discosim.metrics.definitions import DEFINITIONS
 from discosim.metrics.words import Readable, in_words, readable
 from discosim.report.cases import counted
+from discosim.report.cells import decimals_of, lone, number
 from discosim.report.html.markup import Html, Number, badge, details, join, table, tag
-from discosim.report.html.numbers import decimals, plain
+from discosim.report.html.numbers import plain
+from discosim.report.plots.words import key_label
 from discosim.sweep.compare import Place, differences_of
 from discosim.sweep.file import Compare
 from discosim.sweep.finished_inputs import widened_of
@@ -141,7 +143,7 @@ ORDER = ("better", "no worse", "equal", "unclear", "not shown", "unknown", "wors
 def varied_columns(rows: pd.DataFrame, paths: Sequence[str]) -> dict[str, str]:
     """Return the columns that tell points apart -> their labels; paths that always have one value show it once."""
     varied = [path for path in paths if path in rows.columns]
-    labels = {path: path.rpartition(".")[2] for path in varied}
+    labels = {path: key_label(path) for path in varied}
     chosen = list({(labels[path], *map(str, rows[path])): path for path in reversed(varied)}.values())[::-1]
     return {path: labels[path] for path in chosen}
 
@@ -254,9 +256,9 @@ def _interval(low: float, high: float, half: float) -> Number:
         return Number("n/a")
     if low == high == 0.0:
         return Number("none")
-    places = decimals(low, half)
-    texts = [f"{round(value, places) + 0.0:+,.{places}f}".replace("-", "−") for value in (low, high)]
-    return Number(f"{texts[0]} to {texts[1]}")
+    own = decimals_of(max(abs(low), abs(high)), half)
+    shown = [lone(v, is_signed=True) if own is None else number(v, own, is_signed=True) for v in (low, high)]
+    return Number(" to ".join(shown).replace("-", "−"))
 
 
 def _better(metric: str) -> str:

@@ -16,6 +16,7 @@ from discosim.report.html.page import Page, Section, chart_host, opening
 from discosim.report.html.requests import examples_data
 from discosim.report.html.run_answer import FEW_REPLICATIONS
 from discosim.report.html.sweep_differences import data_of, sentences, sweep_differences, tables
+from discosim.report.plots.words import key_label
 from discosim.report.tables import read_summary
 from discosim.runs.facts import read_facts
 from discosim.runs.provenance import WARNING
@@ -201,8 +202,8 @@ def _axes(plan: Mapping[str, Any]) -> tuple[list[Axis], list[list[Any]]]:
 
 
 def _label(paths: Sequence[str]) -> str:
-    """Return the last word of the paths that go together, or all of them where the last words differ."""
-    words = list(dict.fromkeys(path.rpartition(".")[2] for path in paths))
+    """Return what was varied in words, or all paths that go together where their words differ."""
+    words = list(dict.fromkeys(key_label(path) for path in paths))
     return words[0] if len(words) == 1 else ", ".join(paths)
 
 
@@ -230,7 +231,7 @@ def _first_runs(store: Store, plan: Mapping[str, Any], runs: Sequence[Run]) -> d
 
 def _point_text(point: Mapping[str, Any]) -> str:
     """Return the values of a point in a few words; paths that end alike and have one value show it once."""
-    words = {f"{path.rpartition('.')[2]} = {shown(value)}": None for path, value in point["values"].items()}
+    words = {f"{key_label(path)} = {shown(value)}": None for path, value in point["values"].items()}
     return ", ".join(words)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,13 +14,28 @@ from discosim.report.plots.words import key_label, metric_label
 _BANDS = {"band": "bands", "bars": "bars"}
 
 
-def caption_of(source: Source, choice: Choice, table: pd.DataFrame, intervals: str, few_rows: str = "") -> str:
-    """Return the sentences that belong below a picture; ``few_rows`` are inputs that intervals take into account."""
+def caption_of(
+    source: Source,
+    choice: Choice,
+    table: pd.DataFrame,
+    intervals: str,
+    few_rows: str = "",
+    beyond: Sequence[str] = (),
+) -> str:
+    """Return the sentences that belong below a picture.
+
+    ``few_rows`` are inputs that intervals take into account, ``beyond`` metrics for which they have too few rows.
+    """
     parts = [_what(choice), _panels(choice), _numbers(source, choice, table, intervals, few_rows), _averaged(choice)]
+    if beyond:
+        what = " and ".join(_plain(metric_label(name)) for name in beyond)
+        parts.append(
+            f"{what[0].upper() if what[1:2].isalpha() else what[0]}{what[1:]} lies beyond the rows of an input."
+        )
     if choice.kind == "pareto":
         parts.append("The broad line joins the points that no other one beats in both.")
     if choice.kind == "heat" and "best" in table and not table["is_clear"].all():
-        parts.append("Hatched: the paired 95 % interval of its gain over some other one holds 0.")
+        parts.append("Hatched: the paired 95 % interval of its gain over some other one holds 0, by luck alone.")
     if source.n_left_out:
         parts.append(f"{source.n_left_out} runs that failed or are missing are left out.")
     return " ".join(filter(None, parts))
@@ -39,8 +55,12 @@ def _what(choice: Choice) -> str:
         text = f"{ys} by {against}" if against == "policy" else f"{ys} against {against}"
     if choice.path is not NOTHING:
         text += f", {_dim(choice.path)} along each line ({', '.join(text_of(v) for v in choice.path.values)})"
-    # quantiles keep their small p
-    return f"{text if text[1:2].isdigit() else text[0].upper() + text[1:]}."
+    return f"{_sentence(text)}."
+
+
+def _sentence(text: str) -> str:
+    """Return a text with a capital; quantiles keep their small p."""
+    return text if text[1:2].isdigit() else text[0].upper() + text[1:]
 
 
 def _panels(choice: Choice) -> str:

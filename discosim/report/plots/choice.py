@@ -116,15 +116,19 @@ class _Chooser:
         self.source, self.asked = source, asked
         self.names = Names(source)
         self.free = [dim for dim in source.dims if len(dim.values) > 1]
+        self._placed: set[str] = set()
         self.notes: list[str] = []
 
     def take(self, name: str, option: str) -> Dim:
         """Return what a word names, which then has its place."""
         dim = self.names.dim(name, option)
+        if set(dim.paths) & self._placed:
+            raise UserError(f"'{name}' has its place already", where=f"--{option}")
         self._drop(dim)
         return dim
 
     def _drop(self, dim: Dim) -> None:
+        self._placed |= set(dim.paths)
         self.free = [other for other in self.free if not set(other.paths) & set(dim.paths)]
 
     def kind(self) -> str:
@@ -139,6 +143,8 @@ class _Chooser:
             raise UserError("is for heat maps: which policy is best in each cell", where="--best")
         if kind == "cdf" and not (asked.x or asked.y):
             raise UserError("is needed, for example --x ttft_s", where="--x")
+        if kind == "cdf" and len(asked.y) + bool(asked.x) > 1:
+            raise UserError("a distribution is of one column of requests, as --x", where="--kind cdf")
         if kind in ("lines", "bars") and not asked.y:
             known = self.source.metrics
             example = "ttft_p99_s" if "ttft_p99_s" in known or not known else known[0]
@@ -186,13 +192,13 @@ class _Chooser:
     def share_out(self, kind: str, y: Sequence[str]) -> tuple[Dim, Dim, Dim, Dim]:
         """Return columns and rows of panels, series, and what lies along a series; whatever is left is a panel too."""
         asked, series, path = self.asked, NOTHING, NOTHING
-        panels = [self.take(name, "facet") for name in asked.facet]
         most = 1 if len(y) > 1 else 2
-        if len(panels) > most:
+        if len(asked.facet) > most:
             why = (
                 "one name, as several metrics are the rows" if most == 1 else "two names: columns of panels, then rows"
             )
             raise UserError(f"takes at most {why}", where="--facet")
+        panels = [self.take(name, "facet") for name in asked.facet]
         policy = self.source.dims[0]
         if asked.series:
             series = self.take(asked.series, "series")

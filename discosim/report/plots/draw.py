@@ -16,7 +16,16 @@ from discosim.core.errors import UserError, close_match
 from discosim.report.plots.choice import NOTHING
 from discosim.report.plots.heat import best_legend, draw_best, draw_heat
 from discosim.report.plots.layout import legend_entries, legend_of_figure
-from discosim.report.plots.panels import FRONT, Pen, draw_bars, draw_cdf, draw_lines, draw_pareto, label_axes
+from discosim.report.plots.panels import (
+    FRONT,
+    Pen,
+    draw_bars,
+    draw_cdf,
+    draw_lines,
+    draw_pareto,
+    label_axes,
+    set_logarithmic,
+)
 from discosim.report.plots.plan import Plan
 from discosim.report.plots.source import Source, text_of
 from discosim.report.plots.words import metric_label
@@ -94,10 +103,7 @@ class _Drawing:
         rows = table[(table["row"] == row) & (table["column"] == column)]
         if self.plan.metrics:
             rows = rows[rows["metric"] == self.metric(r)]
-        if "x" in self.log:
-            axes.set_xscale("log")
-        if "y" in self.log:
-            axes.set_yscale("log")
+        set_logarithmic(axes, self.log)
         if self.plan.is_best:
             draw_best(axes, rows, choice, self.pen)
         elif choice.kind == "heat":

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from warnings import catch_warnings, filterwarnings
 
 import matplotlib as mpl
 from matplotlib import style
@@ -88,7 +89,16 @@ def write_plot(given: Given, asked: Asked, look: Look, path: Path) -> Plan:
         if ending == "tex":
             write_whole(path, latex_table(plan))
             return plan
-        write_whole(path, picture_bytes(_figure(plan, look), ending, plan.caption))
+        with catch_warnings():
+            filterwarnings("error", message="constrained_layout not applied")
+            try:
+                content = picture_bytes(_figure(plan, look), ending, plan.caption)
+            except UserWarning:
+                raise UserError(
+                    "has no room for these panels and names; set --width and --height, or pick values with --where",
+                    where=str(path),
+                ) from None
+        write_whole(path, content)
     return plan
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from discosim.config import load_scenario
 from discosim.core.errors import UserError
+from discosim.metrics.influence import is_beyond
 from discosim.metrics.stats import LEVEL
 from discosim.report.input_rows import few_rows
 from discosim.report.tables import PlainSummary, number
@@ -37,6 +38,10 @@ class Inputs(Protocol):
         """Return the inputs of few rows that were met, the fewest first; '' where there was none."""
         ...
 
+    def rests_on_no_row(self, metric: str) -> bool:
+        """Tell whether a metric is a quantile beyond the rows of an input that was met."""
+        ...
+
 
 @dataclass(frozen=True)
 class OfRun:
@@ -56,6 +61,10 @@ class OfRun:
     def rows_text(self) -> str:
         """Return the inputs of few rows; see `Inputs`."""
         return few_rows(self.summary)
+
+    def rests_on_no_row(self, metric: str) -> bool:
+        """Tell whether a metric is a quantile beyond the rows; see `Inputs`."""
+        return any(metric in names for names in self.summary.get("inputs", {}).get("beyond", {}).values())
 
 
 @dataclass
@@ -98,12 +107,16 @@ class OfSweep:
         """Return the inputs of few rows that were met; see `Inputs`."""
         return ", ".join(sorted(self._met, key=self._met.__getitem__))
 
+    def rests_on_no_row(self, metric: str) -> bool:
+        """Tell whether a metric is a quantile beyond the rows; see `Inputs`."""
+        return any(is_beyond(n, metric) for n in self._met.values())
+
     def _read(self, runs: Mapping[int, str]) -> Finished | None:
         """Return the finished runs of a point; None where their inputs are not to be had any more."""
         by_seed = {seed: self.folder / "runs" / str(name) for seed, name in runs.items()}
         first = next(iter(by_seed.values()))
         try:
-            scenario = load_scenario(first / "config.yaml")
+            scenario = load_scenario(first / "config.yaml", runs_own=False)
             if read_facts(first)["inputs_sha256"] != fingerprints(scenario):
                 return None
         except UserError:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
+from matplotlib.ticker import LogFormatter
 
 from discosim.metrics.definitions import DEFINITIONS
 from discosim.report.plots.choice import NOTHING, Choice
@@ -82,6 +83,15 @@ def draw_bars(axes: Axes, rows: pd.DataFrame, choice: Choice, pen: Pen) -> None:
     axes.grid(visible=False, axis="x")
 
 
+def set_logarithmic(axes: Axes, which: str) -> None:
+    """Make axes logarithmic (``x``, ``y`` or both), with numbers and not powers of ten beside their ticks."""
+    for letter in which:
+        axis = axes.xaxis if letter == "x" else axes.yaxis
+        (axes.set_xscale if letter == "x" else axes.set_yscale)("log")
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.5)))
+
+
 def name_ticks(axes: Axes, dim: Dim) -> None:
     """Write the values of a dim below the axes, aslant where they would run into one another."""
     names = [text_of(value) for value in dim.values]
@@ -103,7 +113,8 @@ def draw_cdf(axes: Axes, rows: pd.DataFrame, choice: Choice, pen: Pen) -> None:
         if pen.intervals != "none" and part["low"].notna().any():
             band: dict[str, Any] = {"color": held["color"], "alpha": BAND_ALPHA, "linewidth": 0}
             axes.fill_between(part["value"], part["low"], part["high"], step="post", **band)
-    axes.set_ylim(0.0, 1.02)
+    if axes.get_yscale() == "linear":
+        axes.set_ylim(0.0, 1.02)
 
 
 def draw_pareto(axes: Axes, rows: pd.DataFrame, choice: Choice, pen: Pen) -> None:
@@ -185,9 +196,12 @@ def _x_ticks(axes: Axes, dim: Dim) -> None:
         name_ticks(axes, dim)
         return
     values = np.array(sorted(dim.values), dtype=float)
-    is_few = axes.get_xscale() == "linear" and 1 < values.size <= MOST_TICKS
-    if is_few and np.diff(values).min() > 0.1 * (values[-1] - values[0]):
+    is_log = axes.get_xscale() == "log" and values[0] > 0.0
+    places = np.log(values) if is_log else values
+    if 1 < values.size <= MOST_TICKS and np.diff(places).min() > 0.1 * (places[-1] - places[0]):
         axes.set_xticks(values, [text_of(float(value)) for value in values])
+        if is_log:
+            axes.set_xticks([], minor=True)
 
 
 def _interval(axes: Axes, x: np.ndarray, part: pd.DataFrame, pen: Pen, colour: Any) -> None:

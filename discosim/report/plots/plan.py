@@ -74,7 +74,8 @@ def plan_of(given: Given, asked: Asked, intervals: str = "", *, luck: bool = Fal
         raise UserError(f"unknown '{intervals}'; {close_match(intervals, INTERVALS)}", where="--intervals")
     numbers = (asked.z,) if asked.z else asked.y
     source = source_of(given, (*numbers, asked.x) if asked.kind in ("pareto", "cdf") else numbers)
-    choice, few = choose(source, asked), ""
+    choice = choose(source, asked)
+    few, beyond = "", list[str]()
     if choice.kind == "cdf":
         table = curves_of(source, choice)
     elif choice.kind == "heat" and choice.series is not NOTHING:
@@ -84,5 +85,6 @@ def plan_of(given: Given, asked: Asked, intervals: str = "", *, luck: bool = Fal
         inputs = source.inputs(metrics_of(choice)) if source.inputs is not None and is_wide else None
         table = cells_of(source, choice, inputs)
         few = "" if inputs is None else inputs.rows_text()
+        beyond = [] if inputs is None else [name for name in metrics_of(choice) if inputs.rests_on_no_row(name)]
     how = intervals or ("bars" if choice.kind in ("bars", "pareto") else "band")
-    return Plan(source, choice, table, how, caption_of(source, choice, table, how, few))
+    return Plan(source, choice, table, how, caption_of(source, choice, table, how, few, beyond))

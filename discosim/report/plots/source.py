@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from discosim.core.errors import UserError
+from discosim.core.files import near_files
 from discosim.metrics.definitions import DEFINITIONS
 from discosim.report.plots.inputs import Inputs, OfRun, OfSweep
 from discosim.report.tables import need_columns, read_columns, read_summary
@@ -127,12 +128,15 @@ def source_of(given: Given, wanted: Sequence[str] = ()) -> Source:
     if hasattr(given, "by_replication"):
         requests = given.requests
         summary = given.printed_summary
-        source = _source("the result", given.by_replication, (), lambda _: requests, tuple(requests.columns))
+        columns, order = tuple(requests.columns), tuple(summary["policies"])
+        source = _source("the result", given.by_replication, (), lambda _: requests, columns, order=order)
         return replace(source, inputs=lambda _: OfRun(summary))
     raise UserError(f"expected a folder, a result or a table (got {type(given).__name__})", where="source")
 
 
 def _of_folder(folder: Path) -> Source:
+    if not folder.is_dir():
+        raise UserError(f"no such folder; expected that of a run or of a sweep{near_files(folder)}", where=str(folder))
     rows = load_results(folder)
     if not is_sweep(folder):
         path = folder / "requests.parquet"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, fields
 from typing import Any
 
+from discosim.core.known_fields import says_only
 from discosim.core.request import RequestTable
 from discosim.world.api_server import ApiServer, ApiServerModel, ServerStream
 from discosim.world.device_profile import DeviceProfile
@@ -84,13 +84,4 @@ def is_covered(world: World) -> bool:
 
 def is_repeated(part: Any) -> bool:
     """Tell whether a part of a world is of a known type and says nothing that is not repeated."""
-    known = REPEATED.get(type(part))
-    if known is None:
-        return False
-    return all(field.name in known or _holds_default(part, field) for field in fields(part))
-
-
-def _holds_default(part: Any, field: Field[Any]) -> bool:
-    default = field.default_factory() if field.default_factory is not MISSING else field.default
-    value = getattr(part, field.name)
-    return default is not MISSING and type(value) is type(default) and bool(value == default)
+    return says_only(part, REPEATED)

@@ -151,7 +151,7 @@ class Service:
         """Return when each token is made, and when it arrives, end to end."""
         rows = Rows(asked.n_tok)
         if self._server.chunks is not None:
-            leaves = self._leaves(asked)
+            leaves = self._server.chunks.leaves_of(asked.n_tok, self._chunk_draws(asked))
             tpot_s, start_s = np.repeat(asked.tpot_s, rows.sizes), np.repeat(asked.start_s, rows.sizes)
             made_s = np.minimum(leaves, rows.index)
             made_s *= tpot_s
@@ -169,13 +169,6 @@ class Service:
             made_s *= np.repeat(asked.tpot_s, rows.sizes)
             made_s += np.repeat(asked.start_s, rows.sizes)
         return made_s, self._delivered(made_s, asked.who, rows), rows
-
-    def _leaves(self, asked: Asked) -> Floats:
-        """Return when tokens leave in units of the time per token, answer by answer: each looks for its best place."""
-        assert self._server.chunks is not None
-        pairs = zip(asked.n_tok.tolist(), self._chunk_draws(asked).tolist(), strict=True)
-        leaves = [self._server.chunks.leaves(n, u) for n, u in pairs]
-        return np.concatenate(leaves) if leaves else np.empty(0)
 
     def _delivered(self, sent_s: Floats, who: Ints, rows: Rows) -> Floats:
         """Return when tokens arrive, packet by packet and in order, as `Link.deliver` has it."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from discosim.core.known_fields import Known, says_only
 from discosim.core.timeline import Ragged, offsets_of
 from discosim.kernel.engine_loop import CompiledEngine, Replicas
 from discosim.kernel.library import load
@@ -35,6 +36,50 @@ ROUTERS = ("round_robin", "least_loaded", "shortest_queue")
 BLOCK_RULES = ("at_once", "by_chunk", "by_chunk_unchecked")
 BLOCK_TOK = 1 << 18
 """Tokens given back together at most, but for what ends at one moment: 2 MB."""
+
+KNOWN: Known = {
+    EngineModel: frozenset({"replica", "n_replicas", "scheduler", "router", "max_context_tok", "fastest_iteration_s"}),
+    ReplicaModel: frozenset(
+        {
+            "cost",
+            "kv_blocks",
+            "block_tok",
+            "watermark",
+            "max_batch",
+            "preemption",
+            "host_blocks",
+            "swap_s_per_block",
+            "prefix_block_tok",
+            "caches_inside",
+            "decides_ahead",
+        }
+    ),
+    Fcfs: frozenset({"max_prefill_tok"}),
+    FcfsChunked: frozenset({"token_budget", "preempts", "blocks"}),
+    ConstantCost: frozenset({"prefill_iteration_s", "decode_iteration_s", "name", "n_gpus"}),
+    DistServeCost: frozenset({"prefill", "decode_small", "decode_large", "name", "n_gpus"}),
+    TableCost: frozenset(
+        {"prefill_tok", "prefill_times_s", "decode_batch", "decode_times_s", "s_per_context_tok", "name", "n_gpus"}
+    ),
+    PhysicsCost: frozenset(
+        {
+            "overhead_s",
+            "weights_s",
+            "compute_s_per_tok",
+            "square_s",
+            "kv_s_per_tok",
+            "kv_mixed_s_per_tok",
+            "request_s",
+            "comm_s_per_tok",
+            "experts_s",
+            "expert_share",
+            "name",
+            "n_gpus",
+            "other_tok",
+        }
+    ),
+}
+"""What is known of each part: an engine that says more than that is served in Python."""
 
 MOST_TOK = 1 << 40
 """Up to this, far beyond any engine, sums stay exact and inside 64 bits; Python's integers have larger ones."""
@@ -60,11 +105,10 @@ def serve_compiled(engine: CompiledEngine) -> Iterator[Served]:
 def _setup(model: EngineModel, arrivals: Arrivals) -> tuple[Fields, Fields] | None:
     replica = model.replica
     scheduler = _scheduler(model.scheduler())
-    is_plain = type(model) is EngineModel and type(replica) is ReplicaModel
-    has_more = model.prefill_pool is not None or model.lockstep or replica.decides_ahead or replica.prefix_blocks
+    is_known = all(says_only(part, KNOWN) for part in (model, replica, replica.cost))
     shares = replica.caches_inside and arrivals.hashes is not None
     is_large = max(replica.kv_blocks * replica.block_tok, int(arrivals.prompt_tok.max(initial=0))) > MOST_TOK
-    if not is_plain or has_more or shares or is_large or scheduler is None or model.router not in ROUTERS:
+    if not is_known or shares or is_large or scheduler is None or model.router not in ROUTERS:
         return None
     cost = _cost(replica, min(replica.max_batch, max(1, len(arrivals))))
     if cost is None:
@@ -77,6 +121,7 @@ def _setup(model: EngineModel, arrivals: Arrivals) -> tuple[Fields, Fields] | No
         "watermark_blocks": math.ceil(replica.watermark * replica.kv_blocks),
         "max_batch": replica.max_batch,
         "may_preempt": int(replica.preemption == "recompute" and not replica.caches_inside),
+        "decides_ahead": int(replica.decides_ahead),
         "n_jobs": len(arrivals),
         "at_s": arrivals.at_s,
         "job_id": arrivals.job_id,
@@ -86,9 +131,11 @@ def _setup(model: EngineModel, arrivals: Arrivals) -> tuple[Fields, Fields] | No
 
 
 def _scheduler(scheduler: Scheduler) -> Fields | None:
-    if type(scheduler) is Fcfs:
+    if not says_only(scheduler, KNOWN):
+        return None
+    if isinstance(scheduler, Fcfs):
         budget_tok, rule, running = scheduler.max_prefill_tok, 0, False
-    elif type(scheduler) is FcfsChunked and scheduler.blocks in BLOCK_RULES:
+    elif isinstance(scheduler, FcfsChunked) and scheduler.blocks in BLOCK_RULES:
         budget_tok, running = scheduler.token_budget, scheduler.preempts == "running"
         rule = BLOCK_RULES.index(scheduler.blocks)
     else:
@@ -96,7 +143,7 @@ def _scheduler(scheduler: Scheduler) -> Fields | None:
     if budget_tok > MOST_TOK:
         return None
     return {
-        "is_chunked": int(type(scheduler) is FcfsChunked),
+        "is_chunked": int(isinstance(scheduler, FcfsChunked)),
         "budget_tok": budget_tok,
         "preempts_running": int(running),
         "blocks_rule": rule,
@@ -107,9 +154,9 @@ def _cost(replica: ReplicaModel, n: int) -> Fields | None:
     """Return a cost model as numbers, decode lines of up to ``n`` requests among them."""
     cost = replica.cost
     fields: Fields
-    if type(cost) is ConstantCost:
+    if isinstance(cost, ConstantCost):
         fields = {"kind": CONSTANT, "prefill": (cost.prefill_iteration_s, 0.0, 0.0)}
-    elif type(cost) is DistServeCost:
+    elif isinstance(cost, DistServeCost):
         fields = {
             "kind": LINES,
             "prefill": cost.prefill,
@@ -117,11 +164,11 @@ def _cost(replica: ReplicaModel, n: int) -> Fields | None:
             "large": cost.decode_large[1:],
         }
         fields["large_batch"] = LARGE_BATCH
-    elif type(cost) is TableCost:
+    elif isinstance(cost, TableCost):
         grid: tuple[NDArray[np.float64], ...] = (np.array(cost.prefill_tok), np.array(cost.prefill_times_s))
         fields = {"kind": GRID, "grid_tok": grid[0], "grid_s": grid[1], "n_grid": grid[0].size}
         fields["mixed_factor"] = MIXED_FACTOR
-    elif type(cost) is PhysicsCost:
+    elif isinstance(cost, PhysicsCost):
         fields = {
             "kind": PHYSICS,
             "overhead_s": cost.overhead_s,
