@@ -108,7 +108,7 @@ def test_dask_workers_that_share_the_folder_one_of_which_does_not(nodes: Nodes, 
     dask_worker(nodes, dask, "near", is_far=False)
     dask_worker(nodes, dask, "far")
     (note,) = same(driver, driver / "mixed", f"dask:{dask}").notes
-    assert note.endswith("from 1 worker processes that share no folder with this machine")
+    assert note.endswith("from 1 worker process that shares no folder with this machine")
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_results_and_inputs_travel_and_nothing_tells_them_from_serial_ones(
     result = sweep(path, tmp_path / "far")
     assert len(result.state.finished) == 1
     assert contents(tmp_path / "far") == contents(tmp_path / "serial")
-    assert [note[:7] for note in result.notes] == ["1 runs "]
+    assert [note[:7] for note in result.notes] == ["1 run ("]
     assert [set(unpack(parcel)[0]) for parcel in came] == [{"node", "lacking"}, {"node", "outcomes"}]
     (kept,) = (tmp_path / "cache" / "inputs").rglob("mine.jsonl")
     assert kept.read_text() == TRACE
@@ -132,7 +132,7 @@ def test_a_folder_that_is_shared_after_all_not_is_found_out(
     monkeypatch.setattr(node, "_task", elsewhere)
     result = sweep(path, tmp_path / "near")
     assert len(result.state.finished) == 1
-    assert [note[:7] for note in result.notes] == ["1 runs "]
+    assert [note[:7] for note in result.notes] == ["1 run ("]
 
 
 def damaged(parcel: bytes) -> bytes:
