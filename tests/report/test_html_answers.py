@@ -78,6 +78,15 @@ def test_who_cannot_be_told_from_the_best_is_named_by_pairs_and_not_by_their_own
     assert first.endswith("; C cannot be told from it.")
 
 
+def test_without_the_inputs_of_a_run_ties_are_by_luck_and_this_is_said(tmp_path: Path) -> None:
+    """There is no config.yaml here, so nobody knows which rows the requests met."""
+    summary = summary_of({"base": 2.0 + LUCK, "A": 1.0 + LUCK / 2}, tmp_path)
+    given = {"role": "server", "name": "svc", "n_rows": 9, "unit": "probes", "in_intervals": True}
+    _, rest = answer(summary | {"inputs": {"inputs": [given], "beyond": {}}}, tmp_path, 1, KINDS)
+    assert "by luck alone: an input of the run is not to be had as it was" in " ".join(rest)
+    assert "what few rows of inputs leave open (server 9 probes)" in " ".join(rest)
+
+
 def test_a_best_policy_that_may_be_the_baseline_is_not_praised(tmp_path: Path) -> None:
     chance = np.array([0.05, -0.05, 0.04, -0.03, 0.0])
     samples = {"base": 1.01 + LUCK + chance, "A": 1.0 + LUCK, "B": 3.0 + LUCK}

@@ -79,8 +79,12 @@ def answer(summary: PlainSummary, folder: Path, seed: int, kinds: Mapping[str, s
         )
     else:
         others = [p for p in running if p != best]
-        same = ties(folder, seed, best, others, WAIT, has_few_rows=bool(counted_inputs(summary)))
+        same, is_whole = ties(folder, seed, best, others, WAIT, has_few_rows=bool(counted_inputs(summary)))
         said = _sentence(wait, best, baseline, same, others)
+        if not is_whole:
+            rest.append(
+                "Who is like the best was judged by luck alone: an input of the run is not to be had as it was."
+            )
     rest += _costs(cost, best, baseline, running)
     bounds = [p for p in policies if is_bound(p, kinds) and math.isfinite(wait.numbers(p)[0])]
     if bounds:
