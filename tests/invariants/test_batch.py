@@ -138,7 +138,7 @@ def check_equality(kind: str, n_examples: int, n_requests: int, users: list[int]
 
 @pytest.mark.parametrize("kind", PLANNED)
 def test_arrays_and_simpy_agree_to_the_bit(kind: str) -> None:
-    check_equality(kind, 6, 40, [20, 300, 200_000])
+    check_equality(kind, 4, 40, [20, 300, 200_000])
 
 
 @pytest.mark.long
