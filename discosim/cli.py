@@ -302,12 +302,19 @@ def _add_explain(add: AddParser) -> None:
         examples = (f"explain {topic}", f"explain {topic} {example}")
         parser = add_verb(topics.add_parser, topic, f"explain one {topic}, or list all", *examples)
         parser.add_argument("name", metavar="NAME", nargs="?", help=f"name of a {topic} (default: list all)")
+        if topic == "metric":
+            add_json(parser)
         parser.set_defaults(call=call)
 
 
 def _explain_metric(options: argparse.Namespace) -> None:
-    from discosim.metrics.definitions import explain, list_metrics
+    from discosim.metrics.definitions import all_definitions, definition, explain, list_metrics
 
+    if options.json:
+        from discosim.report.documents import definitions_document
+
+        say_json(definitions_document([definition(options.name)] if options.name else all_definitions()))
+        return
     say(explain(options.name) if options.name else list_metrics())
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.errors import UserError, close_match
@@ -80,7 +81,7 @@ def summarise(
         the requests it covers; O(n log n).
     """
     finished = columns["status"] == "finished"
-    done = {name: values[finished] for name, values in columns.items()}
+    done = columns if finished.all() else _Rows(columns, finished)
     counts = request_counts(columns["status"])
     n_finished = counts["n_finished"]
     n_served = counts["n_requests"] - counts["n_rejected"]
@@ -102,6 +103,23 @@ def summarise(
     numbers |= accuracy_numbers(columns)
     numbers |= waiting_numbers(columns)
     return {metric.name: float(numbers[metric.name]) for metric in SUMMARY_METRICS}
+
+
+class _Rows(Mapping[str, NDArray[Any]]):
+    """Some rows of columns, picked out when they are asked for: copies of all would double the memory of a run."""
+
+    def __init__(self, columns: Columns, rows: NDArray[np.bool_]) -> None:
+        self._columns = columns
+        self._rows = rows
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._columns[name][self._rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ def replay_kernel(
     answers = Answers(plan, requests, begin, service, phones, blueprint.model.meter)
     latest_s = np.full(len(requests), np.inf)
     latest_s[stays.who] = until_s
+    latest_s[goes_over(plan, requests, phones, "device")] = np.inf  # the service may go on for as long as it likes
     return Taken(NAME, is_taken, _parts(answers, is_taken, begin.now_s), latest_s)
 
 

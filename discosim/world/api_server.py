@@ -8,6 +8,7 @@ output tokens until a cancel has arrived.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -186,6 +187,10 @@ class ServerStream(Stream):
         return float(self.prompt_tok), int(self.generated_s.searchsorted(self._stop_s, side="right"))
 
 
+_Draws = tuple[Sequence[float], Sequence[float], list[bool] | None]
+"""Of all requests at an attempt: TTFT, time per token, and who is refused; None where nobody is."""
+
+
 class ApiServer:
     """Starts replayed streams; draw ``i`` of every attempt belongs to request ``i``."""
 
@@ -210,7 +215,7 @@ class ApiServer:
         self.link = link
         self._luck = luck
         self._meter = meter
-        self._attempts: list[tuple[list[float], list[float], list[bool] | None]] = []
+        self._attempts: list[_Draws] = []
         self._tape = luck.shared(f"{self._draws}.jitter", self._jitter_tape)
         self.chunks = luck.shared(f"{self._draws}.chunks", self._chunk_tape)
 
@@ -251,7 +256,7 @@ class ApiServer:
         gaps = np.exp(sigma * rng.standard_normal(2 * JITTER_TAPE) - sigma**2 / 2)
         return np.concatenate(([0.0], np.cumsum(gaps)))
 
-    def _attempt(self, attempt: int) -> tuple[list[float], list[float], list[bool] | None]:
+    def _attempt(self, attempt: int) -> _Draws:
         while len(self._attempts) <= attempt:
             k = len(self._attempts)
             refused = self.refused(k)

@@ -24,8 +24,10 @@ from worlds import (
     constant_link,
     edge_box,
     examples,
+    exhaustive,
     gated,
     law,
+    long,
     model,
     past,
     profile,
@@ -194,7 +196,8 @@ def test_hand_overs_agree_to_the_bit(case: str, constraint: str, losers: str) ->
     parts, target = BUSY[case]
     table = requests(90, n_users=100_000, reader_tok_per_s=4.0)
     strides_s = 1.1 * 2.3 ** np.arange(-9.0, 9.0)  # each is farther from the one before than that is from 0
-    table = replace(table, arrival_s=np.concatenate((strides_s, LATE_S + table.arrival_s[strides_s.size :])))
+    early_s = np.sort(np.concatenate((strides_s, np.linspace(0.001, 0.3, 40))))  # so is what happens to these
+    table = replace(table, arrival_s=np.concatenate((early_s, LATE_S + table.arrival_s[early_s.size :])))
     policy = known_policies()["disco"](constraint=constraint, budget=0.6, losers=losers)
     view = past(parts, n=501)
     found = run(policy, parts, table, view, 1, "auto")
@@ -384,10 +387,13 @@ def test_quickstart_leaves_the_same_files(tmp_path: Path) -> None:
     assert all(done["replay"] > 100 and sum(done.values()) == 120 for done in shares.values())
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    "name", ["quickstart", "bounds", "engine", "pd-device", "pd-device-exact", "pice", "all-systems"]
-)
+SHIPPED = [
+    *map(long, ("quickstart", "bounds", "engine", "pd-device-exact")),
+    *map(exhaustive, ("pd-device", "pice", "all-systems")),
+]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_scenarios_leave_the_same_files(name: str, tmp_path: Path) -> None:
     shares = check_files(name, tmp_path, "replications=1")
     if name in {"quickstart", "bounds"}:

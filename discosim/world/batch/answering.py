@@ -23,6 +23,8 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Scalars = dict[str, NDArray[Any]]
+FINISHED = np.array(["finished"], dtype=object)
+SPEAKERS = np.array(["device", "server"], dtype=object)
 
 
 @dataclass
@@ -235,8 +237,8 @@ class Answers:
             "output_tok": output_tok,
             "reader_tok_per_s": table.reader_tok_per_s[who],
             "ttft_target_s": table.ttft_target_s[who],
-            "status": np.full(n, "finished", dtype=object),
-            "first_endpoint": np.where(is_server, "server", "device").astype(object),
+            "status": FINISHED[np.zeros(n, dtype=np.int64)],
+            "first_endpoint": SPEAKERS[is_server.astype(np.int64)],
             "is_device_dispatched": begin.asks_device[who],
             "is_server_dispatched": begin.asks_server[who],
             "n_tok_wasted": bills.server_output_tok + bills.device_output_tok - output_tok,
