@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import import_module
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -144,11 +143,8 @@ def _home(name: str, value: Any) -> tuple[str, str] | None:
     if not isinstance(module, str) or module in {"__main__", "builtins"}:
         return None
     for attribute in (getattr(value, "__name__", None), getattr(value, "_name", None), name):
-        try:
-            if isinstance(attribute, str) and getattr(import_module(module), attribute, None) is value:
-                return module, attribute
-        except ImportError:
-            return None
+        if isinstance(attribute, str) and getattr(sys.modules.get(module), attribute, None) is value:
+            return module, attribute
     return None
 
 

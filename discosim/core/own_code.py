@@ -66,7 +66,7 @@ def without_folder(kind: str) -> str:
 
     Examples
     --------
-    >>> without_folder("/home/me/mine.py:Patient"), without_folder("disco")
+    >>> without_folder("/data/mine.py:Patient"), without_folder("disco")
     ('mine.py:Patient', 'disco')
     """
     found = _NAMED.fullmatch(kind)

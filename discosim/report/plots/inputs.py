@@ -10,15 +10,12 @@ from typing import Protocol
 
 import pandas as pd
 
-from discosim.config import load_scenario
-from discosim.core.errors import UserError
 from discosim.metrics.influence import is_beyond
 from discosim.metrics.stats import LEVEL
 from discosim.report.input_rows import few_rows
 from discosim.report.tables import PlainSummary, number
-from discosim.runs.facts import read_facts
-from discosim.runs.finished import Finished, Side, finished, part_of, version_half_width
-from discosim.runs.provenance import fingerprints
+from discosim.runs.finished import Finished, Side, part_of, version_half_width
+from discosim.sweep.finished_inputs import finished_of
 
 UNKNOWN = math.nan
 
@@ -114,11 +111,4 @@ class OfSweep:
     def _read(self, runs: Mapping[int, str]) -> Finished | None:
         """Return the finished runs of a point; None where their inputs are not to be had any more."""
         by_seed = {seed: self.folder / "runs" / str(name) for seed, name in runs.items()}
-        first = next(iter(by_seed.values()))
-        try:
-            scenario = load_scenario(first / "config.yaml", runs_own=False)
-            if read_facts(first)["inputs_sha256"] != fingerprints(scenario):
-                return None
-        except UserError:
-            return None
-        return finished(scenario, by_seed, self.names)
+        return finished_of(by_seed, self.names)
