@@ -396,7 +396,7 @@ class Forgetful(Policy):
 
 
 def test_a_run_that_breaks_an_invariant_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("discosim.runs.simulate"), "build_policy", lambda _: Forgetful())
+    monkeypatch.setattr(import_module("discosim.runs.entrants"), "build_policy", lambda _: Forgetful())
     for tokens in (False, True):
         with pytest.raises(InvariantError, match="without an answer"):
             execute_to_folder(scenario(), tmp_path / "run", tokens=tokens)
