@@ -51,7 +51,7 @@ def test_driver_time_of_small_runs(is_far, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("DISCOSIM_CACHE", str(tmp_path / "cache"))
     if is_far:
         monkeypatch.setattr(node, "_sees", lambda _: False)
-    engine = Engine(SerialExecutor(), 1, batch_s=1.0, entry=timed)
+    engine = Engine(SerialExecutor(), 2, batch_s=5.0, entry=timed)
     monkeypatch.setattr("discosim.sweep.run.open_engine", lambda _: engine)
     path = tmp_path / "sweep.yaml"
     path.write_text(SWEEP, encoding="utf-8")

@@ -139,7 +139,7 @@ def _value(action: argparse.Action, path: str) -> str:
         return _OF_METAVAR[metavar]
     if not action.option_strings and path in _OF_VERB:
         return _OF_VERB[path]
-    return FILES if action.type is Path or metavar in {"FILE", "DIR", "IN"} else "-"
+    return FILES if action.type is Path or metavar in {"FILE", "DIR", "FOLDER", "IN"} else "-"
 
 
 def _words(text: str | None) -> str:

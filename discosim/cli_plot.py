@@ -25,7 +25,7 @@ def add_plot(add: AddParser) -> None:
         "plot results/quickstart --y ttft_mean_s,qoe_andes_mean --to b.pdf",
         "plot results/quickstart --kind cdf --x ttft_s --to cdf.svg",
         "plot results/quickstart --x unified_cost_mean_usd --y ttft_p99_s",
-        "plot results/budget-quick --x budget --y server --z ttft_p99_s --best",
+        "plot results/budget-quick --x budget --y server --z ttft_p99_s",
         "plot results/budget-quick --x budget --y ttft_p99_s --to table.tex",
         more=_MORE,
     )

@@ -67,10 +67,20 @@ def _traces_list(options: argparse.Namespace) -> None:
 def _add_show(add: AddParser) -> None:
     verb = add_verb(add, "show", "show a digest: its card and its figures", "traces show azure-conv")
     verb.add_argument("name", metavar="NAME", help="name of a shipped digest (`discosim traces list`)")
+    add_json(verb)
     verb.set_defaults(call=_traces_show)
 
 
 def _traces_show(options: argparse.Namespace) -> None:
+    if options.json:
+        from discosim.core.json_text import read_json
+        from discosim.report.documents import headed
+        from discosim.traces.catalogue import find_digest
+
+        entry = find_digest(options.name)
+        digest = read_json(entry.path.read_bytes(), where=str(entry.path))
+        say_json(headed("traces show", {"kind": entry.kind, "name": entry.name, "digest": digest}))
+        return
     from discosim.traces.describe import describe
 
     say(describe(options.name))

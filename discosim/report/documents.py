@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from discosim import __version__
 from discosim.core.scenario import Scenario
+from discosim.metrics.declare import MetricDefinition
 from discosim.metrics.definitions import definition
 from discosim.metrics.summary import HEADLINE
 from discosim.report.frames import axes_of_table, summary_frame, sweep_frame
@@ -154,6 +155,11 @@ def diff_document(diff: FolderDiff) -> Document:
     ]
     content = {"a": str(diff.a), "b": str(diff.b), "differences": list(diff.config), "rows": rows, "note": diff.note}
     return headed("diff", content)
+
+
+def definitions_document(metrics: Sequence[MetricDefinition]) -> Document:
+    """Return what `discosim explain metric --json` prints: what the registry says of each."""
+    return headed("explain metric", {"metrics": [asdict(metric) for metric in metrics]})
 
 
 def _records(table: pd.DataFrame) -> list[Document]:

@@ -270,7 +270,9 @@ def _with_inputs(row: Difference, decimals: int) -> tuple[str, str]:
 
 
 def _half_with_inputs(row: MetricDiff) -> str:
-    return f"±{half_width(row.half_width_with_inputs)}" if row.few_rows else "as by luck"
+    if not row.few_rows:
+        return "as by luck"
+    return "" if row.half_width_with_inputs == 0.0 else f"±{half_width(row.half_width_with_inputs)}"
 
 
 def _footer(rows: Sequence[Difference], side: str = "") -> list[str]:

@@ -169,6 +169,7 @@ def _simulated(
     summary = SummaryTable.of(summaries, scenario.baseline or entrants[0].name)
     return RunResult(
         scenario=scenario,
+        given={entrant.name: entrant.policy for entrant in entrants[len(scenario.policies) :]},
         columns=columns,
         summary=summary,
         input_intervals=input_intervals(scenario, inputs, meetings, columns, summary),

@@ -90,10 +90,11 @@ class Parcels:
         """Return what a person should know about how the results came."""
         if not self._came:
             return []
-        n = sum(len(sizes) for sizes in self._came.values())
+        n, n_nodes = sum(len(sizes) for sizes in self._came.values()), len(self._came)
         size = sum(map(sum, self._came.values())) / 2**20
-        nodes = f"{len(self._came)} worker processes that share no folder with this machine"
-        return [f"{n} runs ({size:,.1f} MiB) came back from {nodes}"]
+        runs = "1 run" if n == 1 else f"{n} runs"
+        nodes = "1 worker process that shares" if n_nodes == 1 else f"{n_nodes} worker processes that share"
+        return [f"{runs} ({size:,.1f} MiB) came back from {nodes} no folder with this machine"]
 
     # --- going ------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,8 @@ class TableViews:
         return import_module("discosim.report.arrays").sweep_arrays(self._rows, columns, policies)
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: a row per point and policy."""
+        """Return what a notebook shows: a row per point and policy; of a shard, which has no table, its one line."""
+        if getattr(self, "table", None) is None:
+            return f"<pre>{escape(repr(self))}</pre>"
         html: str = import_module("discosim.report.notebook").sweep_html(self._rows, self.title)
         return html

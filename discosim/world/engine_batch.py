@@ -8,6 +8,7 @@ here as SimPy makes them, ``now + (t - now)``, and their ties broken as it break
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any
@@ -51,6 +52,8 @@ class Sent:
         Requests in the order in which the engine gets them; rejected and refused ones are left out.
     arrivals : Arrivals
         The same as the engine sees them.
+    reached_s : array of float, shape (n,)
+        When the engine got each; NaN where it never did.
     """
 
     table: RequestTable
@@ -58,6 +61,7 @@ class Sent:
     is_refused: Bools
     rows: Ints
     arrivals: Arrivals
+    reached_s: Floats
 
 
 def send(table: RequestTable, model: EngineModel, link: Link) -> Sent:
@@ -81,17 +85,19 @@ def send(table: RequestTable, model: EngineModel, link: Link) -> Sent:
         ttft_target_s=table.ttft_target_s[rows],
         hashes=None if table.prefix_hashes is None else [table.prefix_hashes[i] for i in rows.tolist()],
     )
-    return Sent(table, now_s, is_refused, rows, arrivals)
+    reached_s = np.full(len(table), math.nan)
+    reached_s[rows] = at_s
+    return Sent(table, now_s, is_refused, rows, arrivals, reached_s)
 
 
 def _clock(arrival_s: Floats) -> Floats:
     """Return what the clock shows at each arrival: it is set forward by differences, which round."""
-    now_s, shown = 0.0, []
+    now_s, shown = 0.0, array("d")
     for at_s in arrival_s.tolist():
         if at_s > now_s:
             now_s += at_s - now_s
         shown.append(now_s)
-    return np.array(shown, dtype=np.float64)
+    return np.frombuffer(shown, dtype=np.float64)
 
 
 def _up_s(link: Link, table: RequestTable, now_s: Floats, rows: Ints) -> Floats:
@@ -307,8 +313,6 @@ def _timelines(sent: Sent, ended: _Ended, meter: Meter, quality: QualityModel | 
     arrival_s = table.arrival_s[rows]
     usd = meter.server_usd(1.0, 0.0) * prompt_tok + meter.server_usd(0.0, 1.0) * output_tok
     usd = np.where(is_served, usd, 0.0)
-    reached_s = np.full(len(table), math.nan)
-    reached_s[sent.rows] = sent.arrivals.at_s
     scalars: dict[str, NDArray[Any]] = _defaults(n) | {
         "request_id": rows,
         "user_id": table.user_id[rows],
@@ -328,7 +332,7 @@ def _timelines(sent: Sent, ended: _Ended, meter: Meter, quality: QualityModel | 
         "gpu_s": ended.gpu_s,
         "kv_tok_s": ended.kv_tok_s,
         "scheduled_s": ended.scheduled_s - arrival_s,
-        "queue_s": ended.scheduled_s - reached_s[rows],
+        "queue_s": ended.scheduled_s - sent.reached_s[rows],
     }
     if quality is not None:
         scalars["quality_assumed"][is_served] = _quality(quality, output_tok[is_served])

@@ -17,7 +17,8 @@ def test_there_is_a_tour_for_each_kind_of_user() -> None:
     assert [page.stem for page in TOURS] == ["engineer", "researcher", "reviewer"]
 
 
-WHOLE = [pytest.param(page, True, id=f"{page.stem}, whole", marks=pytest.mark.exhaustive) for page in TOURS]
+WITH_MINUTES = [page for page in TOURS if any("minutes" in block.tags for block in blocks_of(page))]
+WHOLE = [pytest.param(page, True, id=f"{page.stem}, whole", marks=pytest.mark.exhaustive) for page in WITH_MINUTES]
 BUT_MINUTES = [pytest.param(page, False, id=page.stem) for page in TOURS]
 """What takes minutes are figures of papers, which the continuous integration makes in a step of its own."""
 

@@ -7,7 +7,7 @@ import re
 from pages import ROOT
 
 PAGE = (ROOT / "docs" / "where-do-i-put-it.md").read_text(encoding="utf-8")
-THINGS = ("policy", "scheduler", "endpoint", "metric", "trace format", "digest", "figure", "claim")
+THINGS = ("policy", "scheduler", "endpoint", "metric", "trace format", "digest", "figure", "claim", "page")
 
 
 def test_every_part_says_file_duty_test_and_page() -> None:

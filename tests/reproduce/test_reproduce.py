@@ -91,8 +91,11 @@ def test_the_folder_of_a_paper_tells_its_own_story(tmp_path: Path) -> None:
     assert rows.loc["tiny-unknowable", "lacking"] == "readers"
     facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert facts["inputs"]["guess"] == {"kind": "assumed", "what": "a guess"}
+    assert facts["figures"] == {"waits": {"tables": ["waits"], "claims": ["tiny-reduction"]}}
     page = report_text(folder)
     assert "<h1>A tiny paper</h1>" in page
+    assert page.count('href="#figure-waits"') == 3  # from the table, from the card, and back from full size
+    assert 'Bears on <a href="#claim-tiny-reduction">' in page
     assert "reproduced, on assumed inputs" in page
 
 

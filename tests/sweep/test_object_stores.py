@@ -19,7 +19,12 @@ from discosim.sweep.object_store import ObjectStore
 from discosim.sweep.plan import load_plan
 from discosim.sweep.run import SweepResult, collect_sweep, run_sweep
 
-SMALL = (("n: 3}", "n: 1}"), ("[0.2, 0.6]", "[0.2]"))
+SMALL = (
+    ("n: 3}", "n: 1}"),
+    ("[0.2, 0.6]", "[0.2]"),
+    ("    - {kind: disco, name: B, budget: 0.2}\n", ""),
+    (", policies.B.budget", ""),
+)
 URL = "memory://lab/sweep"
 fsspec = pytest.importorskip("fsspec")
 
@@ -35,10 +40,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     memory.store.clear()
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """A sweep of two runs."""
-    return write(tmp_path, SWEEP, *SMALL)
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep of two runs, and beside it what it gives in a folder."""
+    path = write(tmp_path_factory.mktemp("sweep"), SWEEP, *SMALL)
+    sweep(path, path.parent / "folder")
+    return path
+
+
+def fill(path: Path) -> None:
+    """Put the folder into the store."""
+    folder = path.parent / "folder"
+    files = {name.relative_to(folder).as_posix(): name.read_bytes() for name in folder.rglob("*") if name.is_file()}
+    ObjectStore.at(URL).write({name: body for name, body in files.items() if not name.startswith("kept/")})
 
 
 def stored(url: str = URL) -> dict[str, bytes]:
@@ -57,15 +71,32 @@ def forget(cache: Path) -> None:
 
 
 def folder_of(path: Path) -> dict[str, bytes]:
-    sweep(path, path.parent / "folder")
     found = contents(path.parent / "folder")
     return {name: body for name, body in found.items() if not name.startswith("kept/")}
 
 
-def test_a_store_holds_the_bytes_of_a_folder(path: Path, cache: Path) -> None:
-    result = to(URL, path)
+def test_a_store_holds_the_bytes_of_a_folder_and_markers_come_last(
+    path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[set[str]] = []
+    real = ObjectStore.write
+
+    def noted(self: ObjectStore, files: Any) -> None:
+        order.append({name for name in files if name.startswith("runs/")})
+        real(self, files)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStore, "write", noted)
+        result = to(URL, path)
     assert len(result.state.finished) == 2
     assert stored() == folder_of(path)
+    seen: set[str] = set()
+    for names in order:
+        for marker in (name for name in names if name.endswith("run.json")):
+            assert len(names) == 1
+            folder = marker.removesuffix("run.json")
+            assert len([name for name in seen if name.startswith(folder)]) >= 5
+        seen |= names
     forget(cache)
     table = load_results(URL)
     assert list(table["requests_sha256"]) == list(load_results(str(path.parent / "folder"))["requests_sha256"])
@@ -97,7 +128,7 @@ class Silent:
 
 
 def test_a_run_counts_only_with_its_marker_and_its_hashes(path: Path, cache: Path) -> None:
-    to(URL, path)
+    fill(path)
     store = ObjectStore.at(URL)
     runs = sorted(name for name in store.listing() if name.endswith("run.json"))
     store.remove([runs[0]])
@@ -117,25 +148,6 @@ def test_a_run_counts_only_with_its_marker_and_its_hashes(path: Path, cache: Pat
         } - {"run.json"}
 
 
-def test_the_marker_goes_last(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[set[str]] = []
-    real = ObjectStore.write
-
-    def noted(self: ObjectStore, files: Any) -> None:
-        order.append({name for name in files if name.startswith("runs/")})
-        real(self, files)
-
-    monkeypatch.setattr(ObjectStore, "write", noted)
-    to(URL, path)
-    seen: set[str] = set()
-    for names in order:
-        for marker in (name for name in names if name.endswith("run.json")):
-            assert len(names) == 1
-            folder = marker.removesuffix("run.json")
-            assert len([name for name in seen if name.startswith(folder)]) >= 5
-        seen |= names
-
-
 def test_two_shards_of_two_machines_meet_in_a_store(path: Path, cache: Path) -> None:
     for part in (1, 2):
         to(URL, path, shard=(part, 2))
@@ -148,25 +160,30 @@ def test_two_shards_of_two_machines_meet_in_a_store(path: Path, cache: Path) -> 
     assert stored() == whole
 
 
-def test_what_is_cleaned_is_gone_in_the_store_too(path: Path, cache: Path) -> None:
-    to(URL, path)
-    text = path.read_text().replace("root: 3", "root: 9")
-    path.write_text(text)
-    to(URL, path)
-    assert len({name.split("/")[1] for name in stored() if name.startswith("runs/")}) == 4
-    forget(cache)
+def test_what_is_cleaned_is_gone_in_the_store_too(path: Path) -> None:
+    fill(path)
+    store = ObjectStore.at(URL)
+    run = next(name for name in store.listing() if name.endswith("run.json")).split("/")[1]
+    copied = {name: store.read(name) for name in store.listing() if name.startswith(f"runs/{run}/")}
+    store.write({name.replace(run, "0123456789-s9"): body for name, body in copied.items()})
     with opened(URL) as held:
-        assert len(held.clean()) == 2
-    assert len({name.split("/")[1] for name in stored() if name.startswith("runs/")}) == 2
+        assert held.clean() == ["0123456789-s9"]
+    assert {name: body for name, body in folder_of(path).items() if name.startswith("runs/")} == {
+        name: body for name, body in stored().items() if name.startswith("runs/")
+    }
 
 
-def test_a_failed_run_is_kept_and_forgotten_in_the_store(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_errors_of_failed_runs_are_kept_and_forgotten_in_the_store(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("discosim.runs.store.simulate", lambda *_, **__: 1 / 0)
         to(URL, path, terms=Terms(retries=0))
     assert len([name for name in stored() if name.startswith("failures/")]) == 2
-    to(URL, path)
-    assert stored() == folder_of(path)
+    fill(path)
+    with opened(URL) as held:
+        assert len(held.clean()) == 2, "the errors that were kept"
+    assert not [name for name in stored() if name.startswith("failures/")]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +218,7 @@ def test_a_store_of_something_else_is_left_alone(path: Path) -> None:
 
 
 def test_messages_name_the_address_and_not_the_copy(path: Path, cache: Path) -> None:
-    to(URL, path)
+    fill(path)
     store = ObjectStore.at(URL)
     (name, *_) = (name for name in store.listing() if name.endswith("run.json"))
     facts = json.loads(store.read(name))

@@ -77,7 +77,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in paths if p.name != "run.json" and p.parent.name != KEPT}
 
 
-@pytest.mark.parametrize("executor", ["serial", pytest.param("local:2", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("executor", ["serial", "local:2"])
 def test_the_newcomers_way(
     executor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,9 +118,8 @@ OVERRIDES = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["engine", *(pytest.param(n, marks=pytest.mark.long) for n in OVERRIDES if n != "engine")]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", list(OVERRIDES))
 def test_a_run_that_takes_policies_over_has_the_bytes_of_a_fresh_one(name: str, tmp_path: Path) -> None:
     overrides = ["workload.n_requests=20", "replications=2", *OVERRIDES[name]]
     base = load_scenario("quickstart" if name == "several" else name, overrides=overrides)

@@ -107,11 +107,13 @@ def test_points_that_are_no_grid_are_one_dimension(result: SweepResult) -> None:
     assert held.coords["link"].dims == ("point",)
 
 
+@pytest.mark.long
 def test_a_shard_has_no_table(place: Path, tmp_path: Path) -> None:
     part = sweep(place / "sample.yaml", tmp_path / "part", shard=(1, 8))
     with pytest.raises(UserError, match="sweep collect"):
         part.to_frame()
     assert "1 finished" in repr(part)
+    assert part._repr_html_().startswith("<pre>&lt;SweepResult")
 
 
 # --- the command line ---------------------------------------------------------------------------------------------
@@ -150,6 +152,7 @@ def test_tables_and_standing_of_a_folder(place: Path, result: SweepResult, capsy
     assert read_json(printed(capsys, "sweep", "clean", out, "--json"))["removed"] == []
 
 
+@pytest.mark.long
 def test_a_sweep_without_comparisons_prints_its_numbers(place: Path, tmp_path: Path) -> None:
     lone = SWEEP.partition("compare:")[0]
     path = write(tmp_path, lone, ("n: 3}", "n: 1}"), ("[0.2, 0.6]", "[0.2]"))

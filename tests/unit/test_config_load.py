@@ -186,7 +186,7 @@ def test_a_bad_seed_is_named() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("name: sample", "nmae: sample", "s.yaml:1:1 nmae: unknown key; did you mean 'name'? 16 are known"),
+        ("name: sample", "nmae: sample", "s.yaml:1:1 nmae: unknown key; did you mean 'name'? 17 are known"),
         ("name: sample", "name: a/b", "s.yaml:1:7 name: must not be a path (got 'a/b')"),
         ("name: sample", "name: ''", "s.yaml:1:7 name: must not be empty"),
         ("name: sample", "name: 2024", "s.yaml:1:7 name: must be text (got 2024; put it in quotes)"),

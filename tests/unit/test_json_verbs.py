@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +11,28 @@ import pytest
 
 from discosim import cli, load_results
 from discosim.core.json_text import read_json
+from discosim.metrics.definitions import DEFINITIONS
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 
 RUN = ["--set", "replications=2", "--set", "workload.n_requests=20", "--no-figures"]
 
 
+ASKED = ["--columns", "ttft_mean_s,goodput_rps", "--slo", "ttft_s=1.5", "--trace-events"]
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a place with the folders of two runs that differ in a budget."""
+    """Return a place with the folders of two runs that differ in a budget, and what the first one printed."""
     place = tmp_path_factory.mktemp("runs")
-    for name, more in (("a", []), ("b", ["--set", "policies.DiSCo-D.budget=0.1"])):
-        assert cli.main(["run", "quickstart", *RUN, *more, "--out", str(place / name)]) == 0
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        assert (
+            cli.main(["run", "quickstart", *RUN, *ASKED, str(place / "x.json"), "--json", "--out", str(place / "a")])
+            == 0
+        )
+    (place / "printed").write_text(printed.getvalue())
+    changed = ["--set", "policies.DiSCo-D.budget=0.1"]
+    assert cli.main(["run", "quickstart", *RUN, *changed, "--out", str(place / "b")]) == 0
     return place
 
 
@@ -48,10 +61,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return line
 
 
-def test_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out, events = str(tmp_path / "out"), str(tmp_path / "events.json")
-    asked = ["--columns", "ttft_mean_s,goodput_rps", "--slo", "ttft_s=1.5", "--trace-events", events]
-    found = document(capsys, "run", "quickstart", *RUN, "--out", out, "--json", *asked)
+def test_run(folders: Path) -> None:
+    out = str(folders / "a")
+    found = read_json((folders / "printed").read_text())
     assert (found["verb"], found["name"], found["seed"], found["folder"]) == ("run", "quickstart", 1, out)
     assert [row["metric"] for row in found["rows"]] == ["ttft_mean_s", "goodput_rps"] * 5
     first = found["rows"][0]
@@ -114,9 +126,19 @@ def test_a_table_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_traces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = document(capsys, "traces", "list", "--json")
     assert {"kind", "name", "title"} == set(found["digests"][0])
+    shown = document(capsys, "traces", "show", "azure-conv", "--json")
+    assert (shown["kind"], shown["name"]) == ("workload", "azure-conv")
+    assert shown["digest"]
     path = tmp_path / "trace.jsonl"
     path.write_text("".join(f'{{"timestamp": {k * 1000}, "input_length": 5, "output_length": 7}}\n' for k in range(9)))
     found = document(capsys, "traces", "check", str(path), "--json")
     gap = next(table for section in found["sections"] for table in section["percentiles"] if "gap" in table["name"])
     assert (gap["n"], gap["p50"], gap["lag1"]) == (8, 1.0, None)
     assert found["facts"]["sha256"] if "sha256" in found["facts"] else found["facts"]
+
+
+def test_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    (one,) = document(capsys, "explain", "metric", "ttft_p99_s", "--json")["metrics"]
+    assert (one["name"], one["unit"], one["direction"], one["level"]) == ("ttft_p99_s", "s", "lower", "summary")
+    assert len(document(capsys, "explain", "metric", "--json")["metrics"]) == len(DEFINITIONS)
+    assert "unknown metric" in refused(capsys, "explain", "metric", "ttft_p98_s", "--json")

@@ -207,6 +207,21 @@ def as_other(folder: Path) -> dict[str, Any]:
     return {"base": "quickstart", **held, "policies": policies}
 
 
+def test_a_scenario_can_be_read_and_fingerprinted_without_running_its_code(tmp_path: Path) -> None:
+    marker = tmp_path / "was_run"
+    written(tmp_path, f"{POLICY}\n\nopen({str(marker)!r}, 'a').close()\n")
+    source = {"base": "quickstart", "policies": {"mine": {"kind": f"{tmp_path / 'mine.py'}:Mine", "wait": 1}}}
+    held = load_scenario(source, runs_own=False)
+    assert held.policies[-1].options == {"wait": 1}
+    code = code_of(held)
+    assert not marker.exists()
+    with pytest.raises(UserError, match="was not imported"):
+        run_id(held)
+    assert code == code_of(scenario(tmp_path))
+    assert marker.exists()
+
+
+@pytest.mark.long
 def test_results_of_a_stranger_are_read_without_running_his_code(tmp_path: Path) -> None:
     marker = tmp_path / "was_run"
     written(tmp_path, f"{POLICY}\n\nopen({str(marker)!r}, 'a').close()\n")
@@ -327,7 +342,6 @@ def test_the_folder_of_a_run_with_objects_holds_their_text_and_can_be_run_again(
     ids = {json.loads((folder / "run.json").read_text())["run_id"] for folder in (of_file, of_cell, again)}
     assert len(ids) == 2
     assert simulate(first, policies={"cell": Cell(wait_s=0.5)}).write(of_cell, figures=False) == of_cell
-    assert main(["report", str(of_cell)]) == 0
 
 
 @dataclass(kw_only=True)

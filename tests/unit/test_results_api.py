@@ -54,6 +54,7 @@ def test_a_written_result_is_the_folder_of_a_run(result: RunResult, scenario, tm
     result.write(mine, figures=False)  # the same run again takes its own place
 
 
+@pytest.mark.long
 def test_a_written_result_gets_a_report_without_the_numbers_of_targets(result: RunResult, tmp_path: Path) -> None:
     folder = result.with_targets(ttft_s=0.5).write(tmp_path / "mine", figures=False)
     assert "slo_attainment" not in (folder / "summary.json").read_text()
@@ -213,6 +214,7 @@ def test_a_notebook_shows_the_headline(result: RunResult) -> None:
 # --- arrays -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_arrays_have_policies_and_replications(result: RunResult) -> None:
     pytest.importorskip("xarray")
     held = result.to_xarray(["ttft_mean_s", "qoe_andes_mean"], ["DiSCo-D", "server_only"])

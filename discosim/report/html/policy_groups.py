@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 BASELINES, SYSTEMS, BOUNDS, OWN = (
     "Baselines",
     "Systems of papers and products",
-    "Bounds nobody can beat",
+    "Bounds",
     "Own policies",
 )
 
@@ -48,5 +48,5 @@ def groups_of(policies: Sequence[str], kinds: Mapping[str, str], baseline: str =
 
 
 def is_bound(policy: str, kinds: Mapping[str, str]) -> bool:
-    """Tell whether a policy is a bound, which knows what nobody can know beforehand."""
+    """Tell whether a policy is a bound: it knows draws or laws that a policy has to learn."""
     return GROUPS.get(kinds.get(policy, policy)) == BOUNDS

@@ -48,7 +48,7 @@ def _setting(config: Mapping[str, object]) -> str:
         word = "an engine" if server["kind"] == "engine" else "the service"
         parts.append(f"{word} {name}".strip() if name else f"a server of kind {server['kind']}")
     if isinstance(link, dict) and link.get("kind") not in (None, "none"):
-        parts.append(f"the last hop {link.get('digest') or link['kind']}")
+        parts.append(f"the last hop {link['digest']}" if link.get("digest") else f"a last hop of kind {link['kind']}")
     return ", ".join(parts)
 
 
@@ -59,8 +59,8 @@ def _dicts(value: object) -> list[dict[str, object]]:
 def answer(summary: PlainSummary, folder: Path, seed: int, kinds: Mapping[str, str]) -> tuple[str, list[str]]:
     """Return the answer in a sentence, and what else belongs to it.
 
-    The sentence goes by the mean time to first token. A bound is no answer, as nobody can run it. Who cannot be told
-    from the best one by paired differences is named.
+    The sentence goes by the mean time to first token. A bound is no answer: it knows what a service would not. Who
+    cannot be told from the best one by paired differences is named.
     """
     policies, baseline = list(summary["policies"]), str(summary["baseline"])
     wait, cost = Metric(WAIT, summary, policies), Metric(COST, summary, policies)
@@ -79,13 +79,17 @@ def answer(summary: PlainSummary, folder: Path, seed: int, kinds: Mapping[str, s
         )
     else:
         others = [p for p in running if p != best]
-        same = ties(folder, seed, best, others, WAIT, has_few_rows=bool(counted_inputs(summary)))
+        same, is_whole = ties(folder, seed, best, others, WAIT, has_few_rows=bool(counted_inputs(summary)))
         said = _sentence(wait, best, baseline, same, others)
+        if not is_whole:
+            rest.append(
+                "Who is like the best was judged by luck alone: an input of the run is not to be had as it was."
+            )
     rest += _costs(cost, best, baseline, running)
     bounds = [p for p in policies if is_bound(p, kinds) and math.isfinite(wait.numbers(p)[0])]
     if bounds:
         reached = "; ".join(f"{p} {wait.text(p)}" for p in bounds)
-        rest.append(f"Bounds that nobody can run, for comparison: {reached}.")
+        rest.append(f"Bounds, for comparison: {reached}.")
     return said, [*rest, *_how_sure(summary, n)]
 
 
@@ -153,6 +157,6 @@ def _how_sure(summary: PlainSummary, n: int) -> list[str]:
     if 2 <= n < FEW_REPLICATIONS:
         word = {2: "two", 3: "three", 4: "four"}[n]
         said.append(f"There are only {word} replications, so the intervals themselves are known badly.")
-    if rows := few_rows(summary):
+    if n > 1 and (rows := few_rows(summary)):
         said.append(f"Intervals hold luck and what few rows of inputs leave open ({rows}).")
     return said

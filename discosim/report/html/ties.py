@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 REPLICATIONS = "replications.parquet"
 
 
-def ties(folder: Path, seed: int, best: str, others: Sequence[str], metric: str, *, has_few_rows: bool) -> list[str]:
-    """Return those of ``others`` whose paired difference to ``best`` may be nothing.
+def ties(
+    folder: Path, seed: int, best: str, others: Sequence[str], metric: str, *, has_few_rows: bool
+) -> tuple[list[str], bool]:
+    """Return those of ``others`` whose paired difference to ``best`` may be nothing, and whether inputs counted.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ def ties(folder: Path, seed: int, best: str, others: Sequence[str], metric: str,
     """
     path = folder / REPLICATIONS
     if not path.is_file() or not others:
-        return []
+        return [], True
     rows = read_columns(path, ("policy", "replication", metric))
     by = {str(name): held.sort_values("replication")[metric].to_numpy() for name, held in rows.groupby("policy")}
     runs = finished_of({seed: folder}, [metric]) if has_few_rows else None
@@ -51,7 +53,7 @@ def ties(folder: Path, seed: int, best: str, others: Sequence[str], metric: str,
             half = _half(runs, metric, (other, best), (by[other] - by[best]).tolist(), half)
         if not abs(difference.mean) > half:
             found.append(other)
-    return found
+    return found, not has_few_rows or runs is not None
 
 
 def _half(runs: Finished, metric: str, pair: tuple[str, str], sample: Sequence[float], luck: float) -> float:
