@@ -22,6 +22,8 @@ from discosim.world.meter import Meter
 Columns = dict[str, NDArray[Any]]
 BATCH = 200  # a few hundred kB of tokens: the arrays stay in the processor's cache
 
+TOGETHER = 50  # batches that are put in their places together
+
 
 def join_columns(parts: list[Columns], order: NDArray[np.int64] | None = None) -> Columns:
     """Join columns and sort their rows; the parts are emptied on the way, so that nothing is held twice."""
@@ -52,6 +54,8 @@ class Collector:
         Prices of every service, where there are several; what each endpoint did is checked and kept then.
     has_chunks : bool
         Whether a service sends in chunks; events of arrival are told apart from tokens then.
+    n_requests : int, optional
+        How many will come, where that is known: rows are put in their places as they come, and nothing is held twice.
     """
 
     policy: str
@@ -60,9 +64,12 @@ class Collector:
     keep_tokens_of: range
     meters: Mapping[str, Meter] = field(default_factory=dict)
     has_chunks: bool = False
+    n_requests: int | None = None
     gaps: PooledGaps = field(default_factory=PooledGaps)
     _writer: TimelineWriter = field(default_factory=TimelineWriter)
     _parts: list[Columns] = field(default_factory=list)
+    _placed: Columns = field(default_factory=dict)
+    _put_ids: list[NDArray[np.int64]] = field(default_factory=list)
     _kept: list[Timelines] = field(default_factory=list)
     _by_endpoint: list[Columns] = field(default_factory=list)
 
@@ -88,8 +95,22 @@ class Collector:
             self._by_endpoint.append(endpoint_columns(timelines))
         check_columns(columns, self.meter, self.policy, server_usd)
         self._parts.append(columns)
+        if self.n_requests is not None and len(self._parts) == TOGETHER:
+            self._put(self.n_requests)
         if self.keep_tokens_of:
             self._keep(timelines)
+
+    def _put(self, n_requests: int) -> None:
+        """Put the rows of the parts in their places; that each comes once is checked at the end."""
+        if not self._parts:
+            return
+        ids = np.concatenate([part["request_id"] for part in self._parts])
+        self._put_ids.append(ids)
+        for name, values in join_columns(self._parts).items():
+            if name not in self._placed:
+                self._placed[name] = np.empty(n_requests, dtype=values.dtype)
+            np.put(self._placed[name], ids, values, mode="clip")
+        self._parts.clear()
 
     def _keep(self, timelines: Timelines) -> None:
         ids, wanted = timelines["request_id"], self.keep_tokens_of
@@ -99,6 +120,10 @@ class Collector:
     def columns(self, n_requests: int) -> Columns:
         """Return all columns in request order, and check that no request is missing."""
         self.take(self._writer.take())
+        if self.n_requests is not None and n_requests == self.n_requests > 0:
+            self._put(n_requests)
+            check_complete(np.concatenate(self._put_ids), n_requests, self.policy)
+            return self._placed
         request_ids = np.concatenate([part["request_id"] for part in self._parts])
         check_complete(request_ids, n_requests, self.policy)
         order = np.argsort(request_ids, kind="stable")

@@ -122,6 +122,7 @@ def _replicate(
         keep,
         blueprint.model.meters,
         has_chunks=has_chunks,
+        n_requests=len(requests),
     )
     policy = prepared(entrant.policy, blueprint.view, world)
     ran = _run(policy, blueprint, requests, luck, world, recorder, collector, kernels)
