@@ -27,8 +27,9 @@ PACKAGE = Path(discosim.__file__).parent
 MODULES = [
     info.name
     for info in pkgutil.walk_packages(discosim.__path__, "discosim.")
-    if not info.name.endswith("__main__") and "._shipped" not in info.name
+    if not info.name.endswith(("__main__", "kernel.kernel")) and "._shipped" not in info.name
 ]
+"""The compiled kernel is a library of C, which only looks like a module."""
 
 
 # --- examples -------------------------------------------------------------------------------------------------
