@@ -22,7 +22,7 @@ def installed(tmp_path: Path) -> Path:
     points = toml["project"]["entry-points"]["discosim.policies"]
     module, _, name = points["patient"].partition(":")
     first = next(block.code for block in blocks if block.language == "python")
-    (header,) = [block.code for block in blocks if "no-run" in block.tags]
+    (header,) = [block.code for block in blocks if "no-run" in block.tags and block.code.startswith("class ")]
     kind_lines = header.partition(":\n")[2]
     signature = f'class {name}(Policy):\n    """Wake the device when the service keeps the reader waiting."""\n'
     assert signature in first
