@@ -74,6 +74,7 @@ def test_every_verb_and_option_of_the_parsers_is_offered(script: Path) -> None:
 
 
 @needs_bash
+@pytest.mark.long
 def test_values_are_offered_by_what_they_are(script: Path) -> None:
     one, two, three, four, five, six, seven = completed(
         script,
