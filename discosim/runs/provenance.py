@@ -172,6 +172,12 @@ def fingerprints(scenario: Scenario) -> dict[str, str]:
     return found | code_fingerprints(scenario)
 
 
+def measured(inputs_sha256: Mapping[str, str]) -> dict[str, str]:
+    """Return the fingerprints without those of code: what intervals of finished runs rest on."""
+    code = (POLICY_CODE, SCHEDULER_CODE, COST_CODE)
+    return {key: held for key, held in inputs_sha256.items() if not key.startswith(code)}
+
+
 def code_fingerprints(scenario: Scenario) -> dict[str, str]:
     """Return the sha256 of all code in a scenario that is not ours, by role and kind."""
     found: dict[str, str] = {}

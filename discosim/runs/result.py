@@ -57,6 +57,8 @@ class RunResult:
         By policy, how many requests went through SimPy and how many each kernel did.
     given : mapping of str to Policy
         Policies that were given as objects, by name.
+    basis : mapping of str to str
+        Fingerprints of the user's own files and policy objects as they were when it ran.
     plain : RunResult or None
         The same run without the numbers that targets added to its summary; None where there are none.
     """
@@ -74,6 +76,7 @@ class RunResult:
     kernels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     plain: RunResult | None = None
     given: Mapping[str, Policy] = field(default_factory=dict, repr=False)
+    basis: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @cached_property
     def requests(self) -> pd.DataFrame:

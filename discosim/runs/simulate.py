@@ -6,6 +6,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,9 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario, is_closed_loop
 from discosim.metrics.summary import SummaryTable
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
+from discosim.policies.base import Policy
 from discosim.policies.budget import promise_of
+from discosim.runs.basis import basis_of
 from discosim.runs.batteries import refused_note
 from discosim.runs.build import Blueprint, build
 from discosim.runs.collect import Columns, join_columns
@@ -88,16 +91,23 @@ def simulate(
     if not isinstance(scenario, Scenario):
         raise UserError(f"expected what load_scenario gives (got {type(scenario).__name__})", where="simulate")
     n, entrants = check_jobs(n_jobs), entrants_of(scenario, policies)
+    basis = basis_of(scenario, _given(scenario, entrants))
     if n == 1:
         with ticking(tick, len(entrants) * scenario.replications, scenario.name) as moved:
-            return _simulated(scenario, entrants, scheduler, moved, token_sink, outcomes or Here())
+            done = _simulated(scenario, entrants, scheduler, moved, token_sink, outcomes or Here())
+            return replace(done, basis=basis)
     if scheduler is not None:
         said = "a scheduler object stays in this process; name its class in the scenario, `kind: file.py:Class`"
         raise UserError(said, where="n_jobs")
     keeps = [_kept_ids(replication, token_sink) for replication in range(scenario.replications)]
     total = len(entrants) * scenario.replications
     with elsewhere(scenario, named_policies(policies), keeps, n) as found, ticking(tick, total, scenario.name) as moved:
-        return _simulated(scenario, entrants, None, moved, token_sink, found)
+        return replace(_simulated(scenario, entrants, None, moved, token_sink, found), basis=basis)
+
+
+def _given(scenario: Scenario, entrants: Sequence[Entrant]) -> dict[str, Policy]:
+    """Return the policies that were given as objects; they come after those of the scenario."""
+    return {entrant.name: entrant.policy for entrant in entrants[len(scenario.policies) :]}
 
 
 def _simulated(
@@ -169,7 +179,7 @@ def _simulated(
     summary = SummaryTable.of(summaries, scenario.baseline or entrants[0].name)
     return RunResult(
         scenario=scenario,
-        given={entrant.name: entrant.policy for entrant in entrants[len(scenario.policies) :]},
+        given=_given(scenario, entrants),
         columns=columns,
         summary=summary,
         input_intervals=input_intervals(scenario, inputs, meetings, columns, summary),

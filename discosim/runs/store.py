@@ -20,6 +20,7 @@ from discosim.core.places import Judge, Place, is_void, place_of
 from discosim.core.printable import printable
 from discosim.core.scenario import Scenario
 from discosim.core.take_place import flush
+from discosim.runs.basis import check_basis
 from discosim.runs.collect import Columns
 from discosim.runs.facts import FACTS, file_facts, run_facts
 from discosim.runs.folder import CONFIG, ENDPOINTS, INPUTS, RUN, SERIES, default_folder, same_run
@@ -159,6 +160,7 @@ def write_result(result: RunResult, target: Path, *, force: bool = False, comman
         If the folder cannot be written, or holds another run and ``force`` is false; nothing is changed then.
     """
     place = place_of(target)
+    check_basis(result.scenario, result.given, result.basis)
     with with_text(result, place.real) as (whole, texts):
         judge = same_run(target, _config(whole, target, texts), force=force, elsewhere="", forced="force=True")
         if place.real.is_dir() and not is_void(place.real):

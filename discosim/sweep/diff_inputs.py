@@ -13,7 +13,7 @@ from discosim.core.errors import UserError
 from discosim.metrics.stats import LEVEL
 from discosim.runs.facts import read_facts
 from discosim.runs.finished import Finished, Side, finished, part_of, version_half_width
-from discosim.runs.provenance import fingerprints
+from discosim.runs.provenance import fingerprints, measured
 from discosim.sweep.axes import shown
 from discosim.sweep.metric_diff import MetricDiff
 from discosim.sweep.results import is_sweep
@@ -80,7 +80,7 @@ class _Folder:
         first = next(iter(by_seed.values()))
         try:
             scenario = load_scenario(first / "config.yaml", runs_own=False)
-            if read_facts(first)["inputs_sha256"] != fingerprints(scenario):
+            if measured(read_facts(first)["inputs_sha256"]) != measured(fingerprints(scenario)):
                 return None
         except UserError:
             return None

@@ -16,7 +16,7 @@ from discosim.core.scenario import Scenario
 from discosim.metrics.stats import LEVEL, t_interval
 from discosim.runs.facts import read_facts
 from discosim.runs.finished import Finished, Side, finished, part_of, version_half_width
-from discosim.runs.provenance import fingerprints
+from discosim.runs.provenance import fingerprints, measured
 from discosim.sweep.axes import key_of
 from discosim.sweep.compare import Difference
 from discosim.sweep.input_intervals import with_inputs_at
@@ -42,7 +42,7 @@ def finished_of(runs: Mapping[int, Path], names: Collection[str]) -> Finished | 
     first = next(iter(runs.values()))
     try:
         scenario = load_scenario(first / "config.yaml", runs_own=False)
-        if read_facts(first)["inputs_sha256"] != fingerprints(scenario):
+        if measured(read_facts(first)["inputs_sha256"]) != measured(fingerprints(scenario)):
             return None
         return finished(scenario, runs, names)
     except UserError:
@@ -73,7 +73,7 @@ def widened_of(
         point = int(str(key))
         try:
             scenario = load_scenario(store.folder / "runs" / str(run) / "config.yaml", runs_own=False)
-            if dict(plan["points"][point]["inputs_sha256"]) != fingerprints(scenario):
+            if measured(plan["points"][point]["inputs_sha256"]) != measured(fingerprints(scenario)):
                 return differences, "an input has changed since the runs were made"
         except UserError as error:
             return differences, error.message

@@ -358,3 +358,28 @@ class Cell(Policy):
             return
         session.keep(stream)
         yield session.finished()
+
+
+def test_what_was_simulated_is_not_written_beside_other_code_or_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source: a user who edited a file, or a number that a class of the notebook uses, before writing the result."""
+    written(tmp_path)
+    (tmp_path / "s.yaml").write_text("base: quickstart\npolicies: {mine: {kind: 'mine.py:Mine', wait_s: 0.5}}\n")
+    of_file = simulate(load_scenario(tmp_path / "s.yaml", overrides=SMALL))
+    path = tmp_path / "mine.py"
+    path.write_text(path.read_text() + "\nMORE = 1\n")
+    load_scenario(tmp_path / "s.yaml", overrides=SMALL)
+    with pytest.raises(UserError, match=r"policy code: mine\.py:Mine: has changed since this was simulated"):
+        of_file.write(tmp_path / "file", figures=False)
+    for name, value in {"Cell": Cell, "Policy": Policy, "dataclass": dataclass}.items():
+        monkeypatch.setattr("__main__." + name, value, raising=False)
+    monkeypatch.setattr(Cell, "__module__", "__main__")
+    object_ = Cell(wait_s=0.5)
+    of_cell = simulate(load_scenario("quickstart", overrides=SMALL), policies={"cell": object_})
+    object_.wait_s = 0.25
+    with pytest.raises(UserError, match=r"policy cell: has changed since this was simulated"):
+        of_cell.write(tmp_path / "cell", figures=False)
+    object_.wait_s = 0.5
+    assert of_cell.write(tmp_path / "cell", figures=False).is_dir()
+    assert not (tmp_path / "file").exists()
