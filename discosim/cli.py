@@ -224,11 +224,14 @@ def _run(options: argparse.Namespace) -> None:
 
     from discosim.report.text import render
     from discosim.runs import execute_to_folder
+    from discosim.runs.basis import changed_since
     from discosim.runs.folder import check_apart, default_folder
     from discosim.runs.trace_events import check_trace_events, write_trace_events
 
     check_trace_events(scenario, options.trace_events, options.trace_policy)
     check_apart(options.trace_events, options.out or default_folder(scenario))
+    for changed in changed_since(Path(options.config), scenario):
+        tell(f"note: {changed} has changed since the run beside this configuration was made")
 
     result = execute_to_folder(
         scenario,

@@ -13,6 +13,7 @@ from discosim.core.errors import UserError
 from discosim.core.own_code import PACKAGE
 from discosim.core.scenario import Scenario
 from discosim.policies.base import Policy
+from discosim.runs.facts import read_facts
 from discosim.runs.provenance import fingerprints, foreign_parts, inputs_of
 
 
@@ -44,6 +45,24 @@ def check_basis(scenario: Scenario, given: Mapping[str, Policy], basis: Mapping[
     if changed := sorted(key for key in now.keys() | basis.keys() if now.get(key) != basis.get(key)):
         said = "has changed since this was simulated, so what came out is not its own; simulate it again"
         raise UserError(said, where=changed[0])
+
+
+def changed_since(config: Path, scenario: Scenario) -> list[str]:
+    """Return what of a finished run's files and code is another now, where ``config`` is the configuration it left.
+
+    Parameters
+    ----------
+    config : Path
+        A configuration; nothing is known where it lies beside no run.json that can be read.
+    scenario : Scenario
+        What it says.
+    """
+    try:
+        before: Mapping[str, str] = read_facts(config.parent)["inputs_sha256"]
+    except UserError:
+        return []
+    now = fingerprints(scenario)
+    return sorted(key for key in before.keys() & now.keys() if before[key] != now[key])
 
 
 def _policy(policy: Policy) -> str:

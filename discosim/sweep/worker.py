@@ -120,14 +120,18 @@ def perform(task: Task) -> Outcome:
 def _why_refused(task: Task, scenario: Scenario) -> str:
     """Return why this worker must not take the task, or ''."""
     from discosim.runs.identity import code_facts, differences, run_id
-    from discosim.runs.provenance import fingerprints
+    from discosim.runs.provenance import fingerprints, measured
 
     if changed := differences(task["code"], code_facts()):
         return f"the worker has another version than the driver: {', '.join(changed)}"
     inputs = fingerprints(scenario)
     if run_id(scenario, inputs) == task["run_id"]:
         return ""
-    if changed := differences(task.get("inputs_sha256", inputs), inputs):
+    asked = task.get("inputs_sha256", inputs)
+    if changed := differences(asked, inputs):
+        names = sorted({key.partition(": ")[2] for key in inputs if inputs[key] != asked.get(key)})
+        if measured(asked) == measured(inputs) and all(".py:" in name for name in names):
+            return f"{', '.join(names)} was edited while the sweep ran; give the command again: what is finished stays"
         return f"the worker reads other inputs than the driver: {', '.join(changed)}"
     return "the worker reads other inputs than the driver, or makes another scenario of the same configuration"
 

@@ -17,8 +17,10 @@ from discosim.core.errors import UserError
 from discosim.runs.kept import TABLES, Kept, read_outcome
 from discosim.runs.replicate import Outcome
 from discosim.runs.store import run_to_folder
-from discosim.sweep import load_plan, run_sweep
+from discosim.sweep import couriers, load_plan, run_sweep
+from discosim.sweep.finished_inputs import value_half_widths
 from discosim.sweep.store import KEPT
+from discosim.sweep.worker import perform
 
 PATIENT = '''
 from dataclasses import dataclass
@@ -253,3 +255,23 @@ def test_objects_that_cannot_travel_are_refused_before_anything_runs(tmp_path: P
     with pytest.raises(UserError, match="holds table"):
         run_sweep(tmp_path / "s.yaml", tmp_path / "out", policies=Stateful())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_edited_while_a_sweep_runs_stops_it_by_name(tmp_path: Path) -> None:
+    plan = load_plan(prepared(tmp_path))
+    (run, *_) = plan.runs([1])
+    task = couriers.task_of(plan, run, couriers.Store(tmp_path / "out"), couriers.Terms(), couriers.Engine(None, 1))  # type: ignore[arg-type]
+    prepared(tmp_path, factor=2.0)
+    outcome = perform(task)
+    assert outcome["status"] == "refused"
+    assert outcome["error"].startswith("mine.py:Patient was edited while the sweep ran; give the command again")
+
+
+def test_an_edited_policy_takes_no_interval_away(tmp_path: Path) -> None:
+    """Intervals with inputs rest on what was measured, not on the code of policies."""
+    result = run_sweep(prepared(tmp_path), tmp_path / "out", executor="serial")
+    assert result.table is not None
+    before = value_half_widths(result.store, result.table, ["ttft_mean_s"])
+    assert before
+    prepared(tmp_path, factor=2.0)
+    assert value_half_widths(result.store, result.table, ["ttft_mean_s"]) == before

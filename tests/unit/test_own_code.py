@@ -17,6 +17,7 @@ from discosim.cli import main
 from discosim.core.errors import UserError
 from discosim.core.own_code import load_own
 from discosim.core.scenario import EngineServer, Scenario
+from discosim.runs.basis import changed_since
 from discosim.runs.build_engine import engine_model
 from discosim.runs.identity import policy_id, run_id
 from discosim.runs.provenance import fingerprints
@@ -383,3 +384,17 @@ def test_what_was_simulated_is_not_written_beside_other_code_or_files(
     object_.wait_s = 0.5
     assert of_cell.write(tmp_path / "cell", figures=False).is_dir()
     assert not (tmp_path / "file").exists()
+
+
+def test_who_runs_a_configuration_again_is_told_that_its_code_has_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path)
+    (tmp_path / "s.yaml").write_text("base: quickstart\npolicies: {mine: {kind: 'mine.py:Mine', wait_s: 0.5}}\n")
+    folder = simulate(load_scenario(tmp_path / "s.yaml", overrides=SMALL)).write(tmp_path / "run", figures=False)
+    assert changed_since(folder / "config.yaml", load_scenario(folder / "config.yaml")) == []
+    assert changed_since(tmp_path / "s.yaml", load_scenario(tmp_path / "s.yaml")) == []
+    path = tmp_path / "mine.py"
+    path.write_text(path.read_text() + "\nMORE = 1\n")
+    assert main(["run", str(folder / "config.yaml"), "--no-figures", "--out", str(tmp_path / "again")]) == 0
+    assert "note: policy code: mine.py:Mine has changed since the run beside this" in capsys.readouterr().err

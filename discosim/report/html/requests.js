@@ -89,7 +89,8 @@ function inWords(asked, answer) {
   const late = answer.late.reduce((sum, v) => sum + v, 0);
   return `Asked: ${asks}. The ${called(answer.by[0])} gave the first token after ${show(answer.shown[0], "s", 3)}; ` +
     (turns.length ? `handed over: ${turns.slice(0, 4).join(", ")}${turns.length > 4 ? " and more" : ""}; ` : "no hand-over; ") +
-    (late ? `${late} tokens came after their slot.` : "every token came before its slot.");
+    (late ? `${late} tokens came after their slot in the schedule of a reader who starts with the first token.`
+      : "once it had begun, no token kept the reader waiting.");
 }
 
 function tokenTip(answer, k) {
@@ -141,12 +142,14 @@ function drawTimeline(chart, asked, answer, name) {
   const arrived = indices.map((k) => (
     { x: answer.came[k], y: k + 1, look: MAKERS[roleOf(answer.by[k])], tip: tokenTip(answer, k) }));
   const displayed = indices.map((k) => ({ x: answer.shown[k], y: k + 1, tip: tokenTip(answer, k) }));
-  const end = 1.02 * Math.min(answer.shown[answer.shown.length - 1], 2.5 * Math.max(...answer.came, asked.ttft_target_s));
+  const last = answer.shown[answer.shown.length - 1];
+  const end = 1.02 * Math.min(last, 2.5 * Math.max(...answer.came, asked.ttft_target_s));
+  const cut = last > end ? `; the last token is displayed at ${show(last, "s", 3)}` : "";
   const ideal = indices.map((k) => ({ x: asked.ttft_target_s + k / asked.reader_tok_per_s, y: k + 1 }))
     .filter((p) => p.x <= end);
   chart.draw({
     title,
-    x: { label: "time since the request [s]", low: 0, high: end },
+    x: { label: `time since the request [s]${cut}`, low: 0, high: end },
     y: { label: "tokens", low: 0 },
     lanes: lanesOf(answer),
     rules: [{ x: answer.shown[0], label: `first token ${show(answer.shown[0], "s", 3)}` },

@@ -147,7 +147,7 @@ def _of_folder(folder: Path) -> Source:
         source = _source(str(folder), rows, (), of_run, _columns_of(path), order=_order(folder))
         summary = read_summary(folder / "summary.json")
         return replace(source, inputs=lambda _: OfRun(summary))
-    whole = rows[rows["status"] == "finished"]
+    whole = rows[rows["status"] == "finished"].copy()  # in one piece: it was put together column by column
     if whole.empty:
         raise UserError("no run of this sweep is finished yet, so there is nothing to draw", where=str(folder))
     varied = [str(name) for name in rows.columns[: list(rows.columns).index("policy")] if name not in HEAD]
