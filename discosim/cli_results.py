@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from discosim.cli_console import say, say_json
+from discosim.cli_console import say, say_json, tell
 from discosim.cli_help import AddParser, add_verb
 from discosim.core.errors import UserError
 
@@ -116,6 +116,7 @@ def _of_sweep(
     from discosim.sweep.targets import table_with_targets
 
     table = load_results(folder)
+    _say_what_is_left_out(table, folder)
     if targets:
         table = table_with_targets(Store(folder), table, targets)
     names = list(HEADLINE) if columns is None else columns
@@ -127,6 +128,16 @@ def _of_sweep(
     if form == "csv":
         return _csv(sweep_frame(table, names, policies))
     return sweep_table(table, names, folder.resolve().name, policies) + "\n"
+
+
+def _say_what_is_left_out(table: pd.DataFrame, folder: Path) -> None:
+    """Note runs that a table of a sweep lacks; refuse where it lacks all."""
+    runs = table.drop_duplicates(["point", "seed"])
+    n_lost = int((runs["status"] != "finished").sum())
+    if n_lost == len(runs):
+        raise UserError("no run of this sweep is finished yet, so there is nothing to tabulate", where=str(folder))
+    if n_lost:
+        tell(f"note: {n_lost} of {len(runs)} runs failed or are missing, and are not in the table")
 
 
 def _csv(table: pd.DataFrame) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +226,17 @@ def test_the_text_says_where_rivals_spent_differently(result: SweepResult, monke
         object.__setattr__(result, "table", table)
     assert "rivals spent differently in 4 comparisons" in text
     assert "A and B +20" in text
+
+
+def test_a_table_says_which_runs_it_lacks(
+    result: SweepResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(result.store.folder, tmp_path / "part")
+    runs = sorted((folder / "runs").iterdir())
+    for n_lost in (1, len(runs)):
+        for run in runs[:n_lost]:
+            shutil.rmtree(run, ignore_errors=True)
+        cli.main(["sweep", "collect", str(folder)])
+        code = cli.main(["table", str(folder), "--columns", "ttft_mean_s"])
+        said = capsys.readouterr().err
+        assert (code, "note: 1 of 8 runs failed or are missing" in said) == ((0, True) if n_lost == 1 else (2, False))
