@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from discosim.config import build_policy
 from discosim.config.checks import why_nobody
+from discosim.config.leaf import read_leaf
 from discosim.config.own_kinds import import_own
+from discosim.config.shape import keys_of
 from discosim.core.errors import UserError
 from discosim.core.scenario import Scenario
 from discosim.policies.base import Policy
@@ -49,6 +51,7 @@ def entrants_of(scenario: Scenario, extra: Given) -> list[Entrant]:
     for name, policy in named.items():
         if name in taken:
             raise UserError(f"the scenario has a policy '{name}' already; pass a mapping with another name")
+        _check_options(name, policy)
         for endpoint in policy.asks_for():
             if reason := why_nobody(endpoint, scenario.services, has_edge=scenario.edge is not None):
                 raise UserError(reason, where=f"policy {name}")
@@ -61,3 +64,19 @@ def _check_policy(policy: object) -> None:
         raise UserError(f"expected a policy object, not its class: {policy.__name__}()", where="policies")
     if not isinstance(policy, Policy):
         raise UserError(f"expected a policy object (got {type(policy).__name__})", where="policies")
+
+
+def _check_options(name: str, policy: Policy) -> None:
+    """Hold an object to the bounds that its class declares, as a configuration would be."""
+    try:
+        keys = keys_of(type(policy))
+    except UserError:  # of a type that its module does not know: it is no configuration's
+        return
+    for key in keys.values():
+        value = getattr(policy, key.name, None)
+        if not key.limits or not isinstance(value, int | float | str):
+            continue
+        try:
+            read_leaf(key.type, key.limits, value)
+        except UserError as error:
+            raise UserError(error.message, where=f"policy {name}.{key.name}") from None

@@ -398,3 +398,10 @@ def test_who_runs_a_configuration_again_is_told_that_its_code_has_changed(
     path.write_text(path.read_text() + "\nMORE = 1\n")
     assert main(["run", str(folder / "config.yaml"), "--no-figures", "--out", str(tmp_path / "again")]) == 0
     assert "note: policy code: mine.py:Mine has changed since the run beside this" in capsys.readouterr().err
+
+
+def test_an_object_is_held_to_the_bounds_of_its_options(tmp_path: Path) -> None:
+    written(tmp_path)
+    held = load_own(f"{tmp_path / 'mine.py'}:Mine", Policy)
+    with pytest.raises(UserError, match=r"policy mine\.wait_s: must be >= 0 \(got -1"):
+        simulate(load_scenario("quickstart", overrides=SMALL), policies={"mine": held(wait_s=-1.0)})
