@@ -1,1 +1,1 @@
-"""What is compiled: one C file, where a compiler is; without it Python computes the same bits more slowly."""
+"""What is compiled: some C, where a compiler is; without it Python computes the same bits more slowly."""

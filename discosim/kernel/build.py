@@ -1,4 +1,4 @@
-"""Compiles the C file.
+"""Compiles the C files, of which `kernel.c` includes all others.
 
 Uses the standard library alone: the build of a wheel runs this file before anything is installed.
 """
@@ -21,8 +21,9 @@ MOST_S = 120.0
 
 
 def source_sha(source: Path = SOURCE) -> str:
-    """Return what a library must have been compiled from."""
-    return hashlib.sha256(source.read_bytes()).hexdigest()
+    """Return what a library must have been compiled from: the file, and the parts beside it that it includes."""
+    parts = [source, *sorted(source.parent.glob("*.h"))]
+    return hashlib.sha256(b"".join(part.name.encode() + b"\n" + part.read_bytes() for part in parts)).hexdigest()
 
 
 def compiler() -> str | None:

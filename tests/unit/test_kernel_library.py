@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from discosim.kernel import library
-from discosim.kernel.build import SOURCE, build
+from discosim.kernel.build import SOURCE, build, source_sha
 
 
 def test_a_library_of_another_text_is_refused(tmp_path, monkeypatch, kernel):
@@ -22,6 +23,17 @@ def test_a_library_of_another_text_is_refused(tmp_path, monkeypatch, kernel):
     assert "compiled from another kernel.c" in library.why_not()
     assert "python -m discosim.kernel build" in library.why_not()
     library._loaded.cache_clear()
+
+
+def test_every_part_of_the_text_counts(tmp_path):
+    for path in SOURCE.parent.glob("*.[ch]"):
+        shutil.copy(path, tmp_path)
+    copy = tmp_path / SOURCE.name
+    before = source_sha(copy)
+    assert before == source_sha()
+    with (tmp_path / "rows.h").open("a") as file:
+        file.write("/* changed */\n")
+    assert source_sha(copy) != before
 
 
 def test_no_library_and_a_broken_one_are_told_apart(tmp_path, monkeypatch):
