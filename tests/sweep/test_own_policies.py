@@ -109,6 +109,16 @@ def test_the_newcomers_way(
     anew = contents(tmp_path / "anew")
     assert {name: kept.get(name) for name in anew} == anew
     assert len(list((tmp_path / "results" / "mine" / KEPT).iterdir())) == 2 * (4 + 2)  # seeds x (baselines + points)
+    folder = "results/mine"
+    for target in ("fig.pdf", "fig.tex"):
+        assert main(["plot", folder, "--x", "patience", "--y", "ttft_mean_s", "--to", target]) == 0
+    assert Path("fig.pdf").read_bytes().startswith(b"%PDF-")
+    assert "patient" in Path("fig.tex").read_text()
+    capsys.readouterr()
+    assert main(["table", folder, "--columns", "ttft_mean_s", "--to", "latex"]) == 0
+    assert "\\begin{tabular}" in capsys.readouterr().out
+    assert main(["report", folder]) == 0
+    assert "patient" in Path(folder, "report.html").read_text(encoding="utf-8")
 
 
 QUICK = "{kind: replay, digest: openrouter-deepseek-v3.2, prices: {prompt_usd_per_mtok: 1, output_usd_per_mtok: 2}}"
