@@ -33,7 +33,7 @@ def module_of(file: Path, content: bytes) -> ModuleType:
         Its text: what is run is what was fingerprinted.
     """
     name = _name_of(file)
-    spec = spec_from_file_location(name, file, loader=_Source(name, str(file)))
+    spec = spec_from_file_location(name, file, loader=FreshSource(name, str(file)))
     assert spec is not None
     module = module_from_spec(spec)
     with _only_beside(file.parent):
@@ -64,7 +64,7 @@ def _only_beside(folder: Path) -> Iterator[None]:
     for held in [one for one in sys.meta_path if isinstance(one, Beside)]:
         sys.meta_path.remove(held)
         for name, module in list(sys.modules.items()):
-            if isinstance(getattr(module, "__loader__", None), _Source) and not name.startswith("own_"):
+            if isinstance(getattr(module, "__loader__", None), FreshSource) and not name.startswith("own_"):
                 del sys.modules[name]
     sys.meta_path.insert(0, finder)
     try:
@@ -74,7 +74,7 @@ def _only_beside(folder: Path) -> Iterator[None]:
         sys.meta_path.append(finder)
 
 
-class _Source(SourceFileLoader):
+class FreshSource(SourceFileLoader):
     """Compiles the source each time: compiled files go by whole seconds, and a hand may be quicker."""
 
     def get_code(self, fullname: str) -> CodeType | None:
@@ -113,10 +113,10 @@ class Beside(MetaPathFinder):
             package, module = folder / name / "__init__.py", folder / f"{name}.py"
             if package.is_file():
                 search = [str(package.parent)]
-                loader = _Source(fullname, str(package))
+                loader = FreshSource(fullname, str(package))
                 return spec_from_file_location(fullname, package, loader=loader, submodule_search_locations=search)
             if module.is_file():
-                return spec_from_file_location(fullname, module, loader=_Source(fullname, str(module)))
+                return spec_from_file_location(fullname, module, loader=FreshSource(fullname, str(module)))
             if (folder / name).is_dir() and (path is not None or locate(fullname) is None):
                 spec = ModuleSpec(fullname, None, is_package=True)
                 spec.submodule_search_locations = [str(folder / name)]

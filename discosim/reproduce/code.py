@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from discosim.core.beside import FreshSource
 from discosim.core.errors import UserError, close_match
 
 ROOT = "discosim_experiments"
@@ -29,14 +30,15 @@ def load_module(folder: Path, stem: str) -> ModuleType:
     if not (folder / f"{stem}.py").is_file():
         raise UserError("no such file", where=str(folder / f"{stem}.py"))
     package = f"{ROOT}.p{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}_{folder.name}"
-    for name, path in ((ROOT, []), (package, [str(folder.resolve())])):
+    for name, places in ((ROOT, []), (package, [str(folder.resolve())])):
         if name not in sys.modules:
             module = ModuleType(name)
-            module.__path__ = path
+            module.__path__ = places
             sys.modules[name] = module
     name = f"{package}.{stem}"
     if name not in sys.modules:
-        spec = spec_from_file_location(name, folder.resolve() / f"{stem}.py")
+        path = folder.resolve() / f"{stem}.py"
+        spec = spec_from_file_location(name, path, loader=FreshSource(name, str(path)))
         assert spec is not None
         assert spec.loader is not None
         sys.modules[name] = module_from_spec(spec)
