@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario
 from discosim.metrics.influence import Columns, columns_of
@@ -121,12 +122,15 @@ def finished(scenario: Scenario, folders: Mapping[int, Path], names: Collection[
 
 
 def _read(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
-    from pyarrow import parquet
+    from pyarrow import ArrowException, parquet
 
-    with path.open("rb") as file:
-        held = parquet.ParquetFile(file)
-        wanted = [name for name in columns_of(names) if name in held.schema_arrow.names]
-        table = held.read(columns=["policy", *wanted])
+    try:
+        with path.open("rb") as file:
+            held = parquet.ParquetFile(file)
+            wanted = [name for name in columns_of(names) if name in held.schema_arrow.names]
+            table = held.read(columns=["policy", *wanted])
+    except (OSError, ArrowException, ValueError) as error:
+        raise UserError("is no table that a run writes; run it again", where=str(path)) from error
     return {name: table[name].to_numpy() for name in table.column_names}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ def open_bar(total: int, *, unit: str, is_shown: bool, done: int = 0, what: str 
     leave : bool
         Whether it stays on a terminal when all is done.
     """
+    is_shown = is_shown and os.environ.get("TQDM_DISABLE", "") in {"", "0"}  # tqdm's own switch
     options: dict[str, Any] = {"total": total, "initial": done, "unit": unit, "disable": not is_shown, "leave": leave}
     if is_notebook() and is_shown:
         options |= {"leave": False, "delay": PATIENCE_S}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -56,7 +57,14 @@ def test_a_notebook_runs(source: Path, tmp_path: Path) -> None:
         "no:benchmark",
         "-q",
     ]
-    done = subprocess.run([*pytest_nbmake, notebook.name], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*pytest_nbmake, notebook.name],
+        cwd=tmp_path,
+        env={**os.environ, "TQDM_DISABLE": "1"},  # bars go to stderr
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     cells = [cell for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
     n_figures = 0
