@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 # The same examples in every run: a red build can be repeated, and no build is red by luck.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -62,3 +67,21 @@ def raw_traces() -> Path:
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Start Chromium, once for all who look at pages, or skip saying so; a skip on CI is a failure."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        message = "no Chromium is installed: a browser is needed for this test"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # the sandbox refuses to run as root, which containers do
+        started = playwright.chromium.launch(executable_path=found, chromium_sandbox=os.geteuid() != 0)
+        yield started
+        started.close()

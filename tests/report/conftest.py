@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,6 @@ from browsing import Visit
 from report_folders import engine_folder, figures_folder, run_folder, sweep_folder, validate_folder
 
 from discosim.report.html import write_report
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="session")
@@ -35,24 +31,6 @@ def reports(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
     """Return the report of each kind, outside its folder."""
     root = tmp_path_factory.mktemp("pages")
     return {kind: write_report(folder, root / f"{kind}.html") for kind, folder in folders.items()}
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Start Chromium, or skip saying so; a skip on CI is a failure."""
-    found = next((path for path in map(shutil.which, BROWSERS) if path), None)
-    if found is None:
-        message = f"none of {', '.join(BROWSERS)} is installed: a browser is needed for this test"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        # the sandbox refuses to run as root, which containers do
-        started = playwright.chromium.launch(executable_path=found, chromium_sandbox=os.geteuid() != 0)
-        yield started
-        started.close()
 
 
 @pytest.fixture
