@@ -16,6 +16,7 @@ from discosim.policies.server_only import ServerOnly
 from discosim.policies.services import SERVER
 from discosim.runs import series
 from discosim.runs.collect import BATCH
+from discosim.world.batch.covered import OF_REQUESTS
 from discosim.world.device_profile import DeviceProfile
 from discosim.world.engine.engine import EngineModel, EngineServer
 from discosim.world.engine.unattended_run import UnattendedRun
@@ -36,21 +37,7 @@ KNOWN: Known = {
     EngineModel: frozenset(
         {"replica", "n_replicas", "scheduler", "router", "max_context_tok", "lockstep", "fastest_iteration_s"}
     ),
-    RequestTable: frozenset(
-        {
-            "arrival_s",
-            "prompt_tok",
-            "output_tok",
-            "user_id",
-            "reader_tok_per_s",
-            "ttft_target_s",
-            "rejected",
-            "prefix_hashes",
-            "hash_block_tok",
-            "notes",
-            "warnings",
-        }
-    ),
+    RequestTable: OF_REQUESTS,
     DeviceProfile: frozenset(
         {
             "name",

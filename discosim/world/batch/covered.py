@@ -13,6 +13,23 @@ from discosim.world.link import Link, LinkModel
 from discosim.world.meter import Meter
 from discosim.world.world import World, WorldModel
 
+OF_REQUESTS = frozenset(
+    {
+        "arrival_s",
+        "prompt_tok",
+        "output_tok",
+        "user_id",
+        "reader_tok_per_s",
+        "ttft_target_s",
+        "rejected",
+        "prefix_hashes",
+        "hash_block_tok",
+        "notes",
+        "warnings",
+    }
+)
+"""What is known of requests; not the users of a closed loop."""
+
 REPEATED: dict[type, frozenset[str]] = {
     WorldModel: frozenset({"fleet", "server", "link", "meter", "answers"}),
     Meter: frozenset({"prompt_usd_per_tok", "output_usd_per_tok", "exchange_rate_usd_per_j"}),
@@ -47,21 +64,7 @@ REPEATED: dict[type, frozenset[str]] = {
             "residual",
         }
     ),
-    RequestTable: frozenset(
-        {
-            "arrival_s",
-            "prompt_tok",
-            "output_tok",
-            "user_id",
-            "reader_tok_per_s",
-            "ttft_target_s",
-            "rejected",
-            "prefix_hashes",
-            "hash_block_tok",
-            "notes",
-            "warnings",
-        }
-    ),
+    RequestTable: OF_REQUESTS,
 }
 """What is repeated of each part. Any other field has to hold its default; a part of any other type is not covered."""
 
