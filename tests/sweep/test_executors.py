@@ -140,18 +140,23 @@ def test_a_time_limit_needs_a_process(tmp_path: Path) -> None:
 
 
 class Killer:
-    """A watcher that kills a busy process after the second and after the fifth run."""
+    """A watcher that kills two busy processes: one after the second run, one after the fifth.
+
+    Where no process is busy at that instant (the other one may have just finished), the next run's end is taken.
+    """
 
     def __init__(self, executor: LocalExecutor) -> None:
         self.executor, self.n_done, self.n_killed = executor, 0, 0
 
     def done(self, run: Run, outcome: Outcome) -> None:
         self.n_done += 1
-        if self.n_done in {2, 5}:
-            slot = next(slot for future, slot in self.executor._busy.items() if not future.done())
+        if self.n_done < (2, 5, 13)[self.n_killed]:
+            return
+        slot = next((slot for future, slot in self.executor._busy.items() if not future.done()), None)
+        if slot is not None:
             for process in slot._processes:
                 process.kill()
-                self.n_killed += 1
+            self.n_killed += 1
 
 
 def test_a_worker_that_dies_costs_one_try_of_one_run(
