@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from json.encoder import encode_basestring
 from typing import Any
 
 WIDTH = 110
 """Longest record with text in it that stands on one line; numbers always do. Source: our choice."""
 
+_PLAIN = {str, int, float, bool, type(None)}
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
 
 
@@ -35,9 +37,10 @@ def _laid(value: Any, depth: int) -> str:
     if not isinstance(value, Mapping | list | tuple) or not value:
         return _text(value)
     items = list(value.values()) if isinstance(value, Mapping) else value
-    if depth > 1 and not any(isinstance(item, Mapping | list | tuple) for item in items):
+    kinds = set(map(type, items))
+    if depth > 1 and kinds <= _PLAIN:
         line = _text(value)
-        if len(line) <= WIDTH or not any(isinstance(item, str) for item in items):
+        if len(line) <= WIDTH or str not in kinds:
             return line
     rows = [_laid(item, depth + 1) for item in items]
     start, end = "[]"
@@ -50,7 +53,7 @@ def _laid(value: Any, depth: int) -> str:
 
 def _key(key: Any) -> str:
     """Return a key as JSON has it: always text."""
-    return _text(key) if isinstance(key, str) else _text({key: 0})[1:-4]
+    return encode_basestring(key) if isinstance(key, str) else _text({key: 0})[1:-4]
 
 
 def _text(value: Any) -> str:

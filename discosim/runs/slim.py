@@ -7,6 +7,7 @@ from typing import Any
 
 Plain = Mapping[str, Any]
 _ORDER = ("mean", "half_width", "diff", "diff_half_width", "change_pct", "change_half_width_pct", "n", "n_missing")
+_NO_HALVES = {"half_width": None, "diff_half_width": None, "change_half_width_pct": None}
 
 
 def slim_summary(summary: Plain) -> dict[str, Any]:
@@ -35,10 +36,15 @@ def _cells(summary: Plain, change: Any) -> dict[str, Any]:
 
 def _slim(cell: Plain) -> dict[str, Any]:
     left = {name: cell[name] for name in ("mean", "diff", "change_pct")}
-    return left if _full(left) == cell else dict(cell)
+    return left if {**cell, **_silent(cell)} == cell and len(cell) == len(_ORDER) else dict(cell)
 
 
 def _full(cell: Plain) -> dict[str, Any]:
-    has = cell.get("mean") is not None
-    held = {**dict.fromkeys(_ORDER), "n": int(has), "n_missing": int(not has), **cell}
+    held = {**dict.fromkeys(_ORDER), **_silent(cell), **cell}
     return {name: held[name] for name in (*_ORDER, *(name for name in cell if name not in _ORDER))}
+
+
+def _silent(cell: Plain) -> dict[str, Any]:
+    """Return what is the same in every cell, or follows from its mean."""
+    has = cell.get("mean") is not None
+    return {**_NO_HALVES, "n": int(has), "n_missing": int(not has)}
