@@ -18,6 +18,7 @@ from discosim.metrics.summary import SummaryTable
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.policies.base import Policy
 from discosim.policies.budget import promise_of
+from discosim.runs.apart import ApartLuck, RunLuck
 from discosim.runs.basis import basis_of
 from discosim.runs.batteries import refused_note
 from discosim.runs.build import Blueprint, build
@@ -40,7 +41,6 @@ from discosim.runs.series import cut_note, stacked_series
 from discosim.runs.size import check_requests, check_rows
 from discosim.runs.steady import overload_note
 from discosim.world.engine.schedulers.base import Scheduler
-from discosim.world.luck import Luck
 
 TokenSink = Callable[[str, int, Columns], None]
 Tick = Callable[[], object]
@@ -141,11 +141,12 @@ def _simulated(
                 workload_notes = requests.notes
                 warnings = (*(f"workload: {doubt}" for doubt in requests.warnings), *blueprint.warnings)
                 warnings += rows_doubts(scenario, inputs)
-            luck, asked = Luck(RandomStreams(scenario.seed, replication), len(requests)), frozenset[str]()
             world = versions.of(replication) if versions else blueprint
+            streams, n_users = RandomStreams(scenario.seed, replication), 1 + int(requests.user_id.max(initial=0))
+            luck, asked = RunLuck(streams, len(requests), world.model.link, n_users), frozenset[str]()
             keep = _kept_ids(replication, token_sink)
             for entrant in entrants:
-                own = Luck(luck.streams, luck.n_requests) if source.is_apart else luck
+                own = ApartLuck(luck) if source.is_apart else luck
                 outcome = source.of(entrant, replication, partial(replicate, entrant, world, requests, own, keep))
                 asked |= outcome.asked
                 parts[entrant.name, replication] = outcome.columns
