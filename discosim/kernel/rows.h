@@ -1,14 +1,15 @@
 /* Metrics of rows: metrics/timeline, reading, histogram */
 
 typedef struct {
-    i64 n_rows, n_bins, shift, first_bin;
+    i64 n_rows, n_batches, n_bins, shift, first_bin;
     const double *times_s; const i64 *offsets;        /* arrivals of tokens at the client, row by row */
+    const i64 *ends;                                  /* rows before the end of each batch: its gaps are added together */
     const double *arrival_s, *interval_s, *target_s;  /* of each row */
     double tolerance_s, plain_s;
     double *first_s, *last_s, *end_s, *max_s, *p99_s, *shown_max_s, *shown_p99_s, *stall_s, *delay_s, *delay_lagged_s;
     i64 *n_late, *n_stalls;
     i64 *counts, *shown_counts;                        /* histograms of gaps as delivered and as displayed */
-    double *sums_s, *shown_sums_s, *sums_here_s, *shown_sums_here_s; /* and what these rows add; zeros at first */
+    double *sums_s, *shown_sums_s, *sums_here_s, *shown_sums_here_s; /* and what a batch adds; zeros at first */
 } Rows;
 
 typedef struct { double *heap_s; i64 k, n; double max_s; } Largest; /* the k largest, the least of them first */
@@ -155,19 +156,26 @@ static void row_metrics_of(const Rows *r, i64 row, double *at_s, double *work_s,
     }
 }
 
+static void add_up(double *sums_s, double *here_s, i64 n_bins) /* empties what a batch has added */
+{
+    for (i64 bin = 0; bin < n_bins; bin++) {
+        sums_s[bin] += here_s[bin];
+        here_s[bin] = 0.0;
+    }
+    sums_s[0] = 0.0; /* gaps too short to count */
+}
+
 int row_metrics(const Rows *r) /* returns 0, or that there was no memory, before anything is written */
 {
     i64 longest = 1;
     for (i64 row = 0; row < r->n_rows; row++) longest = most(longest, r->offsets[row + 1] - r->offsets[row]);
     double *work_s = malloc((size_t)(4 * longest) * sizeof(double));
     if (!work_s) return NO_MEMORY;
-    for (i64 row = 0; row < r->n_rows; row++)
-        row_metrics_of(r, row, work_s, work_s + longest, work_s + 3 * longest);
-    for (i64 bin = 0; bin < r->n_bins; bin++) {
-        r->sums_s[bin] += r->sums_here_s[bin];
-        r->shown_sums_s[bin] += r->shown_sums_here_s[bin];
+    for (i64 row = 0, batch = 0; batch < r->n_batches; batch++) {
+        for (; row < r->ends[batch]; row++) row_metrics_of(r, row, work_s, work_s + longest, work_s + 3 * longest);
+        add_up(r->sums_s, r->sums_here_s, r->n_bins);
+        add_up(r->shown_sums_s, r->shown_sums_here_s, r->n_bins);
     }
-    r->sums_s[0] = r->shown_sums_s[0] = 0.0; /* gaps too short to count */
     free(work_s);
     return 0;
 }
