@@ -131,6 +131,17 @@ def influence(name: str, columns: Columns) -> Influence | None:
     return None
 
 
+def is_known(name: str, columns: Columns) -> bool:
+    """Tell whether :func:`influence` would return something, without working it out: nothing is sorted."""
+    finished, served = columns["status"] == "finished", columns["status"] != "rejected"
+    if name in BUDGETS:
+        return bool((columns["prompt_tok"][served] != 0).any())
+    whose = MEANS_OF_FINISHED | {quantile: column for quantile, (column, _) in QUANTILES.items()}
+    counted = finished if name in whose else served
+    column = (whose | MEANS_OF_SERVED | MEAN_OF_ANSWERS | MEANS_OF_GIVEN).get(name)
+    return column in columns and bool((counted & ~np.isnan(np.asarray(columns[str(column)], dtype=float))).any())
+
+
 def _mean(values: NDArray[Any], counted: NDArray[np.bool_]) -> Influence | None:
     known = counted & ~np.isnan(np.asarray(values, dtype=float))
     return _ratio(np.where(known, values, 0.0), known.astype(float))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.scenario import Scenario
-from discosim.metrics.influence import LEVELS, NUMBERS, Columns, influence, is_beyond
+from discosim.metrics.influence import LEVELS, NUMBERS, Columns, is_beyond, is_known
 from discosim.metrics.input_uncertainty import (
     Open,
     Part,
@@ -162,7 +162,7 @@ def intervals_of_rows(
 
 def _unknown(name: str, parts: Mapping[str, Columns], summary: SummaryTable) -> dict[tuple[str, str], dict[str, float]]:
     """Return half-widths that nobody knows, of the policies of which one could be known."""
-    has = {policy for policy, part in parts.items() if influence(name, part) is not None}
+    has = {policy for policy, part in parts.items() if is_known(name, part)}
     if summary.baseline not in has:
         return {}
     known = (policy for policy in parts if policy in has and not math.isnan(summary.cells[policy, name].value.mean))

@@ -235,7 +235,7 @@ def stacked(parts: Mapping[tuple[str, int], Columns]) -> Columns:
 
 def _repeated(values: Sequence[str] | Sequence[int], sizes: Sequence[int], dtype: type) -> NDArray[Any]:
     """Return each value as often as its size says."""
-    held = np.array(values, dtype=dtype)
+    held: NDArray[Any] = np.array(values, dtype=dtype)
     return one_value(held, sizes[0]) if held.size == 1 else np.repeat(held, sizes)
 
 
