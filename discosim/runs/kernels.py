@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Protocol
 
 import numpy as np
@@ -184,14 +184,10 @@ def _merged(held: list[Part], until_s: float, size: int, *, is_end: bool = False
     _check_order(ended_s, before_s[order], np.concatenate([one.is_direct for one in held])[order])
     n_over = int(np.searchsorted(ended_s, until_s, side="left")) if until_s < np.inf else order.size
     turns = np.flatnonzero(owner[1:] != owner[:-1]) + 1
-    begun, start = [0] * len(held), 0
-    while start < n_over and (is_end or n_over - start >= size):
-        next_turn = int(turns[at]) if (at := int(np.searchsorted(turns, start, side="right"))) < turns.size else n_over
-        n_alone = min(next_turn, n_over) - start
-        end = start + max(n_alone - n_alone % size, min(size, n_over - start))
+    begun = [0] * len(held)
+    for start, end in pairwise(_bounds(owner[:n_over], turns, size, is_end=is_end)):
         of_batch = owner[start:end]
-        inner = turns[at : np.searchsorted(turns, end)] - start
-        start = end
+        inner = turns[np.searchsorted(turns, start, side="right") : np.searchsorted(turns, end)] - start
         if inner.size < MANY_RUNS:
             runs = _runs(held, begun, [of_batch[at] for at in (0, *inner)], np.diff([0, *inner, of_batch.size]))
             yield runs[0] if len(runs) == 1 else Timelines.joined(runs)
@@ -200,6 +196,19 @@ def _merged(held: list[Part], until_s: float, size: int, *, is_end: bool = False
             runs = _runs(held, begun, whose.tolist(), n_rows)
             yield Timelines.joined(runs).take(np.argsort(np.argsort(of_batch, kind="stable"), kind="stable"))
     held[:] = [one.rest(n_rows) for one, n_rows in zip(held, begun, strict=True)]
+
+
+def _bounds(owner: NDArray[np.int64], turns: NDArray[np.int64], size: int, *, is_end: bool) -> list[int]:
+    """Return where to cut: whole batches that are of one part alone stay together, and so do those that are not.
+
+    ``owner`` is the part of each row, ``turns`` is where that changes; what is no whole batch is left to the end.
+    """
+    n_whole = owner.size // size
+    inner = turns[(turns % size > 0) & (turns < n_whole * size)]
+    whose = owner[: n_whole * size : size].copy()
+    whose[inner // size] = -1
+    cuts = (np.flatnonzero(whose[1:] != whose[:-1]) + 1) * size
+    return list(dict.fromkeys((0, *cuts.tolist(), n_whole * size, *([owner.size] if is_end else []))))
 
 
 def _runs(held: Sequence[Part], begun: list[int], whose: Sequence[int], n_rows: NDArray[np.int64]) -> list[Timelines]:
