@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
@@ -32,6 +34,7 @@ from discosim.runs.inputs import measured_inputs, replayed_models, rows_doubts, 
 from discosim.runs.meetings import Meetings
 from discosim.runs.outcomes import Here, Outcomes
 from discosim.runs.parallel import check_jobs, elsewhere
+from discosim.runs.placed import one_value
 from discosim.runs.progress import ticking
 from discosim.runs.promises import broken_promise
 from discosim.runs.provenance import input_notes
@@ -225,10 +228,16 @@ def stacked(parts: Mapping[tuple[str, int], Columns]) -> Columns:
     keys = sorted(parts)
     sizes = [parts[key]["request_id"].size for key in keys]
     return {
-        "policy": np.repeat(np.array([name for name, _ in keys], dtype=object), sizes),
-        "replication": np.repeat(np.array([replication for _, replication in keys], dtype=np.int64), sizes),
+        "policy": _repeated([name for name, _ in keys], sizes, object),
+        "replication": _repeated([replication for _, replication in keys], sizes, np.int64),
         **join_columns([parts[key] for key in keys]),
     }
+
+
+def _repeated(values: Sequence[str] | Sequence[int], sizes: Sequence[int], dtype: type) -> NDArray[Any]:
+    """Return each value as often as its size says."""
+    held: NDArray[Any] = np.array(values, dtype=dtype)
+    return one_value(held, sizes[0]) if held.size == 1 else np.repeat(held, sizes)
 
 
 def _by_replication(summaries: Mapping[str, Sequence[Mapping[str, float]]]) -> Columns:

@@ -28,12 +28,12 @@ from discosim.runs.identity import run_id
 from discosim.runs.outcomes import Outcomes
 from discosim.runs.progress import open_bar
 from discosim.runs.result import RunResult
+from discosim.runs.row_groups import write_requests
 from discosim.runs.simulate import simulate
 from discosim.runs.slim import slim_summary
 from discosim.runs.tables import (
     endpoint_table,
     replication_table,
-    request_table,
     series_table,
     token_table,
     write_parquet,
@@ -193,7 +193,7 @@ def _write_files(
 ) -> None:
     """Write every file of a run, run.json last."""
     (folder / CONFIG).write_bytes(_config(result, place.named, stated))
-    write_parquet(request_table(result.columns), folder / "requests.parquet")
+    write_requests(result.columns, folder / "requests.parquet")
     write_parquet(replication_table(result.replication_columns), folder / "replications.parquet")
     write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet")
     if result.endpoint_columns:
