@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,21 @@ def same(serial: Path, folder: Path, executor: str) -> None:
 
 def test_two_processes_give_the_same_bytes(serial: Path, tmp_path: Path) -> None:
     same(serial, tmp_path / "out", "local:2")
+
+
+def test_a_worker_that_is_still_starting_leaves_ctrl_c_to_the_driver(capfd: pytest.CaptureFixture[str]) -> None:
+    """A terminal sends it to every process of a command, also to one that has not yet begun to run our code."""
+    others = set(active_children())
+    executor = LocalExecutor(1)
+    try:
+        (worker,) = set(active_children()) - others
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGINT)
+        assert executor.submit(os.getpid).result(timeout=60) == worker.pid
+    finally:
+        executor.shutdown()
+    assert capfd.readouterr() == ("", "")
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ()), "this process hears it again"
 
 
 @pytest.mark.long
