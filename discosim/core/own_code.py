@@ -6,12 +6,13 @@ import hashlib
 import linecache
 import re
 import traceback
-from dataclasses import dataclass, fields, is_dataclass, replace
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from discosim.core.beside import module_of
+from discosim.core.beside import Texts, module_of
 from discosim.core.errors import UserError, close_match
 from discosim.core.plugins import in_words
 from discosim.core.source_code import SourceCode, source_of_file
@@ -82,6 +83,9 @@ class _Held:
     code: SourceCode
     places: tuple[Path, ...]
     status: _Status
+    content: bytes = b""
+    texts: Texts = field(default_factory=dict)
+    """Of what lies beside it and was imported, so that it can be run again as it was."""
 
 
 _held: dict[str, _Held] = {}
@@ -127,6 +131,25 @@ def own_class(kind: str, base: type) -> type[Any]:
     if held is None or held.module is None:
         raise UserError(f"{without_folder(kind)} was not imported; load the scenario that names it")
     return _class_of(held.module, file, name, base)
+
+
+def anew(value: type[Any]) -> type[Any]:
+    """Return a class of the user's as its file defines it when it is run again, so that nothing is left of before.
+
+    It is run as it was when it was imported, whatever has become of it since; what it prints is not shown twice. A
+    class of any other origin comes back as it is, and so does one whose file cannot be run a second time.
+    """
+    file = file_behind(value)
+    held = None if file is None else _held[str(file)]
+    if file is None or held is None or value.__qualname__ != value.__name__:
+        return value
+    try:
+        with redirect_stdout(None):
+            module = module_of(file, held.content, held.texts)
+    except Exception:  # noqa: BLE001 - it did run once; a registry may refuse to be told the same again
+        return value
+    found = vars(module).get(value.__name__)
+    return found if isinstance(found, type) and found.__module__ == value.__module__ else value
 
 
 def is_left(kind: str) -> bool:
@@ -183,7 +206,8 @@ def _looked_at(file: Path, old: _Held | None) -> _Held:
     _busy[str(file)] = ""
     try:
         linecache.checkcache(str(file))
-        return _Held(module_of(file, content), "", code, places, status)
+        texts: Texts = {}
+        return _Held(module_of(file, content, texts), "", code, places, status, content, texts)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a file of the user's may do anything, an attempt to exit included

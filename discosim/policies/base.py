@@ -19,7 +19,8 @@ class Policy:
     """Base of every policy; a subclass is a dataclass whose fields are its options.
 
     One copy of the policy object serves a whole replication: ``prepare`` is called once, then ``serve`` once per
-    request. State that ``prepare`` computes goes into fields declared with ``field(init=False)``.
+    request. State that ``prepare`` computes goes into fields declared with ``field(init=False)``: what a class holds is
+    as it was when the next replication begins, and a class in a file of the user's is made anew from it each time.
 
     Attributes
     ----------
