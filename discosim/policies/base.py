@@ -65,6 +65,8 @@ class Policy:
 
         A plan lets requests that nobody else can touch be worked out many at once. It has to say the same as `serve`,
         which is what defines the policy; it counts only in the class that states it, as a subclass may serve otherwise.
+        Where the class is none of this package, a few dozen requests of the first replication are served as well, and a
+        run whose plan contradicts them is refused.
 
         Parameters
         ----------

@@ -14,6 +14,7 @@ from discosim.core.own_code import anew
 from discosim.core.plugins import construct
 from discosim.core.request import RequestTable
 from discosim.core.scenario import PolicySpec
+from discosim.core.source_code import is_foreign
 from discosim.metrics.accuracy import ACCURACY_COLUMNS, ACCURACY_NUMBERS, right_column
 from discosim.metrics.battery import NO_BATTERY, battery_columns
 from discosim.metrics.engine_definitions import WHITE_BOX_COLUMNS
@@ -28,6 +29,7 @@ from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
 from discosim.runs.engine_kernel import engine_only
 from discosim.runs.kernels import SIMPY, Kernel, UndecidedError, counts, run, taken_of
+from discosim.runs.plan_check import checked
 from discosim.runs.replay_kernel import replay_kernel
 from discosim.runs.series import recorder_of, series_columns
 from discosim.runs.waiting import check_waiting
@@ -158,7 +160,7 @@ def _replicate(
         n_requests=len(requests),
     )
     policy = prepared(entrant.policy, blueprint.view, world)
-    ran = _run(policy, blueprint, requests, luck, world, recorder, collector, kernels)
+    ran = _run(entrant, policy, blueprint, requests, luck, world, recorder, collector, kernels)
     columns = collector.columns(len(requests))
     judge = world.setting.judge
     if judge is not None:
@@ -205,6 +207,7 @@ class _Ran:
 
 
 def _run(
+    entrant: Entrant,
     policy: Policy,
     blueprint: Blueprint,
     requests: RequestTable,
@@ -224,6 +227,10 @@ def _run(
     if taken is None:
         world.run(policy, collector)
     else:
+        if is_foreign(type(policy)) and luck.streams.replication == 0:
+            other = World(blueprint.model, requests, luck)
+            fresh = prepared(entrant.policy, blueprint.view, other)
+            taken = checked(entrant.name, fresh, taken, other, pacer=blueprint.scenario.reader.pacer)
         run(taken, policy, world, collector.take)
     inside = world.engine_figures() if taken is None or taken.figures is None else dict(taken.figures)
     return _Ran(inside, recorder, counts(taken, len(requests)))
