@@ -14,6 +14,9 @@ from discosim.report.tables import PlainSummary, read_columns, read_summary
 from discosim.runs.facts import FACTS
 from discosim.runs.whole import checked_facts
 
+LUCK = "luck_"
+"""Before the name of a half-width by luck alone, where the other one takes inputs in."""
+
 
 def folder_summary(folder: Path, targets: Mapping[str, float] | None = None) -> PlainSummary:
     """Return summary.json with the intervals that were printed, and with the two numbers of the targets.
@@ -53,6 +56,18 @@ def folder_summary(folder: Path, targets: Mapping[str, float] | None = None) -> 
         }
     units = {name: {"unit": definition(name).unit, "direction": "higher"} for name in TARGET_NUMBERS}
     return {**summary, "policies": policies, "metrics": {**summary["metrics"], **units}}
+
+
+def by_luck(summary: PlainSummary) -> PlainSummary:
+    """Return a summary with its intervals by luck alone, as if the rows behind its inputs were the truth."""
+    policies = {
+        policy: {
+            name: {**cell, **{key[len(LUCK) :]: value for key, value in cell.items() if key.startswith(LUCK)}}
+            for name, cell in cells.items()
+        }
+        for policy, cells in summary["policies"].items()
+    }
+    return {**{key: value for key, value in summary.items() if key != "inputs"}, "policies": policies}
 
 
 def _cell(cell: Mapping[str, Any], *, is_thin: bool) -> dict[str, Any]:
