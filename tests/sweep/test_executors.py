@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from worlds import exhaustive
 from discosim.core.errors import UserError
 from discosim.sweep import couriers, drive
 from discosim.sweep.drive import Terms
-from discosim.sweep.executors import Engine, LocalExecutor, n_cpus, open_engine
+from discosim.sweep.executors import Engine, LocalExecutor, SerialExecutor, n_cpus, open_engine
 from discosim.sweep.plan import Run, load_plan
 from discosim.sweep.run import SweepResult, run_sweep
 from discosim.sweep.worker import Outcome, Task
@@ -150,6 +150,35 @@ def test_a_hung_run_is_ended_says_where_it_hung_and_costs_only_itself(tmp_path: 
     assert failure["error"] == "ran past its limit of 4 s"
     assert failure["tries"] == 2
     assert "File" in failure["traceback"]
+
+
+def test_a_cluster_whose_workers_are_all_gone_is_given_up_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may come back in between; what is finished stays, and the same command goes on."""
+    monkeypatch.setattr(drive, "LOOK_S", 0.01)
+    monkeypatch.setattr(drive, "GONE_S", 0.1)
+    path = write(tmp_path, SWEEP, *SMALL)
+    seen = iter([0, 0, 1, *[0] * 10_000])
+    n_asked: list[int] = []
+
+    class Left(SerialExecutor):
+        """Brings the first task back, and keeps all others."""
+
+        def submit(self, fn: object, /, *args: object, **kwargs: object) -> Future[object]:
+            n_asked.append(1)
+            return super().submit(fn, *args, **kwargs) if len(n_asked) == 1 else Future()  # type: ignore[arg-type]
+
+    engine = Engine(Left(), n_at_once=1, is_remote=False, n_workers=lambda: next(seen))
+    monkeypatch.setattr("discosim.sweep.run.open_engine", lambda _: engine)
+    said = (
+        "--executor: all workers are gone, and none has come for 0.1 s; what is finished stays: start workers, and give"
+    )
+    with pytest.raises(UserError, match=said):
+        sweep(path, tmp_path / "out", "dask")
+    assert len(list((tmp_path / "out" / "runs").glob("[!.]*"))) == 1
+    monkeypatch.undo()
+    assert sweep(path, tmp_path / "out").state.is_complete
 
 
 def test_a_time_limit_needs_a_process(tmp_path: Path) -> None:

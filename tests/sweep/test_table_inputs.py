@@ -64,7 +64,9 @@ def test_the_words_are_those_of_a_caption_and_who_asks_no_service_bears_no_mark(
     assert main(["table", str(folder), "--columns", f"{METRIC},ttft_p99_s"]) == 0
     printed = capsys.readouterr().out
     assert "over 3 seeds, by luck and inputs (server 22 probes). * What lies beyond" in " ".join(printed.split())
-    assert "by luck and inputs (server 22 probes)" in plan_of(folder, Asked(x="workload.n_requests", y=(METRIC,))).caption
+    assert (
+        "by luck and inputs (server 22 probes)" in plan_of(folder, Asked(x="workload.n_requests", y=(METRIC,))).caption
+    )
     assert ["*" in line for line in printed.splitlines() if "_only" in line] == [False, True, False, True], printed
     assert main(["table", str(folder), "--columns", METRIC, "--luck"]) == 0
     assert "over 3 seeds, by luck alone" in capsys.readouterr().out
