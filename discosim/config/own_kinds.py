@@ -60,15 +60,24 @@ def import_own(scenario: Scenario) -> None:
     UserError
         If any of it cannot be had any more.
     """
-    from discosim.policies import Policy
-
-    named: list[tuple[str, str, type]] = [(f"policy {spec.name}", spec.kind, Policy) for spec in scenario.policies]
-    for where, kind, base in (*named, *_inside_servers(scenario)):
+    for where, kind, base in _named(scenario):
         if is_own(kind):
             try:
                 load_own(kind, base)
             except UserError as error:
                 raise UserError(error.message, where=where) from None
+
+
+def _named(scenario: Scenario) -> list[tuple[str, str, type]]:
+    from discosim.policies import Policy
+
+    policies: list[tuple[str, str, type]] = [(f"policy {spec.name}", spec.kind, Policy) for spec in scenario.policies]
+    return [*policies, *_inside_servers(scenario)]
+
+
+def own_kinds_of(scenario: Scenario) -> list[str]:
+    """Return the kinds of a scenario that name code in files, each once."""
+    return list(dict.fromkeys(kind for _, kind, _ in _named(scenario) if is_own(kind)))
 
 
 def _inside_servers(scenario: Scenario) -> list[tuple[str, str, type]]:

@@ -6,7 +6,7 @@ import hashlib
 import linecache
 import re
 import traceback
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -177,6 +177,29 @@ def own_source(kind: str) -> SourceCode:
     except OSError:
         return SourceCode(Path(file).stem, "")
     return _of_class(source_of_file(Path(file), content)[0], name)
+
+
+def own_texts(kind: str) -> dict[str, bytes]:
+    """Return the code behind a class of the user's by name below its folder: the file, and what it has beside it.
+
+    As it was imported where it was; nothing is run. A file that cannot be read is left out.
+    """
+    file = Path(_split(kind)[0])
+    held = _held.get(str(file))
+    found: dict[str, bytes] = {}
+    try:
+        content = held.content if held is not None and held.module is not None else file.read_bytes()
+        places = held.places if held is not None else source_of_file(file, content)[1]
+    except OSError:
+        return found
+    texts = {} if held is None else held.texts
+    found[file.name] = content
+    for place in places:
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            if path != file and path.is_relative_to(file.parent):
+                with suppress(OSError):
+                    found[path.relative_to(file.parent).as_posix()] = texts.get(str(path)) or path.read_bytes()
+    return found
 
 
 def _of_class(code: SourceCode, name: str) -> SourceCode:
