@@ -33,13 +33,27 @@ class _Cost(ctypes.Structure):
     )
 
 
+class _Options(ctypes.Structure):
+    _fields_ = (
+        *((name, c_int64) for name in ("objective", "worth", "by_blocks", "is_v2", "solve_every", "n_sizes")),
+        *((name, c_int64) for name in ("by_arrival", "newest_leaves", "has_cap", "refines", "quantum")),
+        *((name, c_int64) for name in ("minds_overhead", "max_prefill_tok")),
+        *((name, c_double) for name in ("ahead_s", "trigger", "max_preemptions", "token_s", "favour")),
+        *((name, c_double) for name in ("overhead_s_per_tok", "slack_share")),
+    )
+
+
 class _Setup(ctypes.Structure):
     _fields_ = (
         ("cost", _Cost),
         *((name, c_int64) for name in ("n_replicas", "router", "kv_blocks", "block_tok", "watermark_blocks")),
-        *((name, c_int64) for name in ("max_batch", "may_preempt", "decides_ahead", "is_chunked", "budget_tok")),
-        *((name, c_int64) for name in ("preempts_running", "blocks_rule", "n_jobs")),
-        ("at_s", _FLOATS),
+        *((name, c_int64) for name in ("max_batch", "may_preempt", "decides_ahead", "scheduler", "budget_tok")),
+        *((name, c_int64) for name in ("preempts_running", "blocks_rule")),
+        *((name, c_int64) for name in ("swaps", "host_blocks", "needs_live", "n_lines")),
+        ("swap_s_per_block", c_double),
+        ("options", _Options),
+        ("n_jobs", c_int64),
+        *((name, _FLOATS) for name in ("at_s", "reader_tok_per_s", "target_s")),
         *((name, _INTS) for name in ("job_id", "prompt_tok", "answer_tok")),
         ("n_series_room", c_int64),
         ("most_s", c_double),
@@ -110,7 +124,9 @@ class CompiledEngine:
         self._series = np.zeros((SERIES_COLUMNS, self._room), dtype=np.int64)
         self._held: list[NDArray[Any]] = [self._series]  # what C points to must outlive it
         series = {"series": self._series, "n_series_room": self._room, "most_s": most_s}
-        self._setup = _Setup(cost=_Cost(**self._fields(cost)), **self._fields({**setup, **series}))
+        fields = self._fields({**setup, **series})
+        fields["options"] = _Options(**fields["options"])
+        self._setup = _Setup(cost=_Cost(**self._fields(cost)), **fields)
 
     def _fields(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {name: self._pointer(value) if isinstance(value, np.ndarray) else value for name, value in given.items()}

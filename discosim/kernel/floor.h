@@ -1,6 +1,7 @@
 /* Moving jobs: Floor */
 
 static void keep_token(Job *j, double made_s) { j->kept_s[j->n_kept++] = made_s; }
+static void note_reader(Engine *e, Job *j); /* readers.h */
 
 static void note_stay(Replica *r, Job *j)
 {
@@ -26,6 +27,7 @@ static void join(Engine *e, Replica *r, i64 slot)
     link_job(e, &r->decoding, slot, 0);
     r->context_tok += context_tok;
     grow_with_batch(e, r, j->lead_tok, 1);
+    note_reader(e, j);
 }
 
 static i64 leave(Engine *e, Replica *r, i64 slot) /* returns the blocks it held */
@@ -51,23 +53,52 @@ static i64 leave_prefill(Engine *e, Replica *r, i64 slot)
     return e->jobs[slot].blocks;
 }
 
+static double swap_s(const Engine *e, i64 blocks) { return (double)blocks * e->set.swap_s_per_block; }
+
+static int can_swap(const Engine *e, const Replica *r, i64 blocks)
+{
+    return e->set.swaps && blocks <= r->host_free_blocks;
+}
+
 static void preempt(Engine *e, Replica *r, i64 slot)
 {
     Job *j = &e->jobs[slot];
-    if (!e->set.may_preempt) { e->failed = NOT_HERE; return; } /* to host memory, or into a cache */
+    if (!e->set.may_preempt) { e->failed = NOT_HERE; return; } /* into a cache */
     j->n_preemptions++;
     if (j->state == DECODING && !j->kept_s) {
         j->kept_s = malloc((size_t)j->answer_tok * sizeof(double));
         if (!j->kept_s) { e->failed = NO_MEMORY; return; }
         keep_token(j, j->first_s);
     }
-    r->free_blocks += j->state == DECODING ? leave(e, r, slot) : leave_prefill(e, r, slot);
+    int decoded = j->state == DECODING;
+    i64 blocks = decoded ? leave(e, r, slot) : leave_prefill(e, r, slot);
+    r->free_blocks += blocks;
+    if (decoded && can_swap(e, r, blocks)) {
+        j->blocks = blocks;
+        j->state = SWAPPED;
+        r->host_free_blocks -= blocks;
+        r->stall_s += swap_s(e, blocks);
+        link_job(e, &r->swapped, slot, 0);
+        note_reader(e, j);
+        return;
+    }
     j->blocks = 0;
     r->pending_tok += context_of(j) - j->left_tok;
     j->left_tok = context_of(j);
     j->state = WAITING;
     link_job(e, &r->waiting, slot, 1);
     r->queue_peak = most(r->queue_peak, r->waiting.n + r->unseen.n);
+    note_reader(e, j);
+}
+
+static void resume(Engine *e, Replica *r, i64 slot)
+{
+    Job *j = &e->jobs[slot];
+    unlink_job(e, &r->swapped, slot);
+    r->host_free_blocks += j->blocks;
+    r->stall_s += swap_s(e, j->blocks);
+    take(e, r, j->blocks);
+    join(e, r, slot);
 }
 
 static int fits(const Engine *e, const Replica *r, const Job *j, i64 tok) /* tok < 0: the whole prompt, alone */
@@ -75,6 +106,7 @@ static int fits(const Engine *e, const Replica *r, const Job *j, i64 tok) /* tok
     i64 resident = r->prefilling.n + r->decoding.n + r->n_left, context_tok = context_of(j);
     if (resident >= e->set.max_batch) return 0;
     i64 spare = r->free_blocks - (resident ? e->set.watermark_blocks : 0);
+    if (j->state == SWAPPED) return blocks_of(e, context_tok) + r->at[r->step % e->set.block_tok] <= spare;
     if (tok < 0) return blocks_of(e, context_tok) <= spare;
     return blocks_of(e, least(context_tok, tok)) + r->at[r->step % e->set.block_tok] <= spare;
 }

@@ -1,41 +1,61 @@
 /* Jobs, replicas: world/engine/job, floor, memory, plan */
 
-enum { WAITING, PREFILLING, DECODING, GONE };
+enum { WAITING, PREFILLING, DECODING, SWAPPED, GONE };
 enum { MAX_LEAP = 4096, SERIES_COLUMNS = 5 };
 enum { RUNNING, QUEUED, BLOCKS, PROMPT, OUTPUT }; /* columns of the series */
 enum { ROUND_ROBIN, LEAST_LOADED, SHORTEST_QUEUE };
 enum { AT_ONCE, BY_CHUNK, BY_CHUNK_UNCHECKED };
+enum { FCFS, CHUNKED, TURNS, PERIODIC, ANDES };
+enum { AVERAGE, MAX_MIN, PERFECT };         /* objectives */
+enum { GAIN, SLACK };                       /* what a request is worth to a periodic scheduler */
 enum { OVER = 0, PAUSED = 1, NOT_HERE = 2, NO_MEMORY = 3 }; /* what `engine_run` returns */
 static const i64 NEVER = (i64)1 << 60;
 
 typedef struct {
     i64 row, job_id, prompt_tok, answer_tok, base_tok, left_tok, held_tok, blocks, n_preemptions;
     i64 join_step, finish_step, lead_tok, first_rank, n_kept, state, previous, next;
+    i64 n_seen, place; /* tokens that its reader has been given; place in line */
     double queued_s, scheduled_s, first_s, first_at_s, gpu_s, kv_tok_s, mark_s, gpu_mark_s, kv_mark;
+    double reader_tok_per_s, target_s, clock_s, delay_s;
     double *kept_s; /* its tokens so far, once it has been preempted */
 } Job;
 
 typedef struct { i64 head, tail, n; } List; /* of jobs, by slot; -1 for none */
 typedef struct { i64 step, job_id, slot; } Finish;
+typedef struct { i64 slot, job_id, begun; } Member; /* of the live jobs, or of those whose turn it is */
 
 typedef struct {
     i64 iteration, context_tok, pending_tok, n_live, queue_peak, free_blocks, peak_blocks, n_growing, step;
     i64 m, n_decode, n_prefill_tok, ask_after, ask_on_arrival, is_due, due_rank;
     i64 n_known, n_left, blocks_left; /* of the unseen, those known next time; who has finished unseen, and their blocks */
+    i64 host_free_blocks, n_read;     /* decode iterations whose tokens all readers have */
+    i64 size, n_preempted, n_met, newest, n_places; /* what a scheduler remembers */
     double now_s, idle_s, batch_s, kv_tok_s, gpu_clock_s, kv_clock, begin_s, start_s, first_s, ramp_s, due_s, decided_s;
-    List waiting, prefilling, decoding, unseen;
+    double stall_s;
+    List waiting, prefilling, decoding, swapped, unseen;
     i64 *at;               /* jobs by the step (modulo block_tok) that takes a block; stored twice */
     Finish *finishes; i64 n_finishes, room_finishes;
     Piece *orders; i64 n_orders, room_orders;
     double *ends_s; i64 base, room_ends; /* of decode iterations, from step `base` on */
+    Member *members; i64 n_members, room_members; /* live jobs in order of submission, and some that are gone */
+    Member *turns; i64 n_turns, room_turns;       /* whose turn it is, in the order in which it began */
 } Replica;
+
+typedef struct {
+    i64 objective, worth, by_blocks, is_v2, solve_every, n_sizes, by_arrival, newest_leaves, has_cap, refines, quantum;
+    i64 minds_overhead, max_prefill_tok;
+    double ahead_s, trigger, max_preemptions, token_s, favour, overhead_s_per_tok, slack_share;
+} Options; /* of the schedulers of Andes and of its rivals */
 
 typedef struct {
     Cost cost;
     i64 n_replicas, router, kv_blocks, block_tok, watermark_blocks, max_batch, may_preempt, decides_ahead;
-    i64 is_chunked, budget_tok, preempts_running, blocks_rule;
+    i64 scheduler, budget_tok, preempts_running, blocks_rule;
+    i64 swaps, host_blocks, needs_live, n_lines; /* the cost model's lines are of fewer than n_lines requests */
+    double swap_s_per_block;
+    Options options;
     i64 n_jobs;
-    const double *at_s; const i64 *job_id, *prompt_tok, *answer_tok;
+    const double *at_s, *reader_tok_per_s, *target_s; const i64 *job_id, *prompt_tok, *answer_tok;
     i64 n_series_room; double most_s; i64 *series; /* SERIES_COLUMNS rows of n_series_room */
 } Setup;
 
@@ -45,12 +65,14 @@ typedef struct {
     double *first_at_s, *end_at_s, *gpu_s, *kv_tok_s, *scheduled_s, *made_s;
 } Out;
 
+typedef struct Bench Bench; /* what a scheduler that looks at all live jobs works on: live.h */
+
 typedef struct {
-    Setup set; Out out;
+    Setup set; Out out; Bench *bench;
     Replica *replicas; Job *jobs;
     i64 n_slots, free_slot, n_come, n_firsts, turn, next_rank, n_series, failed;
     double now_s, whole_s, over_s;
-    i64 *scratch; i64 room_scratch;
+    i64 *scratch; i64 room_scratch; double *work_s; i64 room_work;
     Piece *over; i64 n_over, room_over; /* slots of those that have just ended */
 } Engine;
 

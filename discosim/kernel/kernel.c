@@ -24,12 +24,21 @@ const char *kernel_source(void) { return SOURCE_SHA; } /* of which text this was
 static i64 least(i64 a, i64 b) { return a < b ? a : b; }
 static i64 most(i64 a, i64 b) { return a > b ? a : b; }
 static double more(double a, double b) { return b > a ? b : a; } /* Python's max(a, b) */
+static double less(double a, double b) { return b < a ? b : a; } /* and min(a, b) */
+static double pairwise(const double *a, i64 n);                   /* rows.h */
 
 #include "costs.h"
 #include "jobs.h"
 #include "floor.h"
 #include "ahead.h"
 #include "schedulers.h"
+#include "turns.h"
+#include "live.h"
+#include "readers.h"
+#include "outlook.h"
+#include "periodic.h"
+#include "knapsack.h"
+#include "andes.h"
 #include "series.h"
 #include "replica.h"
 
@@ -40,13 +49,14 @@ void engine_close(Engine *e)
     if (!e) return;
     for (i64 i = 0; e->replicas && i < e->set.n_replicas; i++) {
         Replica *r = &e->replicas[i];
-        free(r->at); free(r->finishes); free(r->orders); free(r->ends_s);
+        free(r->at); free(r->finishes); free(r->orders); free(r->ends_s); free(r->members); free(r->turns);
     }
     for (i64 i = 0; i < e->n_slots; i++) free(e->jobs[i].kept_s);
     Out *o = &e->out;
     free(o->row); free(o->first_rank); free(o->n_preemptions); free(o->tok); free(o->first_at_s); free(o->end_at_s);
     free(o->gpu_s); free(o->kv_tok_s); free(o->scheduled_s); free(o->made_s);
-    free(e->replicas); free(e->jobs); free(e->scratch); free(e->over); free(e);
+    close_bench(e->bench);
+    free(e->replicas); free(e->jobs); free(e->scratch); free(e->work_s); free(e->over); free(e);
 }
 
 Engine *engine_open(const Setup *set)
@@ -61,7 +71,10 @@ Engine *engine_open(const Setup *set)
         Replica *r = &e->replicas[i];
         r->free_blocks = set->kv_blocks;
         r->ask_on_arrival = 1;
-        r->waiting = r->prefilling = r->decoding = r->unseen = (List){-1, -1, 0};
+        r->waiting = r->prefilling = r->decoding = r->swapped = r->unseen = (List){-1, -1, 0};
+        r->host_free_blocks = set->host_blocks;
+        r->size = NEVER;
+        r->newest = -1;
         r->at = calloc((size_t)(2 * set->block_tok), sizeof(i64));
         if (!r->at) e->failed = NO_MEMORY;
     }

@@ -150,18 +150,22 @@ static int schedule(Engine *e, Replica *r) /* returns whether anything runs */
     r->n_orders = r->n_prefill_tok = 0;
     r->ask_after = NEVER;
     r->ask_on_arrival = 1;
-    int decodes = e->set.is_chunked ? schedule_chunked(e, r) : schedule_fcfs(e, r);
+    int decodes = e->set.scheduler == FCFS     ? schedule_fcfs(e, r)
+                : e->set.scheduler == CHUNKED  ? schedule_chunked(e, r)
+                : e->set.scheduler == TURNS    ? schedule_turns(e, r)
+                : e->set.scheduler == PERIODIC ? schedule_periodic(e, r)
+                                               : schedule_andes(e, r);
     r->n_decode = decodes ? r->decoding.n : 0;
     return e->failed ? 0 : r->n_decode || r->n_orders;
 }
 
 static void begin_iterations(Engine *e, Replica *r)
 {
-    int runs = r->waiting.n + r->prefilling.n + r->decoding.n ? schedule(e, r) : 0;
+    int runs = r->waiting.n + r->prefilling.n + r->decoding.n + r->swapped.n ? schedule(e, r) : 0;
     if (e->failed) return;
     if (r->unseen.n || r->n_left) {
         if (runs) {
-            if ((r->ask_on_arrival && r->unseen.n) || (r->n_left && r->waiting.n)) r->ask_after = 1;
+            if ((r->ask_on_arrival && r->unseen.n) || (r->n_left && r->waiting.n + r->swapped.n)) r->ask_after = 1;
         } else { /* nothing runs until all is known */
             learn_all(e, r);
             if (!r->n_live) return;
@@ -186,7 +190,8 @@ static void begin_iterations(Engine *e, Replica *r)
         r->ramp_s = e->set.cost.slope_s[n] * (double)n;
     }
     r->begin_s = r->now_s;
-    r->start_s = r->now_s + 0.0;
+    r->start_s = r->now_s + r->stall_s;
+    r->stall_s = 0.0;
     due(e, r, more(0.0, end_s(r, r->m) - e->now_s));
 }
 
@@ -238,8 +243,11 @@ static void arrive(Engine *e)
     e->free_slot = e->jobs[slot].next;
     e->jobs[slot] = (Job){
         .row = row, .job_id = s->job_id[row], .prompt_tok = s->prompt_tok[row], .answer_tok = s->answer_tok[row],
-        .left_tok = s->prompt_tok[row], .queued_s = e->now_s, .scheduled_s = INFINITY, .state = WAITING};
+        .left_tok = s->prompt_tok[row], .queued_s = e->now_s, .scheduled_s = INFINITY, .state = WAITING,
+        .place = -1, .clock_s = -INFINITY, .reader_tok_per_s = s->reader_tok_per_s[row], .target_s = s->target_s[row]};
     Replica *r = entry(e);
+    if (s->needs_live) add_member(e, r, slot);
+    if (e->failed) return;
     r->n_live++;
     r->pending_tok += s->prompt_tok[row];
     link_job(e, e->set.decides_ahead ? &r->unseen : &r->waiting, slot, 0);

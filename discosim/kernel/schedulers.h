@@ -15,10 +15,17 @@ static int preempt_newest(Engine *e, Replica *r, List *among)
     return has;
 }
 
+static int resume_oldest(Engine *e, Replica *r)
+{
+    int has = 0;
+    while (!e->failed && r->swapped.n && fits(e, r, &e->jobs[r->swapped.head], -1)) { resume(e, r, r->swapped.head); has = 1; }
+    return has;
+}
+
 static int schedule_fcfs(Engine *e, Replica *r) /* returns whether those who decode make a token */
 {
     i64 budget = e->set.budget_tok;
-    while (!e->failed && r->waiting.n) {
+    while (!e->failed && r->waiting.n && !r->swapped.n) {
         i64 slot = r->waiting.head, left_tok = e->jobs[slot].left_tok;
         if (!fits(e, r, &e->jobs[slot], -1) || (r->n_orders && left_tok > budget)) break;
         admit(e, r, slot, -1);
@@ -26,8 +33,8 @@ static int schedule_fcfs(Engine *e, Replica *r) /* returns whether those who dec
         order_prefill(e, r, slot, left_tok);
     }
     if (r->n_orders) return 0;
-    if (preempt_newest(e, r, &r->decoding)) r->ask_after = 1;
-    else r->ask_on_arrival = r->waiting.n == 0;
+    if (preempt_newest(e, r, &r->decoding) || resume_oldest(e, r)) r->ask_after = 1;
+    else r->ask_on_arrival = r->waiting.n + r->swapped.n == 0;
     return 1;
 }
 
@@ -63,6 +70,7 @@ static int schedule_chunked(Engine *e, Replica *r)
     int at_once = e->set.blocks_rule == AT_ONCE;
     int has_preempted = e->set.preempts_running && preempt_newest(e, r, &r->prefilling);
     has_preempted |= preempt_newest(e, r, &r->decoding);
+    int has_moved = has_preempted || resume_oldest(e, r);
     i64 left = e->set.budget_tok - r->decoding.n, n = r->prefilling.n, i = 0;
     e->scratch = room_for(e, e->scratch, &e->room_scratch, n, sizeof(i64));
     if (e->failed) return 0;
@@ -74,8 +82,8 @@ static int schedule_chunked(Engine *e, Replica *r)
         order_prefill(e, r, slot, chunk);
         left -= chunk;
     }
-    if (r->prefilling.n < n) has_preempted = 1;
-    while (!e->failed && left > 0 && r->waiting.n && !has_preempted) {
+    if (r->prefilling.n < n) has_preempted = has_moved = 1;
+    while (!e->failed && left > 0 && r->waiting.n && !r->swapped.n && !has_preempted) {
         i64 slot = r->waiting.head;
         if (!enters(e, r, &e->jobs[slot], left)) break;
         admit(e, r, slot, at_once ? -1 : left);
@@ -83,7 +91,7 @@ static int schedule_chunked(Engine *e, Replica *r)
         order_prefill(e, r, slot, chunk);
         left -= chunk;
     }
-    if (has_preempted) r->ask_after = 1;
+    if (has_moved) r->ask_after = 1;
     r->ask_on_arrival = r->waiting.n == 0;
     return 1;
 }

@@ -20,7 +20,7 @@ static void record(Engine *e, const Replica *r)
         for (i64 k = 0; k < r->n_orders; k++) n_left += e->jobs[r->orders[k].slot].left_tok == r->orders[k].tok;
     }
     for (i64 tick = (i64)floor(r->begin_s) + 1; (double)tick <= end; tick++) {
-        i64 row = tick - 1, i = index_at(r, (double)tick), queued = r->waiting.n;
+        i64 row = tick - 1, i = index_at(r, (double)tick), queued = r->swapped.n + r->waiting.n;
         for (i64 slot = r->waiting.tail; slot >= 0 && e->jobs[slot].queued_s >= (double)tick; slot = e->jobs[slot].previous)
             queued--;
         for (i64 slot = r->unseen.head; slot >= 0 && e->jobs[slot].queued_s < (double)tick; slot = e->jobs[slot].next)

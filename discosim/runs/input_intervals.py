@@ -208,10 +208,13 @@ def intervals_of_versions(inputs: Sequence[MeasuredInput], columns: Columns, sum
     parts = {policy: _part(columns, policy) for policy in summary.policies}
     by_replication = {policy: _replications(part, summary.n_replications) for policy, part in parts.items()}
     meets = {policy for policy, part in parts.items() if any(i.n > 1 and asks(part, i.role) for i in inputs)}
+    has_spread = summary.n_replications > 1  # else there is no interval that luck could be a part of
     wide: dict[tuple[str, str], dict[str, float]] = {}
     narrow: dict[tuple[str, str], dict[str, float]] = {}
     for name in summary.metrics:
-        each = {policy: luck_influences(name, held) for policy, held in by_replication.items()}
+        each = {
+            policy: luck_influences(name, held) if has_spread else [None] for policy, held in by_replication.items()
+        }
         base_each, base = each[summary.baseline], _sample(summary, summary.baseline, name)
         base_mean = summary.cells[summary.baseline, name].value.mean
         for policy in summary.policies:

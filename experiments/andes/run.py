@@ -19,15 +19,17 @@ from typing import Any
 import numpy as np
 
 from discosim import load_scenario
-from discosim.core.request import RequestRecord
+from discosim.core.request import RequestRecord, RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.timeline import Ragged
+from discosim.core.timelines import Timelines
 from discosim.metrics.capacity import capacity
 from discosim.metrics.qoe import qoe_andes
 from discosim.metrics.reading import read
 from discosim.metrics.stats import change_of_means, t_interval
 from discosim.policies.server_only import ServerOnly
 from discosim.runs.build import build
+from discosim.runs.engine_kernel import engine_only
 from discosim.world.luck import Luck
 from discosim.world.world import World
 
@@ -69,32 +71,39 @@ def run(task: Task) -> dict[str, Any]:
     scenario = load_scenario(HERE / task.file, overrides=[*options, *task.overrides])
     blueprint = build(scenario)
     requests = blueprint.requests(task.replication)
-    records: list[RequestRecord] = []
     world = World(blueprint.model, requests, Luck(RandomStreams(scenario.seed, task.replication), len(requests)))
-    world.run(ServerOnly(), records.append)
     return {
         "setting": task.setting,
         "scheduler": task.scheduler,
         "replication": task.replication,
-        **numbers(records, float(requests.arrival_s[-1])),
+        **numbers(served(requests, world), float(requests.arrival_s[-1])),
     }
 
 
-def numbers(records: Sequence[RequestRecord], last_arrival_s: float) -> dict[str, float]:
+def served(requests: RequestTable, world: World) -> Timelines:
+    """Return what happened to all requests, in the order in which they ended."""
+    alone = engine_only(ServerOnly(), requests, world)
+    if alone is not None:  # no process for each request; the same bits
+        return Timelines.joined(list(alone.timelines()))
+    records: list[RequestRecord] = []
+    world.run(ServerOnly(), records.append)
+    return Timelines.of(records)
+
+
+def numbers(ended: Timelines, last_arrival_s: float) -> dict[str, float]:
     """Return what the papers' tables hold; a request that failed has a QoE of 0.
 
     ``throughput_tok_per_s`` counts tokens until the last arrival, so that the time it takes to empty the queue at the
     end, which depends on the length of the run, plays no part.
     """
-    done = [r for r in records if r.status == "finished"]
-    arrival = np.array([r.arrival_s for r in done])
-    delivered = Ragged.of([r.delivered_s - r.arrival_s for r in done])
-    rate, target = np.array([r.reader_tok_per_s for r in done]), np.array([r.ttft_target_s for r in done])
-    reading = read(delivered, 1.0 / rate, target)
-    n_served = sum(r.status != "rejected" for r in records)
+    n_served = int(np.count_nonzero(ended["status"] != "rejected"))
+    done = ended.take(np.flatnonzero(ended["status"] == "finished"))
+    arrival, at_client_s = done["arrival_s"], done.delivered_s
+    n_tok = at_client_s.sizes()
+    delivered = Ragged(at_client_s.values - np.repeat(arrival, n_tok), at_client_s.offsets)
+    reading = read(delivered, 1.0 / done["reader_tok_per_s"], done["ttft_target_s"])
     qoe = np.concatenate([qoe_andes(reading), np.zeros(n_served - len(done))])
     last_s = delivered.values[delivered.offsets[1:] - 1]
-    n_tok = delivered.sizes()
     some = n_tok > 1
     tds = (n_tok[some] - 1) / (last_s - reading.first_s)[some]
     in_time = delivered.values + np.repeat(arrival, n_tok) <= last_arrival_s
@@ -105,7 +114,7 @@ def numbers(records: Sequence[RequestRecord], last_arrival_s: float) -> dict[str
         "ttft_mean_s": float(reading.first_s.mean()),
         "norm_latency_mean_s": float((last_s / n_tok).mean()),
         "throughput_tok_per_s": float(in_time.sum()) / last_arrival_s,
-        "n_preemptions_mean": sum(r.n_preemptions for r in done) / max(1, len(done)),
+        "n_preemptions_mean": int(done["n_preemptions"].sum()) / max(1, len(done)),
         "n_failed": float(n_served - len(done)),
     }
     for name, values in (("qoe", qoe), ("ttft", reading.first_s), ("tds", tds)):

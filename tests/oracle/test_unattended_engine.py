@@ -26,9 +26,12 @@ from discosim.world.engine import compiled, unattended
 from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.schedulers.andes_code import AndesCode
+from discosim.world.engine.schedulers.andes_v1 import AndesV1
+from discosim.world.engine.schedulers.andes_v2 import AndesV2
 from discosim.world.engine.schedulers.fcfs import Fcfs
 from discosim.world.engine.schedulers.fcfs_chunked import FcfsChunked
 from discosim.world.engine.schedulers.lqsf import Lqsf
+from discosim.world.engine.schedulers.round_robin import RoundRobin
 from discosim.world.engine.series import SeriesRecorder
 from discosim.world.link import LinkModel
 from discosim.world.luck import Luck
@@ -44,6 +47,53 @@ COMPILED_SCHEDULERS = (
     lambda: FcfsChunked(token_budget=24, preempts="running"),
     lambda: FcfsChunked(token_budget=24, preempts="running", blocks="by_chunk"),
     lambda: FcfsChunked(token_budget=24, blocks="by_chunk_unchecked"),
+)
+
+
+def andes(kind, **drawn):
+    """Draw a maker of a scheduler with options of its own."""
+    return st.fixed_dictionaries({}, optional=drawn).map(lambda options: lambda: kind(**options))
+
+
+FRAME = {
+    "ahead_s": st.sampled_from([0.5, 10.0]),
+    "objective": st.sampled_from(["max_min", "perfect"]),
+    "trigger": st.sampled_from([0.3, 1.0]),
+    "n_sizes": st.sampled_from([1, 3]),
+    "solve_every": st.sampled_from([1, 3]),
+    "max_prefill_tok": st.just(40),
+    "admission": st.just("arrival"),
+    "overflow": st.just("priority"),
+}
+PERIOD = {
+    "every": st.sampled_from([1, 3]),
+    "trigger": st.sampled_from([0.3, 1.0]),
+    "overhead_s_per_tok": st.sampled_from([0.0, 0.01]),
+    "slack_percentile": st.sampled_from([0.0, 50.0, 100.0]),
+    "is_overhead_aware": st.just(False),
+    "max_prefill_tok": st.just(40),
+}
+CODE = {
+    **PERIOD,
+    "objective": st.just("max_min"),
+    "weigh": st.just("nothing"),
+    "token_s": st.sampled_from([0.3]),
+    "ahead_s": st.sampled_from([0.5, 50.0]),
+}
+RIVALS = {
+    "round_robin": andes(RoundRobin, quantum=st.sampled_from([1, 5, 20]), max_prefill_tok=st.just(40)),
+    "v1": andes(AndesV1, **FRAME, max_preemptions=st.sampled_from([None, 0.0, 0.3])),
+    "v2": andes(AndesV2, **FRAME, refiner=st.just(False)),
+    "code": andes(AndesCode, **CODE),
+    "lqsf": andes(Lqsf, **PERIOD),
+}
+SWAPS = st.one_of(
+    st.just({}),
+    st.builds(
+        lambda blocks, s: {"preemption": "swap", "host_blocks": blocks, "swap_s_per_block": s},
+        st.sampled_from([0, 10, 900]),
+        st.sampled_from([0.0, 0.003]),
+    ),
 )
 
 
@@ -70,6 +120,8 @@ def cases(draw, schedulers=COMPILED_SCHEDULERS, **inside) -> Case:
     gap_s = draw(st.sampled_from([0.01, 0.1, 1.0]))
     gaps_s = rng.exponential(gap_s, n) if draw(st.booleans()) else rng.integers(0, 3, n) * 0.25
     block_tok = draw(st.sampled_from([1, 4, 16]))
+    if "swaps" in inside:
+        inside = draw(inside["swaps"])
     prompt_tok, output_tok = rng.integers(1, 90, n), rng.integers(1, draw(st.sampled_from([2, 12, 120])), n)
     largest = int(-(-(prompt_tok + output_tok).max() // block_tok))
     replica = ReplicaModel(
@@ -83,7 +135,7 @@ def cases(draw, schedulers=COMPILED_SCHEDULERS, **inside) -> Case:
     server = EngineModel(
         replica,
         draw(st.sampled_from([1, 1, 2, 3])),
-        draw(st.sampled_from(schedulers)),
+        draw(st.sampled_from(schedulers)) if isinstance(schedulers, tuple) else draw(schedulers),
         router=draw(st.sampled_from(["round_robin", "least_loaded", "shortest_queue"])),
         max_context_tok=draw(st.sampled_from([None, 150])),
     )
@@ -93,7 +145,7 @@ def cases(draw, schedulers=COMPILED_SCHEDULERS, **inside) -> Case:
         output_tok=output_tok,
         user_id=rng.integers(0, 5, n),
         reader_tok_per_s=rng.choice([2.0, 4.8, 30.0], n),
-        ttft_target_s=np.ones(n),
+        ttft_target_s=rng.choice([0.2, 1.0, 5.0], n),
         rejected=rng.random(n) < 0.1,
     )
     return Case(server, draw(st.sampled_from(LINKS)), table, draw(st.sampled_from([0, 0, 2])), draw(st.booleans()))
@@ -167,12 +219,22 @@ def test_the_compiled_engine_decides_ahead_with_the_bits_of_simpy(n):
 
 
 @pytest.mark.parametrize("n", [15, long(80), exhaustive(500)])
-@pytest.mark.parametrize(
-    "inside", [{"caches_inside": True, "decides_ahead": True}, {"preemption": "swap", "host_blocks": 900}]
-)
 @pytest.mark.usefixtures("kernel")
-def test_what_the_compiled_engine_cannot_do_the_engine_goes_over_again(n, inside):
-    given(cases(**inside))(examples(n)(lambda case: check(case, rows_each=3)))()
+def test_what_the_compiled_engine_cannot_do_the_engine_goes_over_again(n):
+    given(cases(**V1_MEMORY))(examples(n)(lambda case: check(case, rows_each=3)))()
+
+
+@pytest.mark.parametrize("n", [15, long(100), exhaustive(1500)])
+@pytest.mark.usefixtures("kernel")
+def test_the_compiled_engine_swaps_with_the_bits_of_simpy(n):
+    given(cases(swaps=SWAPS))(examples(n)(lambda case: check(case, is_compiled=True)))()
+
+
+@pytest.mark.parametrize("n", [15, long(100), exhaustive(2000)])
+@pytest.mark.parametrize("kind", RIVALS)
+@pytest.mark.usefixtures("kernel")
+def test_the_schedulers_of_andes_and_of_its_rivals_give_the_bits_of_simpy(n, kind):
+    given(cases(RIVALS[kind], swaps=SWAPS))(examples(n)(lambda case: check(case, is_compiled=True)))()
 
 
 def plain_case(**inside) -> Case:

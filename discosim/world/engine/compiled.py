@@ -1,8 +1,8 @@
 """The unattended engine in the compiled library, where every part of it is one that the library knows.
 
-What it takes is listed here; whatever is not, the engine itself does. It knows two schedulers, memory without reuse of
-prefixes, and preemption by recomputation. An engine that would swap, or find again what it computed, is served as long
-as nobody is preempted, for until then it does the same; then it starts anew in Python.
+What it takes is listed here, and for schedulers in `compiled_schedulers`; whatever is not, the engine itself does. It
+knows memory without reuse of prefixes. An engine that would find again what it computed is served as long as nobody is
+preempted, for until then it does the same; then it starts anew in Python.
 """
 
 from __future__ import annotations
@@ -18,22 +18,19 @@ from discosim.core.known_fields import Known, says_only
 from discosim.core.timeline import Ragged, offsets_of
 from discosim.kernel.engine_loop import CompiledEngine, Replicas
 from discosim.kernel.library import load
+from discosim.world.engine.compiled_schedulers import MOST_TOK, scheduler_fields
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.costs.distserve import LARGE_BATCH, DistServeCost
 from discosim.world.engine.costs.physics import PhysicsCost
 from discosim.world.engine.costs.table import MIXED_FACTOR, TableCost
 from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.floor import ReplicaModel
-from discosim.world.engine.schedulers.base import Scheduler
-from discosim.world.engine.schedulers.fcfs import Fcfs
-from discosim.world.engine.schedulers.fcfs_chunked import FcfsChunked
 from discosim.world.engine.series import EngineSeries
 from discosim.world.engine.unattended import BLOCK, Arrivals, Served
 
 Fields = dict[str, Any]
 CONSTANT, LINES, GRID, PHYSICS = range(4)
 ROUTERS = ("round_robin", "least_loaded", "shortest_queue")
-BLOCK_RULES = ("at_once", "by_chunk", "by_chunk_unchecked")
 BLOCK_TOK = 1 << 18
 """Tokens given back together at most, but for what ends at one moment: 2 MB."""
 
@@ -54,8 +51,6 @@ KNOWN: Known = {
             "decides_ahead",
         }
     ),
-    Fcfs: frozenset({"max_prefill_tok"}),
-    FcfsChunked: frozenset({"token_budget", "preempts", "blocks"}),
     ConstantCost: frozenset({"prefill_iteration_s", "decode_iteration_s", "name", "n_gpus"}),
     DistServeCost: frozenset({"prefill", "decode_small", "decode_large", "name", "n_gpus"}),
     TableCost: frozenset(
@@ -81,9 +76,6 @@ KNOWN: Known = {
 }
 """What is known of each part: an engine that says more than that is served in Python."""
 
-MOST_TOK = 1 << 40
-"""Up to this, far beyond any engine, sums stay exact and inside 64 bits; Python's integers have larger ones."""
-
 
 def compiled(model: EngineModel, arrivals: Arrivals, most_s: float) -> CompiledEngine | None:
     """Return the engine in the compiled library; None where there is no library, or a part that it does not know."""
@@ -104,10 +96,11 @@ def serve_compiled(engine: CompiledEngine) -> Iterator[Served]:
 
 def _setup(model: EngineModel, arrivals: Arrivals) -> tuple[Fields, Fields] | None:
     replica = model.replica
-    scheduler = _scheduler(model.scheduler())
+    scheduler = scheduler_fields(model.scheduler(), decides_ahead=replica.decides_ahead)
     is_known = all(says_only(part, KNOWN) for part in (model, replica, replica.cost))
     shares = replica.caches_inside and arrivals.hashes is not None
-    is_large = max(replica.kv_blocks * replica.block_tok, int(arrivals.prompt_tok.max(initial=0))) > MOST_TOK
+    memory_tok = max(replica.kv_blocks, replica.host_blocks) * replica.block_tok
+    is_large = max(memory_tok, int(arrivals.prompt_tok.max(initial=0))) > MOST_TOK
     if not is_known or shares or is_large or scheduler is None or model.router not in ROUTERS:
         return None
     cost = _cost(replica, min(replica.max_batch, max(1, len(arrivals))))
@@ -120,33 +113,19 @@ def _setup(model: EngineModel, arrivals: Arrivals) -> tuple[Fields, Fields] | No
         "block_tok": replica.block_tok,
         "watermark_blocks": math.ceil(replica.watermark * replica.kv_blocks),
         "max_batch": replica.max_batch,
-        "may_preempt": int(replica.preemption == "recompute" and not replica.caches_inside),
+        "may_preempt": int(not replica.caches_inside),
+        "swaps": int(replica.preemption == "swap"),
+        "host_blocks": replica.host_blocks,
+        "swap_s_per_block": replica.swap_s_per_block,
+        "n_lines": cost["line_s"].size,
         "decides_ahead": int(replica.decides_ahead),
         "n_jobs": len(arrivals),
         "at_s": arrivals.at_s,
+        "reader_tok_per_s": arrivals.reader_tok_per_s,
+        "target_s": arrivals.ttft_target_s,
         "job_id": arrivals.job_id,
         "prompt_tok": arrivals.prompt_tok,
         "answer_tok": arrivals.answer_tok,
-    }
-
-
-def _scheduler(scheduler: Scheduler) -> Fields | None:
-    if not says_only(scheduler, KNOWN):
-        return None
-    if isinstance(scheduler, Fcfs):
-        budget_tok, rule, running = scheduler.max_prefill_tok, 0, False
-    elif isinstance(scheduler, FcfsChunked) and scheduler.blocks in BLOCK_RULES:
-        budget_tok, running = scheduler.token_budget, scheduler.preempts == "running"
-        rule = BLOCK_RULES.index(scheduler.blocks)
-    else:
-        return None
-    if budget_tok > MOST_TOK:
-        return None
-    return {
-        "is_chunked": int(isinstance(scheduler, FcfsChunked)),
-        "budget_tok": budget_tok,
-        "preempts_running": int(running),
-        "blocks_rule": rule,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -55,7 +56,7 @@ class AndesV2(AndesFrame):
                 return
             stays[rows[:n]] = False
             if n and self.refiner:
-                gain = float(value[i]) - sum(float(value[row]) for row in rows[:n])
+                gain = float(value[i]) - added_up(float(value[row]) for row in rows[:n])
                 if gain <= self._loss(look, choice, stays, victims[:n]):
                     return
             for job in victims[:n]:
@@ -65,12 +66,20 @@ class AndesV2(AndesFrame):
 
     def _loss(self, look: Look, choice: Choice, stays: Bools, victims: list[Job]) -> float:
         """Return the QoE that all who stay lose while the victims are put out and, one day, brought back."""
-        stall_s = sum(overhead_s(look.replica, job) for job in victims)
+        stall_s = added_up(overhead_s(look.replica, job) for job in victims)
         rows = np.flatnonzero(stays)
         if stall_s <= 0.0 or rows.size == 0:
             return 0.0
         future = FutureQoe(look.live, look.now_s, stall_s, rows)
         return float((future.served(choice.token_s) - future.waiting()).sum())
+
+
+def added_up(terms: Iterable[float]) -> float:
+    """Return a sum in the order of its terms; what `sum` rounds depends on Python's version."""
+    total = 0.0
+    for term in terms:
+        total += term
+    return total
 
 
 def overhead_s(replica: ReplicaView, job: Job) -> float:
