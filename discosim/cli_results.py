@@ -32,18 +32,28 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slo",
         metavar="a=x,b=y",
-        help="targets of a request in seconds (ttft_s=0.5,tpot_s=0.1); adds slo_attainment and goodput_rps",
+        help="targets of a request in seconds (ttft_s=0.5,tpot_s=0.1); adds slo_attainment and goodput_rps; those of a "
+        "run, a sweep or a report are kept in the folder for later tables and reports",
     )
 
 
-def chosen(options: argparse.Namespace) -> tuple[list[str] | None, dict[str, float]]:
-    """Return the columns and targets that were asked for, checked before anything is run."""
-    if options.slo is None and options.columns is None:
+def chosen(options: argparse.Namespace, folder: Path | None = None) -> tuple[list[str] | None, dict[str, float]]:
+    """Return the columns and targets that were asked for, checked before anything is run.
+
+    Where none were, the targets that are kept in the folder count.
+    """
+    if options.slo is None and options.columns is None and folder is None:
         return None, {}
-    from discosim.metrics.targets import parse_targets
+    from discosim.metrics.targets import parse_targets, targets_text
     from discosim.report.chosen import parse_columns
 
     targets = {} if options.slo is None else parse_targets(options.slo)
+    if folder is not None and options.slo is None:
+        from discosim.runs.kept_targets import kept_targets
+
+        targets = kept_targets(folder)
+        if targets:
+            tell(f"note: targets as kept in the folder: {targets_text(targets)}; --slo sets others")
     return parse_columns(options.columns, has_targets=bool(targets)), targets
 
 
@@ -71,7 +81,7 @@ def add_table(add: AddParser) -> None:
 def _table(options: argparse.Namespace) -> None:
     from discosim.sweep.results import is_sweep
 
-    columns, targets = chosen(options)
+    columns, targets = chosen(options, options.folder)
     asked = None if options.policies is None else [name.strip() for name in options.policies.split(",")]
     content: Any
     if is_sweep(options.folder):
@@ -136,7 +146,7 @@ def _of_sweep(
     if targets:
         table = table_with_targets(Store(folder), table, targets)
     names = list(HEADLINE) if columns is None else columns
-    inputs = None if luck else OfSweep(folder, names)
+    inputs = None if luck else OfSweep(folder, names, targets)
     if form == "json":
         rows = table_rows(table, names, policies, inputs)
         few = "" if inputs is None else inputs.rows_text()

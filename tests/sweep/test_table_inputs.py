@@ -76,6 +76,7 @@ def test_the_words_are_those_of_a_caption_and_who_asks_no_service_bears_no_mark(
     assert "by luck alone where more is not known" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.long
 def test_luck_alone_can_be_asked_of_a_run_too(folder: Path, capsys, tmp_path: Path) -> None:
     run = ["run", "quickstart", "--set", "workload.n_requests=40", "--set", "replications=2"]
     assert main([*run, "--no-figures", "--out", str(tmp_path / "run")]) == 0

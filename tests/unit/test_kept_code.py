@@ -61,7 +61,8 @@ def test_a_sweep_keeps_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     written(tmp_path)
     Path("s.yaml").write_text(
-        "name: s\nbase: quickstart\nset: {workload.n_requests: 20, policies: [{kind: 'mine.py:Mine', name: m}], baseline: null}\n"
+        "name: s\nbase: quickstart\n"
+        "set: {workload.n_requests: 20, policies: [{kind: 'mine.py:Mine', name: m}], baseline: null}\n"
         "sweep: {grid: {policies.m.wait_s: [0, 1]}, seeds: {root: 3, n: 2}}\n"
     )
     assert main(["sweep", "s.yaml", "--executor", "serial", "--out", "out"]) == 0

@@ -78,10 +78,13 @@ class OfSweep:
         The sweep.
     names : collection of str
         Metrics that will be asked for.
+    targets : mapping of str to float
+        Targets for requests, where their numbers are among them.
     """
 
     folder: Path
     names: Collection[str]
+    targets: Mapping[str, float] = field(default_factory=dict)
     _points: dict[int, Finished | None] = field(default_factory=dict)
     _met: dict[str, int] = field(default_factory=dict)
     _met_by: dict[str, int] = field(default_factory=dict)
@@ -119,4 +122,4 @@ class OfSweep:
     def _read(self, runs: Mapping[int, str]) -> Finished | None:
         """Return the finished runs of a point; None where their inputs are not to be had any more."""
         by_seed = {seed: self.folder / "runs" / str(name) for seed, name in runs.items()}
-        return finished_of(by_seed, self.names)
+        return finished_of(by_seed, self.names, self.targets)
