@@ -44,7 +44,7 @@ def chosen(options: argparse.Namespace, folder: Path | None = None) -> tuple[lis
     """
     if options.slo is None and options.columns is None and folder is None:
         return None, {}
-    from discosim.metrics.targets import parse_targets, targets_text
+    from discosim.metrics.targets import parse_targets
     from discosim.report.chosen import parse_columns
 
     targets = {} if options.slo is None else parse_targets(options.slo)
@@ -52,8 +52,6 @@ def chosen(options: argparse.Namespace, folder: Path | None = None) -> tuple[lis
         from discosim.runs.kept_targets import kept_targets
 
         targets = kept_targets(folder)
-        if targets:
-            tell(f"note: targets as kept in the folder: {targets_text(targets)}; --slo sets others")
     return parse_columns(options.columns, has_targets=bool(targets)), targets
 
 
@@ -89,6 +87,10 @@ def _table(options: argparse.Namespace) -> None:
     else:
         content = _of_run(options.folder, options.to, columns, targets, asked, luck=options.luck)
     say_json(content) if options.to == "json" else say(content, end="")
+    if targets and options.slo is None:
+        from discosim.metrics.targets import targets_text
+
+        tell(f"note: targets as kept in the folder: {targets_text(targets)}; --slo sets others")
 
 
 def _of_run(
