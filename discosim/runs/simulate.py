@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from discosim.core.class_state import sentence
 from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario, is_closed_loop
@@ -134,6 +135,7 @@ def _simulated(
     n_cut: Counter[str] = Counter()
     kernels: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
     tallies: dict[str, Counter[str]] = {entrant.name: Counter() for entrant in entrants}
+    changed: dict[str, frozenset[str]] = {entrant.name: frozenset() for entrant in entrants}
     workload_notes: dict[str, float | str] = {}
     warnings: tuple[str, ...] = ()
     with _calm_memory():
@@ -159,6 +161,7 @@ def _simulated(
                 kernels[entrant.name].update(outcome.kernels)
                 summaries[entrant.name].append(outcome.summary)
                 tallies[entrant.name].update(outcome.tally)
+                changed[entrant.name] |= outcome.changed
                 if replication == 0:
                     examples[entrant.name] = outcome.tokens
                 if token_sink is not None:
@@ -170,6 +173,7 @@ def _simulated(
         replications = [parts[entrant.name, k] for k in range(scenario.replications)]
         warnings += (
             *_doubts(entrant, replications, tallies[entrant.name], blueprint),
+            *(f"{entrant.name}: {said}" for said in filter(None, [sentence(changed[entrant.name])])),
             *filter(None, [refused_note(entrant.name, summaries[entrant.name])]),
             *filter(None, [cut_note(entrant.name, n_cut[entrant.name], scenario.replications)]),
         )

@@ -23,8 +23,9 @@ from discosim.core.take_place import flush
 from discosim.runs.basis import check_basis
 from discosim.runs.collect import Columns
 from discosim.runs.facts import FACTS, file_facts, run_facts
-from discosim.runs.folder import CONFIG, ENDPOINTS, INPUTS, RUN, SERIES, default_folder, same_run
+from discosim.runs.folder import CODE, CONFIG, ENDPOINTS, INPUTS, RUN, SERIES, default_folder, same_run
 from discosim.runs.identity import run_id
+from discosim.runs.kept_code import keep_code
 from discosim.runs.outcomes import Outcomes
 from discosim.runs.progress import open_bar
 from discosim.runs.result import RunResult
@@ -78,8 +79,9 @@ def execute_to_folder(
     judge = same_run(target, _resolved(scenario, target), force=force)
     if place.real.is_dir() and not is_void(place.real):
         judge(place.real)
+    spare = run_id(scenario)[:10]
     with _bar(scenario, enabled=progress) as tick:
-        return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, spare=run_id(scenario)[:10])
+        return _execute(scenario, place, judge, tokens=tokens, tick=tick, command=command, spare=spare, keeps_code=True)
 
 
 def run_to_folder(
@@ -121,6 +123,7 @@ def _execute(
     spare: str = "",
     outcomes: Outcomes | None = None,
     stated: Mapping[str, str] | None = None,
+    keeps_code: bool = False,
 ) -> RunResult:
     started = time.perf_counter()
     results: list[RunResult] = []
@@ -128,6 +131,8 @@ def _execute(
     def write(folder: Path) -> None:
         with _token_writer(folder / "tokens.parquet", enabled=tokens) as sink:
             result = simulate(scenario, tick=tick, token_sink=sink, outcomes=outcomes)
+        if keeps_code:
+            keep_code([scenario], folder / CODE)
         _write_files(result, folder, place, command, time.perf_counter() - started, stated)
         results.append(result)
 
@@ -169,6 +174,7 @@ def write_result(result: RunResult, target: Path, *, force: bool = False, comman
 
         def write(folder: Path) -> None:
             copy_texts(folder, texts)
+            keep_code([whole.scenario], folder / CODE, texts)
             _write_files(whole, folder, place, command, None, texts)
 
         fill(place, RUN, write, judge)
