@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from discosim.core.class_state import sentence
 from discosim.core.errors import UserError
-from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario, is_closed_loop
 from discosim.metrics.summary import SummaryTable
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.policies.base import Policy
 from discosim.policies.budget import promise_of
-from discosim.runs.apart import ApartLuck, RunLuck
+from discosim.runs.apart import ApartLuck, luck_of
 from discosim.runs.basis import basis_of
 from discosim.runs.batteries import refused_note
 from discosim.runs.build import Blueprint, build
@@ -147,8 +146,7 @@ def _simulated(
                 warnings = (*(f"workload: {doubt}" for doubt in requests.warnings), *blueprint.warnings)
                 warnings += rows_doubts(scenario, inputs)
             world = versions.of(replication) if versions else blueprint
-            streams, n_users = RandomStreams(scenario.seed, replication), 1 + int(requests.user_id.max(initial=0))
-            luck, asked = RunLuck(streams, len(requests), world.model.link, n_users), frozenset[str]()
+            luck, asked = luck_of(scenario.seed, replication, requests, world.model.link), frozenset[str]()
             keep = _kept_ids(replication, token_sink)
             for entrant in entrants:
                 own = ApartLuck(luck) if source.is_apart else luck
