@@ -171,8 +171,10 @@ def _draw_once(figure: Figure, buffer: IO[bytes]) -> None:
 
 def lay_out(figure: Figure) -> None:
     """Put everything in its place; nothing moves by itself any more."""
-    if (engine := figure.get_layout_engine()) is not None:
-        engine.execute(figure)
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        if figure.axes:  # constrained layout warns of a figure without any
+            engine.execute(figure)
         figure.set_layout_engine("none")
 
 
