@@ -25,8 +25,6 @@ from discosim.world.world import World
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
-MANY_RUNS = 24
-"""From so many runs of neighbours in a batch on they are sorted after they have been joined, which is quicker then."""
 
 SIMPY = "simpy"
 """Under this name `run.json` counts the requests that no kernel took."""
@@ -187,14 +185,10 @@ def _merged(held: list[Part], until_s: float, size: int, *, is_end: bool = False
     begun = [0] * len(held)
     for start, end in pairwise(_bounds(owner[:n_over], turns, size, is_end=is_end)):
         of_batch = owner[start:end]
-        inner = turns[np.searchsorted(turns, start, side="right") : np.searchsorted(turns, end)] - start
-        if inner.size < MANY_RUNS:
-            runs = _runs(held, begun, [of_batch[at] for at in (0, *inner)], np.diff([0, *inner, of_batch.size]))
-            yield runs[0] if len(runs) == 1 else Timelines.joined(runs)
-        else:
-            whose, n_rows = np.unique(of_batch, return_counts=True)
-            runs = _runs(held, begun, whose.tolist(), n_rows)
-            yield Timelines.joined(runs).take(np.argsort(np.argsort(of_batch, kind="stable"), kind="stable"))
+        whose, n_rows = np.unique(of_batch, return_counts=True)
+        runs = _runs(held, begun, whose.tolist(), n_rows)
+        place = np.argsort(np.argsort(of_batch, kind="stable"), kind="stable")
+        yield runs[0] if len(runs) == 1 else Timelines.interleaved(runs, place)
     held[:] = [one.rest(n_rows) for one, n_rows in zip(held, begun, strict=True)]
 
 
@@ -212,7 +206,7 @@ def _bounds(owner: NDArray[np.int64], turns: NDArray[np.int64], size: int, *, is
 
 
 def _runs(held: Sequence[Part], begun: list[int], whose: Sequence[int], n_rows: NDArray[np.int64]) -> list[Timelines]:
-    """Take so many of the next rows of these parts, and note in ``begun`` how far each has come."""
+    """Take so many of the next rows of each of these parts, and note in ``begun`` how far each has come."""
     runs = []
     for k, n in zip(whose, n_rows.tolist(), strict=True):
         runs.append(held[k].timelines.part(begun[k], begun[k] + n))
