@@ -162,7 +162,7 @@ def _draw_once(figure: Figure, buffer: IO[bytes]) -> None:
     canvas, engine = figure.canvas, figure.get_layout_engine()
     try:
         lay_out(figure)
-        FigureCanvasAgg(figure).print_png(buffer, metadata=_NO_METADATA["png"])
+        FigureCanvasAgg(figure).print_png(buffer, metadata=_NO_METADATA["png"])  # type: ignore[no-untyped-call]  # matplotlib's
     finally:
         figure.set_layout_engine(engine)
         figure.set_canvas(canvas)
