@@ -131,23 +131,6 @@ def influence(name: str, columns: Columns) -> Influence | None:
     return None
 
 
-def known_numbers(columns: Columns) -> frozenset[str]:
-    """Return the numbers of which :func:`influence` would return something, without working them out."""
-    status = columns["status"]
-    finished, served = status == "finished", status != "rejected"
-    of_finished = MEANS_OF_FINISHED | {name: column for name, (column, _) in QUANTILES.items()}
-    of_served = MEANS_OF_SERVED | MEAN_OF_ANSWERS | MEANS_OF_GIVEN
-    found = set(BUDGETS) if (columns["prompt_tok"][served] != 0).any() else set[str]()
-    for whose, counted in ((of_finished, finished), (of_served, served)):
-        has_any = {column: _has_any(columns[column], counted) for column in set(whose.values()) & columns.keys()}
-        found |= {name for name, column in whose.items() if has_any.get(column, False)}
-    return frozenset(found)
-
-
-def _has_any(values: NDArray[Any], counted: NDArray[np.bool_]) -> bool:
-    return bool((counted & ~np.isnan(np.asarray(values, dtype=float))).any())
-
-
 def _mean(values: NDArray[Any], counted: NDArray[np.bool_]) -> Influence | None:
     known = counted & ~np.isnan(np.asarray(values, dtype=float))
     return _ratio(np.where(known, values, 0.0), known.astype(float))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.scenario import Scenario
-from discosim.metrics.influence import LEVELS, NUMBERS, Columns, is_beyond, known_numbers
+from discosim.metrics.influence import LEVELS, NUMBERS, Columns, is_beyond
 from discosim.metrics.input_uncertainty import (
     Open,
     Part,
@@ -137,11 +137,8 @@ def intervals_of_rows(
     everything = [r for rows in met.values() for r in rows]
     cells: dict[tuple[str, str], dict[str, float]] = {}
     tails = Tails()
-    known = {policy: known_numbers(part) for policy, part in parts.items()} if summary.n_replications == 1 else {}
-    for name in (name for name in NUMBERS if name in summary.metrics):
-        if summary.n_replications == 1:  # nothing is known of luck, so of both together neither
-            cells.update(_unknown(name, known, summary))
-            continue
+    # of one replication nothing is known of luck, so of both together neither
+    for name in (name for name in NUMBERS if name in summary.metrics and summary.n_replications > 1):
         found = {policy: open_part(name, part, asked[policy]) for policy, part in parts.items()}
         base = found[summary.baseline]
         for policy, own in found.items():
@@ -159,20 +156,6 @@ def intervals_of_rows(
         met=met,
         asked={policy: _thin_roles(inputs, part) for policy, part in parts.items()},
     )
-
-
-def _unknown(
-    name: str, known: Mapping[str, frozenset[str]], summary: SummaryTable
-) -> dict[tuple[str, str], dict[str, float]]:
-    """Return half-widths that nobody knows, of the policies of which one could be known."""
-    if name not in known[summary.baseline]:
-        return {}
-    has = (policy for policy, names in known.items() if name in names)
-    return {
-        (policy, name): dict.fromkeys(KEYS, math.nan)
-        for policy in has
-        if not math.isnan(summary.cells[policy, name].value.mean)
-    }
 
 
 def _widened(

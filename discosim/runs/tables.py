@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW_GROUP = 1 << 17
+SMALL = 10_000
+"""Rows below which a table is written for its size: a sweep leaves thousands of such files. Source: our choice."""
+SMALL_LEVEL = 6
+"""Effort of the compression of a small table, which takes a millisecond. Source: our choice; more brings nothing."""
 TOKEN_FIELDS: dict[str, tuple[str, str]] = {
     "policy": ("", "name of the policy"),
     "replication": ("", "index of the replication, from 0"),
@@ -43,8 +47,13 @@ SERIES_FIELDS: dict[str, tuple[str, str]] = {
 
 
 def request_table(columns: Columns) -> pa.Table:
-    """Return requests.parquet as an Arrow table; units and meanings stand in the field metadata."""
+    """Return requests.parquet as an Arrow table.
+
+    Units stand in the field metadata; so do formulas and meanings, where they would not outweigh the numbers.
+    """
     described = {name: definition(name).field_metadata() for name in columns}
+    if next(iter(columns.values())).size < SMALL:
+        described = {name: {"unit": said["unit"]} for name, said in described.items()}
     return _table(columns, described)
 
 
@@ -96,7 +105,11 @@ def _text(values: NDArray[Any]) -> pa.DictionaryArray:
 
 def write_parquet(table: pa.Table, path: Path) -> None:
     """Write a table; the same table gives the same bytes. Arrow itself takes no names that are no UTF-8."""
-    from pyarrow import parquet
+    from pyarrow import parquet, types
 
+    options: dict[str, Any] = {}
+    if table.num_rows < SMALL:
+        text = [field.name for field in table.schema if types.is_dictionary(field.type)]
+        options = {"use_dictionary": text, "write_statistics": False, "compression_level": SMALL_LEVEL}
     with path.open("wb") as file:
-        parquet.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP)
+        parquet.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP, **options)

@@ -64,7 +64,7 @@ PLANNED = sorted(kind for kind, policy in known_policies().items() if "plan" in 
 
 def run(policy: Policy, parts: WorldModel, table: RequestTable, view: View, seed: int, kernel: str) -> Outcome:
     """Run one replication as a scenario would."""
-    scenario = SimpleNamespace(kernel=kernel, reader=SimpleNamespace(pacer=True))
+    scenario = SimpleNamespace(kernel=kernel, reader=SimpleNamespace(pacer=True), server=None, services={})
     blueprint: Any = SimpleNamespace(scenario=scenario, model=parts, view=view)
     return replicate(Entrant("it", policy), blueprint, table, Luck(RandomStreams(seed), len(table)), range(3, 20))
 
