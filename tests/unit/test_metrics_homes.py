@@ -99,7 +99,9 @@ def homes() -> tuple[dict[str, Numbers], Numbers, Numbers]:
         },
         "discosim.runs.collect.Collector.tokens": collector.tokens(),
         f"{metrics}cost.cost_columns": cost_columns(flat),
-        f"{metrics}timeline.latency_columns": latency_columns(flat, *next(_by_pacer(flat, pacer=True, gaps=PooledGaps()))),
+        f"{metrics}timeline.latency_columns": latency_columns(
+            flat, *next(_by_pacer(flat, pacer=True, gaps=PooledGaps()))
+        ),
         f"{metrics}timeline.visible_columns": visible_columns(flat, ttft, qoe),
         f"{metrics}events.event_columns": event_columns(flat, GapHistogram()),
         f"{metrics}events.event_numbers": event_numbers(done, gaps.events),
