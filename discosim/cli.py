@@ -246,6 +246,10 @@ def _run(options: argparse.Namespace) -> None:
         from discosim.report.figures import draw_all
 
         draw_all(result.folder)
+    if targets:
+        from discosim.runs.kept_targets import keep_targets
+
+        keep_targets(result.folder, targets)
     seen = result.with_targets(**targets) if targets else result
     if options.json:
         from discosim.report.documents import run_document
@@ -274,13 +278,16 @@ def _add_report(add: AddParser) -> None:
         "folder", metavar="FOLDER", type=Path, help="folder of a run, a sweep, a paper's figures, or `engine validate`"
     )
     parser.add_argument("--out", metavar="FILE", type=Path, help="the file (default: FOLDER/report.html)")
+    slo = "of a run or a sweep: targets of a request in seconds (ttft_s=0.5,tpot_s=0.1), kept in the folder"
+    parser.add_argument("--slo", metavar="a=x,b=y", help=slo)
     parser.set_defaults(call=_report)
 
 
 def _report(options: argparse.Namespace) -> None:
+    from discosim.metrics.targets import parse_targets
     from discosim.report.html import write_report
 
-    path = write_report(options.folder, options.out)
+    path = write_report(options.folder, options.out, None if options.slo is None else parse_targets(options.slo))
     say(f"written    {path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 

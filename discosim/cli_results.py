@@ -32,18 +32,26 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--slo",
         metavar="a=x,b=y",
-        help="targets of a request in seconds (ttft_s=0.5,tpot_s=0.1); adds slo_attainment and goodput_rps",
+        help="targets of a request in seconds (ttft_s=0.5,tpot_s=0.1); adds slo_attainment and goodput_rps; those of a "
+        "run, a sweep or a report are kept in the folder for later tables and reports",
     )
 
 
-def chosen(options: argparse.Namespace) -> tuple[list[str] | None, dict[str, float]]:
-    """Return the columns and targets that were asked for, checked before anything is run."""
-    if options.slo is None and options.columns is None:
+def chosen(options: argparse.Namespace, folder: Path | None = None) -> tuple[list[str] | None, dict[str, float]]:
+    """Return the columns and targets that were asked for, checked before anything is run.
+
+    Where none were, the targets that are kept in the folder count.
+    """
+    if options.slo is None and options.columns is None and folder is None:
         return None, {}
     from discosim.metrics.targets import parse_targets
     from discosim.report.chosen import parse_columns
 
     targets = {} if options.slo is None else parse_targets(options.slo)
+    if folder is not None and options.slo is None:
+        from discosim.runs.kept_targets import kept_targets
+
+        targets = kept_targets(folder)
     return parse_columns(options.columns, has_targets=bool(targets)), targets
 
 
@@ -61,6 +69,8 @@ def add_table(add: AddParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="folder of a run or of a sweep")
     add_columns(parser)
     parser.add_argument("--policies", metavar="a,b", help="policies to print (default: all)")
+    luck = "intervals by luck alone, not with what few rows of inputs leave open"
+    parser.add_argument("--luck", action="store_true", help=luck)
     parser.add_argument("--to", choices=FORMS, default="text", help="form of the table (default: text)")
     parser.add_argument("--json", action="store_const", const="json", dest="to", help="the same as --to json")
     parser.set_defaults(call=_table)
@@ -69,27 +79,38 @@ def add_table(add: AddParser) -> None:
 def _table(options: argparse.Namespace) -> None:
     from discosim.sweep.results import is_sweep
 
-    columns, targets = chosen(options)
+    columns, targets = chosen(options, options.folder)
     asked = None if options.policies is None else [name.strip() for name in options.policies.split(",")]
     content: Any
     if is_sweep(options.folder):
-        content = _of_sweep(options.folder, options.to, columns, targets, asked)
+        content = _of_sweep(options.folder, options.to, columns, targets, asked, luck=options.luck)
     else:
-        content = _of_run(options.folder, options.to, columns, targets, asked)
+        content = _of_run(options.folder, options.to, columns, targets, asked, luck=options.luck)
     say_json(content) if options.to == "json" else say(content, end="")
+    if targets and options.slo is None:
+        from discosim.metrics.targets import targets_text
+
+        tell(f"note: targets as kept in the folder: {targets_text(targets)}; --slo sets others")
 
 
 def _of_run(
-    folder: Path, form: str, columns: list[str] | None, targets: dict[str, float], policies: list[str] | None
+    folder: Path,
+    form: str,
+    columns: list[str] | None,
+    targets: dict[str, float],
+    policies: list[str] | None,
+    *,
+    luck: bool,
 ) -> Any:
     from discosim.metrics.summary import HEADLINE
     from discosim.report.chosen import run_table
     from discosim.report.documents import headed, summary_content
-    from discosim.report.folder_summary import folder_summary
+    from discosim.report.folder_summary import by_luck, folder_summary
     from discosim.report.frames import chosen_policies, summary_frame
     from discosim.report.latex import run_latex
 
     summary = folder_summary(folder, targets)
+    summary = by_luck(summary) if luck else summary
     policies = chosen_policies(list(summary["policies"]), policies)
     names = [name for name in HEADLINE if name in summary["metrics"]] if columns is None else columns
     if form == "json":
@@ -104,13 +125,20 @@ def _of_run(
 
 
 def _of_sweep(
-    folder: Path, form: str, columns: list[str] | None, targets: dict[str, float], policies: list[str] | None
+    folder: Path,
+    form: str,
+    columns: list[str] | None,
+    targets: dict[str, float],
+    policies: list[str] | None,
+    *,
+    luck: bool,
 ) -> Any:
     from discosim.metrics.summary import HEADLINE
     from discosim.report.chosen import sweep_table
     from discosim.report.documents import headed, table_rows
     from discosim.report.frames import sweep_frame
     from discosim.report.latex import sweep_latex
+    from discosim.report.plots.inputs import OfSweep
     from discosim.sweep.results import load_results
     from discosim.sweep.store import Store
     from discosim.sweep.targets import table_with_targets
@@ -120,14 +148,16 @@ def _of_sweep(
     if targets:
         table = table_with_targets(Store(folder), table, targets)
     names = list(HEADLINE) if columns is None else columns
+    inputs = None if luck else OfSweep(folder, names, targets)
     if form == "json":
-        place = {"folder": str(folder), "targets": targets}
-        return headed("table", {**place, "rows": table_rows(table, names, policies)})
+        rows = table_rows(table, names, policies, inputs)
+        few = "" if inputs is None else inputs.rows_text()
+        return headed("table", {"folder": str(folder), "targets": targets, "few_rows": few, "rows": rows})
     if form == "latex":
-        return sweep_latex(table, columns, policies)
+        return sweep_latex(table, columns, policies, inputs=inputs)
     if form == "csv":
-        return _csv(sweep_frame(table, names, policies))
-    return sweep_table(table, names, folder.resolve().name, policies) + "\n"
+        return _csv(sweep_frame(table, names, policies, inputs=inputs))
+    return sweep_table(table, names, folder.resolve().name, policies, inputs) + "\n"
 
 
 def _say_what_is_left_out(table: pd.DataFrame, folder: Path) -> None:

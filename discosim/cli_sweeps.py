@@ -107,6 +107,7 @@ def _sweep(options: argparse.Namespace) -> int:
     from discosim.report.documents import sweep_document
     from discosim.report.progress import Bar
     from discosim.report.sweep_text import render_sweep
+    from discosim.runs.kept_targets import keep_targets
     from discosim.sweep.drive import Terms
     from discosim.sweep.plan import load_plan
     from discosim.sweep.run import how_to_go_on, run_sweep
@@ -132,6 +133,8 @@ def _sweep(options: argparse.Namespace) -> int:
             watch=lambda n_finished, n_runs: Bar(n_finished, n_runs, is_shown=_is_terminal()),
         )
     if targets and result.table is not None:
+        if isinstance(options.out, Path | None):
+            keep_targets(result.store.folder, targets)
         result = replace(result, table=table_with_targets(result.store, result.table, targets))
     if options.json:
         say_json(sweep_document(result, columns))

@@ -38,7 +38,7 @@ def find_file(name: str, folders: tuple[Path, ...]) -> str:
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"is no file name ({getattr(error, 'strerror', None) or error})") from None
     if not found:
-        raise UserError(_is_nowhere(paths))
+        raise UserError(_is_nowhere(paths) + _kept(name, folders))
     if len(found) > 1 and not filecmp.cmp(found[0], found[1], shallow=False):
         raise UserError(
             f"may mean two files that differ: {found[0]} in the working directory and {found[1]} beside the "
@@ -68,6 +68,15 @@ def with_places(data: Any, places: Mapping[str, str]) -> Any:
             return places[data]
         return f"{places[file]}:{rest}" if colon and file in places else data
     return data
+
+
+def _kept(name: str, folders: tuple[Path, ...]) -> str:
+    """Say where a copy of the user's code lies that a run or a sweep has left beside its configuration."""
+    for folder in (*folders, *(folder.parent.parent for folder in folders)):
+        copy = folder / "code" / Path(name).name
+        if copy.suffix == ".py" and copy.is_file():
+            return f"; as it was when these results were made it lies in {copy}"
+    return ""
 
 
 def _is_nowhere(paths: list[Path]) -> str:

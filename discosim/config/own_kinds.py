@@ -11,7 +11,7 @@ from discosim.config.named_files import find_file
 from discosim.config.plain import plain_data
 from discosim.config.shape import keys_of
 from discosim.core.errors import UserError, close_match
-from discosim.core.own_code import is_own, load_own, split_kind
+from discosim.core.own_code import is_own, load_own, own_class, split_kind
 from discosim.core.scenario import EngineServer, PluginIterations, Scenario
 
 PATTERN = r"\.py:[A-Za-z_]\w*$"
@@ -60,22 +60,42 @@ def import_own(scenario: Scenario) -> None:
     UserError
         If any of it cannot be had any more.
     """
-    from discosim.policies import Policy
-    from discosim.world.engine.costs.registry import OwnCost
-    from discosim.world.engine.schedulers.base import Scheduler
-
-    named: list[tuple[str, str, type]] = [(f"policy {spec.name}", spec.kind, Policy) for spec in scenario.policies]
-    for server in (scenario.server, *scenario.services.values()):
-        if isinstance(server, EngineServer):
-            named.append(("server.scheduler", server.scheduler.kind, Scheduler))
-            if isinstance(server.iterations, PluginIterations):
-                named.append(("server.iterations", server.iterations.cost, OwnCost))
-    for where, kind, base in named:
+    for where, kind, base in _named(scenario):
         if is_own(kind):
             try:
                 load_own(kind, base)
             except UserError as error:
                 raise UserError(error.message, where=where) from None
+
+
+def _named(scenario: Scenario) -> list[tuple[str, str, type]]:
+    from discosim.policies import Policy
+
+    policies: list[tuple[str, str, type]] = [(f"policy {spec.name}", spec.kind, Policy) for spec in scenario.policies]
+    return [*policies, *_inside_servers(scenario)]
+
+
+def own_kinds_of(scenario: Scenario) -> list[str]:
+    """Return the kinds of a scenario that name code in files, each once."""
+    return list(dict.fromkeys(kind for _, kind, _ in _named(scenario) if is_own(kind)))
+
+
+def _inside_servers(scenario: Scenario) -> list[tuple[str, str, type]]:
+    from discosim.world.engine.costs.registry import OwnCost
+    from discosim.world.engine.schedulers.base import Scheduler
+
+    named: list[tuple[str, str, type]] = []
+    for server in (scenario.server, *scenario.services.values()):
+        if isinstance(server, EngineServer):
+            named.append(("server.scheduler", server.scheduler.kind, Scheduler))
+            if isinstance(server.iterations, PluginIterations):
+                named.append(("server.iterations", server.iterations.cost, OwnCost))
+    return named
+
+
+def own_classes(scenario: Scenario) -> list[type[Any]]:
+    """Return the schedulers and cost models of a scenario that are classes in files, as they were imported."""
+    return [own_class(kind, base) for _, kind, base in _inside_servers(scenario) if is_own(kind)]
 
 
 def check_cost(iterations: PluginIterations, held: type) -> None:

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
@@ -18,8 +18,11 @@ from types import CodeType, ModuleType
 from discosim.core.source_code import is_known
 from discosim.core.source_files import locate
 
+Texts = dict[str, bytes]
+"""Place of a source -> what was read there."""
 
-def module_of(file: Path, content: bytes) -> ModuleType:
+
+def module_of(file: Path, content: bytes, texts: Texts | None = None) -> ModuleType:
     """Run the text of a file as a module of its own name, and return it.
 
     What it imports from its folder is imported from there, whatever another file of the user's has beside it under the
@@ -31,12 +34,15 @@ def module_of(file: Path, content: bytes) -> ModuleType:
         Absolute.
     content : bytes
         Its text: what is run is what was fingerprinted.
+    texts : dict of str to bytes, optional
+        Texts of what lies beside it, which count instead of the files; those that are read are added.
     """
     name = _name_of(file)
-    spec = spec_from_file_location(name, file, loader=FreshSource(name, str(file)))
+    held: Texts = {} if texts is None else texts
+    spec = spec_from_file_location(name, file, loader=FreshSource(name, str(file), held))
     assert spec is not None
     module = module_from_spec(spec)
-    with _only_beside(file.parent):
+    with _only_beside(file.parent, held):
         code = compile(content, str(file), "exec", dont_inherit=True)
         before = sys.modules.get(name)
         sys.modules[name] = module  # dataclasses look their module up there
@@ -58,9 +64,9 @@ def _name_of(file: Path) -> str:
 
 
 @contextmanager
-def _only_beside(folder: Path) -> Iterator[None]:
+def _only_beside(folder: Path, texts: Texts) -> Iterator[None]:
     """Let names of this folder's modules mean these; its finder stays behind the others, for imports in functions."""
-    finder = Beside(folder)
+    finder = Beside(folder, texts)
     for held in [one for one in sys.meta_path if isinstance(one, Beside)]:
         sys.meta_path.remove(held)
         for name, module in list(sys.modules.items()):
@@ -75,12 +81,26 @@ def _only_beside(folder: Path) -> Iterator[None]:
 
 
 class FreshSource(SourceFileLoader):
-    """Compiles the source each time: compiled files go by whole seconds, and a hand may be quicker."""
+    """Compiles the source each time: compiled files go by whole seconds, and a hand may be quicker.
+
+    Parameters
+    ----------
+    fullname, path : str
+        The module and its file.
+    texts : dict of str to bytes
+        Texts that were read already, which count; what is read is added.
+    """
+
+    def __init__(self, fullname: str, path: str, texts: Texts) -> None:
+        super().__init__(fullname, path)
+        self._texts = texts
 
     def get_code(self, fullname: str) -> CodeType | None:
         """Return the code of a module."""
         path = self.get_filename(fullname)
-        code: CodeType = self.source_to_code(self.get_data(path), path)
+        if path not in self._texts:
+            self._texts[path] = self.get_data(path)
+        code: CodeType = self.source_to_code(self._texts[path], path)
         return code
 
 
@@ -92,9 +112,12 @@ class Beside(MetaPathFinder):
     ----------
     folder : Path
         Where the file lies that imports them.
+    texts : dict of str to bytes
+        Texts that were read already.
     """
 
     folder: Path
+    texts: Texts = field(default_factory=dict, compare=False)
 
     def find_spec(
         self,
@@ -113,10 +136,11 @@ class Beside(MetaPathFinder):
             package, module = folder / name / "__init__.py", folder / f"{name}.py"
             if package.is_file():
                 search = [str(package.parent)]
-                loader = FreshSource(fullname, str(package))
+                loader = FreshSource(fullname, str(package), self.texts)
                 return spec_from_file_location(fullname, package, loader=loader, submodule_search_locations=search)
             if module.is_file():
-                return spec_from_file_location(fullname, module, loader=FreshSource(fullname, str(module)))
+                loader = FreshSource(fullname, str(module), self.texts)
+                return spec_from_file_location(fullname, module, loader=loader)
             if (folder / name).is_dir() and (path is not None or locate(fullname) is None):
                 spec = ModuleSpec(fullname, None, is_package=True)
                 spec.submodule_search_locations = [str(folder / name)]

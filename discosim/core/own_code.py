@@ -6,12 +6,13 @@ import hashlib
 import linecache
 import re
 import traceback
-from dataclasses import dataclass, fields, is_dataclass, replace
+from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from discosim.core.beside import module_of
+from discosim.core.beside import Texts, module_of
 from discosim.core.errors import UserError, close_match
 from discosim.core.plugins import in_words
 from discosim.core.source_code import SourceCode, source_of_file
@@ -82,6 +83,9 @@ class _Held:
     code: SourceCode
     places: tuple[Path, ...]
     status: _Status
+    content: bytes = b""
+    texts: Texts = field(default_factory=dict)
+    """Of what lies beside it and was imported, so that it can be run again as it was."""
 
 
 _held: dict[str, _Held] = {}
@@ -129,6 +133,25 @@ def own_class(kind: str, base: type) -> type[Any]:
     return _class_of(held.module, file, name, base)
 
 
+def anew(value: type[Any]) -> type[Any]:
+    """Return a class of the user's as its file defines it when it is run again, so that nothing is left of before.
+
+    It is run as it was when it was imported, whatever has become of it since; what it prints is not shown twice. A
+    class of any other origin comes back as it is, and so does one whose file cannot be run a second time.
+    """
+    file = file_behind(value)
+    held = None if file is None else _held[str(file)]
+    if file is None or held is None or value.__qualname__ != value.__name__:
+        return value
+    try:
+        with redirect_stdout(None):
+            module = module_of(file, held.content, held.texts)
+    except Exception:  # noqa: BLE001 - it did run once; a registry may refuse to be told the same again
+        return value
+    found = vars(module).get(value.__name__)
+    return found if isinstance(found, type) and found.__module__ == value.__module__ else value
+
+
 def is_left(kind: str) -> bool:
     """Tell whether a kind is a class in a file that nobody imported, so that nothing can be asked of it."""
     found = _NAMED.fullmatch(kind)
@@ -154,6 +177,29 @@ def own_source(kind: str) -> SourceCode:
     except OSError:
         return SourceCode(Path(file).stem, "")
     return _of_class(source_of_file(Path(file), content)[0], name)
+
+
+def own_texts(kind: str) -> dict[str, bytes]:
+    """Return the code behind a class of the user's by name below its folder: the file, and what it has beside it.
+
+    As it was imported where it was; nothing is run. A file that cannot be read is left out.
+    """
+    file = Path(_split(kind)[0])
+    held = _held.get(str(file))
+    found: dict[str, bytes] = {}
+    try:
+        content = held.content if held is not None and held.module is not None else file.read_bytes()
+        places = held.places if held is not None else source_of_file(file, content)[1]
+    except OSError:
+        return found
+    texts = {} if held is None else held.texts
+    found[file.name] = content
+    for place in places:
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            if path != file and path.is_relative_to(file.parent):
+                with suppress(OSError):
+                    found[path.relative_to(file.parent).as_posix()] = texts.get(str(path)) or path.read_bytes()
+    return found
 
 
 def _of_class(code: SourceCode, name: str) -> SourceCode:
@@ -183,7 +229,8 @@ def _looked_at(file: Path, old: _Held | None) -> _Held:
     _busy[str(file)] = ""
     try:
         linecache.checkcache(str(file))
-        return _Held(module_of(file, content), "", code, places, status)
+        texts: Texts = {}
+        return _Held(module_of(file, content, texts), "", code, places, status, content, texts)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a file of the user's may do anything, an attempt to exit included

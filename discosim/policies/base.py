@@ -19,7 +19,8 @@ class Policy:
     """Base of every policy; a subclass is a dataclass whose fields are its options.
 
     One copy of the policy object serves a whole replication: ``prepare`` is called once, then ``serve`` once per
-    request. State that ``prepare`` computes goes into fields declared with ``field(init=False)``.
+    request. State that ``prepare`` computes goes into fields declared with ``field(init=False)``: what a class holds is
+    as it was when the next replication begins, and a class in a file of the user's is made anew from it each time.
 
     Attributes
     ----------
@@ -64,6 +65,8 @@ class Policy:
 
         A plan lets requests that nobody else can touch be worked out many at once. It has to say the same as `serve`,
         which is what defines the policy; it counts only in the class that states it, as a subclass may serve otherwise.
+        Where the class is none of this package, a few dozen requests of the first replication are served as well, and a
+        run whose plan contradicts them is refused.
 
         Parameters
         ----------

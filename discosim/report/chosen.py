@@ -13,11 +13,13 @@ from discosim.metrics.targets import TARGET_NUMBERS
 from discosim.report.cells import few_replications
 from discosim.report.columns import Column, decimals_for, lay_out
 from discosim.report.frames import axis_text, blocks_of, chosen_metrics, headings_of_axes, sweep_frame
-from discosim.report.input_rows import mark, with_inputs
+from discosim.report.input_rows import BEYOND, MARK, by_what, mark, with_inputs
 from discosim.report.tables import PlainSummary, number, readable
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from discosim.report.plots.inputs import Inputs
 
 WIDTH = 120
 ALL = "all"
@@ -63,10 +65,14 @@ def run_table(summary: PlainSummary, names: Sequence[str], title: str = "") -> s
 
 
 def sweep_table(
-    table: pd.DataFrame, names: Sequence[str], title: str = "", policies: Sequence[str] | None = None
+    table: pd.DataFrame,
+    names: Sequence[str],
+    title: str = "",
+    policies: Sequence[str] | None = None,
+    inputs: Inputs | None = None,
 ) -> str:
-    """Return chosen columns of a sweep; intervals are over its finished seeds, by luck alone."""
-    tidy = sweep_frame(table, names, policies)
+    """Return chosen columns of a sweep; intervals are over its finished seeds, with ``inputs`` by them as well."""
+    tidy = sweep_frame(table, names, policies, inputs=inputs)
     if tidy.empty:
         return f"{title}: no run is finished" if title else "no run is finished"
     names = list(tidy.attrs["units"])
@@ -76,18 +82,21 @@ def sweep_table(
     cells = [[*map(axis_text, values), policy] for values, policy, _ in blocks]
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
     head, *rows = ("  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)).rstrip() for row in (heads, *cells))
-    columns = []
+    columns, is_starred = [], False
     for i, name in enumerate(names):
         factor, unit = readable(definition(name))
         values = tuple(factor * records[i]["value"] for _, _, records in blocks)
         halves = tuple(factor * (records[i]["high"] - records[i]["value"]) for _, _, records in blocks)
-        columns.append(_column(name, unit, values, halves))
+        marks = tuple(MARK if inputs and inputs.rests_on_no_row(name, policy) else "" for _, policy, _ in blocks)
+        is_starred |= any(marks)
+        columns.append(_column(name, unit, values, halves, marks))
     n = int(tidy["n"].max())
     first = f"{title}: " if title else ""
-    first += (
-        f"mean ± half-width of the 95 % interval over {n} seeds, by luck alone" if n > 1 else "one seed, no intervals"
-    )
+    is_partly = inputs is not None and bool((tidy["is_by_luck"] & tidy["value"].notna()).any())
+    by = by_what("" if inputs is None else inputs.rows_text(), is_partly=is_partly)
+    first += f"mean ± half-width of the 95 % interval over {n} seeds, {by}" if n > 1 else "one seed, no intervals"
     first += f" ({few})" if (few := few_replications(n)) else ""
+    first += f". {MARK} {BEYOND}" if is_starred else ""
     tables = ["\n".join(lay_out(head, rows, part, WIDTH, cut=False)) for part in _fitting(head, rows, columns)]
     return "\n\n".join(["\n".join(textwrap.wrap(first, WIDTH)), *tables])
 

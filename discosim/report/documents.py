@@ -22,6 +22,8 @@ from discosim.sweep.store import State, Store
 if TYPE_CHECKING:
     import pandas as pd
 
+    from discosim.report.plots.inputs import Inputs
+
 Document = dict[str, Any]
 
 
@@ -100,11 +102,14 @@ def _spent(spent: Any) -> Document | None:
 
 
 def table_rows(
-    table: pd.DataFrame, columns: Sequence[str] | None = None, policies: Sequence[str] | None = None
+    table: pd.DataFrame,
+    columns: Sequence[str] | None = None,
+    policies: Sequence[str] | None = None,
+    inputs: Inputs | None = None,
 ) -> list[Document]:
     """Return a sweep's table as tidy rows; the values of the axes stand under ``at``."""
     axes = axes_of_table(table)
-    tidy = sweep_frame(table, HEADLINE if columns is None else columns, policies)
+    tidy = sweep_frame(table, HEADLINE if columns is None else columns, policies, inputs=inputs)
     return [
         {"at": {axis: row[axis] for axis in axes}, **{key: v for key, v in row.items() if key not in axes}}
         for row in _records(tidy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from discosim.report.tables import PlainSummary, number
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from discosim.report.plots.inputs import Inputs
 
 NO_AXES = frozenset({"run", "point", "seed", "status", "error", "requests_sha256", "discosim", "source_sha256"})
 """Columns of a sweep's table that are neither an axis, nor the policy, nor a metric."""
@@ -140,6 +143,7 @@ def sweep_frame(
     metrics: Sequence[str] | None = None,
     policies: Sequence[str] | None = None,
     level: float = LEVEL,
+    inputs: Inputs | None = None,
 ) -> pd.DataFrame:
     """Return a sweep's table as a tidy one: one row per point, policy and metric, over its finished runs.
 
@@ -151,12 +155,15 @@ def sweep_frame(
         All where omitted.
     level : float
         Coverage of the intervals, Student's t over seeds.
+    inputs : Inputs, optional
+        What is known of the inputs behind the sweep. Intervals then take in what their few rows leave open, as pictures
+        and reports do, at the usual level; they are by luck alone otherwise.
 
     Returns
     -------
     pandas.DataFrame
-        The axes, then ``policy, metric, value, low, high, unit, n``; intervals are by luck alone. Undefined numbers are
-        NaN.
+        The axes, then ``policy, metric, value, low, high, unit, n``. Undefined numbers are NaN. With ``inputs`` also
+        ``is_by_luck``, where more is not known.
     """
     import pandas as pd
 
@@ -171,11 +178,14 @@ def sweep_frame(
         for name in names:
             values = runs[name].to_numpy(dtype=float) if name in runs else np.full(len(runs), np.nan)
             found = t_interval(values, level)
-            ends = (found.mean - found.half_width, found.mean + found.half_width)
+            wide = math.nan if inputs is None or name not in runs else inputs.half_width(name, runs, found.half_width)
+            half = found.half_width if math.isnan(wide) else wide
             row: dict[str, Any] = {**{axis: runs[axis].iloc[0] for axis in axes}, "policy": str(policy), "metric": name}
-            row |= {"value": found.mean, "low": ends[0], "high": ends[1]}
-            rows.append(row | {"unit": definition(name).unit, "n": found.n})
+            row |= {"value": found.mean, "low": found.mean - half, "high": found.mean + half}
+            row |= {"unit": definition(name).unit, "n": found.n, "is_by_luck": math.isnan(wide)}
+            rows.append(row)
     columns = [*axes, "policy", "metric", "value", "low", "high", "unit", "n"]
+    columns += [] if inputs is None else ["is_by_luck"]
     tidy = pd.DataFrame(rows).reindex(columns=columns)
     tidy.attrs |= {"level": level, "units": units_of(names)}
     return tidy

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 WIDTH = 120
 MARK = "*"
+BEYOND = "What lies beyond the outermost row is not known, and no interval holds it."
 PER_REQUESTS = 1000.0
 HEADLINE = (
     ("mean TTFT", "s", "ttft_mean_s", 1.0),
@@ -39,6 +40,16 @@ def with_inputs(summary: PlainSummary) -> str:
     """Return what a heading adds where intervals are those with inputs; '' where they are those of luck."""
     rows = few_rows(summary)
     return f", by luck and inputs ({rows})" if rows else ""
+
+
+def by_what(rows: str, *, is_partly: bool) -> str:
+    """Return what the intervals over several runs hold, by the inputs of few rows behind them.
+
+    ``is_partly`` where some of them hold luck alone.
+    """
+    if not rows:
+        return "by luck alone"
+    return f"by luck and inputs ({rows})" + (", by luck alone where more is not known" if is_partly else "")
 
 
 def mark(summary: PlainSummary, metric: str, policy: str, field: str = "mean") -> str:

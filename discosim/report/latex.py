@@ -14,11 +14,14 @@ from discosim.report.frames import (
     headings_of_axes,
     sweep_frame,
 )
+from discosim.report.input_rows import by_what
 from discosim.report.plots.words import factor_of, metric_label
 from discosim.report.tables import PlainSummary, number
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from discosim.report.plots.inputs import Inputs
 
 DEFAULT = ("ttft_mean_s", "ttft_p99_s", "qoe_andes_mean", "unified_cost_mean_usd")
 _SPECIAL = {
@@ -87,9 +90,10 @@ def sweep_latex(
     *,
     caption: str = "",
     label: str = "",
+    inputs: Inputs | None = None,
 ) -> str:
-    """Return the table of a sweep: a row per point and policy, the axes first; parameters as above."""
-    tidy = sweep_frame(table, list(DEFAULT if columns is None else columns), policies)
+    """Return the table of a sweep: a row per point and policy, the axes first; `inputs` as of `sweep_frame`."""
+    tidy = sweep_frame(table, list(DEFAULT if columns is None else columns), policies, inputs=inputs)
     names = list(tidy.attrs["units"])
     rows = []
     axes = headings_of_axes(table)
@@ -98,6 +102,9 @@ def sweep_latex(
         rows.append([*(escaped(axis_text(value)) for value in values), escaped(policy), *cells])
     heads = [*(escaped(axis) for axis in axes.values()), "policy", *map(_head, names)]
     few = few_replications(int(tidy["n"].max()) if len(tidy) else 0)
+    if inputs is not None and len(tidy):
+        by = by_what(inputs.rows_text(), is_partly=bool((tidy["is_by_luck"] & tidy["value"].notna()).any()))
+        few = f"intervals {by}" + (f"; {few}" if few else "")
     return _table(heads, rows, "l" * (len(axes) + 1) + "r" * len(names), few, caption, label)
 
 

@@ -11,7 +11,7 @@ from discosim.metrics.definitions import definition
 from discosim.metrics.summary import HEADLINE
 from discosim.report.cells import aligned, alone, cell, decimals_of, few_replications, half_width, lone, number
 from discosim.report.chosen import sweep_table
-from discosim.report.input_rows import MARK
+from discosim.report.input_rows import BEYOND, MARK
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference
 from discosim.sweep.diff import FolderDiff
@@ -292,7 +292,7 @@ def _footer(rows: Sequence[Difference], side: str = "") -> list[str]:
             "; n/a as that is not known of this metric." if any(math.isnan(r.low_with_inputs) for r in rows) else "."
         )
         if any(row.rests_on_no_row for row in rows):
-            text += f" {MARK} What lies beyond the outermost row is not known, and no interval holds it."
+            text += f" {MARK} {BEYOND}"
     if any(few_replications(row.n) for row in rows):
         text += f" Seeds: {few_replications(2)}."
     if not math.isnan(first.margin):

@@ -38,7 +38,7 @@ def load_module(folder: Path, stem: str) -> ModuleType:
     name = f"{package}.{stem}"
     if name not in sys.modules:
         path = folder.resolve() / f"{stem}.py"
-        spec = spec_from_file_location(name, path, loader=FreshSource(name, str(path)))
+        spec = spec_from_file_location(name, path, loader=FreshSource(name, str(path), {}))
         assert spec is not None
         assert spec.loader is not None
         sys.modules[name] = module_from_spec(spec)

@@ -46,7 +46,7 @@ def entrants_of(scenario: Scenario, extra: Given) -> list[Entrant]:
     """
     import_own(scenario)
     named = named_policies(extra)
-    entrants = [Entrant(spec.name, build_policy(spec)) for spec in scenario.policies]
+    entrants = [Entrant(spec.name, build_policy(spec), spec) for spec in scenario.policies]
     taken = {entrant.name for entrant in entrants}
     for name, policy in named.items():
         if name in taken:

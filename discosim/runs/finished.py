@@ -31,6 +31,7 @@ from discosim.metrics.input_uncertainty import (
     versions_half_widths,
 )
 from discosim.metrics.tails import Tails, draws_of, is_tail, quantile_deviations
+from discosim.metrics.targets import IS_GOOD, is_good
 from discosim.runs.input_intervals import asks
 from discosim.runs.inputs import MeasuredInput, measured_inputs, service_models
 from discosim.runs.meetings import Meetings
@@ -83,7 +84,12 @@ class Finished:
         return self._open[policy, name]
 
 
-def finished(scenario: Scenario, folders: Mapping[int, Path], names: Collection[str]) -> Finished:
+def finished(
+    scenario: Scenario,
+    folders: Mapping[int, Path],
+    names: Collection[str],
+    targets: Mapping[str, float] | None = None,
+) -> Finished:
     """Read finished runs of one setting.
 
     Parameters
@@ -94,44 +100,85 @@ def finished(scenario: Scenario, folders: Mapping[int, Path], names: Collection[
         Seed -> folder of the run.
     names : collection of str
         Numbers of the summary that will be asked for.
+    targets : mapping of str to float, optional
+        Column -> the most that it may be, where the share that met them is among those numbers.
     """
     models = service_models(scenario)
-    inputs = [given for given in measured_inputs(scenario, models) if given.is_thin]
     resample = scenario.inputs.resample
-    seen = inputs if resample else [given for given in inputs if given.is_by_request and given.n > 1]
+    seen = thin_inputs(measured_inputs(scenario, models), resample=resample)
     if not seen:
         return Finished((), resample, (), {}, ())
-    tables = {seed: _read(folder / REQUESTS, names) for seed, folder in sorted(folders.items())}
-    meetings = Meetings(scenario, models, seen, is_asked_by_all=True)
+    tables = {seed: read_requests(folder / REQUESTS, names, targets) for seed, folder in sorted(folders.items())}
     parts: dict[str, list[Columns]] = {}
     sizes: list[int] = []
-    for seed, table in tables.items():
+    for table in tables.values():
         for policy, one in _by_policy(table).items():
             parts.setdefault(policy, []).append(one)
-        first = next(iter(_by_policy(table).values()))
-        for replication, n in enumerate(np.bincount(first["replication"]).tolist()):
-            sizes.append(n)
-            if not resample:
-                meetings.note(Luck(RandomStreams(seed, replication), n))
+        sizes += _sizes(table)
     columns = {
         policy: {name: np.concatenate([p[name] for p in held]) for name in held[0]} for policy, held in parts.items()
     }
-    is_even = len(set(sizes)) == 1
-    met = tuple(rows for held in meetings.rows().values() for rows in held) if is_even and not resample else ()
-    return Finished(tuple(seen), resample, tuple(sizes), columns, met)
+    met = {} if resample or len(set(sizes)) > 1 else met_rows(scenario, models, seen, tables)
+    return Finished(tuple(seen), resample, tuple(sizes), columns, tuple(rows for held in met.values() for rows in held))
 
 
-def _read(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
+def thin_inputs(inputs: Sequence[MeasuredInput], *, resample: bool) -> list[MeasuredInput]:
+    """Return the inputs of few rows of which files tell what they leave open."""
+    thin = [given for given in inputs if given.is_thin]
+    return thin if resample else [given for given in thin if given.is_by_request and given.n > 1]
+
+
+def met_rows(
+    scenario: Scenario, models: Any, seen: Sequence[MeasuredInput], tables: Mapping[int, Columns]
+) -> Mapping[str, Sequence[Rows]]:
+    """Return which rows the requests of finished runs met, by role; their luck is drawn again for that.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        The setting.
+    models : mapping
+        Of its services, as `service_models` gives them.
+    seen : sequence of MeasuredInput
+        Inputs of few rows.
+    tables : mapping of int to Columns
+        Seed -> requests of all policies.
+    """
+    meetings = Meetings(scenario, models, seen, is_asked_by_all=True)
+    for seed, table in tables.items():
+        for replication, n in enumerate(_sizes(table)):
+            meetings.note(Luck(RandomStreams(seed, replication), n))
+    return meetings.rows()
+
+
+def _sizes(table: Mapping[str, NDArray[Any]]) -> list[int]:
+    """Return the requests of each replication."""
+    first = next(iter(_by_policy(table).values()))
+    sizes: list[int] = np.bincount(first["replication"]).tolist()
+    return sizes
+
+
+def read_requests(
+    path: Path, names: Collection[str], targets: Mapping[str, float] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Return the requests of a run with what the influences on some numbers are made of, and whether they met targets.
+
+    Raises
+    ------
+    UserError
+        If there is no such table.
+    """
     from pyarrow import ArrowException, parquet
 
     try:
         with path.open("rb") as file:
             held = parquet.ParquetFile(file)
-            wanted = [name for name in columns_of(names) if name in held.schema_arrow.names]
-            table = held.read(columns=["policy", *wanted])
+            wanted = dict.fromkeys((*columns_of(names), *(targets or ())))
+            table = held.read(columns=["policy", *(name for name in wanted if name in held.schema_arrow.names)])
     except (OSError, ArrowException, ValueError) as error:
         raise UserError("is no table that a run writes; run it again", where=str(path)) from error
-    return {name: table[name].to_numpy() for name in table.column_names}
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    return {**columns, IS_GOOD: is_good(columns, targets).astype(float)} if targets else columns
 
 
 def _by_policy(table: Mapping[str, NDArray[Any]]) -> dict[str, Columns]:

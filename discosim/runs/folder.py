@@ -22,9 +22,12 @@ ENDPOINTS = "endpoints.parquet"
 """What each endpoint did for each request; a run without `services` has no such file."""
 
 CODE = "code"
-"""Text of policies that were given as objects."""
+"""Code in files of the user's, and text of policies that were given as objects."""
 
-_AT_TIMES = (CODE, SERIES, INPUTS, ENDPOINTS, "tokens.parquet", "figures", "report.html")
+TARGETS = "targets.json"
+"""Targets for requests, where somebody gave any to the run or to its report."""
+
+_AT_TIMES = (CODE, TARGETS, SERIES, INPUTS, ENDPOINTS, "tokens.parquet", "figures", "report.html")
 RUN = Kind(own=frozenset({*NEEDED, FACTS, *_AT_TIMES}), last=FACTS)
 """What a run writes, and what was made of it: both are replaced with it."""
 _ENOUGH = 3

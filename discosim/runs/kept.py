@@ -85,6 +85,7 @@ def write_outcome(path: Path, outcome: Outcome, code: Mapping[str, str]) -> None
         "is_cut": outcome.is_cut,
         "asked": sorted(outcome.asked),
         "kernels": dict(outcome.kernels),
+        "changed": sorted(outcome.changed),
     }
     body = json.dumps(about).encode() + b"\n" + b"".join(content for content, _ in tables.values())
     seal = hashlib.sha256(body).hexdigest().encode() + b"\n"
@@ -120,6 +121,7 @@ def read_outcome(path: Path, code: Mapping[str, str]) -> Outcome | None:
         is_cut=about["is_cut"],
         asked=frozenset(about["asked"]),
         kernels=about["kernels"],
+        changed=frozenset(about.get("changed", ())),
     )
 
 

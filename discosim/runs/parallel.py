@@ -19,7 +19,7 @@ from discosim.config import as_plain, load_scenario
 from discosim.core.errors import UserError
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario
-from discosim.core.spawning import without_main
+from discosim.core.spawning import worker_start
 from discosim.policies.base import Policy
 from discosim.runs.build import Blueprint, build
 from discosim.runs.entrants import entrants_of
@@ -91,7 +91,7 @@ def elsewhere(
         n = min(n_jobs, len(names) * scenario.replications)
         pool = ProcessPoolExecutor(n, mp_context=get_context("spawn"), initializer=_leave_interrupts)
         try:
-            with without_main():
+            with worker_start():
                 futures = {
                     (name, k): pool.submit(_run, as_plain(whole), name, k, keep)
                     for k, keep in enumerate(keeps)

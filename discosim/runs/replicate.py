@@ -8,7 +8,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from discosim.config.own_kinds import own_classes
+from discosim.core.class_state import ClassState
+from discosim.core.own_code import anew
+from discosim.core.plugins import construct
 from discosim.core.request import RequestTable
+from discosim.core.scenario import PolicySpec
+from discosim.core.source_code import is_foreign
 from discosim.metrics.accuracy import ACCURACY_COLUMNS, ACCURACY_NUMBERS, right_column
 from discosim.metrics.battery import NO_BATTERY, battery_columns
 from discosim.metrics.engine_definitions import WHITE_BOX_COLUMNS
@@ -23,6 +29,7 @@ from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
 from discosim.runs.engine_kernel import engine_only
 from discosim.runs.kernels import SIMPY, Kernel, UndecidedError, counts, run, taken_of
+from discosim.runs.plan_check import checked
 from discosim.runs.replay_kernel import replay_kernel
 from discosim.runs.series import recorder_of, series_columns
 from discosim.runs.waiting import check_waiting
@@ -43,6 +50,8 @@ class Entrant:
 
     name: str
     policy: Policy
+    spec: PolicySpec | None = None
+    """What the scenario says of it; None for an object that was given."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,8 @@ class Outcome:
         How many requests each kernel did, the world (``simpy``) among them.
     asked : frozenset of str
         Roles of the luck that were drawn when it had run.
+    changed : frozenset of str
+        Data of its class, and of the module around it, that a policy changed; see :class:`ClassState`.
     """
 
     columns: Columns
@@ -80,6 +91,7 @@ class Outcome:
     is_cut: bool = False
     kernels: Mapping[str, int] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
 
 
 def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, luck: Luck, keep: range) -> Outcome:
@@ -99,9 +111,32 @@ def replicate(entrant: Entrant, blueprint: Blueprint, requests: RequestTable, lu
         Request ids whose token rows are kept.
     """
     try:
-        return _replicate(entrant, blueprint, requests, luck, keep, KERNELS)
+        return _alone(entrant, blueprint, requests, luck, keep, KERNELS)
     except UndecidedError:
-        return _replicate(entrant, blueprint, requests, luck, keep, ())
+        return _alone(entrant, blueprint, requests, luck, keep, ())
+
+
+def _alone(
+    entrant: Entrant,
+    blueprint: Blueprint,
+    requests: RequestTable,
+    luck: Luck,
+    keep: range,
+    kernels: Sequence[Kernel],
+) -> Outcome:
+    """Run one policy so that nothing which its class holds comes from another replication, or reaches one."""
+    found = type(entrant.policy) if entrant.spec is None else anew(type(entrant.policy))
+    is_anew = found is not type(entrant.policy)
+    if is_anew and entrant.spec is not None:
+        entrant = replace(entrant, policy=construct(found, entrant.spec.options, f"policy {entrant.name}"))
+    states = [ClassState(held) for held in (type(entrant.policy), *own_classes(blueprint.scenario))]
+    try:
+        outcome = _replicate(entrant, blueprint, requests, luck, keep, kernels)
+    finally:
+        changed, *_ = [state.put_back() for state in states]
+    if is_anew:  # and so is its module
+        changed = frozenset(name for name in changed if "." in name)
+    return replace(outcome, changed=changed)
 
 
 def _replicate(
@@ -125,7 +160,7 @@ def _replicate(
         n_requests=len(requests),
     )
     policy = prepared(entrant.policy, blueprint.view, world)
-    ran = _run(policy, blueprint, requests, luck, world, recorder, collector, kernels)
+    ran = _run(entrant, policy, blueprint, requests, luck, world, recorder, collector, kernels)
     columns = collector.columns(len(requests))
     judge = world.setting.judge
     if judge is not None:
@@ -172,6 +207,7 @@ class _Ran:
 
 
 def _run(
+    entrant: Entrant,
     policy: Policy,
     blueprint: Blueprint,
     requests: RequestTable,
@@ -191,6 +227,10 @@ def _run(
     if taken is None:
         world.run(policy, collector)
     else:
+        if is_foreign(type(policy)) and luck.streams.replication == 0:
+            other = World(blueprint.model, requests, luck)
+            fresh = prepared(entrant.policy, blueprint.view, other)
+            taken = checked(entrant.name, fresh, taken, other, pacer=blueprint.scenario.reader.pacer)
         run(taken, policy, world, collector.take)
     inside = world.engine_figures() if taken is None or taken.figures is None else dict(taken.figures)
     return _Ran(inside, recorder, counts(taken, len(requests)))

@@ -99,6 +99,14 @@ def open_dask(rest: str, n: int) -> Engine:
         ) from error
     except OSError as error:
         raise UserError(f"the Dask scheduler cannot be reached ({error})", where="--executor") from error
+
+    def n_workers() -> int:
+        try:
+            return len(client.nthreads())
+        except (OSError, TimeoutError, RuntimeError, ValueError):  # the scheduler is gone as well
+            return 0
+
     n_threads = sum(client.nthreads().values())
     executor = DaskExecutor(client, cluster)
-    return Engine(executor, n_at_once=2 * max(1, n_threads), batch_s=BATCH_S, entry=by_value())
+    at_once = 2 * max(1, n_threads)
+    return Engine(executor, n_at_once=at_once, batch_s=BATCH_S, entry=by_value(), n_workers=n_workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from time import monotonic
 from typing import Any, Protocol
 
 from discosim.core.errors import UserError
@@ -15,6 +16,11 @@ from discosim.sweep.plan import Plan, Run
 from discosim.sweep.store import Store
 from discosim.sweep.terms import Terms
 from discosim.sweep.worker import Outcome
+
+LOOK_S = 5.0
+"""How often somebody looks whether there are workers, where nothing comes back."""
+GONE_S = 120.0
+"""How long a cluster may be without any, as while others are started in their place. Source: our choice."""
 
 
 class Watcher(Protocol):
@@ -38,7 +44,8 @@ def carry_out(
     Raises
     ------
     UserError
-        If the folder cannot be written any more, or a worker is of another version; what is finished stays.
+        If the folder cannot be written any more, a worker is of another version, or no worker is left; what is finished
+        stays.
     KeyboardInterrupt
         As it came; what is finished stays.
     """
@@ -54,7 +61,7 @@ def carry_out(
             while waiting and len(flying) < engine.n_at_once:
                 batch = courier.batch(waiting)
                 flying[courier.send(batch)] = batch
-            for future in wait(flying, return_when=FIRST_COMPLETED).done:
+            for future in _come_back(flying, engine):
                 for run, outcome in courier.receive(future, flying.pop(future)):
                     if outcome is None:  # nothing was tried
                         waiting.appendleft(run)
@@ -66,6 +73,23 @@ def carry_out(
                     else:
                         waiting.append(run)
     return courier.notes()
+
+
+def _come_back(flying: Iterable[Future[Any]], engine: Engine) -> Iterable[Future[Any]]:
+    """Wait until any task comes back; where no worker is left to bring one, not for ever."""
+    if engine.n_workers is None:
+        return wait(flying, return_when=FIRST_COMPLETED).done
+    seen_s = monotonic()
+    while not (done := wait(flying, timeout=LOOK_S, return_when=FIRST_COMPLETED).done):
+        if engine.n_workers() > 0:
+            seen_s = monotonic()
+        elif monotonic() - seen_s > GONE_S:
+            raise UserError(
+                f"all workers are gone, and none has come for {GONE_S:g} s; what is finished stays: start workers, and "
+                "give the same command again",
+                where="--executor",
+            )
+    return done
 
 
 def _is_settled(run: Run, outcome: Outcome, store: Store, n_tries: int, retries: int) -> bool:

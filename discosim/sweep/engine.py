@@ -32,6 +32,8 @@ class Engine:
         over a task takes a cluster some milliseconds.
     entry : callable
         What remote workers are given: bytes in, bytes out.
+    n_workers : callable, optional
+        How many there are at this moment, where they may all go while their tasks are kept for those that come.
     """
 
     executor: Executor
@@ -41,3 +43,4 @@ class Engine:
     is_remote: bool = True
     batch_s: float = 0.0
     entry: Callable[[bytes], bytes] = enter
+    n_workers: Callable[[], int] | None = None

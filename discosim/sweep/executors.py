@@ -13,8 +13,9 @@ from multiprocessing import active_children, get_context
 from typing import Any
 
 from discosim.core.errors import UserError, close_match
+from discosim.core.interrupts import uninterrupted
 from discosim.core.plugins import PluginError, code_of, in_words, load, package_of, points
-from discosim.core.spawning import without_main
+from discosim.core.spawning import worker_start
 from discosim.sweep.engine import Engine
 from discosim.sweep.worker import prepare_worker
 
@@ -159,8 +160,14 @@ class LocalExecutor(Executor):
 
     def __init__(self, n: int) -> None:
         self._context = get_context("spawn")
-        self._free: list[_Slot] = [_Slot(self._context) for _ in range(n)]
+        self._free: list[_Slot] = []
         self._busy: dict[Future[Any], _Slot] = {}
+        try:
+            with uninterrupted():
+                self._free += [_Slot(self._context) for _ in range(n)]
+        except BaseException:  # nobody else knows of those that are started
+            self.shutdown(wait=False)
+            raise
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Hand a call to a free process; the caller never has more calls out than there are processes."""
@@ -190,7 +197,7 @@ class _Slot:
     def __init__(self, context: Any) -> None:
         others = set(active_children())
         self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=prepare_worker)
-        with without_main():
+        with worker_start():
             self.pool.submit(os.getpid)  # starts the process, so that it imports while others already work
         self._processes = set(active_children()) - others
 

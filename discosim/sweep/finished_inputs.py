@@ -29,7 +29,9 @@ MOST_REQUESTS = 400_000
 """Requests whose luck is drawn again for a reader who waits. Source: our choice; a second is worth some 10,000."""
 
 
-def finished_of(runs: Mapping[int, Path], names: Collection[str]) -> Finished | None:
+def finished_of(
+    runs: Mapping[int, Path], names: Collection[str], targets: Mapping[str, float] | None = None
+) -> Finished | None:
     """Return finished runs of one setting; None where their inputs, or own code, are not to be had any more.
 
     Parameters
@@ -38,13 +40,15 @@ def finished_of(runs: Mapping[int, Path], names: Collection[str]) -> Finished | 
         Seed -> folder.
     names : collection of str
         Numbers of the summary that will be asked for.
+    targets : mapping of str to float, optional
+        Targets for requests, where their numbers are among them.
     """
     first = next(iter(runs.values()))
     try:
         scenario = load_scenario(first / "config.yaml", runs_own=False)
         if measured(read_facts(first)["inputs_sha256"]) != measured(fingerprints(scenario)):
             return None
-        return finished(scenario, runs, names)
+        return finished(scenario, runs, names, targets)
     except UserError:
         return None
 
@@ -85,7 +89,9 @@ def widened_of(
     return [found.get(id(row), row) for row in differences], ""
 
 
-def value_half_widths(store: Store, results: pd.DataFrame, metrics: Sequence[str]) -> dict[tuple[int, str, str], float]:
+def value_half_widths(
+    store: Store, results: pd.DataFrame, metrics: Sequence[str], targets: Mapping[str, float] | None = None
+) -> dict[tuple[int, str, str], float]:
     """Return the half-widths with inputs of numbers of a sweep, where inputs of few rows are behind them.
 
     Parameters
@@ -96,6 +102,8 @@ def value_half_widths(store: Store, results: pd.DataFrame, metrics: Sequence[str
         As :func:`discosim.sweep.load_results` gives it.
     metrics : sequence of str
         Numbers of the summary.
+    targets : mapping of str to float, optional
+        Targets for requests, where their numbers are among them.
 
     Returns
     -------
@@ -112,7 +120,7 @@ def value_half_widths(store: Store, results: pd.DataFrame, metrics: Sequence[str
         folders = {
             int(seed): store.folder / "runs" / str(run) for seed, run in zip(rows["seed"], rows["run"], strict=True)
         }
-        runs = finished_of(folders, metrics)
+        runs = finished_of(folders, metrics, targets)
         if runs is None or not runs.inputs:
             continue
         for policy, mine in rows.groupby("policy"):

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from discosim.config.own_kinds import own_kinds_of
 from discosim.core.addresses import place_of_text
 from discosim.core.errors import UserError
 from discosim.core.own_code import is_own
 from discosim.core.scenario import PolicySpec
 from discosim.runs.entrants import Given, named_policies
 from discosim.runs.given_policies import specs_of
+from discosim.runs.kept_code import keep_code
 from discosim.sweep.axes import shown
 from discosim.sweep.compare import Difference, compare_all, is_content
 from discosim.sweep.drive import Terms, Watcher, carry_out
@@ -151,6 +153,7 @@ def run_sweep(
         raise UserError("a shard cannot know when to stop; leave out --shard, or `stop`", where="--shard")
     store = Store(Path("results") / plan.name if out is None else Path(out))
     notes = store.prepare(plan, accept_version=accept_version)
+    _keep_code(plan, store)
     damaged: dict[str, str] = {}
     taken = TakenOver()
     seeds: Sequence[int] = plan.seeds
@@ -180,6 +183,13 @@ def run_sweep(
         forget_unused(plan, store, runs)
     notes += (*_anew(damaged), *taken.note(plan))
     return SweepResult(plan, store, tuple(seeds), state, table, tuple(differences), tuple(notes))
+
+
+def _keep_code(plan: Plan, store: Store) -> None:
+    """Keep the files of the user's that the points name, but for those that lie in the folder already."""
+    scenarios, code = [point.scenario for point in plan.points], store.folder / CODE
+    files = {kind.rpartition(":")[0] for scenario in scenarios for kind in own_kinds_of(scenario)}
+    keep_code(scenarios, code, {file for file in files if Path(file).parent == code.resolve()})
 
 
 def _planned(

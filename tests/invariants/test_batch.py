@@ -64,7 +64,7 @@ PLANNED = sorted(kind for kind, policy in known_policies().items() if "plan" in 
 
 def run(policy: Policy, parts: WorldModel, table: RequestTable, view: View, seed: int, kernel: str) -> Outcome:
     """Run one replication as a scenario would."""
-    scenario = SimpleNamespace(kernel=kernel, reader=SimpleNamespace(pacer=True))
+    scenario = SimpleNamespace(kernel=kernel, reader=SimpleNamespace(pacer=True), server=None, services={})
     blueprint: Any = SimpleNamespace(scenario=scenario, model=parts, view=view)
     return replicate(Entrant("it", policy), blueprint, table, Luck(RandomStreams(seed), len(table)), range(3, 20))
 
@@ -335,7 +335,7 @@ def test_requests_come_in_the_order_in_which_they_end() -> None:
     third = ending((7, 6.0, 1.0), (6, 12.0, 0.5))
     for size in (1, 2, 3, 200):
         batches = list(in_order([first, second, third], size))
-        assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+        assert all(len(batch) % size == 0 for batch in batches[:-1])
         assert [int(i) for batch in batches for i in batch["request_id"]] == [4, 2, 7, 1, 5, 3, 6, 0]
 
 

@@ -243,10 +243,9 @@ class Peeper(Policy):
     """Remember what the view showed."""
 
     kind: ClassVar[str] = "peeper"
-    seen: ClassVar[list[Any]] = []
 
     def prepare(self, view: Any) -> None:
-        self.seen.append(view.draws)
+        SEEN[self.kind].append(view.draws)
 
     def serve(self, session: Any) -> Generator[Any, Any, None]:
         assert not hasattr(session, "oracle")
@@ -263,16 +262,19 @@ class Prophet(Peeper):
 
     kind: ClassVar[str] = "prophet"
     needs: ClassVar[frozenset[str]] = frozenset({"oracle"})
-    seen: ClassVar[list[Any]] = []
+
+
+SEEN: dict[str, list[Any]] = {"peeper": [], "prophet": []}
+"""Outside the classes: what these hold is put back after each replication."""
 
 
 def test_only_a_policy_that_declares_the_need_sees_the_draws() -> None:
-    Peeper.seen.clear()
-    Prophet.seen.clear()
+    for held in SEEN.values():
+        held.clear()
     simulate(load_scenario(changed(replications=1)), policies=[Peeper(), Prophet()])
-    assert Peeper.seen == [None]
-    assert len(Prophet.seen) == 1
-    assert Prophet.seen[0].server_ttft_s.shape == (120,)
+    assert SEEN["peeper"] == [None]
+    assert len(SEEN["prophet"]) == 1
+    assert SEEN["prophet"][0].server_ttft_s.shape == (120,)
 
 
 def test_shipped_policies_other_than_the_oracle_declare_no_need() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+import signal
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from worlds import exhaustive
 from discosim.core.errors import UserError
 from discosim.sweep import couriers, drive
 from discosim.sweep.drive import Terms
-from discosim.sweep.executors import Engine, LocalExecutor, n_cpus, open_engine
+from discosim.sweep.executors import Engine, LocalExecutor, SerialExecutor, n_cpus, open_engine
 from discosim.sweep.plan import Run, load_plan
 from discosim.sweep.run import SweepResult, run_sweep
 from discosim.sweep.worker import Outcome, Task
@@ -40,6 +43,21 @@ def same(serial: Path, folder: Path, executor: str) -> None:
 
 def test_two_processes_give_the_same_bytes(serial: Path, tmp_path: Path) -> None:
     same(serial, tmp_path / "out", "local:2")
+
+
+def test_a_worker_that_is_still_starting_leaves_ctrl_c_to_the_driver(capfd: pytest.CaptureFixture[str]) -> None:
+    """A terminal sends it to every process of a command, also to one that has not yet begun to run our code."""
+    others = set(active_children())
+    executor = LocalExecutor(1)
+    try:
+        (worker,) = set(active_children()) - others
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGINT)
+        assert executor.submit(os.getpid).result(timeout=60) == worker.pid
+    finally:
+        executor.shutdown()
+    assert capfd.readouterr() == ("", "")
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ()), "this process hears it again"
 
 
 @pytest.mark.long
@@ -132,6 +150,35 @@ def test_a_hung_run_is_ended_says_where_it_hung_and_costs_only_itself(tmp_path: 
     assert failure["error"] == "ran past its limit of 4 s"
     assert failure["tries"] == 2
     assert "File" in failure["traceback"]
+
+
+def test_a_cluster_whose_workers_are_all_gone_is_given_up_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may come back in between; what is finished stays, and the same command goes on."""
+    monkeypatch.setattr(drive, "LOOK_S", 0.01)
+    monkeypatch.setattr(drive, "GONE_S", 0.1)
+    path = write(tmp_path, SWEEP, *SMALL)
+    seen = iter([0, 0, 1, *[0] * 10_000])
+    n_asked: list[int] = []
+
+    class Left(SerialExecutor):
+        """Brings the first task back, and keeps all others."""
+
+        def submit(self, fn: object, /, *args: object, **kwargs: object) -> Future[object]:
+            n_asked.append(1)
+            return super().submit(fn, *args, **kwargs) if len(n_asked) == 1 else Future()  # type: ignore[arg-type]
+
+    engine = Engine(Left(), n_at_once=1, is_remote=False, n_workers=lambda: next(seen))
+    monkeypatch.setattr("discosim.sweep.run.open_engine", lambda _: engine)
+    said = (
+        "--executor: all workers are gone, and none has come for 0.1 s; what is finished stays: start workers, and give"
+    )
+    with pytest.raises(UserError, match=said):
+        sweep(path, tmp_path / "out", "dask")
+    assert len(list((tmp_path / "out" / "runs").glob("[!.]*"))) == 1
+    monkeypatch.undo()
+    assert sweep(path, tmp_path / "out").state.is_complete
 
 
 def test_a_time_limit_needs_a_process(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_a_kept_outcome_that_is_damaged_or_of_other_code_is_not_read(tmp_path: P
     (path,) = tmp_path.iterdir()
     found = read_outcome(path, kept.code)
     assert found is not None
-    assert {f.name for f in fields(Outcome)} == {*TABLES, "summary", "tally", "is_cut", "kernels", "asked"}
+    assert {f.name for f in fields(Outcome)} == {*TABLES, "summary", "tally", "is_cut", "kernels", "asked", "changed"}
     assert sum(found.kernels.values()) == 20
     assert read_outcome(path, {**kept.code, "discosim": "9"}) is None
     content = path.read_bytes()

@@ -89,7 +89,9 @@ def test_table_of_a_run_in_every_form(folders: Path, capsys: pytest.CaptureFixtu
         ("server_only", "ttft_p50_s"),
     ]
     all_of = text(capsys, "table", place, "--columns", "all", "--to", "csv")
-    assert len(all_of.splitlines()) == 1 + 5 * len(SUMMARY_METRICS)
+    assert len(all_of.splitlines()) == 1 + 5 * (len(SUMMARY_METRICS) + 2), (
+        "with the numbers of the targets that the run kept"
+    )
     assert "\\toprule" in text(capsys, "table", place, "--to", "latex", "--policies", "DiSCo-D")
     plain = text(capsys, "table", place, "--slo", "ttft_s=1.5")
     assert "slo_attainment" in plain
@@ -109,7 +111,7 @@ def test_table_of_a_run_in_every_form(folders: Path, capsys: pytest.CaptureFixtu
     ],
 )
 def test_what_a_table_cannot_be(folders: Path, capsys: pytest.CaptureFixture[str], arguments, message: str) -> None:
-    assert message in refused(capsys, "table", str(folders / "a"), *arguments)
+    assert message in refused(capsys, "table", str(folders / "b"), *arguments)
 
 
 def test_columns_are_checked_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -336,7 +336,7 @@ def test_the_folder_of_a_run_with_objects_holds_their_text_and_can_be_run_again(
     of_cell = simulate(first, policies={"cell": Cell(wait_s=0.5)}).write(tmp_path / "cell", figures=False)
     (text,) = (of_cell / "code").iterdir()
     assert "class Cell(Policy)" in text.read_text()
-    assert not (of_file / "code").exists()
+    assert (of_file / "code" / "mine.py").read_text() == POLICY
     again = simulate(load_scenario(of_cell / "config.yaml")).write(tmp_path / "again", figures=False)
     for name in ("requests.parquet", "replications.parquet", "example_tokens.parquet"):
         assert (again / name).read_bytes() == (of_cell / name).read_bytes()

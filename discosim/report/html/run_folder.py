@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
 from discosim.metrics.definitions import DEFINITIONS
+from discosim.metrics.targets import TARGET_NUMBERS
 from discosim.report.cells import half_width
+from discosim.report.folder_summary import folder_summary
 from discosim.report.html.conditions import (
     config_section,
     files_section,
@@ -24,8 +26,9 @@ from discosim.report.html.policy_groups import groups_of, kinds_of
 from discosim.report.html.requests import examples_data
 from discosim.report.html.run_answer import answer, question
 from discosim.report.input_rows import beyond_sentence, counted_inputs, with_inputs
-from discosim.report.tables import PlainSummary, number, read_columns, read_summary
+from discosim.report.tables import PlainSummary, number, read_columns
 from discosim.runs.folder import SERIES
+from discosim.runs.kept_targets import kept_targets
 from discosim.runs.provenance import WARNING
 from discosim.runs.whole import checked_facts
 
@@ -56,8 +59,8 @@ FIELDS = (
 """Numbers of a metric and policy that the chart gets; half-widths are those with inputs, luck alone where apart."""
 
 
-def run_page(folder: Path) -> Page:
-    """Return the page of a result folder.
+def run_page(folder: Path, targets: Mapping[str, float] | None = None) -> Page:
+    """Return the page of a result folder; targets that are kept in it count where none are given.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def run_page(folder: Path) -> Page:
         would be made of them is left out.
     """
     run = checked_facts(folder)
-    summary = read_summary(folder / "summary.json")
+    summary = folder_summary(folder, targets or kept_targets(folder))
     config = _config(folder)
     title = str(config.get("name") or folder.resolve().name)
     policies, kinds = list(summary["policies"]), kinds_of(config)
@@ -135,7 +138,7 @@ def _policies(summary: PlainSummary, groups: Mapping[str, Sequence[str]]) -> Htm
     )
     body = [
         chart_host("policies"),
-        _table(summary, groups, COLUMNS, "Policies"),
+        _table(summary, groups, (*COLUMNS, *TARGET_NUMBERS), "Policies"),
         tag("p", words, class_="about"),
     ]
     if sentence := beyond_sentence(summary):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
+from discosim.metrics.targets import TARGET_NUMBERS, targets_text
 from discosim.report.cases import counted, listed
 from discosim.report.html.conditions import config_section, inputs_section, machine_facts, provenance_section
 from discosim.report.html.grid import Axis, axis_of, grid
@@ -19,6 +20,7 @@ from discosim.report.html.sweep_differences import data_of, sentences, sweep_dif
 from discosim.report.plots.words import key_label
 from discosim.report.tables import read_summary
 from discosim.runs.facts import read_facts
+from discosim.runs.kept_targets import kept_targets
 from discosim.runs.provenance import WARNING
 from discosim.sweep import load_results
 from discosim.sweep.axes import shown
@@ -27,6 +29,7 @@ from discosim.sweep.plan import Run
 from discosim.sweep.rules import HEAD
 from discosim.sweep.store import Store
 from discosim.sweep.table import policies_of
+from discosim.sweep.targets import table_with_targets
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +38,8 @@ FIRST = ("ttft_mean_s", "ttft_p99_s", "qoe_andes_mean", "unified_cost_mean_usd")
 """Metrics that come first; those that the sweep compares come before them."""
 
 
-def sweep_page(folder: Path) -> Page:
-    """Return the page of a sweep's folder.
+def sweep_page(folder: Path, targets: Mapping[str, float] | None = None) -> Page:
+    """Return the page of a sweep's folder; targets that are kept in it count where none are given.
 
     Raises
     ------
@@ -45,7 +48,9 @@ def sweep_page(folder: Path) -> Page:
     """
     store = Store(folder)
     plan = store.read_plan()
-    results = load_results(folder)
+    results, targets = load_results(folder), targets or kept_targets(folder)
+    if targets:
+        results = table_with_targets(store, results, targets)
     finished = results[results["status"] == "finished"]
     if finished.empty:
         raise UserError("no run of this sweep is finished yet, so there is nothing to report", where=str(folder))
@@ -88,7 +93,7 @@ def sweep_page(folder: Path) -> Page:
     data = {
         "kind": "sweep",
         "policies": policy_looks(policies),
-        "grids": [_grid(plan, finished, policies, differences, store)],
+        "grids": [_grid(plan, finished, policies, differences, store, targets)],
         **({} if differences is None else {"differences": data_of(differences, paths)}),
         **({"examples": examples} if examples else {}),
     }
@@ -96,6 +101,7 @@ def sweep_page(folder: Path) -> Page:
     n = (len(state.finished), len(state.failed), len(state.missing))
     said, rest = _answer(finished, differences, policies, plan, n)
     minds = [note.removeprefix(WARNING).strip() for note in summary.get("notes", ()) if note.startswith(WARNING)]
+    minds += [f"{' and '.join(TARGET_NUMBERS)}: {targets_text(targets)}"] if targets else []
     lead = opening(_question(plan, differences, policies), said, rest, minds)
     return Page(title=f"Sweep {name}", lead=lead, sections=sections, data=data)
 
@@ -174,6 +180,7 @@ def _grid(
     policies: Sequence[str],
     differences: pd.DataFrame | None,
     store: Store,
+    targets: Mapping[str, float],
 ) -> dict[str, Any]:
     axes, steps = _axes(plan)
     places_of_point = [
@@ -186,7 +193,8 @@ def _grid(
     metrics = [name for name in dict.fromkeys([*compared, *FIRST, *known]) if name in known]
     places = [places_of_point[int(point)] for point in finished["point"]]
     first = compared[0] if compared else FIRST[0]
-    halves = value_half_widths(store, finished, [name for name in dict.fromkeys([*compared, *FIRST]) if name in known])
+    asked = [name for name in dict.fromkeys([*compared, *FIRST, *TARGET_NUMBERS]) if name in known]
+    halves = value_half_widths(store, finished, asked, targets)
     wide = {(tuple(places_of_point[point]), policy, name): half for (point, policy, name), half in halves.items()}
     return grid(plan["name"], finished, axes, places, policies, metrics, first=first, wide=wide)
 

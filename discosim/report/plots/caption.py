@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from discosim.report.input_rows import by_what
 from discosim.report.plots.choice import NOTHING, Choice
 from discosim.report.plots.source import Dim, Source, text_of
 from discosim.report.plots.words import key_label, metric_label
@@ -86,10 +87,7 @@ def _numbers(source: Source, choice: Choice, table: pd.DataFrame, intervals: str
     means = f"Means over {count} replications{of}"
     if intervals == "none" or choice.kind == "heat":
         return f"{means}."
-    by = "by luck alone"
-    if few_rows:
-        by = f"by luck and inputs ({few_rows})"
-        by += ", by luck alone where more is not known" if table["is_by_luck"].any() else ""
+    by = by_what(few_rows, is_partly=bool(table["is_by_luck"].any()))
     return f"{means}; {_BANDS[intervals]}: 95 % interval over them, {by}."
 
 

@@ -15,9 +15,12 @@ from discosim.metrics.stats import LEVEL
 from discosim.report.input_rows import few_rows
 from discosim.report.tables import PlainSummary, number
 from discosim.runs.finished import Finished, Side, part_of, version_half_width
+from discosim.runs.input_intervals import asks
 from discosim.sweep.finished_inputs import finished_of
 
 UNKNOWN = math.nan
+MANY = 10**9
+"""Rows of whoever met none of an input of few."""
 
 
 class Inputs(Protocol):
@@ -35,8 +38,8 @@ class Inputs(Protocol):
         """Return the inputs of few rows that were met, the fewest first; '' where there was none."""
         ...
 
-    def rests_on_no_row(self, metric: str) -> bool:
-        """Tell whether a metric is a quantile beyond the rows of an input that was met."""
+    def rests_on_no_row(self, metric: str, policy: str | None = None) -> bool:
+        """Tell whether a metric is a quantile beyond the rows of an input that was met, by a policy or by any."""
         ...
 
 
@@ -59,9 +62,10 @@ class OfRun:
         """Return the inputs of few rows; see `Inputs`."""
         return few_rows(self.summary)
 
-    def rests_on_no_row(self, metric: str) -> bool:
+    def rests_on_no_row(self, metric: str, policy: str | None = None) -> bool:
         """Tell whether a metric is a quantile beyond the rows; see `Inputs`."""
-        return any(metric in names for names in self.summary.get("inputs", {}).get("beyond", {}).values())
+        beyond = self.summary.get("inputs", {}).get("beyond", {})
+        return any(metric in names for name, names in beyond.items() if policy in (None, name))
 
 
 @dataclass
@@ -74,12 +78,16 @@ class OfSweep:
         The sweep.
     names : collection of str
         Metrics that will be asked for.
+    targets : mapping of str to float
+        Targets for requests, where their numbers are among them.
     """
 
     folder: Path
     names: Collection[str]
+    targets: Mapping[str, float] = field(default_factory=dict)
     _points: dict[int, Finished | None] = field(default_factory=dict)
     _met: dict[str, int] = field(default_factory=dict)
+    _met_by: dict[str, int] = field(default_factory=dict)
 
     def half_width(self, metric: str, rows: pd.DataFrame, luck: float) -> float:
         """Return the half-width with inputs; see `Inputs`."""
@@ -95,6 +103,8 @@ class OfSweep:
         if not runs.inputs:
             return luck
         self._met |= {f"{given.role} {given.n:,} {given.unit}": given.n for given in runs.inputs}
+        asked = [given.n for given in runs.inputs if asks(runs.columns[str(policy)], given.role)]
+        self._met_by[str(policy)] = min([*asked, self._met_by.get(str(policy), MANY)])
         side = Side(runs, str(policy))
         if runs.is_resampled:
             return version_half_width(metric, rows.sort_values("seed")[metric].tolist(), side, None, LEVEL)
@@ -104,11 +114,12 @@ class OfSweep:
         """Return the inputs of few rows that were met; see `Inputs`."""
         return ", ".join(sorted(self._met, key=self._met.__getitem__))
 
-    def rests_on_no_row(self, metric: str) -> bool:
+    def rests_on_no_row(self, metric: str, policy: str | None = None) -> bool:
         """Tell whether a metric is a quantile beyond the rows; see `Inputs`."""
-        return any(is_beyond(n, metric) for n in self._met.values())
+        held = self._met.values() if policy is None else [self._met_by.get(policy, MANY)]
+        return any(is_beyond(n, metric) for n in held)
 
     def _read(self, runs: Mapping[int, str]) -> Finished | None:
         """Return the finished runs of a point; None where their inputs are not to be had any more."""
         by_seed = {seed: self.folder / "runs" / str(name) for seed, name in runs.items()}
-        return finished_of(by_seed, self.names)
+        return finished_of(by_seed, self.names, self.targets)

@@ -15,14 +15,17 @@ import numpy as np
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import LengthTable, Notes, Reader
+from discosim.traces.readers.chars import chars_doubts, tokens_of
 from discosim.traces.readers.doubts import length_doubts
 from discosim.traces.readers.foreign import PARQUET
-from discosim.traces.readers.requests import MOST_TOK
 from discosim.traces.readers.source import read_bytes, read_head
 from discosim.traces.readers.table import Table, names_of_table, read_csv, read_json_lines, read_parquet
 
 PAIRS = (
     ("prompt_tok", "output_tok"),
+    ("prompt_chars", "output_tok"),
+    ("prompt_tok", "output_chars"),
+    ("prompt_chars", "output_chars"),
     ("input_length", "output_length"),
     ("ContextTokens", "GeneratedTokens"),
     ("Request tokens", "Response tokens"),
@@ -30,7 +33,7 @@ PAIRS = (
     ("input_toks", "output_toks"),
     ("input_tokens", "output_tokens"),
 )
-"""Columns of native, Mooncake, Azure, BurstGPT, splitwise-sim, LLMServingSim and BLIS."""
+"""Columns of native, in tokens or characters, Mooncake, Azure, BurstGPT, splitwise-sim, LLMServingSim and BLIS."""
 ARRIVALS = frozenset({"arrival_s", "arrived_at"})
 _TIMES = ("time", "ttft", "latency", "tpot", "itl", "first_token", "queued")
 """Parts of names in tables of latencies and of iteration times, which hold lengths beside them."""
@@ -62,13 +65,13 @@ def _table(path: Path) -> tuple[Table, tuple[str, str]]:
 def read(path: Path) -> LengthTable:
     """Read the lengths."""
     table, pair = _table(path)
-    prompt_tok, output_tok = (table.counts(name, highest=MOST_TOK) for name in pair)
+    prompt_tok, output_tok = (tokens_of(table, name) for name in pair)
     rows = np.flatnonzero((prompt_tok > 0) & (output_tok > 0))
     if rows.size == 0:
         raise UserError("no row has both prompt and output tokens", where=table.label)
     prompt_tok, output_tok = prompt_tok[rows], output_tok[rows]
     notes: Notes = {"format": "lengths", "rows": len(table), "dropped_zero_tok": len(table) - int(rows.size)}
-    return LengthTable(prompt_tok, output_tok, notes, tuple(length_doubts(prompt_tok, output_tok)))
+    return LengthTable(prompt_tok, output_tok, notes, (*chars_doubts(*pair), *length_doubts(prompt_tok, output_tok)))
 
 
 READER = Reader("lengths", "lengths of prompts and answers alone (CSV, JSON lines, Parquet)", "lengths", matches, read)

@@ -1,7 +1,8 @@
 """Our own request table (Parquet, JSON lines or CSV).
 
 Format: ``arrival_s`` (seconds, sorted), ``prompt_tok``, ``output_tok``; optional ``user_id``, ``session_id`` and, in
-Parquet and JSON lines, ``hash_ids``. JSON may also be one array of objects. Columns that
+Parquet and JSON lines, ``hash_ids``. In the place of either length ``prompt_chars`` or ``output_chars``, which becomes
+tokens by a rule of thumb, with a warning. JSON may also be one array of objects. Columns that
 say whether a request failed (`outcomes.KNOWN`) are heeded where they are clear.
 Origin: this project.
 Quirks: time starts at the first request; there is no clock tick; an empty name, null or an absent key is no name,
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from discosim.traces.readers.base import Reader, RequestTrace, TimeUnit
+from discosim.traces.readers.chars import column_of
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.hashes import hash_ids_of
 from discosim.traces.readers.outcomes import outcome_columns, outcomes_of
@@ -29,7 +31,8 @@ _NEAR, _LONGEST_NAME = 0.7, 40
 
 def matches(head: bytes, path: Path) -> bool:
     """Recognise the three names in a Parquet file, in the first records of JSON or in the header of a CSV."""
-    return set(COLUMNS) <= names_of_table(head, path)
+    names = names_of_table(head, path)
+    return {column_of(name, names) for name in COLUMNS} <= names
 
 
 def _table(path: Path) -> Table:
@@ -37,7 +40,8 @@ def _table(path: Path) -> Table:
     names = names_of_table(head, path)
     is_csv = not head.startswith(PARQUET) and head.lstrip()[:1] not in {b"{", b"["}
     optional = [name for name in OPTIONAL if not (is_csv and name == "hash_ids")]
-    return read_table(path, COLUMNS, (*optional, *sorted(outcome_columns(names))))
+    columns = [column_of(name, names) for name in COLUMNS]
+    return read_table(path, columns, (*optional, *sorted(outcome_columns(names))))
 
 
 def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
@@ -48,8 +52,8 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
         table,
         table.ticks("arrival_s"),
         arrival="arrival_s",
-        prompt="prompt_tok",
-        output="output_tok",
+        prompt=column_of("prompt_tok", table.columns.keys()),
+        output=column_of("output_tok", table.columns.keys()),
         session="session_id",
         user="user_id",
         time_unit=time_unit,

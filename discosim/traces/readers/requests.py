@@ -8,14 +8,12 @@ import numpy as np
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import PER_S, Bools, Floats, HashIds, Ints, Notes, RequestTrace, Words
+from discosim.traces.readers.chars import chars_doubts, tokens_of
 from discosim.traces.readers.clock import finest_tick
 from discosim.traces.readers.doubts import clock_doubts, length_doubts, owner_doubts, require_plausible_clock
 from discosim.traces.readers.hashes import block_of, hash_doubts
 from discosim.traces.readers.names import names_of
 from discosim.traces.readers.table_base import Table
-
-MOST_TOK = 10_000_000
-"""Longest prompt or answer that is read. Source: the longest context that a public model claims (Llama 4 Scout)."""
 
 
 def build_requests(
@@ -49,7 +47,7 @@ def build_requests(
     ticks : array, shape (n,)
         Arrival in whole or broken units; integers stay exact until the one division that makes seconds.
     arrival, prompt, output : str
-        Columns the values come from.
+        Columns the values come from; lengths of a column of characters (`chars.IN_CHARS`) become tokens.
     unit : str
         Unit of the arrivals that the format declares: ``s, ms, us`` or ``ns``.
     time_unit : str
@@ -80,7 +78,7 @@ def build_requests(
     used = unit if time_unit == "auto" else time_unit
     units_per_s = per_s or PER_S[used]
     table.require_sorted(arrival, ticks)
-    prompt_tok, output_tok = (table.counts(name, highest=MOST_TOK) for name in (prompt, output))
+    prompt_tok, output_tok = (tokens_of(table, name) for name in (prompt, output))
     failed = np.zeros(len(table), dtype=np.bool_) if failed is None else failed
     zero = ~failed & ((prompt_tok == 0) | (output_tok == 0))
     rows = _usable_rows(failed | zero, table.label)
@@ -95,7 +93,7 @@ def build_requests(
     users, user_doubts, doubted_users = names_of(table, user, rows)
     hash_ids = None if hash_ids is None else hash_ids.take(rows)
     block_tok = None if hash_ids is None else block_of(hash_ids, prompt_tok, hash_block_tok)
-    doubts = [*session_doubts, *user_doubts, *length_doubts(prompt_tok, output_tok)]
+    doubts = [*session_doubts, *user_doubts, *chars_doubts(prompt, output), *length_doubts(prompt_tok, output_tok)]
     doubts += owner_doubts(users, arrival_s, user, doubted_users) or owner_doubts(
         sessions, arrival_s, session, doubted_sessions
     )

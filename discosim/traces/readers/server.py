@@ -20,12 +20,12 @@ import numpy as np
 from discosim.core.errors import UserError
 from discosim.traces.mapping import NO_NAMES
 from discosim.traces.readers.base import Bools, Floats, Ints, Reader, RequestTrace, TimeUnit, Words
+from discosim.traces.readers.chars import MOST_TOK
 from discosim.traces.readers.clock import finest_tick
 from discosim.traces.readers.doubts import length_doubts
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.names import names_of
 from discosim.traces.readers.outcomes import KNOWN, outcome_columns, outcomes_of, plain_name
-from discosim.traces.readers.requests import MOST_TOK
 from discosim.traces.readers.runs import rows_by_name
 from discosim.traces.readers.server_names import MOMENTS, TIMES, Named, fields_in, missing
 from discosim.traces.readers.server_seems import refuse_no_table

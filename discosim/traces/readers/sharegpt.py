@@ -13,8 +13,8 @@ import numpy as np
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import LengthTable, Notes, Reader
+from discosim.traces.readers.chars import MOST_TOK
 from discosim.traces.readers.doubts import length_doubts
-from discosim.traces.readers.requests import MOST_TOK
 from discosim.traces.readers.table import names_of_table, read_table
 
 COLUMNS = ("num_prefill_tokens", "num_decode_tokens")
