@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from discosim.core.errors import UserError
@@ -18,8 +19,13 @@ def shipped_folder(name: str) -> Path:
     UserError
         Where the installation lacks it.
     """
-    package = Path(__file__).resolve().parents[1]
+    package = _package()
     for folder in (package / SHIPPED / name, package.parent / name):
         if folder.is_dir():
             return folder
     raise UserError(f"this installation lacks its {name} folder; install the package again", where=str(package))
+
+
+@cache
+def _package() -> Path:
+    return Path(__file__).resolve().parents[1]

@@ -58,6 +58,12 @@ class Works:
         )
 
     @classmethod
+    def none(cls, n_rows: int) -> Works:
+        """Return rows of which nothing is said by name."""
+        amounts = {name: np.empty(0, dtype=dtype) for name, dtype in AMOUNTS.items()}
+        return cls((), (), np.empty(0, dtype=np.int64), amounts, np.zeros(n_rows + 1, dtype=np.int64))
+
+    @classmethod
     def joined(cls, parts: Sequence[Works]) -> Works:
         """Put batches one after the other."""
         roles = {name: role for part in parts for name, role in zip(part.endpoints, part.roles, strict=True)}

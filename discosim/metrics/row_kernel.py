@@ -13,7 +13,7 @@ from discosim.kernel.library import load
 from discosim.kernel.row_metrics import row_metrics
 from discosim.metrics import histogram
 from discosim.metrics.histogram import PooledGaps
-from discosim.metrics.reading import PLAIN_S, TOLERANCE_S, Floats, Reading
+from discosim.metrics.reading import PLAIN_S, TOLERANCE_S, Floats, Ints, Reading
 
 NOBODY = Ragged(np.empty(0), np.zeros(1, dtype=np.int64))
 
@@ -35,7 +35,12 @@ class RowFacts:
 
 
 def row_facts(
-    absolute: Ragged, arrival_s: Floats, interval_s: Floats, target_s: Floats, gaps: PooledGaps
+    absolute: Ragged,
+    arrival_s: Floats,
+    interval_s: Floats,
+    target_s: Floats,
+    gaps: PooledGaps,
+    ends: Ints | None = None,
 ) -> RowFacts | None:
     """Return facts of answers that the client paces, and add their gaps to the histograms; None where numpy has to.
 
@@ -47,11 +52,14 @@ def row_facts(
         When each request came, the reading time of a token and the TTFT its reader expects.
     gaps : PooledGaps
         Changed only where facts are returned.
+    ends : array of int, optional
+        Where each batch of rows ends: gaps of one are added up, then added to the histograms. One batch by default.
     """
     library = load()
     if library is None or not np.isfinite(absolute.values.sum()) or not _adds_up_alike(library):
         return None
-    return _facts(library, absolute, arrival_s, interval_s, target_s, gaps)
+    of_all = np.array([arrival_s.size], dtype=np.int64)
+    return _facts(library, absolute, arrival_s, interval_s, target_s, gaps, of_all if ends is None else ends)
 
 
 def _facts(
@@ -61,6 +69,7 @@ def _facts(
     interval_s: Floats,
     target_s: Floats,
     gaps: PooledGaps,
+    ends: Ints,
 ) -> RowFacts | None:
     found = row_metrics(
         library,
@@ -70,6 +79,7 @@ def _facts(
             "arrival_s": arrival_s,
             "interval_s": interval_s,
             "target_s": target_s,
+            "ends": ends,
         },
         {
             "counts": gaps.delivered.counts,
@@ -118,7 +128,7 @@ def _adds_up_alike(library: ctypes.CDLL) -> bool:
     steps_s = 0.05 + 0.3 * ((np.arange(n) * 7919) % 104729) / 104729
     delivered = Ragged(np.cumsum(steps_s), np.array([0, n], dtype=np.int64))
     one, zero = np.full(1, 0.15), np.zeros(1)
-    facts = _facts(library, delivered, zero, one, zero, PooledGaps())
+    facts = _facts(library, delivered, zero, one, zero, PooledGaps(), np.ones(1, dtype=np.int64))
     behind_s = np.maximum.accumulate(delivered.values - 0.15 * np.arange(n))
     shown_s = np.maximum(behind_s + 0.15 * np.arange(n), delivered.values)
     area_s = np.add.reduceat(np.maximum(shown_s - 0.15 * np.arange(n), 0.0), [0])

@@ -108,10 +108,7 @@ def change_of_means(sample: ArrayLike, baseline: ArrayLike, level: float = LEVEL
     """
     a, b = np.asarray(sample, dtype=float), np.asarray(baseline, dtype=float)
     if a.size == b.size == 1:
-        own, base = float(a[0]), float(b[0])
-        if base == 0.0 and not math.isnan(own):
-            return Interval(math.nan, math.nan, 1, 0)
-        return _single(100.0 * (own / base - 1.0) if base else math.nan)
+        return _change(float(a[0]), float(b[0]))
     complete = ~(np.isnan(a) | np.isnan(b))
     n_missing = int(a.size - complete.sum())
     a, b = a[complete], b[complete]
@@ -152,6 +149,9 @@ def compare(
     if len(set(counts.values())) != 1 or 0 in counts.values():
         raise ValueError(f"policies cannot be paired, replications differ: {counts}")
     names = list(summaries[baseline][0]) if metrics is None else metrics
+    if set(counts.values()) == {1}:
+        first = {policy: runs[0] for policy, runs in summaries.items()}
+        return [_alone(policy, name, first[policy], first[baseline]) for policy in first for name in names]
     rows = []
     for policy, runs in summaries.items():
         for name in names:
@@ -167,6 +167,19 @@ def compare(
                 )
             )
     return rows
+
+
+def _alone(policy: str, name: str, own: Mapping[str, float], base: Mapping[str, float]) -> Comparison:
+    """Return a cell of one replication, as the functions above do, without arrays of one number."""
+    mine, theirs = float(own[name]), float(base[name])
+    return Comparison(policy, name, _single(mine), _single(mine - theirs), _change(mine, theirs))
+
+
+def _change(own: float, base: float) -> Interval:
+    """Return the change of one replication's number against the baseline's, in per cent."""
+    if base == 0.0 and not math.isnan(own):
+        return Interval(math.nan, math.nan, 1, 0)
+    return _single(100.0 * (own / base - 1.0) if base else math.nan)
 
 
 def _single(value: float) -> Interval:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -19,8 +20,8 @@ from discosim.metrics.row_kernel import RowFacts, row_facts
 
 Columns = dict[str, NDArray[Any]]
 
-BATCH_ROWS = 1000
-"""Requests worked on at a time: enough to hide the cost of a numpy call, few enough to bound memory."""
+BATCH_ROWS = 200
+"""Requests whose gaps are added to the histograms together: the order of sums decides last bits of percentiles."""
 
 
 def request_columns(timelines: Timelines, *, pacer: bool, gaps: PooledGaps | None = None) -> Columns:
@@ -43,8 +44,13 @@ def request_columns(timelines: Timelines, *, pacer: bool, gaps: PooledGaps | Non
         zero counts; their QoE is 0 where they failed (nothing useful came) and NaN where they were
         rejected (never served).
     """
-    n = len(timelines)
-    pool = PooledGaps() if gaps is None else gaps
+    n, pool = len(timelines), PooledGaps() if gaps is None else gaps
+    at_once = _compiled(timelines, pool) if pacer else None
+    if at_once is None and n > BATCH_ROWS:
+        starts = range(0, n, BATCH_ROWS)
+        parts = [timelines.part(start, min(start + BATCH_ROWS, n)) for start in starts]
+        found = [request_columns(part, pacer=pacer, gaps=pool) for part in parts]
+        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
     known = cost_columns(timelines)
     columns: Columns = {}
     for m in REQUEST_METRICS:
@@ -54,20 +60,42 @@ def request_columns(timelines: Timelines, *, pacer: bool, gaps: PooledGaps | Non
             columns[m.name] = np.full(n, np.nan) if m.dtype == "float64" else np.zeros(n, dtype=np.int64)
     for name in ("qoe_andes", "qoe_andes_code"):
         columns[name][columns["status"] == "failed"] = 0.0
-
-    is_shown = timelines.delivered_s.sizes() > 0
-    is_paced = timelines.paced_s.sizes() > 0
-    for has_own_pacer in (False, True):
-        chosen = np.flatnonzero(is_shown & (is_paced == has_own_pacer))
-        for start in range(0, chosen.size, BATCH_ROWS):
-            rows = chosen[start : start + BATCH_ROWS]
-            found = latency_columns(timelines, rows, pacer, pool, has_own_pacer=has_own_pacer)
-            if rows.size == n:
-                columns |= found
-            else:
-                for name, values in found.items():
-                    columns[name][rows] = values
+    for rows, facts in _by_pacer(timelines, pacer, pool) if at_once is None else [at_once]:
+        timed = latency_columns(timelines, rows, facts)
+        if rows.size == n:
+            columns |= timed
+        else:
+            for name, values in timed.items():
+                columns[name][rows] = values
     return columns | visible_columns(timelines, columns["ttft_s"], columns["qoe_andes"])
+
+
+def _compiled(timelines: Timelines, gaps: PooledGaps) -> tuple[Ints, RowFacts] | None:
+    """Return who was shown anything, and facts of these answers by the compiled library; None where numpy has to."""
+    rows = np.flatnonzero(timelines.delivered_s.sizes() > 0)
+    if not rows.size or timelines.paced_s.values.size:
+        return None
+    ends = np.searchsorted(rows, [*range(BATCH_ROWS, len(timelines), BATCH_ROWS), len(timelines)])
+    facts = row_facts(timelines.delivered_s.take(rows), *_readers(timelines, rows), gaps, ends)
+    return None if facts is None else (rows, facts)
+
+
+def _by_pacer(timelines: Timelines, pacer: bool, gaps: PooledGaps) -> Iterator[tuple[Ints, RowFacts]]:
+    """Yield answers that the client shows, then those that a policy's own pacer has shown; readers read what it did."""
+    is_shown, is_paced = timelines.delivered_s.sizes() > 0, timelines.paced_s.sizes() > 0
+    for has_own_pacer in (False, True):
+        rows = np.flatnonzero(is_shown & (is_paced == has_own_pacer))
+        if rows.size:
+            delivered, readers = timelines.delivered_s.take(rows), _readers(timelines, rows)
+            facts = row_facts(delivered, *readers, gaps) if pacer and not has_own_pacer else None
+            own = timelines.paced_s.take(rows) if has_own_pacer else None
+            yield rows, facts or _facts(delivered, own, *readers, gaps, pacer=pacer)
+
+
+def _readers(timelines: Timelines, rows: Ints) -> tuple[Floats, Floats, Floats]:
+    """Return when each request came, the reading time of a token, and the TTFT its reader expects."""
+    arrival_s, rate, target_s = (timelines[name][rows] for name in ("arrival_s", "reader_tok_per_s", "ttft_target_s"))
+    return arrival_s, 1.0 / rate, target_s
 
 
 def visible_columns(timelines: Timelines, ttft_s: Floats, qoe: Floats) -> Columns:
@@ -92,32 +120,20 @@ def visible_columns(timelines: Timelines, ttft_s: Floats, qoe: Floats) -> Column
     return columns
 
 
-def latency_columns(
-    timelines: Timelines, rows: Ints, pacer: bool, gaps: PooledGaps, *, has_own_pacer: bool = False
-) -> Columns:
-    """Compute the latency and QoE columns of answers of at least one token.
-
-    Where a policy's own pacer showed the tokens, readers read what it showed.
-    """
-    n_rows = rows.size
-    arrival, rate, target = (timelines[name][rows] for name in ("arrival_s", "reader_tok_per_s", "ttft_target_s"))
-    made, delivered, interval_s = timelines.generated_s, timelines.delivered_s.take(rows), 1.0 / rate
-    facts = None
-    if pacer and not has_own_pacer:
-        facts = row_facts(delivered, arrival, interval_s, target, gaps)
-    if facts is None:
-        own = timelines.paced_s.take(rows) if has_own_pacer else None
-        facts = _facts(delivered, own, arrival, interval_s, target, gaps, pacer=pacer)
+def latency_columns(timelines: Timelines, rows: Ints, facts: RowFacts) -> Columns:
+    """Compute the latency and QoE columns of answers of at least one token, whose gaps and readers are known."""
+    arrival, made = timelines["arrival_s"][rows], timelines.generated_s
+    first, last = made.offsets[:-1][rows], made.offsets[1:][rows] - 1
     reading, e2e = facts.reading, facts.e2e_s
     n_tok = reading.n_tok
-    ttft = delivered.values[delivered.offsets[:-1]] - arrival
+    ttft = timelines.delivered_s.values[timelines.delivered_s.offsets[:-1][rows]] - arrival
     return {
         "ttft_s": ttft,
-        "ttft_generated_s": made.values[made.offsets[:-1][rows]] - arrival,
+        "ttft_generated_s": made.values[first] - arrival,
         "e2e_s": e2e,
-        "e2e_generated_s": made.values[made.offsets[1:][rows] - 1] - arrival,
+        "e2e_generated_s": made.values[last] - arrival,
         "e2e_displayed_s": facts.e2e_displayed_s,
-        "tpot_s": np.divide(e2e - ttft, n_tok - 1, out=np.full(n_rows, np.nan), where=n_tok > 1),
+        "tpot_s": np.divide(e2e - ttft, n_tok - 1, out=np.full(rows.size, np.nan), where=n_tok > 1),
         "norm_latency_s": e2e / n_tok,
         "tbt_max_s": facts.max_s,
         "tbt_p99_s": facts.p99_s,

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import IO, Any
 from warnings import catch_warnings, filterwarnings
 
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
@@ -144,10 +145,34 @@ def save(figure: Figure, path_without_suffix: Path, formats: Sequence[str] = ("p
     for suffix in formats:
         buffer = io.BytesIO()
         with house_style():
-            figure.savefig(buffer, format=suffix, metadata=_NO_METADATA[suffix])
+            if suffix == "png" and figure.dpi == STYLE["savefig.dpi"]:
+                _draw_once(figure, buffer)
+            else:
+                figure.savefig(buffer, format=suffix, metadata=_NO_METADATA[suffix])
         contents[path_without_suffix.with_name(f"{path_without_suffix.name}.{suffix}")] = buffer.getvalue()
     replace_all(contents)
     return list(contents)
+
+
+def _draw_once(figure: Figure, buffer: IO[bytes]) -> None:
+    """Do what ``figure.savefig`` does with a PNG, without drawing it into nothing first to lay it out.
+
+    The bytes are the same: a layout engine asks for sizes, not for what was drawn.
+    """
+    canvas, engine = figure.canvas, figure.get_layout_engine()
+    try:
+        lay_out(figure)
+        FigureCanvasAgg(figure).print_png(buffer, metadata=_NO_METADATA["png"])  # type: ignore[no-untyped-call]  # matplotlib's
+    finally:
+        figure.set_layout_engine(engine)
+        figure.set_canvas(canvas)
+
+
+def lay_out(figure: Figure) -> None:
+    """Put everything in its place; nothing moves by itself any more."""
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def message_figure(title: str, message: str) -> Figure:

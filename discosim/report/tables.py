@@ -15,6 +15,7 @@ from discosim.metrics.targets import TARGET_NUMBERS
 from discosim.runs.folder import INPUTS
 from discosim.runs.input_intervals import widened
 from discosim.runs.shapes import Shape, check_shape, read_bounded, read_object
+from discosim.runs.slim import full_summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,6 +76,7 @@ def read_summary(path: Path) -> PlainSummary:
     check_shape(_Summary, summary, path, "a run")
     if summary["baseline"] not in summary["policies"]:
         raise UserError("not a summary: its baseline is none of its policies", where=str(path))
+    summary = full_summary(summary)
     inputs = path.with_name(INPUTS)
     if not inputs.is_file():
         return summary

@@ -1,11 +1,12 @@
 """Numbers in pages, taken from committed tables: marks in Markdown, and what stands between them.
 
-Three marks, all of them comments that no reader of the page sees::
+Four marks, all of them comments that no reader of the page sees::
 
     <!-- claims andes -->           a table of the claims of a folder, or of those whose names follow
     <!-- table                      a table by the mapping of :class:`discosim.reproduce.quoted_table.QuotedTable`
     table: andes/overload ... -->
     <!-- ours andes-a-up-to-3.2 --> our figure of one claim, inside a sentence
+    <!-- number {table: ...} -->    any other, by the mapping of :class:`discosim.reproduce.quoted_number.QuotedNumber`
 
 each up to ``<!-- end -->``. Every table comes from the largest profile of which the folder holds all tables.
 ``python -m discosim.reproduce.quotes PAGE...`` at the top of the repository writes pages anew; a test compares them.
@@ -25,6 +26,7 @@ from discosim.config.yaml_loader import read_text
 from discosim.core.errors import UserError, close_match
 from discosim.core.files import write_whole
 from discosim.reproduce.experiment import Experiment, load_experiments
+from discosim.reproduce.quoted_number import QuotedNumber, quoted_number
 from discosim.reproduce.quoted_table import QuotedTable, quoted_table
 from discosim.reproduce.run import committed_tables, judge_all
 from discosim.reproduce.tables import read_csv
@@ -35,11 +37,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MARK = re.compile(
-    r"(?P<open><!-- (?P<kind>claims|table|ours)\b(?P<what>.*?)-->)(?P<old>.*?)(?P<close><!-- end -->)", re.DOTALL
+    r"(?P<open><!-- (?P<kind>claims|table|ours|number)\b(?P<what>.*?)-->)(?P<old>.*?)(?P<close><!-- end -->)", re.DOTALL
 )
 FENCED = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 """Code, in which a mark is an example."""
-ANY = re.compile(r"<!-- (?:claims|table|ours|end)\b")
+ANY = re.compile(r"<!-- (?:claims|table|ours|number|end)\b")
 
 
 class Source:
@@ -75,6 +77,12 @@ class Source:
         if key not in self._tables:
             self._tables[key] = read_csv(experiment.committed(experiment.largest_profile, name))
         return self._tables[key]
+
+    def named(self, name: str, where: str) -> tuple[Experiment, pd.DataFrame]:
+        """Return folder and table of ``folder/table``."""
+        folder, _, table = name.partition("/")
+        experiment = self.experiment(folder, where)
+        return experiment, self.table(experiment, table, where)
 
     def verdicts(self, name: str, where: str) -> list[Verdict]:
         """Return the verdicts of one folder."""
@@ -144,9 +152,17 @@ def _claims(what: str, source: Source, where: str) -> str:
 
 def _table(what: str, source: Source, where: str) -> str:
     quote = build_section(QuotedTable, read_text(what, where), Path())
-    folder, _, name = quote.table.partition("/")
-    experiment = source.experiment(folder, where)
-    return "\n\n" + quoted_table(quote, source.table(experiment, name, where), where) + "\n\n"
+    experiment, table = source.named(quote.table, where)
+    return "\n\n" + quoted_table(quote, table, where, experiment.code.get("estimators")) + "\n\n"
+
+
+def _number(what: str, source: Source, where: str) -> str:
+    quote = build_section(QuotedNumber, read_text(what, where), Path())
+    experiment, table = source.named(quote.table, where)
+    try:
+        return quoted_number(quote, table, experiment.code.get("estimators"))
+    except UserError as error:
+        raise UserError(str(error), where=where) from None
 
 
 def _ours(what: str, source: Source, where: str) -> str:
@@ -158,7 +174,12 @@ def _ours(what: str, source: Source, where: str) -> str:
     raise UserError(f"no claim '{what}'; {close_match(what, known)}", where=where)
 
 
-KINDS: dict[str, Callable[[str, Source, str], str]] = {"claims": _claims, "table": _table, "ours": _ours}
+KINDS: dict[str, Callable[[str, Source, str], str]] = {
+    "claims": _claims,
+    "table": _table,
+    "ours": _ours,
+    "number": _number,
+}
 
 
 if __name__ == "__main__":

@@ -65,3 +65,39 @@ def reach(statistic: Statistic, baseline: float) -> tuple[float, float]:
         return low, high
     change = 100.0 * (low - 1.0), 100.0 * (high - 1.0)
     return change if statistic.kind == "change_pct" else (-change[1], -change[0])
+
+
+def telling(statistic: Statistic, unit: str, floor: float, ceiling: float) -> tuple[float, float]:
+    """Return floor and ceiling without those that each statistic of its kind has, whatever the baseline.
+
+    That no ratio is below 0 and nothing falls by more than 100 % is known before anybody looks at a scenario.
+
+    Parameters
+    ----------
+    statistic : Statistic
+        What is computed.
+    unit : str
+        Its unit: per cent are what tells a function of estimators.py.
+    floor, ceiling : float
+        What it could be, see :func:`reach`.
+
+    Examples
+    --------
+    >>> ratio = Statistic(kind="ratio", table="rates", metric="qoe_mean", policy="new", baseline="base")
+    >>> telling(ratio, "x", 0.0, 2.0), telling(ratio, "x", 0.0, math.inf)
+    ((-inf, 2.0), (-inf, inf))
+    """
+    low, high = _of_its_kind(statistic, unit)
+    return -math.inf if floor == low else floor, math.inf if ceiling == high else ceiling
+
+
+def _of_its_kind(statistic: Statistic, unit: str) -> tuple[float, float]:
+    if statistic.kind == "mean":
+        return metric_range(statistic.metric)
+    if statistic.kind == "ratio":
+        return 0.0, math.inf
+    if statistic.kind == "function":
+        return (-100.0, 100.0) if unit == "%" else (0.0, math.inf)
+    return {"change_pct": (-100.0, math.inf), "reduction_pct": (-math.inf, 100.0)}.get(
+        statistic.kind, (-math.inf, math.inf)
+    )

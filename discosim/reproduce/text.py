@@ -11,6 +11,7 @@ from typing import get_args
 from discosim.report.rule import RULE
 from discosim.reproduce.estimates import Cell
 from discosim.reproduce.files import Role
+from discosim.reproduce.reach import telling
 from discosim.reproduce.verdict import Side, Verdict, Word, turned
 
 WIDEST, NARROWEST = 118, 60
@@ -30,6 +31,8 @@ SAID: dict[Side, str] = {
     "beyond": "out of reach",
     "certain": "that could not fail",
 }
+DECIDED_BY_REACH: set[Side] = {"beyond", "certain"}
+"""Cells that what could be decides, before anything runs."""
 HEADS: dict[Role, str] = {
     "paper": "What the paper says",
     "derived": "What we derive from it",
@@ -62,8 +65,14 @@ def bounds_text(verdict: Verdict) -> str:
 
 
 def reach_text(verdict: Verdict) -> str:
-    """Return what our statistic could be at all in this scenario; empty where no limit is known."""
+    """Return what our statistic could be at all in this scenario; empty where no limit is known that tells anything.
+
+    One that each statistic of its kind has (no ratio is below 0) is said only where it decides a cell.
+    """
     low, high = verdict.reach
+    statistic = verdict.claim.statistic
+    if statistic is not None and not DECIDED_BY_REACH & set(verdict.sides):
+        low, high = telling(statistic, verdict.claim.unit, low, high)
     return "" if math.isinf(low) and math.isinf(high) else f"{_range(low, high)}{_unit(verdict)}"
 
 

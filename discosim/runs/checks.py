@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.errors import InvariantError
-from discosim.core.timeline import Ints
+from discosim.core.timeline import Floats, Ints
 from discosim.core.timelines import Segments, Timelines
 from discosim.metrics.endpoints import shown_by_name
 from discosim.world.meter import Meter
@@ -164,19 +164,31 @@ def _check_times(timelines: Timelines, shown: Ints, policy: str) -> None:
     first = delivered.offsets[:-1][shown]
     arrival_s = timelines["arrival_s"][shown]
     slack_s = REL * (1.0 + float(arrival_s.max()))  # from times that no policy makes: a NaN must not spread
+    if _are_good(delivered.values, generated, first, delivered.offsets[1:][shown] - 1, arrival_s, slack_s):
+        return
     # written so that NaN fails every comparison
     good = delivered.values >= generated - slack_s
     good &= delivered.values < np.inf
     good[1:] &= delivered.values[1:] >= delivered.values[:-1]
     good[first] = np.isfinite(delivered.values[first]) & (delivered.values[first] >= generated[first] - slack_s)
     good[first] &= np.minimum.reduceat(generated, first) >= arrival_s
-    if good.all():
-        return
     at = int(np.argmin(good))
     row = int(np.searchsorted(delivered.offsets, at, side="right")) - 1
     token = at - int(delivered.offsets[row]) + 1
     found = f"token {token} generated at {generated[at]} s, delivered at {delivered.values[at]} s"
     raise _breach(2, int(timelines["request_id"][row]), policy, found)
+
+
+def _are_good(
+    delivered_s: Floats, generated_s: Floats, first: Ints, last: Ints, arrival_s: Floats, slack_s: float
+) -> bool:
+    """Tell whether no time can be found fault with, in few passes: what is in order is finite if its ends are."""
+    in_order = np.ones(delivered_s.size, dtype=np.bool_)
+    np.greater_equal(delivered_s[1:], delivered_s[:-1], out=in_order[1:])
+    in_order[first] = np.isfinite(delivered_s[first]) & (delivered_s[last] < np.inf)
+    in_order[first] &= np.minimum.reduceat(generated_s, first) >= arrival_s
+    is_one = delivered_s.ctypes.data == generated_s.ctypes.data  # a token is there when it is made
+    return bool(in_order.all()) and (is_one or bool((delivered_s >= generated_s - slack_s).all()))
 
 
 def _close(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:

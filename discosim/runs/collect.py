@@ -15,23 +15,24 @@ from discosim.core.timelines import Timelines, TimelineWriter
 from discosim.metrics.endpoints import endpoint_columns
 from discosim.metrics.events import event_columns
 from discosim.metrics.histogram import PooledGaps
-from discosim.metrics.timeline import request_columns
+from discosim.metrics.timeline import BATCH_ROWS, request_columns
 from discosim.runs.checks import check_columns, check_complete, check_endpoints, check_timelines
+from discosim.runs.placed import Placed, joined
 from discosim.world.meter import Meter
 
 Columns = dict[str, NDArray[Any]]
-BATCH = 200  # a few hundred kB of tokens: the arrays stay in the processor's cache
-
-TOGETHER = 50  # batches that are put in their places together
+BATCH = BATCH_ROWS  # sums over requests are taken batch by batch
+AT_ONCE = 10 * BATCH
+"""Requests that are checked and turned into columns together: a few MB of tokens."""
 
 
 def join_columns(parts: list[Columns], order: NDArray[np.int64] | None = None) -> Columns:
     """Join columns and sort their rows; the parts are emptied on the way, so that nothing is held twice."""
-    joined: Columns = {}
+    found: Columns = {}
     for name in list(parts[0]):
-        values = np.concatenate([part.pop(name) for part in parts])
-        joined[name] = values if order is None else values[order]
-    return joined
+        values = joined([part.pop(name) for part in parts])
+        found[name] = values if order is None else values[order]
+    return found
 
 
 @dataclass
@@ -56,6 +57,11 @@ class Collector:
         Whether a service sends in chunks; events of arrival are told apart from tokens then.
     n_requests : int, optional
         How many will come, where that is known: rows are put in their places as they come, and nothing is held twice.
+
+    Notes
+    -----
+    What does not depend on the order of sums is worked out for ``AT_ONCE`` requests together: enough to hide the cost
+    of a call to numpy.
     """
 
     policy: str
@@ -68,7 +74,7 @@ class Collector:
     gaps: PooledGaps = field(default_factory=PooledGaps)
     _writer: TimelineWriter = field(default_factory=TimelineWriter)
     _parts: list[Columns] = field(default_factory=list)
-    _placed: Columns = field(default_factory=dict)
+    _placed: Placed | None = None
     _put_ids: list[NDArray[np.int64]] = field(default_factory=list)
     _kept: list[Timelines] = field(default_factory=list)
     _by_endpoint: list[Columns] = field(default_factory=list)
@@ -80,8 +86,9 @@ class Collector:
 
     def take(self, timelines: Timelines) -> None:
         """Check requests, in the order in which they ended, and compute their columns batch by batch."""
-        for start in range(0, len(timelines), BATCH):
-            end = min(start + BATCH, len(timelines))
+        rows_each = BATCH if self.has_chunks else AT_ONCE
+        for start in range(0, len(timelines), rows_each):
+            end = min(start + rows_each, len(timelines))
             self._take_batch(timelines if end - start == len(timelines) else timelines.part(start, end))
 
     def _take_batch(self, timelines: Timelines) -> None:
@@ -95,7 +102,7 @@ class Collector:
             self._by_endpoint.append(endpoint_columns(timelines))
         check_columns(columns, self.meter, self.policy, server_usd)
         self._parts.append(columns)
-        if self.n_requests is not None and len(self._parts) == TOGETHER:
+        if self.n_requests is not None and sum(part["request_id"].size for part in self._parts) >= AT_ONCE:
             self._put(self.n_requests)
         if self.keep_tokens_of:
             self._keep(timelines)
@@ -106,16 +113,16 @@ class Collector:
             return
         ids = np.concatenate([part["request_id"] for part in self._parts])
         self._put_ids.append(ids)
-        for name, values in join_columns(self._parts).items():
-            if name not in self._placed:
-                self._placed[name] = np.empty(n_requests, dtype=values.dtype)
-            np.put(self._placed[name], ids, values, mode="clip")
+        if self._placed is None:
+            self._placed = Placed(n_requests)
+        self._placed.put(ids, join_columns(self._parts))
         self._parts.clear()
 
     def _keep(self, timelines: Timelines) -> None:
         ids, wanted = timelines["request_id"], self.keep_tokens_of
         is_kept = (ids >= wanted.start) & (ids < wanted.stop) & (timelines.delivered_s.sizes() > 0)
-        self._kept.append(timelines.take(np.flatnonzero(is_kept)))
+        if is_kept.any():
+            self._kept.append(timelines.take(np.flatnonzero(is_kept)))
 
     def columns(self, n_requests: int) -> Columns:
         """Return all columns in request order, and check that no request is missing."""
@@ -123,7 +130,8 @@ class Collector:
         if self.n_requests is not None and n_requests == self.n_requests > 0:
             self._put(n_requests)
             check_complete(np.concatenate(self._put_ids), n_requests, self.policy)
-            return self._placed
+            assert self._placed is not None  # that all have come says so
+            return self._placed.columns()
         request_ids = np.concatenate([part["request_id"] for part in self._parts])
         check_complete(request_ids, n_requests, self.policy)
         order = np.argsort(request_ids, kind="stable")

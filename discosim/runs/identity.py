@@ -7,7 +7,7 @@ import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import entry_points, version
 from itertools import takewhile
 from pathlib import Path
@@ -20,7 +20,8 @@ from discosim.config.shape import item_type, keys_of, mapping_value, members_of,
 from discosim.core import source_code
 from discosim.core.own_code import without_folder
 from discosim.core.plugins import distribution_of, points
-from discosim.core.scenario import PolicySpec, Scenario, SchedulerSpec
+from discosim.core.same import Same
+from discosim.core.scenario import EngineServer, PolicySpec, Scenario, SchedulerSpec
 from discosim.policies.registry import ENTRY_POINT_GROUP as POLICIES
 from discosim.policies.registry import policy_class
 from discosim.runs.provenance import POLICY_CODE, code_fingerprints, fingerprints
@@ -32,6 +33,8 @@ SCHEMA_VERSION = 1
 LIBRARIES = source_code.LIBRARIES
 COST = "cost"
 """The key by which iterations name a cost model."""
+_MAY_CHANGE = (Scenario, EngineServer)
+"""Sections in which a scheduler may be named that is code of the user's: its options are read anew each time."""
 RESULT_ROOMS = ("core", "traces", "world", "policies", "metrics", "config", "runs")
 """Rooms whose code decides what stands in a result file."""
 
@@ -89,8 +92,7 @@ def hashed_form(value: Any, annotation: Any = None) -> Any:
         options = _options(scheduler_class(value.kind), value.options)
         return {"kind": without_folder(value.kind), **options}
     if is_dataclass(value) and not isinstance(value, type):
-        held = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
-        return _options(type(value), held)
+        return _fields(value) if isinstance(value, _MAY_CHANGE) else _fields_once(Same(value))
     inner, _ = without_none(annotation)
     if isinstance(value, Mapping):
         return {key: hashed_form(item, mapping_value(inner)) for key, item in value.items()}
@@ -99,6 +101,16 @@ def hashed_form(value: Any, annotation: Any = None) -> Any:
     value = plain(value)
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return float(value) if is_number and float in (kinds := members_of(inner)) and int not in kinds else value
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return _options(type(value), {f.name: getattr(value, f.name) for f in fields(value) if f.init})
+
+
+@lru_cache(maxsize=512)
+def _fields_once(section: Same) -> dict[str, Any]:
+    """Return the form of a section, made once: the runs of a sweep have most of theirs in common."""
+    return _fields(section.held)
 
 
 def _options(section: type, values: Mapping[str, Any]) -> dict[str, Any]:

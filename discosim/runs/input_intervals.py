@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.scenario import Scenario
-from discosim.metrics.influence import LEVELS, NUMBERS, Columns, influence, is_beyond
+from discosim.metrics.influence import LEVELS, NUMBERS, Columns, is_beyond
 from discosim.metrics.input_uncertainty import (
     Open,
     Part,
@@ -137,10 +137,8 @@ def intervals_of_rows(
     everything = [r for rows in met.values() for r in rows]
     cells: dict[tuple[str, str], dict[str, float]] = {}
     tails = Tails()
-    for name in (name for name in NUMBERS if name in summary.metrics):
-        if summary.n_replications == 1:  # nothing is known of luck, so of both together neither
-            cells.update(_unknown(name, parts, summary))
-            continue
+    # of one replication nothing is known of luck, so of both together neither
+    for name in (name for name in NUMBERS if name in summary.metrics and summary.n_replications > 1):
         found = {policy: open_part(name, part, asked[policy]) for policy, part in parts.items()}
         base = found[summary.baseline]
         for policy, own in found.items():
@@ -158,15 +156,6 @@ def intervals_of_rows(
         met=met,
         asked={policy: _thin_roles(inputs, part) for policy, part in parts.items()},
     )
-
-
-def _unknown(name: str, parts: Mapping[str, Columns], summary: SummaryTable) -> dict[tuple[str, str], dict[str, float]]:
-    """Return half-widths that nobody knows, of the policies of which one could be known."""
-    has = {policy for policy, part in parts.items() if influence(name, part) is not None}
-    if summary.baseline not in has:
-        return {}
-    known = (policy for policy in parts if policy in has and not math.isnan(summary.cells[policy, name].value.mean))
-    return {(policy, name): dict.fromkeys(KEYS, math.nan) for policy in known}
 
 
 def _widened(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Protocol
 
 import numpy as np
@@ -134,7 +134,7 @@ class UndecidedError(Exception):
 def run(taken: Taken, policy: Policy, world: World, take: Callable[[Timelines], None]) -> None:
     """Let the world do what is not taken, and hand all requests over as if the world had done them all, in that order.
 
-    ``take`` gets them in batches of `collect.BATCH`, so that sums over batches are the same to the last bit.
+    ``take`` gets whole batches of `collect.BATCH`, so that sums over batches are the same to the last bit.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def run(taken: Taken, policy: Policy, world: World, take: Callable[[Timelines], 
 
 
 def in_order(parts: Iterable[Part], size: int = BATCH) -> Iterator[Timelines]:
-    """Yield requests by the moment in which they end, ``size`` at a time, once no later part can hold one of them."""
+    """Yield requests by the moment in which they end, whole batches of ``size``, once no later part can hold any."""
     held: list[Part] = []
     for part in parts:
         held = [one for one in (*held, part) if one.ended_s.size]
@@ -175,7 +175,7 @@ def in_order(parts: Iterable[Part], size: int = BATCH) -> Iterator[Timelines]:
 def _merged(held: list[Part], until_s: float, size: int, *, is_end: bool = False) -> Iterator[Timelines]:
     """Yield whole batches of what ends before a moment, at the end the rest, and leave in ``held`` what is left.
 
-    Each part is in order, so a batch holds a run of rows of each.
+    Each part is in order, so a batch holds a run of rows of each. Batches of one part alone come together.
     """
     ended_s, before_s = (np.concatenate([getattr(one, name) for one in held]) for name in ("ended_s", "before_s"))
     owner = np.repeat(np.arange(len(held)), [one.ended_s.size for one in held])
@@ -183,21 +183,32 @@ def _merged(held: list[Part], until_s: float, size: int, *, is_end: bool = False
     ended_s, owner = ended_s[order], owner[order]
     _check_order(ended_s, before_s[order], np.concatenate([one.is_direct for one in held])[order])
     n_over = int(np.searchsorted(ended_s, until_s, side="left")) if until_s < np.inf else order.size
+    turns = np.flatnonzero(owner[1:] != owner[:-1]) + 1
     begun = [0] * len(held)
-    for start in range(0, n_over, size):
-        end = min(start + size, n_over)
-        if end - start < size and not is_end:
-            break
+    for start, end in pairwise(_bounds(owner[:n_over], turns, size, is_end=is_end)):
         of_batch = owner[start:end]
-        turns = np.flatnonzero(of_batch[1:] != of_batch[:-1]) + 1
-        if turns.size < MANY_RUNS:
-            runs = _runs(held, begun, [of_batch[at] for at in (0, *turns)], np.diff([0, *turns, of_batch.size]))
+        inner = turns[np.searchsorted(turns, start, side="right") : np.searchsorted(turns, end)] - start
+        if inner.size < MANY_RUNS:
+            runs = _runs(held, begun, [of_batch[at] for at in (0, *inner)], np.diff([0, *inner, of_batch.size]))
             yield runs[0] if len(runs) == 1 else Timelines.joined(runs)
         else:
             whose, n_rows = np.unique(of_batch, return_counts=True)
             runs = _runs(held, begun, whose.tolist(), n_rows)
             yield Timelines.joined(runs).take(np.argsort(np.argsort(of_batch, kind="stable"), kind="stable"))
     held[:] = [one.rest(n_rows) for one, n_rows in zip(held, begun, strict=True)]
+
+
+def _bounds(owner: NDArray[np.int64], turns: NDArray[np.int64], size: int, *, is_end: bool) -> list[int]:
+    """Return where to cut: whole batches that are of one part alone stay together, and so do those that are not.
+
+    ``owner`` is the part of each row, ``turns`` is where that changes; what is no whole batch is left to the end.
+    """
+    n_whole = owner.size // size
+    inner = turns[(turns % size > 0) & (turns < n_whole * size)]
+    whose = owner[: n_whole * size : size].copy()
+    whose[inner // size] = -1
+    cuts = (np.flatnonzero(whose[1:] != whose[:-1]) + 1) * size
+    return list(dict.fromkeys((0, *cuts.tolist(), n_whole * size, *([owner.size] if is_end else []))))
 
 
 def _runs(held: Sequence[Part], begun: list[int], whose: Sequence[int], n_rows: NDArray[np.int64]) -> list[Timelines]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from discosim.config import as_plain
-from discosim.config.dump import dump_yaml
+from discosim.config.dump import dump_whole, dump_yaml
 from discosim.config.named_files import with_places
 from discosim.core.errors import UserError
 from discosim.core.folders import fill
+from discosim.core.json_layout import laid_out
 from discosim.core.owners import is_abandoned, owner
 from discosim.core.places import Judge, Place, is_void, place_of
 from discosim.core.printable import printable
@@ -29,11 +29,12 @@ from discosim.runs.kept_code import keep_code
 from discosim.runs.outcomes import Outcomes
 from discosim.runs.progress import open_bar
 from discosim.runs.result import RunResult
+from discosim.runs.row_groups import write_requests
 from discosim.runs.simulate import simulate
+from discosim.runs.slim import slim_summary
 from discosim.runs.tables import (
     endpoint_table,
     replication_table,
-    request_table,
     series_table,
     token_table,
     write_parquet,
@@ -198,7 +199,7 @@ def _write_files(
 ) -> None:
     """Write every file of a run, run.json last."""
     (folder / CONFIG).write_bytes(_config(result, place.named, stated))
-    write_parquet(request_table(result.columns), folder / "requests.parquet")
+    write_requests(result.columns, folder / "requests.parquet")
     write_parquet(replication_table(result.replication_columns), folder / "replications.parquet")
     write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet")
     if result.endpoint_columns:
@@ -207,7 +208,8 @@ def _write_files(
         write_parquet(series_table(result.series_columns), folder / SERIES)
     if result.input_intervals is not None:
         write_json(folder / INPUTS, result.input_intervals.to_json_dict())
-    write_json(folder / "summary.json", {**result.summary.to_json_dict(), "notes": list(result.notes)})
+    summary = slim_summary(result.summary.to_json_dict())
+    write_json(folder / "summary.json", {**summary, "notes": list(result.notes)})
     facts = run_facts(result.scenario, command, wall_s)
     files = {path.name: file_facts(path) for path in sorted(folder.iterdir()) if path.is_file()}
     kernels = {name: dict(found) for name, found in result.kernels.items()}
@@ -217,7 +219,7 @@ def _write_files(
 
 def _resolved(scenario: Scenario, target: Path, stated: Mapping[str, str] | None = None) -> bytes:
     """Return the content of config.yaml; names that the system gave as bytes go back to the bytes that they were."""
-    text = dump_yaml(with_places(as_plain(scenario), stated or {}))
+    text = dump_yaml(with_places(as_plain(scenario), stated)) if stated else dump_whole(scenario)
     try:
         content = text.encode("utf-8", "surrogateescape")
         content.decode("utf-8")
@@ -266,8 +268,7 @@ def _token_writer(path: Path, *, enabled: bool) -> Iterator[Any]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write plain data as JSON that people can read; NaN is refused."""
-    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-    path.write_bytes(text.encode("utf-8"))
+    path.write_bytes(f"{laid_out(content)}\n".encode())
 
 
 __all__ = ["FACTS", "execute_to_folder", "is_abandoned", "owner", "run_to_folder", "write_json", "write_result"]

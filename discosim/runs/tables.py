@@ -6,15 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from discosim.metrics.definitions import definition
 from discosim.metrics.endpoints import ENDPOINT_FIELDS
 from discosim.runs.collect import Columns
+from discosim.runs.placed import is_one_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 ROW_GROUP = 1 << 17
+SMALL = 10_000
+"""Rows below which a table is written for its size: a sweep leaves thousands of such files. Source: our choice."""
+SMALL_LEVEL = 6
+"""Effort of the compression of a small table, which takes a millisecond. Source: our choice; more brings nothing."""
 TOKEN_FIELDS: dict[str, tuple[str, str]] = {
     "policy": ("", "name of the policy"),
     "replication": ("", "index of the replication, from 0"),
@@ -41,8 +47,13 @@ SERIES_FIELDS: dict[str, tuple[str, str]] = {
 
 
 def request_table(columns: Columns) -> pa.Table:
-    """Return requests.parquet as an Arrow table; units and meanings stand in the field metadata."""
+    """Return requests.parquet as an Arrow table.
+
+    Units stand in the field metadata; so do formulas and meanings, where they would not outweigh the numbers.
+    """
     described = {name: definition(name).field_metadata() for name in columns}
+    if next(iter(columns.values())).size < SMALL:
+        described = {name: {"unit": said["unit"]} for name, said in described.items()}
     return _table(columns, described)
 
 
@@ -77,17 +88,28 @@ def _table(columns: Columns, described: dict[str, dict[str, str]]) -> pa.Table:
     arrays: list[Any] = []
     fields: list[Any] = []
     for name, values in columns.items():
-        array = pa.array(values.tolist() if values.dtype == object else values)
-        if values.dtype.kind in "OU":
-            array = pa.array(np.asarray(values, dtype=object), type=pa.string()).dictionary_encode()
+        array = _text(values) if values.dtype.kind in "OU" else pa.array(values)
         arrays.append(array)
         fields.append(pa.field(name, array.type, metadata=described[name]))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
+def _text(values: NDArray[Any]) -> pa.DictionaryArray:
+    """Return text as codes."""
+    import pyarrow as pa
+
+    if values.size and is_one_value(values):
+        return pa.DictionaryArray.from_arrays(np.zeros(values.size, dtype=np.int32), pa.array(values[:1], pa.string()))
+    return pa.array(np.asarray(values, dtype=object), type=pa.string()).dictionary_encode()
+
+
 def write_parquet(table: pa.Table, path: Path) -> None:
     """Write a table; the same table gives the same bytes. Arrow itself takes no names that are no UTF-8."""
-    from pyarrow import parquet
+    from pyarrow import parquet, types
 
+    options: dict[str, Any] = {}
+    if table.num_rows < SMALL:
+        text = [field.name for field in table.schema if types.is_dictionary(field.type)]
+        options = {"use_dictionary": text, "write_statistics": False, "compression_level": SMALL_LEVEL}
     with path.open("wb") as file:
-        parquet.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP)
+        parquet.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP, **options)

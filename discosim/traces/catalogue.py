@@ -65,9 +65,15 @@ def find_digest(name: str, kind: str | None = None) -> Entry:
 
 def _entry(name: str) -> Entry | None:
     """Look for a name without listing every folder: a sweep asks thousands of times."""
-    root = shipped_root()
-    paths = (root / kind / f"{name}.json" for kind in KINDS) if Path(name).name == name else ()
-    return next((Entry(name, path.parent.name, path) for path in paths if path.is_file()), None)
+    return next((entry for entry in _places(shipped_root(), name) if entry.path.is_file()), None)
+
+
+@lru_cache(maxsize=256)
+def _places(root: Path, name: str) -> tuple[Entry, ...]:
+    """Return where a digest of a name could lie."""
+    if Path(name).name != name:
+        return ()
+    return tuple(Entry(name, kind, root / kind / f"{name}.json") for kind in KINDS)
 
 
 def load_digest(name: str, kind: str | None = None) -> Digest:

@@ -352,5 +352,5 @@ def _timelines(sent: Sent, ended: _Ended, meter: Meter, quality: QualityModel | 
         delivered_s=ended.delivered_s,
         paced_s=nothing,
         sketch_s=nothing,
-        work=Works.of([()] * n),
+        work=Works.none(n),
     )

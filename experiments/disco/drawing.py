@@ -39,6 +39,12 @@ def mark_outside(axes: Axes) -> None:
             axes.plot(low, y, marker="<", color=point.get_color(), markersize=4, clip_on=False, lw=0)
 
 
+def budget_text(table: pd.DataFrame) -> str:
+    """Say which budget is shown, or over which ones the mean is."""
+    least, most = table["budget"].min(), table["budget"].max()
+    return f"b = {least:g}" if least == most else f"mean over b from {least:g} to {most:g}"
+
+
 def over(table: pd.DataFrame) -> str:
     """Say what intervals are over."""
     return f"95 % intervals over {table['seed'].nunique()} replications"

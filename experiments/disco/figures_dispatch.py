@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from discosim.report.style import MARKERS, MUTED, PAGE_IN, PALE, PALETTE, Picture, house_style, look
 
-from .drawing import ABSTRACT, CONSTRAINT, NAMES, PIXEL, XIAOMI, line, mark_outside, over
+from .drawing import ABSTRACT, CONSTRAINT, NAMES, PIXEL, XIAOMI, budget_text, line, mark_outside, over
 from .estimators import device_trend, reductions
 
 PUBLISHED = {
@@ -223,7 +223,8 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
         figure.legend(handles, [*BASELINES, "abstract's range"], loc="outside lower center", ncols=3)
         services = ", ".join(dict.fromkeys(table["service"]))
         figure.suptitle(
-            f"One open point of dispatch changed at a time: {services}, b = 0.5\n{over(table)}, inputs included"
+            f"One open point of dispatch changed at a time: {services}, {budget_text(table)}\n"
+            f"{over(table)}, inputs included"
         )
     return figure
 
@@ -268,7 +269,7 @@ def trend_between_phones(table: pd.DataFrame) -> Figure:
         figure.legend([*handles, Patch(color=PALE)], labels, loc="outside lower center", ncols=3)
         services = ", ".join(dict.fromkeys(table["service"]))
         figure.suptitle(
-            f"Reduction of p99 TTFT on one phone less that on the other: {services}, b = 0.5\n"
+            f"Reduction of p99 TTFT on one phone less that on the other: {services}, {budget_text(table)}\n"
             f"{over(table)}, inputs included"
         )
     return figure

@@ -1,4 +1,4 @@
-"""Statistics of the map's claims: how far a cell lies on the side that a closed form foretells."""
+"""Statistics of the map's claims: how far a cell lies on the side that was foretold, and who is how far from whom."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from discosim.metrics.stats import change_of_means
 from discosim.reproduce.estimates import Cell
 
 
@@ -32,3 +33,16 @@ def regret(rows: pd.DataFrame, part: str, policy: str) -> list[Cell]:
     return [
         Cell(f"cell={row['cell']}", row["worse"], row["low"], row["high"], row["n"]) for row in own.to_dict("records")
     ]
+
+
+def over_rivals(rows: pd.DataFrame, metric: str, policy: str) -> list[Cell]:
+    """Return by how many per cent a metric of a policy is above that of each other policy, at each load."""
+    cells = []
+    for load, group in rows.groupby("load", sort=True):
+        table = group.pivot_table(index="seed", columns="policy", values=metric)
+        for rival in table.columns.drop(policy):
+            found = change_of_means(table[policy], table[rival])
+            ends = (found.mean - found.half_width, found.mean + found.half_width)
+            is_idle = bool((table[policy] == table[rival]).all())
+            cells.append(Cell(f"load={load:g}, {rival}", found.mean, *ends, found.n, floor=-100.0, is_idle=is_idle))
+    return cells

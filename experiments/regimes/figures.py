@@ -14,6 +14,9 @@ from matplotlib.patches import Patch, Rectangle
 from discosim.metrics.stats import t_interval
 from discosim.report.style import MUTED, PAGE_IN, PALETTE, Picture, house_style, legend_below, look, marker
 
+from .figures_engine import engine_loads
+
+__all__ = ["boundaries", "engine_loads", "loads", "regret", "winners"]
 NAMES = {
     "server_only": ("server alone", "S", "#9ecae1"),
     "device_only": ("phone alone", "P", "#fdd49e"),
@@ -269,5 +272,5 @@ def loads(table: pd.DataFrame) -> Figure:
                 axes.yaxis.set_minor_formatter("")
         legend_below(figure, axes, 4)
         n = table["seed"].nunique()
-        figure.suptitle(f"A service that fills up (eight at once): {n} replications of 400 requests, 95 % intervals")
+        figure.suptitle(f"A service that fills up (eight at once): {n} replications, 95 % intervals")
     return figure

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from discosim import load_scenario, simulate
@@ -79,10 +80,15 @@ def play(world: World, runs: Mapping[str, str], more: Sequence[str] = ()) -> Pla
     with tempfile.TemporaryDirectory() as folder:
         scenario = scenario_of(world, Path(folder) / "service.json", list(runs.values()), more)
         requests = simulate(scenario).requests
-    requests = requests[requests["status"] != "rejected"].sort_values(["policy", "replication", "request_id"])
-    by, replication = {}, np.zeros(0, dtype=np.int64)
-    for name, part in requests.groupby("policy", sort=False, observed=True):
-        replication = part["replication"].to_numpy()
-        columns = (part[column].to_numpy(float) for column in ("ttft_s", "qoe_andes", "unified_cost_usd"))
-        by[str(name)] = Requests(*columns)
-    return Played(replication, by)
+    requests = requests[requests["status"] != "rejected"]
+    first = requests[requests["policy"] == "server_only"].sort_values(["replication", "request_id"])
+    return Played(first["replication"].to_numpy(), requests_of(requests))
+
+
+def requests_of(requests: pd.DataFrame) -> dict[str, Requests]:
+    """Return what each policy gave, request by request, from rows of requests.parquet."""
+    rows = requests.sort_values(["policy", "replication", "request_id"])
+    return {
+        str(name): Requests(*(part[column].to_numpy(float) for column in ("ttft_s", "qoe_andes", "unified_cost_usd")))
+        for name, part in rows.groupby("policy", sort=False, observed=True)
+    }

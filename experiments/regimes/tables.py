@@ -10,6 +10,7 @@ from .answers import answers, effects, p99_once
 from .axes import LOADS, World, as_row, cells
 from .boundaries import BOUNDARIES
 from .closed_form import Laws
+from .engine_tables import engine_loads, engine_saturation
 from .runs import play
 from .settings import LOADED, RUNS
 
@@ -20,6 +21,7 @@ SEEDS = {"quick": 4, "paper": 20}
 N_LOADED = {"quick": 400, "paper": 1000}
 SLOTS = 8
 N_REPLICATIONS = 3
+__all__ = ["boundaries", "engine_loads", "engine_saturation", "loads", "lookup", "policies"]
 
 
 def _played(context: Context) -> list[dict[str, Any]]:

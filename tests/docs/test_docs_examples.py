@@ -9,12 +9,14 @@ import shlex
 from importlib import import_module
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from pages import PAGES, ROOT, anchors_of, blocks_of, links_of, name_of, outputs_of, shell_lines
 from tours import TOURS, file_of
 
 import discosim
-from discosim import cli, load_scenario
+from discosim import cli, load_scenario, simulate
+from discosim.report.figures.timeline import timeline_table
 from discosim.traces.catalogue import list_configs
 
 WITH_CODE = [
@@ -69,6 +71,20 @@ def test_there_are_examples() -> None:
     }
     finder = doctest.DocTestFinder()
     assert sum(len(test.examples) for name in MODULES for test in finder.find(import_module(name))) >= 10
+
+
+def test_the_caption_of_the_timeline_says_what_the_timeline_holds() -> None:
+    """Both DiSCo put the same tokens on the screen; what one spends more, by prefill that was thrown away."""
+    run = simulate(load_scenario("quickstart", overrides=["replications=1"]))
+    table = timeline_table(run.example_tokens, run.requests)  # the request that the picture shows
+    own = {name: rows.reset_index(drop=True) for name, rows in table.groupby("policy")}
+    shown = ["token_index", "displayed_s"]
+    pd.testing.assert_frame_equal(own["DiSCo-S"][shown], own["DiSCo-D"][shown], rtol=0.0, atol=0.0)
+    joules = [own[name]["device_energy_j"][0] for name in ("DiSCo-S", "DiSCo-D")]
+    caption = f"DiSCo-S takes {100.0 * (joules[0] / joules[1] - 1.0):.0f} % more joules of the phone"
+    assert caption in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert own["DiSCo-S"]["device_wasted_prefill_tok"][0] > 0.0
+    assert (own["DiSCo-S"]["endpoint"][0], own["DiSCo-D"]["device_wasted_prefill_tok"][0]) == ("server", 0.0)
 
 
 # --- links and commands ---------------------------------------------------------------------------------------

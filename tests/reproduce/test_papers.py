@@ -83,6 +83,7 @@ PICTURES = {
     "regimes_regret": ("regimes", "regret"),
     "regimes_boundaries": ("regimes", "boundaries"),
     "regimes_loads": ("regimes", "loads"),
+    "regimes_engine_loads": ("regimes", "engine_loads"),
 }
 """Picture of docs/img -> paper and figure of the quick profile."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tiny_paper import write_paper
 
 from discosim.core.errors import UserError
 from discosim.reproduce.experiment import load_experiment
-from discosim.reproduce.quotes import Source, with_quotes
+from discosim.reproduce.quotes import FENCED, Source, with_quotes
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -51,6 +52,37 @@ def test_a_claim_in_a_sentence_and_in_a_table(source: Source) -> None:
     assert with_quotes(text, source, "page.md") == text
 
 
+def test_a_number_in_a_sentence(source: Source) -> None:
+    """By hand: 2 and 4 s on average, and 1 and 3 s, so always 1 s less."""
+    start = "kind: mean, table: tiny/waits, metric: wait_s"
+    page = (
+        f"One: <!-- number {{{start}, policy: new, scale: 1000}} --><!-- end -->, "
+        f"each: <!-- number {{{start}, policy: new, by: [seed]}} --><!-- end -->, "
+        f"most: <!-- number {{{start}, policy: base, by: [seed], pick: largest, is_signed: true}} --><!-- end -->, "
+        f"less: <!-- number {{{start.replace('mean', 'difference')}, policy: new, baseline: base}} -->0<!-- end -->."
+    )
+    text = with_quotes(page, source, "page.md")
+    assert re.findall(r"-->(.+?)<!-- end -->", text) == ["2,000 ± 12,706", "1 to 3", "+4", "-1"]
+    assert with_quotes(text, source, "page.md") == text
+
+
+def test_a_column_by_a_function_and_one_of_several_cells(source: Source, tmp_path: Path) -> None:
+    (tmp_path / "papers" / "tiny" / "estimators.py").write_text(
+        "from discosim.reproduce.estimates import Cell\n\n\ndef most(rows, policy):\n"
+        "    value = rows[rows['policy'] == policy]['wait_s'].max()\n    return [Cell('', value, value, value, 1)]\n",
+        encoding="utf-8",
+    )
+    page = (
+        "<!-- table\ntable: tiny/waits\nrows: {service: service}\ncolumns:\n"
+        "  - {head: most, kind: function, function: most, options: {policy: new}, is_signed: true}\n"
+        "  - {head: each, metric: wait_s, policy: new, by: [seed]}\n"
+        "  - {head: least, metric: wait_s, policy: new, by: [seed], pick: smallest}\n"
+        "  - {head: change, metric: wait_s, kind: change_pct, policy: new, baseline: base, by: [seed]}\n"
+        "-->\n<!-- end -->\n"
+    )
+    assert "| a | +3 | 1 to 3 | 1 | -50 to -25 |" in with_quotes(page, source, "page.md")
+
+
 def test_the_largest_complete_profile_is_quoted(source: Source, tmp_path: Path) -> None:
     folder = tmp_path / "papers" / "tiny"
     assert load_experiment(folder).largest_profile == "quick"
@@ -74,6 +106,11 @@ def test_the_largest_complete_profile_is_quoted(source: Source, tmp_path: Path) 
             "no column 'wait'",
         ),
         ("<!-- table\ntable: tiny/waits\nrow: {policy: x}\n-->", "row"),
+        (
+            "<!-- number {kind: mean, table: tiny/waits, metric: wait_s, policy: old} -->",
+            "page.md:1: table tiny/waits: no",
+        ),
+        ("<!-- number {kind: mean, table: tiny/waits, metric: wait, policy: new} -->", "no column 'wait'"),
     ],
 )
 def test_a_wrong_mark_is_named_with_its_place(mark: str, said: str, source: Source) -> None:
@@ -93,6 +130,14 @@ def test_a_mark_in_code_is_an_example(source: Source) -> None:
 def test_marks_come_in_pairs(page: str, source: Source) -> None:
     with pytest.raises(UserError, match="<!-- end -->"):
         with_quotes(page, source, "page.md")
+
+
+def test_no_mark_of_a_sentence_begins_a_line() -> None:
+    """Markdown would end the paragraph there and take the line as HTML."""
+    begins = re.compile(r"^[\s>*-]*<!-- (ours|number)\b", re.MULTILINE)
+    assert begins.search("- x\n  <!-- ours a -->1<!-- end -->")
+    outside = {page.name: FENCED.sub("", page.read_text(encoding="utf-8")) for page in PAGES}
+    assert [name for name, text in outside.items() if begins.search(text)] == []
 
 
 def test_every_page_says_what_the_committed_tables_say() -> None:

@@ -15,7 +15,7 @@ from discosim.core.errors import UserError
 from discosim.core.json_text import read_json
 from discosim.reproduce.estimates import Cell, cells_of
 from discosim.reproduce.experiment import load_experiment
-from discosim.reproduce.files import Expect, Statistic
+from discosim.reproduce.files import Claim, Expect, Statistic
 from discosim.reproduce.forest import forest
 from discosim.reproduce.reach import metric_range
 from discosim.reproduce.rows import as_json, chosen_verdicts
@@ -97,6 +97,38 @@ def test_a_claim_that_cannot_fail_is_no_claim(tmp_path: Path) -> None:
     assert verdict.sides == ("certain",)
     assert verdict.word == "not testable here"
     assert verdict.reason.startswith("holds whatever happens")
+    assert reach_text(verdict) == "at least 0"
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind", "said"),
+    [
+        ("wait_s", "ratio", ""),  # a ratio of waits is at least 0 whatever the baseline waits
+        ("wait_s", "change_pct", ""),
+        ("wait_s", "reduction_pct", ""),
+        ("wait_s", "mean", ""),
+        ("qoe_mean", "mean", ""),
+        ("wait_s", "difference", "at least -0.255 u"),  # no wait falls by more than there is
+        ("qoe_mean", "difference", "-0.51 to 0.49 u"),
+        ("qoe_mean", "ratio", "at most 1.96 u"),
+        ("qoe_mean", "change_pct", "at most 96.1 u"),
+        ("qoe_mean", "reduction_pct", "at least -96.1 u"),
+    ],
+)
+def test_a_limit_that_every_statistic_of_its_kind_has_is_not_told(metric, kind, said) -> None:
+    statistic = replace(RATIO, metric=metric, kind=kind, where={"cell": "busy"})
+    claim = Claim(
+        id="t",
+        says="t",
+        published="t",
+        known_from="abstract",
+        scenario="t",
+        would_change="t",
+        statistic=statistic,
+        unit="u",
+    )
+    (cell,) = cells_of(statistic, ROWS)
+    assert reach_text(Verdict("tiny", claim, "reproduced", (cell,), ("agrees",), (), {})) == said
 
 
 def test_where_nothing_happened_nothing_is_shown() -> None:
@@ -120,7 +152,8 @@ def test_every_shipped_claim_says_what_its_cells_could_be() -> None:
         {},
     )
     assert bounds_text(verdict) == "at least 2.56 x (four fifths of 3.2 at least; more is no breach of 'up to')"
-    assert reach_text(verdict) == "0 to 1.38 x"
+    assert reach_text(verdict) == "0 to 1.38 x"  # it decides
+    assert reach_text(replace(verdict, sides=("agrees",))) == "at most 1.38 x"
 
 
 # --- bounds -------------------------------------------------------------------------------------------------------

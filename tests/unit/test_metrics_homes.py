@@ -28,8 +28,8 @@ from discosim.metrics.waiting import waiting_numbers
 from discosim.runs.batteries import batteries_of
 from discosim.runs.build import build
 from discosim.runs.collect import Collector
+from discosim.runs.gathered import stacked
 from discosim.runs.replicate import prepared
-from discosim.runs.simulate import stacked
 from discosim.world.luck import Luck
 from discosim.world.world import World
 

@@ -142,8 +142,7 @@ def test_every_request_has_its_row_and_every_column_its_unit(run: Path) -> None:
     for field in table.schema:
         known = definition(field.name)
         metadata = {key.decode(): value.decode() for key, value in field.metadata.items() if key != b"PARQUET:field_id"}
-        assert metadata["unit"] == known.unit
-        assert metadata["description"]
+        assert metadata == {"unit": known.unit}, "what large tables say besides would outweigh these rows"
         for suffix, unit in (("_s", "s"), ("_usd", "USD"), ("_j", "J"), ("_tok_per_s", "tok/s")):
             if field.name.endswith(suffix) and not (suffix == "_s" and field.name.endswith(("_per_s", "_tok_s"))):
                 assert metadata["unit"] == unit, field.name

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from discosim.metrics.summary import SummaryTable
 from discosim.report.input_rows import MARK, caption, few_rows, mark, rests_on_no_row
 from discosim.report.labels import label_points
-from discosim.report.style import MUTED, PAGE_IN, PALETTE, Picture, house_style, marker, message_figure
+from discosim.report.style import MUTED, PAGE_IN, PALETTE, Picture, house_style, lay_out, marker, message_figure
 from discosim.report.tables import PlainSummary, number, plain
 
 COST = "unified_cost_mean_usd"
@@ -83,8 +83,7 @@ def draw_cost_ttft(table: pd.DataFrame) -> Figure:
             axes.set_ylabel(f"{name} [s]")
         figure.suptitle(_title(table, len(known)))
         # names are placed last, when the layout will move no more
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        lay_out(figure)
         for axes, wait in zip(both, WAITS, strict=True):
             _name_points(axes, known, places, wait)
     return figure

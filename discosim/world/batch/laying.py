@@ -94,7 +94,7 @@ def laid_out(
         delivered_s=Ragged(shown_s, offsets),
         paced_s=_empty(m),
         sketch_s=_empty(m),
-        work=Works.of([()] * m),
+        work=Works.none(m),
     )
 
 
