@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from discosim.core.lookup import interpolated
 
 Floats = NDArray[np.float64]
 
@@ -56,8 +59,11 @@ class QuantileTable:
 
     def ppf(self, u: ArrayLike) -> Floats:
         """Return the quantile at probability ``u`` in [0, 1], any shape."""
-        values: Floats = np.interp(np.asarray(u, dtype=float), self.levels, self.values)
-        return values
+        return interpolated(np.asarray(u, dtype=float), *self._arrays)
+
+    @cached_property
+    def _arrays(self) -> tuple[Floats, Floats]:
+        return np.array(self.levels), np.array(self.values)
 
     def cdf(self, x: ArrayLike) -> Floats:
         """Return the probability of a value of at most ``x``; flat runs give their upper end."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.errors import UserError, close_match
+from discosim.core.lookup import places
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import ConstantLengths, DigestLengths, FileLengths, Lengths, LognormalLengths
 from discosim.core.versions import Warp
@@ -97,7 +98,7 @@ def _joint(digest: WorkloadDigest, u: Floats, versions: RandomStreams | None = N
     """
     counts = np.asarray(digest.joint_counts, dtype=float)
     total = counts.sum()
-    cell = np.searchsorted(np.cumsum(counts.ravel()), u[:, 0] * total, side="right")
+    cell = places(np.cumsum(counts.ravel()), u[:, 0] * total)
     row, column = np.divmod(np.minimum(cell, counts.size - 1), counts.shape[1])
     prompt_rank = _rank_in_bin(counts.sum(axis=1) / total, row, u[:, 1])
     output_rank = _rank_in_bin(counts.sum(axis=0) / total, column, u[:, 2])

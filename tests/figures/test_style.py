@@ -7,7 +7,7 @@ import pytest
 from sample_run import request_rows
 
 from discosim.report.figures.ttft_cdf import ttft_cdf
-from discosim.report.style import look, marker, save
+from discosim.report.style import house_style, look, marker, save
 
 
 @pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
@@ -45,3 +45,17 @@ def test_policies_differ_in_colour_and_without_it():
     assert len({(str(x["color"]), str(x["linestyle"])) for x in looks}) == 35
     assert len({str(look(i)["linestyle"]) for i in range(5)}) == 5
     assert len({marker(i) for i in range(7)}) == 7
+
+
+def test_a_picture_that_is_drawn_once_has_the_bytes_that_matplotlib_writes(tmp_path):
+    import io
+
+    figure = ttft_cdf(request_rows())
+    assert type(figure.get_layout_engine()).__name__ == "ConstrainedLayoutEngine"
+    buffer = io.BytesIO()
+    with house_style():
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    again = ttft_cdf(request_rows())
+    canvas, engine = again.canvas, again.get_layout_engine()
+    assert save(again, tmp_path / "once")[0].read_bytes() == buffer.getvalue()
+    assert (again.canvas, again.get_layout_engine()) == (canvas, engine), "it is laid out anew at another size"
