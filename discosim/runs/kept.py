@@ -21,6 +21,8 @@ from discosim.runs.outcomes import Compute, own_errors
 from discosim.runs.replicate import Entrant, Outcome
 
 TABLES = ("columns", "tokens", "endpoints", "series")
+MANY_ROWS = 10_000
+"""Rows from which on a kept table is compressed: smaller ones take longer to pack than to write, and are soon gone."""
 _MAGIC = b"discosim outcome 1\n"
 
 
@@ -134,7 +136,8 @@ def _packed(columns: Columns) -> tuple[bytes, list[list[str]]]:
     arrays = [pa.array(values.tolist() if values.dtype.kind in "OU" else values) for values in columns.values()]
     table = pa.Table.from_arrays(arrays, names=list(columns))
     sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+    options = pa.ipc.IpcWriteOptions(compression="zstd" if table.num_rows >= MANY_ROWS else None)
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
         writer.write_table(table)
     return sink.getvalue(), [[name, values.dtype.str] for name, values in columns.items()]
 
@@ -146,10 +149,9 @@ def _unpacked(content: bytes, dtypes: list[list[str]]) -> Columns:
         return {}
     table = pa.ipc.open_stream(content).read_all()
     columns: Columns = {}
-    for name, kind in dtypes:
+    for (name, kind), held in zip(dtypes, table.columns, strict=True):
         dtype = np.dtype(kind)
-        values = table[name].to_pylist() if dtype.kind in "OU" else table[name].to_numpy()
-        columns[name] = np.array(values, dtype=dtype)
+        columns[name] = np.array(held.to_pylist() if dtype.kind in "OU" else held.to_numpy(), dtype=dtype)
     return columns
 
 
