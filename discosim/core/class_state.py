@@ -14,8 +14,8 @@ import numpy as np
 
 from discosim.core.source_code import is_known
 
-MOST_VALUES = 100_000
-"""Length of the largest list, table or array that is looked after."""
+MOST_BYTES = 4 << 20
+"""Size of the largest list, table or array that is looked after."""
 _NO_DATA = (FunctionType, staticmethod, classmethod, property, type, ModuleType, MemberDescriptorType)
 _OUTSIDE = (int, float, str, list, dict, set, deque, bytearray, np.ndarray, np.random.Generator)
 
@@ -30,7 +30,7 @@ class ClassState:
     """The data of a class, and of what it derives from, as they are now; and what its code uses of its module.
 
     Classes of this package, of Python and of known libraries keep nothing and are not looked at, nor is what cannot be
-    pickled.
+    pickled or is large.
 
     Parameters
     ----------
@@ -118,12 +118,32 @@ def _names(code: CodeType) -> set[str]:
     return found
 
 
+class _TooLargeError(Exception):
+    pass
+
+
+class _Small:
+    """Takes what a pickler writes, up to a limit: a model of a gigabyte is not copied to be compared."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self._left = MOST_BYTES
+
+    def write(self, data: bytes | memoryview | pickle.PickleBuffer) -> int:
+        """Take bytes."""
+        size = memoryview(data).nbytes
+        self._left -= size
+        if self._left < 0:
+            raise _TooLargeError
+        self.parts.append(bytes(data))
+        return size
+
+
 def _content(value: object) -> bytes | None:
     """Return a value as bytes; None where it is too large or cannot be had."""
-    size = value.size if isinstance(value, np.ndarray) else len(value) if hasattr(value, "__len__") else 1
-    if size > MOST_VALUES:
-        return None
+    held = _Small()
     try:
-        return pickle.dumps(value)
+        pickle.Pickler(held).dump(value)
     except Exception:  # noqa: BLE001 - any object may refuse in its own way
         return None
+    return b"".join(held.parts)

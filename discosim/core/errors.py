@@ -27,6 +27,10 @@ class UserError(DiscosimError):
         super().__init__(f"{where}: {message}" if where else message)
 
 
+class OwnCodeError(UserError):
+    """Code in a file of the user's has failed; whatever it ran into, it is no fault of the place where results go."""
+
+
 class InvariantError(DiscosimError):
     """A promise of the simulator was broken; always a bug here or in a plug-in, never in the input."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from discosim.core.errors import DiscosimError, UserError
+from discosim.core.errors import DiscosimError, OwnCodeError, UserError
 from discosim.core.own_code import file_behind
 from discosim.core.plugins import in_words
 from discosim.runs.replicate import Entrant, Outcome
@@ -44,20 +44,20 @@ def own_errors(entrant: Entrant, compute: Compute) -> Outcome:
 
     Raises
     ------
-    UserError
+    OwnCodeError
         If the code in the user's file fails.
     """
     try:
         return compute()
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         file = file_behind(type(entrant.policy))
         if file is None:
             raise
         place = _line(error, file.parent) or str(file)
         said = str(error) if isinstance(error, DiscosimError | NotImplementedError) else in_words(error)
-        raise UserError(said, where=f"policy {entrant.name}: {place}") from error
+        raise OwnCodeError(said, where=f"policy {entrant.name}: {place}") from error
 
 
 def _line(error: BaseException, folder: Path) -> str | None:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
-from discosim.core.errors import InvariantError, UserError
+from discosim.core.errors import InvariantError, OwnCodeError, UserError
 from discosim.core.scenario import Scenario
 
 Status = Literal["finished", "failed", "unwritable", "refused"]
@@ -108,7 +108,7 @@ def perform(task: Task) -> Outcome:
         return outcome("failed", f"InvariantError: {error}")
     except (UserError, OSError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
-        if isinstance(cause, OSError):
+        if isinstance(cause, OSError) and not isinstance(error, OwnCodeError):
             return outcome("unwritable" if cause.errno in FATAL else "failed", str(error), is_final=False)
         return outcome("failed", str(error))
     except Exception as error:  # noqa: BLE001 - one bad point must not stop a sweep; the error is kept and shown

@@ -285,3 +285,27 @@ def test_an_edited_policy_takes_no_interval_away(tmp_path: Path) -> None:
     assert before
     prepared(tmp_path, factor=2.0)
     assert value_half_widths(result.store, result.table, ["ttft_mean_s"]) == before
+
+
+@pytest.mark.parametrize("error", ["OSError(28, 'No space left on device')", "SystemExit(3)"])
+def test_what_a_policy_runs_into_is_no_full_disk_and_no_end_of_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    """Its own point fails, with the line of the file, and the others are made."""
+    monkeypatch.chdir(tmp_path)
+    Path("odd.py").write_text(
+        "from dataclasses import dataclass\nfrom discosim import Policy\n\n\n@dataclass(kw_only=True)\n"
+        "class Odd(Policy):\n    fails: bool = False\n\n    def serve(self, session):\n        if self.fails:\n"
+        f"            raise {error}\n        stream = session.start('server')\n"
+        "        yield session.first_token_of(stream)\n        session.keep(stream)\n"
+        "        yield session.finished()\n"
+    )
+    Path("s.yaml").write_text(
+        "name: s\nbase: quickstart\nset:\n  workload.n_requests: 8\n  policies: [{kind: 'odd.py:Odd', name: odd}]\n"
+        "  baseline: null\nsweep: {grid: {policies.odd.fails: [true, false]}, seeds: {root: 3, n: 1}}\n"
+    )
+    result = run_sweep(load_plan("s.yaml"), "out", executor="serial")
+    assert (len(result.state.finished), len(result.state.failed)) == (1, 1)
+    (failure,) = result.state.failures.values()
+    assert "odd.py:11: " in failure["error"]
+    assert failure["tries"] == 1, "trying again cannot help"

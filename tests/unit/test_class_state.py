@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from discosim import Policy, load_scenario, simulate
+from discosim.core.class_state import MOST_BYTES, ClassState
 from discosim.runs.result import RunResult
 
 SMALL = ["workload.n_requests=30", "replications=2"]
@@ -123,3 +127,26 @@ def test_the_class_of_an_object_is_left_as_it_was_and_a_log_outside_it_can_be_re
     assert "Kept.seen, which its class holds" in said["class"][0]
     assert "LOG, which lies outside its class" in said["module"][0]
     assert len(LOG) == 60
+
+
+class Holds:
+    """Holds one of each."""
+
+    small: ClassVar[Any] = [1]
+    large: ClassVar[Any] = None
+    lock: ClassVar[Any] = None
+    luck: ClassVar[Any] = random.Random(1)
+
+
+def test_what_is_large_or_cannot_be_copied_is_left_alone_and_what_did_not_change_is_not_touched() -> None:
+    Holds.large, Holds.lock = np.zeros(MOST_BYTES // 8 + 1), threading.Lock()
+    before = {name: getattr(Holds, name) for name in ("small", "large", "lock")}
+    drawn = Holds.luck.random()
+    state = ClassState(Holds)
+    Holds.large[0], Holds.more = 1.0, 2
+    after = [Holds.luck.random() for _ in range(3)]
+    assert state.put_back() == {"Holds.luck", "Holds.more"}
+    assert [Holds.luck.random() for _ in range(3)] == after != [drawn] * 3
+    assert not hasattr(Holds, "more")
+    assert all(getattr(Holds, name) is value for name, value in before.items())
+    assert ClassState(Holds).put_back() == frozenset()
