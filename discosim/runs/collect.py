@@ -29,6 +29,10 @@ MOST_TOK = 1 << 19
 """Tokens up to which they are: 4 MB for each array of times."""
 
 
+ENOUGH = 1000
+"""Rows that are put in their places together, at least."""
+
+
 def rows_together(n_rows: int, n_tok: int, rows_each: int = BATCH) -> int:
     """Return how many of some requests are worked on together: whole batches of ``rows_each``, ten at most."""
     n_fit = MOST_TOK * n_rows // max(1, n_tok * rows_each)
@@ -112,7 +116,7 @@ class Collector:
             self._by_endpoint.append(endpoint_columns(timelines))
         check_columns(columns, self.meter, self.policy, server_usd)
         self._parts.append(columns)
-        if self.n_requests is not None and sum(part["request_id"].size for part in self._parts) >= AT_ONCE:
+        if self.n_requests is not None and sum(part["request_id"].size for part in self._parts) >= ENOUGH:
             self._put(self.n_requests)
         if self.keep_tokens_of:
             self._keep(timelines)
