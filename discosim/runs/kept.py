@@ -15,6 +15,7 @@ import numpy as np
 from discosim.core.errors import UserError
 from discosim.core.files import replacing
 from discosim.core.scenario import Scenario
+from discosim.runs.arrow_arrays import arrow_array
 from discosim.runs.collect import Columns
 from discosim.runs.identity import code_facts, policy_id
 from discosim.runs.outcomes import Compute, own_errors
@@ -131,7 +132,7 @@ def _packed(columns: Columns) -> tuple[bytes, list[list[str]]]:
 
     if not columns:
         return b"", []
-    arrays = [pa.array(values.tolist() if values.dtype.kind in "OU" else values) for values in columns.values()]
+    arrays = [arrow_array(values) for values in columns.values()]
     table = pa.Table.from_arrays(arrays, names=list(columns))
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
