@@ -47,13 +47,13 @@ def sweep_s(plan: Plan, folder: Path, executor: str) -> float:
 
 
 def test_overhead_of_a_sweep(plan, tmp_path, capsys, monkeypatch):
-    """Under 3 % of the runs' own time, for runs of a second or more."""
+    """Under 2 % of the processor time of the runs themselves, for runs of a tenth of a second or more."""
     own_s = []
 
     def timed(*args, **kwargs):
-        began = time.perf_counter()
+        began = time.process_time()
         result = run_to_folder(*args, **kwargs)
-        own_s.append(time.perf_counter() - began)
+        own_s.append(time.process_time() - began)
         return result
 
     monkeypatch.setattr("discosim.runs.store.run_to_folder", timed)
@@ -61,15 +61,17 @@ def test_overhead_of_a_sweep(plan, tmp_path, capsys, monkeypatch):
     ratios, run_s = [], []
     for i in range(ROUNDS):
         own_s.clear()
-        total_s = sweep_s(plan, tmp_path / f"sweep{i}", "serial")
+        began = time.process_time()
+        sweep_s(plan, tmp_path / f"sweep{i}", "serial")
+        total_s = time.process_time() - began
         ratios.append(total_s / sum(own_s) - 1.0)
         run_s.append(statistics.mean(own_s))
     with capsys.disabled():
         print(
             f"\noverhead {100 * statistics.median(ratios):.1f} % of runs of {statistics.median(run_s):.2f} s "
-            f"(rounds {', '.join(f'{100 * ratio:.1f}' for ratio in ratios)}; limit 3)"
+            f"(rounds {', '.join(f'{100 * ratio:.1f}' for ratio in ratios)}; limit 2)"
         )
-    assert statistics.median(ratios) < 0.03
+    assert statistics.median(ratios) < 0.02
 
 
 def test_speed_up_of_two_processes(plan, tmp_path, capsys):

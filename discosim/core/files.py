@@ -145,8 +145,11 @@ def replace_all(contents: Mapping[Path, bytes]) -> None:
 
 
 @contextmanager
-def replacing(path: Path, *, named: Path | None = None) -> Iterator[Path]:
+def replacing(path: Path, *, named: Path | None = None, is_flushed: bool = True) -> Iterator[Path]:
     """Give an empty temporary file, which takes the place of ``path`` if all goes well; an interrupt waits until then.
+
+    It is pushed to the disk before, but where ``is_flushed`` is false: a power cut may then leave an empty file, which
+    whoever reads it has to notice.
 
     Raises
     ------
@@ -161,8 +164,9 @@ def replacing(path: Path, *, named: Path | None = None) -> Iterator[Path]:
             part.touch()
             lock = hold(part)
             yield part
-            with part.open("r+b") as file:
-                os.fsync(file.fileno())
+            if is_flushed:
+                with part.open("r+b") as file:
+                    os.fsync(file.fileno())
             part.replace(path)
         except OSError as error:
             raise unwritable(named, error) from error

@@ -53,8 +53,9 @@ class Ragged:
         sizes = self.sizes()
         chosen = sizes[rows]
         if self.values.size > LONG_TOK * sizes.size:
-            firsts, lasts = self.offsets[rows].tolist(), self.offsets[rows + 1].tolist()
-            parts = [self.values[first:last] for first, last in zip(firsts, lasts, strict=True)]
+            first, last = runs_of(rows)
+            bounds = zip(self.offsets[first].tolist(), self.offsets[last + 1].tolist(), strict=True)
+            parts = [self.values[start:end] for start, end in bounds]
             return Ragged(np.concatenate(parts) if parts else np.empty(0), offsets_of(chosen))
         if not (rows[1:] > rows[:-1]).all():
             at, offsets = rows_at(self.offsets, rows)
@@ -70,6 +71,20 @@ class Ragged:
         """Put batches one after the other."""
         sizes = np.concatenate([part.sizes() for part in parts])
         return cls(np.concatenate([part.values for part in parts]), offsets_of(sizes))
+
+    @classmethod
+    def interleaved(cls, parts: Sequence[Ragged], rows: Ints) -> Ragged:
+        """Return ``joined(parts).take(rows)``, copied once; quick where neighbours stay neighbours."""
+        begins = offsets_of(np.array([len(part) for part in parts], dtype=np.int64))
+        sizes = np.concatenate([part.sizes() for part in parts])[rows]
+        if not sizes.any():
+            return cls(np.empty(0), offsets_of(sizes))
+        first, last = runs_of(rows, begins)
+        owner = np.searchsorted(begins, first, side="right") - 1
+        first, last = first - begins[owner], last - begins[owner]
+        runs = zip(owner.tolist(), first.tolist(), last.tolist(), strict=True)
+        values = [parts[k].values[parts[k].offsets[start] : parts[k].offsets[end + 1]] for k, start, end in runs]
+        return cls(np.concatenate(values), offsets_of(sizes))
 
     def sizes(self) -> Ints:
         """Return the length of each row."""
@@ -87,6 +102,16 @@ def offsets_of(sizes: Ints) -> Ints:
     offsets = np.zeros(sizes.size + 1, dtype=np.int64)
     np.cumsum(sizes, out=offsets[1:])
     return offsets
+
+
+def runs_of(rows: Ints, cuts: Ints | None = None) -> tuple[Ints, Ints]:
+    """Return the first and the last row of each run of neighbours; none goes over one of the ``cuts``."""
+    is_new = np.ones(rows.size, dtype=np.bool_)
+    np.not_equal(rows[1:], rows[:-1] + 1, out=is_new[1:])
+    if cuts is not None:
+        is_new |= np.isin(rows, cuts)
+    at = np.flatnonzero(is_new)
+    return rows[at], rows[np.append(at[1:], rows.size) - 1] if at.size else rows[at]
 
 
 def rows_at(offsets: Ints, rows: Ints) -> tuple[Ints, Ints]:

@@ -211,6 +211,19 @@ class Timelines:
             work=Works.joined([part.work for part in parts]),
         )
 
+    @classmethod
+    def interleaved(cls, parts: Sequence[Timelines], rows: Ints) -> Timelines:
+        """Return ``joined(parts).take(rows)``, with the token times copied once."""
+        return cls(
+            scalars={name: np.concatenate([part[name] for part in parts])[rows] for name in SCALARS},
+            segments=Segments.joined([part.segments for part in parts]).take(rows),
+            generated_s=Ragged.interleaved([part.generated_s for part in parts], rows),
+            delivered_s=Ragged.interleaved([part.delivered_s for part in parts], rows),
+            paced_s=Ragged.interleaved([part.paced_s for part in parts], rows),
+            sketch_s=Ragged.interleaved([part.sketch_s for part in parts], rows),
+            work=Works.joined([part.work for part in parts]).take(rows),
+        )
+
     def row(self, i: int) -> RequestRecord:
         """Return row ``i`` as a record, in plain numbers; its token times are views."""
         numbers: dict[str, Any] = {

@@ -81,7 +81,8 @@ class Rows:
         mean = np.bincount(code, weights=each, minlength=self.n_cells) / np.maximum(size, 1)
         spare = code.size - int(met.sum())
         of_cells = float(np.sum(size * mean**2))
-        within = max(0.0, float(each @ each) - of_cells) / spare if spare > 0 else 0.0
+        # BLAS would wake all processors for this product, and its last bit would hang on how many there are
+        within = max(0.0, float(np.sum(each * each)) - of_cells) / spare if spare > 0 else 0.0
         if self.block > 1:
             padded = np.concatenate(([0.0], np.cumsum(np.concatenate((mean, mean[: self.block - 1])))))
             sums = padded[self.block :] - padded[: -self.block]

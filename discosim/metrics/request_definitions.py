@@ -19,7 +19,7 @@ _tok = partial(_request, unit="tok", dtype="int64")
 _latency = partial(MetricDefinition, level="request", computed_by="discosim.metrics.timeline.latency_columns")
 _s = partial(_latency, unit="s", dtype="float64")
 _token = partial(MetricDefinition, level="token", computed_by="discosim.runs.collect.Collector.tokens")
-_STACKED = "discosim.runs.simulate.stacked"
+_STACKED = "discosim.runs.gathered.stacked"
 
 _ANDES = "Andes (arXiv 2404.16283)"
 _COMMON = "common to all serving benchmarks; the clock stops at the client"

@@ -159,13 +159,14 @@ def _draw_once(figure: Figure, buffer: IO[bytes]) -> None:
 
     The bytes are the same: a layout engine asks for sizes, not for what was drawn.
     """
-    canvas, engine = figure.canvas, figure.get_layout_engine()
+    before, engine = figure.canvas, figure.get_layout_engine()
     try:
         lay_out(figure)
-        FigureCanvasAgg(figure).print_png(buffer, metadata=_NO_METADATA["png"])  # type: ignore[no-untyped-call]  # matplotlib's
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.print_png(buffer, metadata=_NO_METADATA["png"])
     finally:
         figure.set_layout_engine(engine)
-        figure.set_canvas(canvas)
+        figure.set_canvas(before)
 
 
 def lay_out(figure: Figure) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar
 
+from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.world.link import Link, LinkModel
 from discosim.world.luck import Floats, Law, Luck
@@ -76,6 +77,12 @@ class RunLuck(Luck):
         if role == LINK and role not in self._shared and self._last_hop[1] <= MOST_USERS:
             self._shared[role] = _last_hop(*self._last_hop, self.streams.seed, self.streams.replication)
         return super().shared(role, draw)
+
+
+def luck_of(seed: int, replication: int, requests: RequestTable, model: LinkModel) -> RunLuck:
+    """Return the luck of a replication."""
+    n_users = 1 + int(requests.user_id.max(initial=0))
+    return RunLuck(RandomStreams(seed, replication), len(requests), model, n_users)
 
 
 @lru_cache(maxsize=2)

@@ -20,6 +20,7 @@ from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario
 from discosim.metrics.stats import change_of_means, paired_difference
 from discosim.policies.base import Policy
+from discosim.runs.apart import luck_of
 from discosim.runs.build import Blueprint
 from discosim.runs.build_device import name_of, profile_of
 from discosim.runs.build_energy import Energies, energies_inside, energies_of
@@ -112,7 +113,7 @@ def energy_range_notes(
     steered = [entrant for entrant in entrants if is_steered(entrant.policy, scenario)]
     is_run = scenario.cost.energy_range == "run" and bool(steered)
     points = [_point(scenario, corner) for corner in (None, *CORNERS)]
-    again = [_run_at(blueprint, point, steered) if is_run else {} for point in points[1:]]
+    again = _run_at(blueprint, points[1:], steered if is_run else ())
     works = [work, *(work | moved for moved in again)]
     doubts = []
     rate = scenario.cost.exchange_rate_usd_per_j
@@ -141,22 +142,27 @@ def _steered_text(names: Sequence[str], n_run: int) -> str:
     )
 
 
-def _run_at(blueprint: Blueprint, point: Point, steered: Sequence[Entrant]) -> dict[str, list[Work]]:
-    """Run policies again with the energies of a point, on the same luck, as many replications as are wanted."""
+def _run_at(blueprint: Blueprint, points: Sequence[Point], steered: Sequence[Entrant]) -> list[dict[str, list[Work]]]:
+    """Run policies again with the energies of each point, on the same luck, as many replications as are wanted."""
+    moved = [_moved(blueprint, point) for point in points]
+    found: list[dict[str, list[Work]]] = [{entrant.name: [] for entrant in steered} for _ in points]
+    for k in range(min(N_RUN, blueprint.scenario.replications) if steered else 0):
+        requests = blueprint.requests(k)
+        luck = luck_of(blueprint.scenario.seed, k, requests, blueprint.model.link)
+        for world, held in zip(moved, found, strict=True):
+            for entrant in steered:
+                outcome = replicate(entrant, world, requests, luck, range(0))
+                held[entrant.name].append(_work(world, k, outcome.columns))
+    return found
+
+
+def _moved(blueprint: Blueprint, point: Point) -> Blueprint:
     model, view = blueprint.model, blueprint.view
     fleet = tuple(
         (replace(kind, prefill_j_per_tok=one.prefill_j_per_tok, decode_j_per_tok=one.decode_j_per_tok), share)
         for (kind, share), one in zip(model.fleet, point.devices, strict=True)
     )
-    moved = replace(blueprint, model=replace(model, fleet=fleet), view=replace(view, fleet=fleet))
-    found: dict[str, list[Work]] = {entrant.name: [] for entrant in steered}
-    for k in range(min(N_RUN, blueprint.scenario.replications)):
-        requests = blueprint.requests(k)
-        luck = Luck(RandomStreams(blueprint.scenario.seed, k), len(requests))
-        for entrant in steered:
-            outcome = replicate(entrant, moved, requests, luck, range(0))
-            found[entrant.name].append(_work(moved, k, outcome.columns))
-    return found
+    return replace(blueprint, model=replace(model, fleet=fleet), view=replace(view, fleet=fleet))
 
 
 def is_steered(policy: Policy, scenario: Scenario) -> bool:

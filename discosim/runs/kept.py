@@ -91,7 +91,7 @@ def write_outcome(path: Path, outcome: Outcome, code: Mapping[str, str]) -> None
     seal = hashlib.sha256(body).hexdigest().encode() + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
+        with replacing(path, is_flushed=False) as part:  # one that is torn is not of its seal, and is run again
             part.write_bytes(_MAGIC + seal + body)
     except (OSError, UserError):
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -25,8 +25,8 @@ from discosim.world.world import World
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
-MANY_RUNS = 24
-"""From so many runs of neighbours in a batch on they are sorted after they have been joined, which is quicker then."""
+TOGETHER = 10
+"""Batches that are put in order and handed over together."""
 
 SIMPY = "simpy"
 """Under this name `run.json` counts the requests that no kernel took."""
@@ -175,7 +175,7 @@ def in_order(parts: Iterable[Part], size: int = BATCH) -> Iterator[Timelines]:
 def _merged(held: list[Part], until_s: float, size: int, *, is_end: bool = False) -> Iterator[Timelines]:
     """Yield whole batches of what ends before a moment, at the end the rest, and leave in ``held`` what is left.
 
-    Each part is in order, so a batch holds a run of rows of each. Batches of one part alone come together.
+    Each part is in order, so what is yielded holds a run of rows of each.
     """
     ended_s, before_s = (np.concatenate([getattr(one, name) for one in held]) for name in ("ended_s", "before_s"))
     owner = np.repeat(np.arange(len(held)), [one.ended_s.size for one in held])
@@ -183,36 +183,20 @@ def _merged(held: list[Part], until_s: float, size: int, *, is_end: bool = False
     ended_s, owner = ended_s[order], owner[order]
     _check_order(ended_s, before_s[order], np.concatenate([one.is_direct for one in held])[order])
     n_over = int(np.searchsorted(ended_s, until_s, side="left")) if until_s < np.inf else order.size
-    turns = np.flatnonzero(owner[1:] != owner[:-1]) + 1
+    n_whole = n_over if is_end else n_over - n_over % size
     begun = [0] * len(held)
-    for start, end in pairwise(_bounds(owner[:n_over], turns, size, is_end=is_end)):
+    for start in range(0, n_whole, TOGETHER * size):
+        end = min(start + TOGETHER * size, n_whole)
         of_batch = owner[start:end]
-        inner = turns[np.searchsorted(turns, start, side="right") : np.searchsorted(turns, end)] - start
-        if inner.size < MANY_RUNS:
-            runs = _runs(held, begun, [of_batch[at] for at in (0, *inner)], np.diff([0, *inner, of_batch.size]))
-            yield runs[0] if len(runs) == 1 else Timelines.joined(runs)
-        else:
-            whose, n_rows = np.unique(of_batch, return_counts=True)
-            runs = _runs(held, begun, whose.tolist(), n_rows)
-            yield Timelines.joined(runs).take(np.argsort(np.argsort(of_batch, kind="stable"), kind="stable"))
+        whose, n_rows = np.unique(of_batch, return_counts=True)
+        runs = _runs(held, begun, whose.tolist(), n_rows)
+        place = np.argsort(np.argsort(of_batch, kind="stable"), kind="stable")
+        yield runs[0] if len(runs) == 1 else Timelines.interleaved(runs, place)
     held[:] = [one.rest(n_rows) for one, n_rows in zip(held, begun, strict=True)]
 
 
-def _bounds(owner: NDArray[np.int64], turns: NDArray[np.int64], size: int, *, is_end: bool) -> list[int]:
-    """Return where to cut: whole batches that are of one part alone stay together, and so do those that are not.
-
-    ``owner`` is the part of each row, ``turns`` is where that changes; what is no whole batch is left to the end.
-    """
-    n_whole = owner.size // size
-    inner = turns[(turns % size > 0) & (turns < n_whole * size)]
-    whose = owner[: n_whole * size : size].copy()
-    whose[inner // size] = -1
-    cuts = (np.flatnonzero(whose[1:] != whose[:-1]) + 1) * size
-    return list(dict.fromkeys((0, *cuts.tolist(), n_whole * size, *([owner.size] if is_end else []))))
-
-
 def _runs(held: Sequence[Part], begun: list[int], whose: Sequence[int], n_rows: NDArray[np.int64]) -> list[Timelines]:
-    """Take so many of the next rows of these parts, and note in ``begun`` how far each has come."""
+    """Take so many of the next rows of each of these parts, and note in ``begun`` how far each has come."""
     runs = []
     for k, n in zip(whose, n_rows.tolist(), strict=True):
         runs.append(held[k].timelines.part(begun[k], begun[k] + n))

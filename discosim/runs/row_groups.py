@@ -10,13 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.runs.collect import Columns
-from discosim.runs.tables import ROW_GROUP, request_table, write_parquet
+from discosim.runs.tables import ROW_GROUP, SMALL, request_table, write_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-MANY = 10_000
-"""Rows from which on it matters how long a table takes to be written. Source: our choice."""
 
 SAMPLE = 4096
 """Rows, evenly spaced, by which a column is judged. Source: our choice."""
@@ -28,7 +25,7 @@ def write_requests(columns: Columns, path: Path) -> None:
     Where there are many rows, what hardly repeats is written as it is: to look for repetitions in it takes more than
     half of the time, and makes the file larger.
     """
-    if columns["request_id"].size < MANY:
+    if columns["request_id"].size < SMALL:
         write_parquet(request_table(columns), path)
         return
     from pyarrow import parquet

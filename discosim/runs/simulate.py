@@ -11,11 +11,10 @@ from functools import partial
 import numpy as np
 
 from discosim.core.errors import UserError
-from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Scenario
 from discosim.metrics.summary import SummaryTable
 from discosim.policies.base import Policy
-from discosim.runs.apart import ApartLuck, RunLuck
+from discosim.runs.apart import ApartLuck, luck_of
 from discosim.runs.basis import basis_of
 from discosim.runs.build import Blueprint, build
 from discosim.runs.collect import Columns
@@ -130,8 +129,7 @@ def _simulated(
                 warnings = (*(f"workload: {doubt}" for doubt in requests.warnings), *blueprint.warnings)
                 warnings += rows_doubts(scenario, inputs)
             world = versions.of(replication) if versions else blueprint
-            streams, n_users = RandomStreams(scenario.seed, replication), 1 + int(requests.user_id.max(initial=0))
-            luck, asked = RunLuck(streams, len(requests), world.model.link, n_users), frozenset[str]()
+            luck, asked = luck_of(scenario.seed, replication, requests, world.model.link), frozenset[str]()
             keep = _kept_ids(replication, token_sink)
             for entrant in entrants:
                 own = ApartLuck(luck) if source.is_apart else luck

@@ -157,13 +157,17 @@ class _Sample:
     """The numbers of one metric by seed, NaN where there is no run."""
 
     def __init__(self, table: pd.DataFrame, seeds: Sequence[int]) -> None:
-        chosen = table[table["status"] == "finished"]
-        self._by_run = chosen.set_index(["point", "policy", "seed"]).sort_index()
-        self._seeds = list(seeds)
+        chosen = table.loc[table["status"] == "finished"]
+        runs = zip(*(chosen[name].tolist() for name in ("point", "policy", "seed")), strict=True)
+        self._row = {run: row for row, run in enumerate(runs)}
+        self._seeds, self._chosen = list(seeds), chosen
+        self._metrics: dict[str, Floats] = {}
 
     def __call__(self, point: int, policy: str, metric: str) -> Floats:
-        index = [(point, policy, seed) for seed in self._seeds]
-        return self._by_run[metric].reindex(index).to_numpy(dtype=float)
+        if metric not in self._metrics:
+            self._metrics[metric] = np.append(self._chosen[metric].to_numpy(dtype=float), np.nan)
+        rows = [self._row.get((point, policy, seed), -1) for seed in self._seeds]
+        return self._metrics[metric][rows]
 
 
 def _difference(compare: Compare, point: Place, other: Place, sample: _Sample) -> Difference:

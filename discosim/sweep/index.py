@@ -24,7 +24,9 @@ def write_index(store: Store, table: pd.DataFrame) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    bare = table.copy(deep=False)
+    bare.attrs = {}  # pandas copies them for each column
+    arrow = pa.Table.from_pandas(bare, preserve_index=False).replace_schema_metadata(None)
     with store.replacing(INDEX) as part:
         with part.open("wb") as file, parquet.ParquetWriter(file, arrow.schema, compression="zstd") as writer:
             writer.write_table(arrow)

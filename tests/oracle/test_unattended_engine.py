@@ -237,6 +237,13 @@ def test_the_schedulers_of_andes_and_of_its_rivals_give_the_bits_of_simpy(n, kin
     given(cases(RIVALS[kind], swaps=SWAPS))(examples(n)(lambda case: check(case, is_compiled=True)))()
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("kind", RIVALS)
+@pytest.mark.usefixtures("no_kernel")
+def test_the_engine_alone_asks_the_rivals_with_the_bits_of_simpy(kind):
+    given(cases(RIVALS[kind], swaps=SWAPS))(examples(30)(lambda case: check(case, is_compiled=False)))()
+
+
 def plain_case(**inside) -> Case:
     replica = ReplicaModel(cost=LINES, kv_blocks=100, **inside)
     table = RequestTable(

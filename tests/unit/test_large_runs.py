@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,23 @@ def test_many_requests_at_once_have_the_bits_of_batches(n: int, monkeypatch: pyt
         assert (bits(mine.sums_s) == bits(other.sums_s)).all()
 
 
+@pytest.mark.parametrize("n_rows", [(0, 5), (40, 3, 60), (7,)])
+def test_rows_of_several_parts_are_those_of_the_parts_end_to_end(n_rows: tuple[int, ...]) -> None:
+    """Runs of neighbours, single rows, rows without tokens; and the order in which SimPy would have ended them."""
+    rng, whole = np.random.default_rng(3), answers(sum(n_rows))
+    starts = np.cumsum([0, *n_rows])
+    parts = [whole.part(start, end) for start, end in pairwise(starts.tolist())]
+    owner = rng.permutation(np.repeat(np.arange(len(n_rows)), n_rows))
+    in_turns = np.argsort(np.argsort(owner, kind="stable"), kind="stable")
+    for rows in (np.arange(sum(n_rows)), in_turns, rng.permutation(sum(n_rows)), np.empty(0, dtype=np.int64)):
+        found = Timelines.interleaved(parts, rows)
+        assert found["request_id"].tolist() == rows.tolist()
+        assert [found.row(i).delivered_s.tolist() for i in range(rows.size)] == [
+            whole.row(int(i)).delivered_s.tolist() for i in rows
+        ]
+        assert found.segments.row(0) == whole.segments.row(int(rows[0])) if rows.size else not len(found)
+
+
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
@@ -120,7 +138,7 @@ def test_a_file_of_many_rows_says_what_a_small_one_would(tmp_path: Path, monkeyp
     nothing, name = np.zeros(1, dtype=np.int64), np.array(["p"], dtype=object)
     columns = {"policy": one_value(name, 450), **columns, "n_parts": one_value(nothing, 450)}
     write_parquet(request_table(columns), tmp_path / "plain.parquet")
-    monkeypatch.setattr(row_groups, "MANY", 100)
+    monkeypatch.setattr(row_groups, "SMALL", 100)
     monkeypatch.setattr(row_groups, "ROW_GROUP", 128)
     write_requests(columns, tmp_path / "large.parquet")
     plain, large = (parquet.read_table(tmp_path / f"{name}.parquet") for name in ("plain", "large"))

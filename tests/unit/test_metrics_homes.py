@@ -23,7 +23,7 @@ from discosim.metrics.definitions import STREAMING_METRICS, all_definitions
 from discosim.metrics.events import event_columns, event_numbers
 from discosim.metrics.histogram import GapHistogram, PooledGaps
 from discosim.metrics.summary import summarise
-from discosim.metrics.timeline import latency_columns, request_columns, visible_columns
+from discosim.metrics.timeline import _by_pacer, latency_columns, request_columns, visible_columns
 from discosim.metrics.waiting import waiting_numbers
 from discosim.runs.batteries import batteries_of
 from discosim.runs.build import build
@@ -92,14 +92,16 @@ def homes() -> tuple[dict[str, Numbers], Numbers, Numbers]:
     ttft, qoe = columns["ttft_s"], columns["qoe_andes"]
     metrics = "discosim.metrics."
     found: dict[str, Numbers] = {
-        "discosim.runs.simulate.stacked": {
+        "discosim.runs.gathered.stacked": {
             name: values
             for name, values in stacked({("sketches", 0): dict(columns)}).items()
             if name in {"policy", "replication"}
         },
         "discosim.runs.collect.Collector.tokens": collector.tokens(),
         f"{metrics}cost.cost_columns": cost_columns(flat),
-        f"{metrics}timeline.latency_columns": latency_columns(flat, rows, True, PooledGaps()),
+        f"{metrics}timeline.latency_columns": latency_columns(
+            flat, *next(_by_pacer(flat, pacer=True, gaps=PooledGaps()))
+        ),
         f"{metrics}timeline.visible_columns": visible_columns(flat, ttft, qoe),
         f"{metrics}events.event_columns": event_columns(flat, GapHistogram()),
         f"{metrics}events.event_numbers": event_numbers(done, gaps.events),
