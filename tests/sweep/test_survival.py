@@ -121,6 +121,7 @@ def test_ctrl_c_while_workers_start_is_heard_by_the_driver_alone(tmp_path: Path,
         if any("spawn_main" in _words(pid) for pid in children_of(process.pid)):
             break
         time.sleep(0.01)
+    time.sleep(0.4)  # by now Python runs there, and imports
     os.killpg(process.pid, signal.SIGINT)
     printed, errors = process.communicate(timeout=60)
     assert process.returncode == 130
