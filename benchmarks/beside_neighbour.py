@@ -2,9 +2,8 @@
 
     python benchmarks/beside_neighbour.py --n 100000 --other "aisimulate ... --trace {trace} ... --output {out}"
 
-`{trace}` is a Mooncake JSONL file of Azure-conversation lengths with Poisson arrivals, `{out}` a place for its results;
-`{trace}` is a Mooncake JSONL file of Azure-conversation lengths with Poisson arrivals, `{out}` a place for results;
-the same requests, writes all files and draws nothing.
+`{trace}` is a Mooncake JSONL file of Azure-conversation lengths with Poisson arrivals, `{out}` a place for its results.
+`discosim run` reads the same requests, writes all files and draws nothing.
 """
 
 from __future__ import annotations

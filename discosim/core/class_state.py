@@ -5,7 +5,8 @@ from __future__ import annotations
 import pickle
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import CodeType, FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
@@ -68,6 +69,16 @@ class ClassState:
             outside = dict(_outside(owner))
             changed |= {name for name, content in self._outside[owner].items() if outside.get(name) != content}
         return frozenset(changed)
+
+
+@contextmanager
+def as_found(held: Iterable[type]) -> Iterator[list[frozenset[str]]]:
+    """Put back what classes hold when the statement ends; the list then says what had changed of each."""
+    states, changed = [ClassState(one) for one in held], list[frozenset[str]]()
+    try:
+        yield changed
+    finally:
+        changed += [state.put_back() for state in states]
 
 
 def sentence(changed: frozenset[str]) -> str | None:

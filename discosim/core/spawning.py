@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from types import ModuleType
 
 
@@ -20,6 +21,8 @@ def worker_start() -> Iterator[None]:
     would die with a traceback; so it is born deaf to it: a process inherits which signals are held back. What this
     process is sent meanwhile comes when all are started, so that none is left half-begun.
     """
+    if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # which lets signals in when it has started, so not in between
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc
 
 from discosim.policies.past_ttfts import TIE_S, PastTtfts
 
@@ -142,6 +141,8 @@ def law_edges(past: PastTtfts) -> Floats:
 
 def _differ(values: Floats, group: Ints, n_groups: int) -> bool:
     """Apply the Kruskal-Wallis test, ties corrected."""
+    from scipy.special import chdtrc
+
     _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     ranks = (last - (counts - 1) / 2.0)[which]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from discosim.metrics.labels import factor_of, metric_label
 from discosim.report.cells import cell, few_replications, lone
 from discosim.report.frames import (
     axis_text,
@@ -15,7 +16,6 @@ from discosim.report.frames import (
     sweep_frame,
 )
 from discosim.report.input_rows import by_what
-from discosim.report.plots.words import factor_of, metric_label
 from discosim.report.tables import PlainSummary, number
 
 if TYPE_CHECKING:

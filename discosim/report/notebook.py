@@ -7,11 +7,11 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.printable import printable
+from discosim.metrics.labels import factor_of, metric_label
 from discosim.report.cells import cell, few_replications, lone
 from discosim.report.frames import axis_text, blocks_of, headings_of_axes, sweep_frame
 from discosim.report.input_rows import MARK, beyond_sentence, mark, with_inputs
 from discosim.report.latex import DEFAULT
-from discosim.report.plots.words import factor_of, metric_label
 from discosim.report.tables import PlainSummary, number
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from discosim.config.own_kinds import own_classes
+from discosim.core.class_state import as_found
 from discosim.core.errors import UserError
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
@@ -104,6 +106,11 @@ def build(scenario: Scenario, scheduler: Callable[[], Scheduler] | None = None) 
         If a digest is unknown or of the wrong kind, or lacks a figure that the scenario needs; or if there is no
         engine for the scheduler.
     """
+    with as_found(own_classes(scenario)):  # a pilot run, and what is tried out, are no part of a replication
+        return _built(scenario, scheduler)
+
+
+def _built(scenario: Scenario, scheduler: Callable[[], Scheduler] | None) -> Blueprint:
     own = () if scheduler is None else (_checked_scheduler(scenario, scheduler),)
     fleet = tuple(
         (with_noise(_profile(device, i), device, f"devices[{i}]"), device.share)

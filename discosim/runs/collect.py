@@ -23,7 +23,20 @@ from discosim.world.meter import Meter
 Columns = dict[str, NDArray[Any]]
 BATCH = BATCH_ROWS  # sums over requests are taken batch by batch
 AT_ONCE = 10 * BATCH
-"""Requests that are checked and turned into columns together: a few MB of tokens."""
+"""Requests that are checked and turned into columns together, enough to hide the cost of a call to numpy."""
+
+MOST_TOK = 1 << 19
+"""Tokens up to which they are: 4 MB for each array of times."""
+
+
+ENOUGH = 1000
+"""Rows that are put in their places together, at least."""
+
+
+def rows_together(n_rows: int, n_tok: int, rows_each: int = BATCH) -> int:
+    """Return how many of some requests are worked on together: whole batches of ``rows_each``, ten at most."""
+    n_fit = MOST_TOK * n_rows // max(1, n_tok * rows_each)
+    return rows_each * max(1, min(n_fit, AT_ONCE // BATCH))
 
 
 def join_columns(parts: list[Columns], order: NDArray[np.int64] | None = None) -> Columns:
@@ -86,7 +99,8 @@ class Collector:
 
     def take(self, timelines: Timelines) -> None:
         """Check requests, in the order in which they ended, and compute their columns batch by batch."""
-        rows_each = BATCH if self.has_chunks else AT_ONCE
+        n_tok = timelines.delivered_s.values.size
+        rows_each = BATCH if self.has_chunks else rows_together(len(timelines), n_tok)
         for start in range(0, len(timelines), rows_each):
             end = min(start + rows_each, len(timelines))
             self._take_batch(timelines if end - start == len(timelines) else timelines.part(start, end))
@@ -102,7 +116,7 @@ class Collector:
             self._by_endpoint.append(endpoint_columns(timelines))
         check_columns(columns, self.meter, self.policy, server_usd)
         self._parts.append(columns)
-        if self.n_requests is not None and sum(part["request_id"].size for part in self._parts) >= AT_ONCE:
+        if self.n_requests is not None and sum(part["request_id"].size for part in self._parts) >= ENOUGH:
             self._put(self.n_requests)
         if self.keep_tokens_of:
             self._keep(timelines)

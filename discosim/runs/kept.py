@@ -15,6 +15,7 @@ import numpy as np
 from discosim.core.errors import UserError
 from discosim.core.files import replacing
 from discosim.core.scenario import Scenario
+from discosim.runs.arrow_arrays import arrow_array
 from discosim.runs.collect import Columns
 from discosim.runs.identity import code_facts, policy_id
 from discosim.runs.outcomes import Compute, own_errors
@@ -133,7 +134,7 @@ def _packed(columns: Columns) -> tuple[bytes, list[list[str]]]:
 
     if not columns:
         return b"", []
-    arrays = [pa.array(values.tolist() if values.dtype.kind in "OU" else values) for values in columns.values()]
+    arrays = [arrow_array(values) for values in columns.values()]
     table = pa.Table.from_arrays(arrays, names=list(columns))
     sink = io.BytesIO()
     options = pa.ipc.IpcWriteOptions(compression="zstd" if table.num_rows >= MANY_ROWS else None)

@@ -19,15 +19,12 @@ from discosim.core.request import RequestRecord, RequestTable
 from discosim.core.timelines import Timelines, TimelineWriter
 from discosim.policies.base import Policy
 from discosim.runs.build import Blueprint
-from discosim.runs.collect import BATCH
+from discosim.runs.collect import BATCH, rows_together
 from discosim.world.luck import Luck
 from discosim.world.world import World
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
-TOGETHER = 10
-"""Batches that are put in order and handed over together."""
-
 SIMPY = "simpy"
 """Under this name `run.json` counts the requests that no kernel took."""
 
@@ -184,9 +181,10 @@ def _merged(held: list[Part], until_s: float, size: int, *, is_end: bool = False
     _check_order(ended_s, before_s[order], np.concatenate([one.is_direct for one in held])[order])
     n_over = int(np.searchsorted(ended_s, until_s, side="left")) if until_s < np.inf else order.size
     n_whole = n_over if is_end else n_over - n_over % size
+    rows_each = rows_together(order.size, sum(one.timelines.delivered_s.values.size for one in held), size)
     begun = [0] * len(held)
-    for start in range(0, n_whole, TOGETHER * size):
-        end = min(start + TOGETHER * size, n_whole)
+    for start in range(0, n_whole, rows_each):
+        end = min(start + rows_each, n_whole)
         of_batch = owner[start:end]
         whose, n_rows = np.unique(of_batch, return_counts=True)
         runs = _runs(held, begun, whose.tolist(), n_rows)

@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,7 @@ def elsewhere(
         whole = replace(scenario, policies=(*scenario.policies, *specs_of(extra, Path(folder))))
         names = [spec.name for spec in whole.policies]
         n = min(n_jobs, len(names) * scenario.replications)
+        others = set(active_children())
         pool = ProcessPoolExecutor(n, mp_context=get_context("spawn"), initializer=_leave_interrupts)
         try:
             with worker_start():
@@ -98,6 +99,10 @@ def elsewhere(
                     for name in names
                 }
             yield Elsewhere(futures)
+        except BaseException:  # nobody waits for the other worlds any more
+            for process in set(active_children()) - others:
+                process.kill()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -30,6 +30,7 @@ class Placed:
 
     def put(self, rows: NDArray[np.int64], columns: Mapping[str, NDArray[Any]]) -> None:
         """Put values at rows; the columns have the same names each time."""
+        places = np.clip(rows, 0, self._n_rows - 1)  # a row that there is not is found when all have come
         for name, values in columns.items():
             held = self._held.get(name)
             if held is None:
@@ -38,7 +39,7 @@ class Placed:
                 if _is_same(values, held[:1]):
                     continue
                 held = self._held[name] = held.copy()
-            np.put(held, rows, values, mode="clip")
+            held[places] = values
 
     def columns(self) -> Columns:
         """Return the columns; those of one value are views that cannot be written."""

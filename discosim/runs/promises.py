@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from discosim.metrics.cost import budget_used
 from discosim.metrics.stats import LEVEL
@@ -61,6 +60,8 @@ def broken_promise(policy: str, promise: Promise, replications: Sequence[Columns
 
     Source: our choice.
     """
+    from scipy.special import stdtrit
+
     served = [column["status"] != "rejected" for column in replications]
     tokens = [c["prompt_tok"][s].astype(float) for c, s in zip(replications, served, strict=True)]
     is_used = [c[f"is_{promise.side}_dispatched"][s] for c, s in zip(replications, served, strict=True)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from discosim.config.own_kinds import own_classes
-from discosim.core.class_state import ClassState
+from discosim.core.class_state import as_found
 from discosim.core.own_code import anew
 from discosim.core.plugins import construct
 from discosim.core.request import RequestTable
@@ -79,7 +79,7 @@ class Outcome:
     asked : frozenset of str
         Roles of the luck that were drawn when it had run.
     changed : frozenset of str
-        Data of its class, and of the module around it, that a policy changed; see :class:`ClassState`.
+        Data of its class, and of the module around it, that a policy changed; see `core.class_state`.
     """
 
     columns: Columns
@@ -129,11 +129,9 @@ def _alone(
     is_anew = found is not type(entrant.policy)
     if is_anew and entrant.spec is not None:
         entrant = replace(entrant, policy=construct(found, entrant.spec.options, f"policy {entrant.name}"))
-    states = [ClassState(held) for held in (type(entrant.policy), *own_classes(blueprint.scenario))]
-    try:
+    with as_found((type(entrant.policy), *own_classes(blueprint.scenario))) as left:
         outcome = _replicate(entrant, blueprint, requests, luck, keep, kernels)
-    finally:
-        changed, *_ = [state.put_back() for state in states]
+    changed = left[0]
     if is_anew:  # and so is its module
         changed = frozenset(name for name in changed if "." in name)
     return replace(outcome, changed=changed)

@@ -36,7 +36,8 @@ class RunResult:
     scenario : Scenario
         What was run.
     columns : dict of str to array
-        The columns of requests.parquet, sorted by policy, replication and request.
+        The columns of requests.parquet, sorted by policy, replication and request; one that holds one value alone
+        takes no memory and cannot be written to.
     summary : SummaryTable
         Means over replications, their intervals, and paired differences to the baseline.
     replication_columns : dict of str to array

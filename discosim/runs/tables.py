@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from discosim.metrics.definitions import definition
 from discosim.metrics.endpoints import ENDPOINT_FIELDS
+from discosim.runs.arrow_arrays import arrow_array
 from discosim.runs.collect import Columns
-from discosim.runs.placed import is_one_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,19 +85,10 @@ def _table(columns: Columns, described: dict[str, dict[str, str]]) -> pa.Table:
     arrays: list[Any] = []
     fields: list[Any] = []
     for name, values in columns.items():
-        array = _text(values) if values.dtype.kind in "OU" else pa.array(values)
+        array = arrow_array(values)
         arrays.append(array)
         fields.append(pa.field(name, array.type, metadata=described[name]))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-
-
-def _text(values: NDArray[Any]) -> pa.DictionaryArray:
-    """Return text as codes."""
-    import pyarrow as pa
-
-    if values.size and is_one_value(values):
-        return pa.DictionaryArray.from_arrays(np.zeros(values.size, dtype=np.int32), pa.array(values[:1], pa.string()))
-    return pa.array(np.asarray(values, dtype=object), type=pa.string()).dictionary_encode()
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:

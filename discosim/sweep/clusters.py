@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
 from discosim.core.errors import UserError
+from discosim.core.interrupts import uninterrupted
+from discosim.core.spawning import worker_start
 from discosim.sweep.engine import Engine
 from discosim.sweep.entry import by_value
 
@@ -81,6 +84,8 @@ def open_dask(rest: str, n: int) -> Engine:
             return future
 
         def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - the seam's
+            if not wait:  # things have gone wrong, and somebody says what: not each worker that is ended
+                logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
             self._client.close()
             if self._cluster is not None:
                 self._cluster.close()
@@ -91,8 +96,10 @@ def open_dask(rest: str, n: int) -> Engine:
             client = Client(f"tcp:{rest}")
             client.wait_for_workers(1, timeout=_WAIT_S)
         else:
-            cluster = LocalCluster(n_workers=n, threads_per_worker=1, processes=True, dashboard_address=None)
-            client = Client(cluster)
+            options = {"processes": True, "dashboard_address": None, "silence_logs": logging.CRITICAL}
+            with uninterrupted(), worker_start():  # half a cluster cannot be ended
+                cluster = LocalCluster(n_workers=n, threads_per_worker=1, **options)
+                client = Client(cluster)
     except TimeoutError as error:
         raise UserError(
             f"the Dask scheduler at {rest} does not answer, or has no workers", where="--executor"

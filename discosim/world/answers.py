@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from discosim.world.luck import Luck
 
@@ -53,6 +52,8 @@ class Answers:
         """Return a guess of the length whose log is off by a normal error of standard deviation ``error``."""
         if error == 0.0:
             return float(output_tok)
+        from scipy.special import ndtri
+
         u = self._luck.uniform_list("answer.predicted")[request_id]
         return output_tok * math.exp(error * float(ndtri(max(u, 1e-12))))
 

@@ -9,7 +9,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from discosim.core.joint_quality import JointTable, LengthBand
 from discosim.world.link import BYTES_PER_TOK
@@ -96,6 +95,8 @@ class Judge:
         Binormal: a standard normal, shifted by ``sqrt(2) * ndtri(auc)`` where the strong model is right and the weak
         one wrong, so that such a request has the higher score of two with probability ``auc``.
         """
+        from scipy.special import ndtri
+
         u = self._luck.uniform_list("quality.joint")[request_id]
         band = bisect_left(self._longest, prompt_tok * BYTES_PER_TOK["text"])
         low, high = self._only_strong[min(band, len(self._longest) - 1)]
@@ -105,6 +106,8 @@ class Judge:
 
 def shift(auc: float) -> float:
     """Return how far apart the scores of the two kinds of requests lie, in standard deviations, >= 0."""
+    from scipy.special import ndtri
+
     return min(math.sqrt(2.0) * float(ndtri(auc)), FARTHEST)
 
 
@@ -122,6 +125,8 @@ def threshold(only_strong_share: float, auc: float, budget: float) -> float:
     """
     if budget <= 0.0 or budget >= 1.0:
         return math.inf if budget <= 0.0 else -math.inf
+    from scipy.special import ndtr
+
     far = shift(auc)
     low, high = -40.0, far + 40.0
     for _ in range(200):

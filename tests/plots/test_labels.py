@@ -7,7 +7,7 @@ import re
 import pytest
 
 from discosim.metrics.definitions import DEFINITIONS, SUMMARY_METRICS
-from discosim.report.plots.words import factor_of, key_label, metric_label
+from discosim.metrics.labels import factor_of, key_label, metric_label
 
 SHOWN = {
     "s": "[s]",

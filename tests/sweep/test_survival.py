@@ -111,6 +111,26 @@ def test_ctrl_c_leaves_what_is_finished_and_says_how_to_go_on(tmp_path: Path) ->
     assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("executor", ["local:2", "dask:2"])
+def test_ctrl_c_while_workers_start_is_heard_by_the_driver_alone(tmp_path: Path, executor: str) -> None:
+    """They are told as well, and are still being imported; none of them says anything."""
+    path = write(tmp_path)
+    process = start("sweep", path, "--out", "out", "--executor", executor, cwd=tmp_path)
+    for _ in range(3000):
+        if any("spawn_main" in _words(pid) for pid in children_of(process.pid)):
+            break
+        time.sleep(0.01)
+    time.sleep(0.4)  # by now Python runs there, and imports
+    os.killpg(process.pid, signal.SIGINT)
+    printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed == ""
+    assert [line.partition(":")[0] for line in errors.splitlines()] == ["discosim"] * 3, errors
+    assert errors.splitlines()[-1] == "discosim: interrupted"
+    assert not list(tmp_path.glob("out/runs/.*")), "nothing half-written is left"
+
+
 # --- the disk -------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from dataclasses import dataclass, field
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ import pytest
 
 from discosim import Policy, load_scenario, simulate
 from discosim.core.class_state import MOST_BYTES, ClassState
+from discosim.core.errors import UserError
 from discosim.runs.result import RunResult
 
 SMALL = ["workload.n_requests=30", "replications=2"]
@@ -150,3 +152,20 @@ def test_what_is_large_or_cannot_be_copied_is_left_alone_and_what_did_not_change
     assert not hasattr(Holds, "more")
     assert all(getattr(Holds, name) is value for name, value in before.items())
     assert ClassState(Holds).put_back() == frozenset()
+
+
+@pytest.mark.long
+def test_where_one_world_fails_nobody_waits_for_the_others(tmp_path: Path) -> None:
+    """As when somebody interrupts a cell."""
+    (tmp_path / "mine.py").write_text(
+        "import time\nfrom pathlib import Path\nfrom discosim import Policy\n\n\nclass Slow(Policy):\n"
+        "    def serve(self, session):\n        time.sleep(4)\n        Path(__file__).with_name('slept').touch()\n"
+        "        yield session.wait(0)\n\n\nclass Bad(Policy):\n"
+        "    def serve(self, session):\n        raise ValueError\n"
+    )
+    policies = [{"kind": f"{tmp_path / 'mine.py'}:{name}", "name": name} for name in ("Bad", "Slow")]
+    held = load_scenario({"base": "quickstart", "policies": policies, "baseline": None}, overrides=SMALL)
+    with pytest.raises(UserError, match=r"policy Bad: .*mine\.py:15: ValueError"):
+        simulate(held, n_jobs=2)
+    assert not (tmp_path / "slept").exists()
+    assert not active_children()

@@ -283,8 +283,10 @@ class Mine(Fcfs):
 @dataclass(frozen=True, kw_only=True)
 class Flat(OwnCost):
     decode_s: float = 0.01
+    asked = []
 
     def prefill_s(self, tok, square_tok, later=()):
+        self.asked.append(tok)
         return 0.5
 
     def decode_line(self, n):
@@ -314,7 +316,11 @@ def test_schedulers_and_cost_models_come_from_files_too(tmp_path: Path) -> None:
     written(tmp_path, SCHEDULER.replace("0.5", "0.6"))
     again = engine(tmp_path, "{kind: 'mine.py:Mine', patience: 4}", "{kind: 'mine.py:Flat', decode_s: 0.02}")
     assert run_id(again) != before
+    assert isinstance(again.server, EngineServer)
+    cost = engine_model(again.server).replica.cost
+    before_it = list(vars(type(cost))["asked"])
     simulate(again)
+    assert vars(type(cost))["asked"] == before_it, "the next run begins with it as it was"
     with pytest.raises(UserError, match=r"unknown option; did you mean 'decode_s'"):
         engine(tmp_path, "{kind: 'mine.py:Mine'}", "{kind: 'mine.py:Flat', decode: 0.02}")
     with pytest.raises(UserError, match=r"scheduler\.patiance: unknown key; did you mean 'patience'"):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
 from discosim.metrics.definitions import DEFINITIONS
+from discosim.metrics.labels import key_label
 from discosim.metrics.words import Readable, in_words, readable
 from discosim.report.cases import counted
 from discosim.report.cells import decimals_of, lone, number
 from discosim.report.html.markup import Html, Number, badge, details, join, table, tag
 from discosim.report.html.numbers import plain
-from discosim.report.plots.words import key_label
 from discosim.sweep.compare import Place, differences_of
 from discosim.sweep.file import Compare
 from discosim.sweep.finished_inputs import widened_of

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discosim.core.errors import UserError
+from discosim.metrics.labels import key_label
 from discosim.metrics.targets import TARGET_NUMBERS, targets_text
 from discosim.report.cases import counted, listed
 from discosim.report.html.conditions import config_section, inputs_section, machine_facts, provenance_section
@@ -17,7 +18,6 @@ from discosim.report.html.page import Page, Section, chart_host, opening
 from discosim.report.html.requests import examples_data
 from discosim.report.html.run_answer import FEW_REPLICATIONS
 from discosim.report.html.sweep_differences import data_of, sentences, sweep_differences, tables
-from discosim.report.plots.words import key_label
 from discosim.report.tables import read_summary
 from discosim.runs.facts import read_facts
 from discosim.runs.kept_targets import kept_targets

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from discosim.metrics.labels import key_label, metric_label
 from discosim.report.input_rows import by_what
 from discosim.report.plots.choice import NOTHING, Choice
 from discosim.report.plots.source import Dim, Source, text_of
-from discosim.report.plots.words import key_label, metric_label
 
 _BANDS = {"band": "bands", "bars": "bars"}
 

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from discosim.core.errors import UserError
+from discosim.metrics.labels import factor_of
 from discosim.metrics.stats import t_interval
 from discosim.report.plots.choice import NOTHING, Choice
 from discosim.report.plots.inputs import Inputs
 from discosim.report.plots.source import UNIT, Dim, Source
-from discosim.report.plots.words import factor_of
 
 KEYS = ("row", "column", "series", "x")
 QUANTILES = (0.5, 0.9, 0.95, 0.99)

@@ -13,6 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from discosim.core.errors import UserError, close_match
+from discosim.metrics.labels import metric_label
 from discosim.report.plots.choice import NOTHING
 from discosim.report.plots.heat import best_legend, draw_best, draw_heat
 from discosim.report.plots.layout import legend_entries, legend_of_figure
@@ -28,7 +29,6 @@ from discosim.report.plots.panels import (
 )
 from discosim.report.plots.plan import Plan
 from discosim.report.plots.source import Source, text_of
-from discosim.report.plots.words import metric_label
 
 LOGS = ("x", "y", "xy")
 _DRAW = {"lines": draw_lines, "bars": draw_bars, "cdf": draw_cdf, "pareto": draw_pareto}

@@ -12,13 +12,13 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize, to_rgb
 from matplotlib.patches import Patch
 
+from discosim.metrics.labels import factor_of
 from discosim.metrics.stats import paired_difference
 from discosim.report.plots.cells import kept_rows
 from discosim.report.plots.choice import NOTHING, Choice
 from discosim.report.plots.looks import look
 from discosim.report.plots.panels import Pen, is_higher_better, name_ticks
 from discosim.report.plots.source import UNIT, Dim, Source, text_of
-from discosim.report.plots.words import factor_of
 
 MOST_NUMBERS = 120
 DIGITS = 3

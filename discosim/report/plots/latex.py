@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
+from discosim.metrics.labels import metric_label
 from discosim.report.plots.cells import quantiles_of
 from discosim.report.plots.choice import NOTHING
 from discosim.report.plots.panels import dim_label
 from discosim.report.plots.plan import Plan
 from discosim.report.plots.source import Dim, text_of
-from discosim.report.plots.words import metric_label
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",

@@ -14,11 +14,11 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import LogFormatter
 
 from discosim.metrics.definitions import DEFINITIONS
+from discosim.metrics.labels import key_label, metric_label
 from discosim.report.plots.choice import NOTHING, Choice
 from discosim.report.plots.layout import text_width_pt
 from discosim.report.plots.looks import hatch, look
 from discosim.report.plots.source import Dim, text_of
-from discosim.report.plots.words import key_label, metric_label
 
 BAND_ALPHA = 0.2
 MOST_TICKS = 8

@@ -1,7 +1,7 @@
 """Axes in words: of metrics with the unit from their definitions, of keys of a scenario with that of their suffix.
 
-Words are those of the report, in the field's own short forms: a label of a column's width has no room for others. Units
-do not depend on the numbers, so that two pictures in the same axes have the same.
+Words and units are those of `discosim.metrics.words`, words in the field's own short forms: a label of a column's width
+has no room for others. Units do not depend on the numbers, so that two pictures in the same axes have the same.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from discosim.metrics.definitions import DEFINITIONS
-from discosim.metrics.words import PER_THOUSAND, in_words, is_share
+from discosim.metrics.words import in_words, readable
 
 _SHORT = {
     "time to first token": "TTFT",
@@ -30,7 +30,7 @@ _UNITS = (
     ("_tok_per_s", "tokens/s"), ("_per_s", "1/s"), ("_ms", "ms"), ("_s", "s"), ("_tok", "tokens"), ("_usd", "USD"),
     ("_j", "J"), ("_bytes", "bytes"), ("_w", "W"),
 )  # fmt: skip
-_SHOWN_UNITS = {"": "", "1": "", "tok": "tokens", "tok/s": "tokens/s", "tok s": "token seconds", "1/s": "1/s"}
+_IN_PAPERS = {"$": "USD", "per s": "1/s"}
 
 
 def factor_of(name: str) -> float:
@@ -41,11 +41,7 @@ def factor_of(name: str) -> float:
     >>> factor_of("unified_cost_mean_usd"), factor_of("server_cost_total_usd"), factor_of("budget_used_device")
     (1000.0, 1.0, 100.0)
     """
-    if name not in DEFINITIONS:
-        return 1.0
-    if DEFINITIONS[name].unit == "USD" and not _is_total(name):
-        return PER_THOUSAND
-    return 100.0 if DEFINITIONS[name].unit == "1" and is_share(name) else 1.0
+    return readable(name, DEFINITIONS[name].unit).factor if name in DEFINITIONS else 1.0
 
 
 def metric_label(name: str) -> str:
@@ -76,19 +72,14 @@ def _unit(name: str) -> str:
     """Return the unit in which a metric is shown; '' for pure numbers, and where its words say it."""
     if name not in DEFINITIONS:
         return next((unit for suffix, unit in _UNITS if name.endswith(suffix)), "")
-    unit = DEFINITIONS[name].unit
-    if unit in ("USD", "J") and not _is_total(name):
-        return "USD per 1,000 requests" if unit == "USD" else "J per request"
-    if factor_of(name) == 100.0:
-        return "%"
     if name.startswith("n_") and name.endswith("_mean"):
         return "per request"
-    words = in_words(name)
-    return "" if "per second" in words or (unit == "tok" and "tokens" in words) else _SHOWN_UNITS.get(unit, unit)
-
-
-def _is_total(name: str) -> bool:
-    return name.endswith(("_total_usd", "_total_j"))
+    known, words = readable(name, DEFINITIONS[name].unit), in_words(name)
+    if "per second" in words or (known.unit == "tokens" and "tokens" in words):
+        return ""
+    if known.unit == "J" and not name.endswith("_total_j"):
+        return "J per request"
+    return " ".join(_IN_PAPERS.get(part, part) for part in (known.prefix or known.unit, known.per) if part)
 
 
 def key_label(path: str) -> str:
