@@ -19,7 +19,7 @@ def shipped_folder(name: str) -> Path:
     UserError
         Where the installation lacks it.
     """
-    package = _package()
+    package = _package_of(__file__)
     for folder in (package / SHIPPED / name, package.parent / name):
         if folder.is_dir():
             return folder
@@ -27,5 +27,5 @@ def shipped_folder(name: str) -> Path:
 
 
 @cache
-def _package() -> Path:
-    return Path(__file__).resolve().parents[1]
+def _package_of(file: str) -> Path:
+    return Path(file).resolve().parents[1]
