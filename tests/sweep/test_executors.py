@@ -175,7 +175,7 @@ def test_a_cluster_whose_workers_are_all_gone_is_given_up_in_one_line(
         "--executor: all workers are gone, and none has come for 0.1 s; what is finished stays: start workers, and give"
     )
     with pytest.raises(UserError, match=said):
-        sweep(path, tmp_path / "out", "dask")
+        sweep(path, tmp_path / "out")  # the engine above stands in whatever it is called
     assert len(list((tmp_path / "out" / "runs").glob("[!.]*"))) == 1
     monkeypatch.undo()
     assert sweep(path, tmp_path / "out").state.is_complete
