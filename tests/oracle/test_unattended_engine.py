@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import DEAR_SERVER, NO_LINK, constant_link, edge_box, examples, exhaustive, law, long, profile
 
+from discosim import load_scenario
 from discosim.core.empirical import QuantileTable
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
@@ -20,6 +22,7 @@ from discosim.policies.device_only import DeviceOnly
 from discosim.policies.race import Race
 from discosim.policies.server_only import ServerOnly
 from discosim.policies.view import ASSUMED
+from discosim.runs.build import build
 from discosim.runs.engine_kernel import engine_only
 from discosim.runs.series import MOST_S
 from discosim.world.engine import compiled, unattended
@@ -311,3 +314,20 @@ def test_policies_that_ask_others_go_through_simpy(policy):
     case = plain_case()
     assert engine_only(ServerOnly(), case.table, world_of(case)) is not None
     assert engine_only(policy, case.table, world_of(case)) is None
+
+
+@pytest.mark.parametrize("kind", ["andes_v1", "andes_v2", "andes_code", "lqsf", "round_robin"])
+@pytest.mark.usefixtures("kernel")
+def test_an_overload_in_which_many_change_places_has_the_bits_of_simpy(kind):
+    """Small worlds hardly ever weigh what a change of places costs; this one does, hundreds of times."""
+    folder = Path(__file__).parents[2] / "experiments" / "andes"
+    changes = [f"server.scheduler.kind={kind}", "workload.arrivals.rate_per_s=11", "workload.n_requests=500"]
+    changes.append("server.preemption.gbyte_per_s=3")  # so dear that a refiner refuses some
+    parts = build(load_scenario(folder / "opt66b.yaml", overrides=changes))
+    table = parts.requests(0)
+    records = []
+    World(parts.model, table, Luck(RandomStreams(1), len(table))).run(ServerOnly(), records.append)
+    alone = engine_only(ServerOnly(), table, World(parts.model, table, Luck(RandomStreams(1), len(table))))
+    assert_same(Timelines.of(records), Timelines.joined(list(alone.timelines())))
+    assert alone.run.is_compiled
+    assert kind == "andes_code" or sum(record.n_preemptions for record in records) > 10  # its rule allows it hardly any
