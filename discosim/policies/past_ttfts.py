@@ -76,9 +76,7 @@ class PastTtfts:
         if chosen.sum() >= min(MIN_PAIRS, self.prompt_tok.size):
             return chosen
         beside = np.maximum(above_tok + 1.0 - self.prompt_tok, self.prompt_tok - up_to_tok)
-        nearest: Bools = np.zeros(chosen.size, dtype=np.bool_)
-        nearest[np.argsort(np.maximum(beside, 0.0), kind="stable")[:MIN_PAIRS]] = True
-        return nearest
+        return _first_smallest(np.maximum(beside, 0.0), min(MIN_PAIRS, beside.size))
 
     def wait(self, share: float, among: Bools, weight: Floats) -> Wait:
         """Return the shortest wait after which at most ``share`` of the tokens still wait for the server.
@@ -127,11 +125,19 @@ class PastTtfts:
         return Wait(float(values_s[at]), float(values_s[at - 1]), float(np.clip(rich_share, 0.0, 1.0)))
 
 
+def _first_smallest(values: Floats, n: int) -> Bools:
+    """Return which are the ``n`` smallest values; of equal ones the first. To sort them all takes ten times."""
+    limit = np.partition(values, n - 1)[n - 1]
+    chosen: Bools = values < limit
+    chosen[np.flatnonzero(values == limit)[: n - int(chosen.sum())]] = True
+    return chosen
+
+
 def _rising(ttft_s: Floats) -> Ints:
     order: Ints = np.argsort(ttft_s, kind="stable")
     return order
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)  # as many as pasts are kept, see `build_past`
 def _rising_once(ttft_s: Same) -> Ints:
     return _rising(ttft_s.held)

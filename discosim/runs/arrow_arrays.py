@@ -1,6 +1,6 @@
 """Columns as Arrow arrays: numbers share their memory, text becomes codes.
 
-``pyarrow.array`` loads pandas, which takes longer than a small run.
+``pyarrow.array`` and ``ChunkedArray.to_numpy`` load pandas, which takes longer than a small run.
 """
 
 from __future__ import annotations
@@ -28,6 +28,14 @@ def arrow_array(values: NDArray[Any]) -> pa.Array:
         )
     held = np.ascontiguousarray(values)
     return pa.Array.from_buffers(pa.from_numpy_dtype(held.dtype), held.size, [None, pa.py_buffer(held)])
+
+
+def numpy_array(held: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return what `arrow_array` made of a column of this type, as a copy: each word of a text column once."""
+    if dtype.kind in "OU":
+        words = np.array(held.dictionary.to_pylist(), dtype=dtype)
+        return words[held.indices.to_numpy()]
+    return np.array(held.to_numpy(zero_copy_only=False), dtype=dtype)
 
 
 def _text(values: NDArray[Any]) -> pa.DictionaryArray:

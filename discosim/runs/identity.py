@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import cache, lru_cache
 from importlib.metadata import entry_points, version
@@ -58,10 +58,23 @@ def run_id(scenario: Scenario, inputs_sha256: Mapping[str, str] | None = None) -
     two machines agree. The version of this package is not part of it: :func:`code_facts` is recorded beside each run
     and compared. Nor is the executor: where a run is computed changes no number of it.
     """
-    text = json.dumps(hashed_form(scenario), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    if inputs_sha256 is None:
-        inputs_sha256 = fingerprints(scenario)
-    facts = {"schema_version": SCHEMA_VERSION, "scenario": text, "inputs_sha256": dict(inputs_sha256)}
+    return run_ids(scenario, (scenario.seed,), inputs_sha256)[0]
+
+
+def run_ids(
+    scenario: Scenario, seeds: Iterable[int], inputs_sha256: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Return :func:`run_id` of the scenario with each of these seeds; what they have in common is put together once."""
+    form = hashed_form(scenario)
+    facts = {"schema_version": SCHEMA_VERSION, "inputs_sha256": dict(fingerprints(scenario) if inputs_sha256 is None else inputs_sha256)}
+    return tuple(_sha256({**facts, "scenario": _text({**form, "seed": hashed_form(seed, int)})}) for seed in seeds)
+
+
+def _text(form: Mapping[str, Any]) -> str:
+    return json.dumps(form, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _sha256(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 

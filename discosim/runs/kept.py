@@ -15,7 +15,7 @@ import numpy as np
 from discosim.core.errors import UserError
 from discosim.core.files import replacing
 from discosim.core.scenario import Scenario
-from discosim.runs.arrow_arrays import arrow_array
+from discosim.runs.arrow_arrays import arrow_array, numpy_array
 from discosim.runs.collect import Columns
 from discosim.runs.identity import code_facts, policy_id
 from discosim.runs.outcomes import Compute, own_errors
@@ -148,12 +148,12 @@ def _unpacked(content: bytes, dtypes: list[list[str]]) -> Columns:
 
     if not dtypes:
         return {}
-    table = pa.ipc.open_stream(content).read_all()
-    columns: Columns = {}
-    for (name, kind), held in zip(dtypes, table.columns, strict=True):
-        dtype = np.dtype(kind)
-        columns[name] = np.array(held.to_pylist() if dtype.kind in "OU" else held.to_numpy(), dtype=dtype)
-    return columns
+    table = pa.ipc.open_stream(content).read_all().combine_chunks()
+    held = [column.chunk(0) if table.num_rows else None for column in table.columns]
+    return {
+        name: np.empty(0, dtype=kind) if values is None else numpy_array(values, np.dtype(kind))
+        for (name, kind), values in zip(dtypes, held, strict=True)
+    }
 
 
 def _scalar(value: Any) -> list[Any]:

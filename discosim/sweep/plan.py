@@ -18,7 +18,7 @@ from discosim.config.problems import ConfigError, Place, Problems
 from discosim.config.yaml_loader import Document, read_file
 from discosim.core.errors import UserError, close_match
 from discosim.core.scenario import PolicySpec, Scenario
-from discosim.runs.identity import run_id
+from discosim.runs.identity import run_ids
 from discosim.runs.provenance import fingerprints, foreign_parts, inputs_of
 from discosim.sweep.axes import Axis, Values, axes_of, key_of, with_profile
 from discosim.sweep.file import Compare, SweepFile
@@ -106,10 +106,12 @@ class Plan:
 
     def runs(self, seeds: Iterable[int]) -> list[Run]:
         """Return all points with each of the seeds, seed by seed, so that what is done first is a whole replication."""
+        seeds = tuple(seeds)
+        ids = [run_ids(point.scenario, seeds, point.inputs_sha256) for point in self.points]
         return [
-            Run(point.index, seed, run_id(replace(point.scenario, seed=seed), point.inputs_sha256))
-            for seed in seeds
-            for point in self.points
+            Run(point.index, seed, of_point[i])
+            for i, seed in enumerate(seeds)
+            for point, of_point in zip(self.points, ids, strict=True)
         ]
 
     def scenario(self, run: Run) -> Scenario:
