@@ -51,9 +51,11 @@ class Kept:
     is_apart = True
 
     @classmethod
-    def of_scenario(cls, folder: Path, scenario: Scenario, names: Collection[str]) -> Kept:
-        """Return what is kept of the named policies of a scenario."""
-        return cls(folder, {name: policy_id(scenario, name) for name in names}, code_facts())
+    def of_scenario(
+        cls, folder: Path, scenario: Scenario, names: Collection[str], inputs_sha256: Mapping[str, str] | None = None
+    ) -> Kept:
+        """Return what is kept of the named policies of a scenario; fingerprints of its inputs where they are known."""
+        return cls(folder, {name: policy_id(scenario, name, inputs_sha256) for name in names}, code_facts())
 
     def of(self, entrant: Entrant, replication: int, compute: Compute) -> Outcome:
         """Return what was kept; else run the world, and keep it where a policy is to be kept."""

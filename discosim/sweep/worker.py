@@ -88,13 +88,15 @@ def perform(task: Task) -> Outcome:
 
     try:
         from discosim.runs.kept import Kept
+        from discosim.runs.provenance import fingerprints
         from discosim.runs.store import run_to_folder
 
         scenario = _scenario(task["scenario"])
-        if reason := _why_refused(task, scenario):
+        inputs = fingerprints(scenario)
+        if reason := _why_refused(task, scenario, inputs):
             return outcome("refused", reason)
         keep = task.get("keep", [])
-        kept = Kept.of_scenario(Path(task["kept"]), scenario, keep) if keep else None
+        kept = Kept.of_scenario(Path(task["kept"]), scenario, keep, inputs) if keep else None
         with _time_limit(task["limit_s"], Path(task["watch"])):
             run_to_folder(
                 scenario,
@@ -159,14 +161,13 @@ def _known(name: str, text: str) -> list[Any]:  # noqa: ARG001 - they are the ke
     return []
 
 
-def _why_refused(task: Task, scenario: Scenario) -> str:
+def _why_refused(task: Task, scenario: Scenario, inputs: Mapping[str, str]) -> str:
     """Return why this worker must not take the task, or ''."""
     from discosim.runs.identity import code_facts, differences, run_id
-    from discosim.runs.provenance import fingerprints, measured
+    from discosim.runs.provenance import measured
 
     if changed := differences(task["code"], code_facts()):
         return f"the worker has another version than the driver: {', '.join(changed)}"
-    inputs = fingerprints(scenario)
     if run_id(scenario, inputs) == task["run_id"]:
         return ""
     asked = task.get("inputs_sha256", inputs)
