@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from discosim.core.lookup import interpolated
+from discosim.kernel.memory import remember, remember_in_row
 
 Floats = NDArray[np.float64]
 
@@ -116,6 +117,8 @@ class CorrelatedSeries:
         rho = self.latent_rho
         shocks = rng.standard_normal(n)
         shocks[1:] *= np.sqrt(1.0 - rho**2)
+        if remember_in_row(rho, shocks):
+            return self.table.ppf(ndtr(shocks))
         before = 0.0
         latent = np.array([before := rho * before + shock for shock in shocks.tolist()], dtype=float)
         return self.table.ppf(ndtr(latent))
@@ -180,8 +183,10 @@ class Turns:
     def remember(self, rho: float, shocks: Floats) -> Floats:
         """Return standard normals from independent ones; each has correlation ``rho`` with its owner's one before."""
         step = float(np.sqrt(1.0 - rho**2))
+        latent = shocks.copy()
+        if remember(rho, step, self.before, latent):
+            return latent
         if self.rounds:
-            latent = shocks.copy()
             for now, before in self.rounds:
                 latent[now] = rho * latent[before] + step * shocks[now]
             return latent

@@ -120,3 +120,4 @@ void engine_state(const Engine *e, double *times, double *floats, i64 *ints)
 }
 
 #include "rows.h"
+#include "memory.h"

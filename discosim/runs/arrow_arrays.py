@@ -33,8 +33,9 @@ def arrow_array(values: NDArray[Any]) -> pa.Array:
 def numpy_array(held: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return what `arrow_array` made of a column of this type, as a copy: each word of a text column once."""
     if dtype.kind in "OU":
-        words = np.array(held.dictionary.to_pylist(), dtype=dtype)
-        return words[held.indices.to_numpy()]
+        words: NDArray[Any] = np.array(held.dictionary.to_pylist(), dtype=dtype)
+        codes: NDArray[np.int32] = held.indices.to_numpy()
+        return words[codes]
     return np.array(held.to_numpy(zero_copy_only=False), dtype=dtype)
 
 

@@ -66,7 +66,10 @@ def run_ids(
 ) -> tuple[str, ...]:
     """Return :func:`run_id` of the scenario with each of these seeds; what they have in common is put together once."""
     form = hashed_form(scenario)
-    facts = {"schema_version": SCHEMA_VERSION, "inputs_sha256": dict(fingerprints(scenario) if inputs_sha256 is None else inputs_sha256)}
+    facts = {
+        "schema_version": SCHEMA_VERSION,
+        "inputs_sha256": dict(fingerprints(scenario) if inputs_sha256 is None else inputs_sha256),
+    }
     return tuple(_sha256({**facts, "scenario": _text({**form, "seed": hashed_form(seed, int)})}) for seed in seeds)
 
 

@@ -161,7 +161,7 @@ def _known(name: str, text: str) -> list[Any]:  # noqa: ARG001 - they are the ke
     return []
 
 
-def _why_refused(task: Task, scenario: Scenario, inputs: Mapping[str, str]) -> str:
+def _why_refused(task: Task, scenario: Scenario, inputs: dict[str, str]) -> str:
     """Return why this worker must not take the task, or ''."""
     from discosim.runs.identity import code_facts, differences, run_id
     from discosim.runs.provenance import measured

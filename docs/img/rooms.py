@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOMS = (
     *("cli", "reproduce", "report", "sweep", "calibrate", "runs"),
-    *("config", "metrics", "policies", "world", "traces", "kernel", "core"),
+    *("config", "metrics", "policies", "world", "traces", "core", "kernel"),
 )
 """From the top down: a room imports what stands below it."""
 

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "discosim"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = (
+    "kernel",  # numbers and arrays, which know nothing of us
     "core",
-    "kernel",
     "traces",
     "world",
     "policies",
