@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -232,9 +233,10 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
 def trend_between_phones(table: pd.DataFrame) -> Figure:
     """Draw by how many points more the tail gains on the Xiaomi than on the Pixel, variant by variant."""
     table = table[~table["variant"].isin(["baselines that race", "baseline: server only"])]
-    variants = list(dict.fromkeys(table["variant"]))
+    variants, services = (list(dict.fromkeys(table[name])) for name in ("variant", "service"))
     with house_style():
-        figure = Picture(figsize=(PAGE_IN, 1.5 + 0.26 * len(variants)), layout="constrained")
+        height_in = 1.5 + (0.14 + 0.12 * len(services)) * len(variants)
+        figure = Picture(figsize=(PAGE_IN, height_in), layout="constrained")
         both = figure.subplots(1, 2, sharey=True)
         for axes, side in zip(both, ("S", "D"), strict=True):
             axes.axvline(0, color=MUTED, linewidth=0.8)
@@ -244,12 +246,13 @@ def trend_between_phones(table: pd.DataFrame) -> Figure:
                 own = table[table["variant"] == variant]
                 for racing in (False, True):
                     baseline = f"Stoch-{side}" + ("-racing" if racing else "")
-                    for cell in device_trend(own, "ttft_p99_s", f"DiSCo-{side}", baseline):
+                    for i, cell in enumerate(device_trend(own, "ttft_p99_s", f"DiSCo-{side}", baseline)):
+                        turn = (2 * i + racing + 0.5) / (2 * len(services))
                         axes.errorbar(
                             cell.mean,
-                            k + 0.18 * (racing - 0.5),
+                            k + 0.36 * (turn - 0.5),
                             xerr=cell.high - cell.mean,
-                            fmt="o",
+                            fmt=MARKERS[i],
                             color=PALETTE[1 + racing],
                             markerfacecolor="white" if racing else None,
                             markersize=4,
@@ -261,15 +264,19 @@ def trend_between_phones(table: pd.DataFrame) -> Figure:
             axes.set_xlabel("Xiaomi less Pixel [points]")
         both[0].set_yticks(range(len(variants)), [variant.replace("; ", "\n") for variant in variants])
         both[0].set_ylim(len(variants) - 0.5, -0.5)
-        handles = [
-            Line2D([], [], marker="o", color=PALETTE[1 + racing], markerfacecolor=fill, lw=0, markersize=4)
+        handles: list[Artist] = [
+            Line2D([], [], marker=MARKERS[0], color=PALETTE[1 + racing], markerfacecolor=fill, lw=0, markersize=4)
             for racing, fill in ((0, None), (1, "white"))
         ]
         labels = ["exclusive baseline", "racing baseline", "paper (second-hand): GPT, LLaMA and Command"]
-        figure.legend([*handles, Patch(color=PALE)], labels, loc="outside lower center", ncols=3)
-        services = ", ".join(dict.fromkeys(table["service"]))
+        handles.append(Patch(color=PALE))
+        if len(services) > 1:
+            for marker, service in zip(MARKERS, services, strict=False):
+                handles.append(Line2D([], [], marker=marker, color=MUTED, lw=0, markersize=4))
+                labels.append(service)
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
         figure.suptitle(
-            f"Reduction of p99 TTFT on one phone less that on the other: {services}, {budget_text(table)}\n"
+            f"Reduction of p99 TTFT on one phone less that on the other: {', '.join(services)}, {budget_text(table)}\n"
             f"{over(table)}, inputs included"
         )
     return figure
