@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -52,10 +52,12 @@ def _bar(axes: Axes, at: float, found: Interval, *, upright: bool, top: float, *
 
 
 def _logarithmic(axes: Axes, which: Literal["x", "y"]) -> None:
-    """Scale an axis of seconds, with marks at 1 and 3 in plain numbers."""
+    """Scale an axis of seconds, with marks at 1 and, where there is room for their numbers, at 3."""
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=20))
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
+    is_wide = which == "x" and high > 500.0 * low
+    axis.set_major_locator(LogLocator(subs=(1.0,) if is_wide else (1.0, 3.0), numticks=20))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
@@ -135,15 +137,29 @@ PANELS = (
     ("e2e_mean_s", "mean latency [s]"),
     ("server_usd_per_1000", "server [USD/1,000]"),
     ("energy_mean_j", "phone [J/request]"),
-    ("budget_used_device", "tokens at the phone [share]"),
+    ("budget_used_device", "phone's tokens [share]"),
     ("quality_assumed_mean", "assumed quality [0 to 1]"),
 )
+
+
+def _by_knob(policies: Iterable[str]) -> list[str]:
+    """Return settings system by system, each by its rising knob where that is a number."""
+    names = list(dict.fromkeys(policies))
+    families = list(dict.fromkeys(_knob(name)[0] for name in names))
+    return sorted(names, key=lambda name: (families.index(_knob(name)[0]), _knob(name)[1]))
+
+
+def _knob(name: str) -> tuple[str, float]:
+    """Return the system of a setting and its knob, 0 where it has no number."""
+    system, _, knob = name.partition(", ")
+    number = knob.rpartition(" ")[2]
+    return system, float(number) if number.replace(".", "").isdigit() else 0.0
 
 
 def systems(table: pd.DataFrame, engine: str, phones: str) -> Figure:
     """Draw a panel for each of eight columns: settings down, loads as marks."""
     held = _at(table, engine, phones)
-    names, loads = list(dict.fromkeys(held["policy"])), _loads(held)
+    names, loads = _by_knob(held["policy"]), _loads(held)
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 1.2 + 0.31 * len(names)), layout="constrained")
         grid = figure.subplots(2, 4, sharey=True)
@@ -253,8 +269,8 @@ def disco_against_hedge(table: pd.DataFrame) -> Figure:
             axes.set_xticks(range(len(spends)), [f"{spend_j:g}" for spend_j in spends])
             axes.set_xlim(-0.5, len(spends) - 0.5)
             axes.set_xlabel("phone [J/request]")
-            axes.set_title(f"{engine.split(',')[0]}, {phones} phones")
-        grid[0].set_ylabel("mean TTFT, DiSCo-D over hedge [%]")
+            axes.set_title(f"{engine.split(',')[0]},\n{phones} phones")
+        grid[0].set_ylabel("mean TTFT,\nDiSCo-D over hedge [%]")
         handles = [Line2D([], [], color=LOAD_LOOKS[x][0], marker=LOAD_LOOKS[x][1], lw=0, markersize=4) for x in loads]
         figure.legend(handles, [f"load {load:g}" for load in loads], loc="outside lower center", ncols=len(loads))
         figure.suptitle(f"DiSCo-D against hedging for the same joules; below zero it waits less\n{_over(table)}")
@@ -314,7 +330,7 @@ def budgets(table: pd.DataFrame) -> Figure:
     """Draw the share of the phone that DiSCo-D uses over the load, with thresholds that relearn and that do not."""
     worlds = list(dict.fromkeys(zip(table["engine"], table["phones"], strict=True)))
     with house_style():
-        figure = Picture(figsize=(PAGE_IN, 2.6), layout="constrained")
+        figure = Picture(figsize=(PAGE_IN, 2.8), layout="constrained")
         grid = figure.subplots(1, len(worlds), sharey=True, squeeze=False)[0]
         for axes, (engine, phones) in zip(grid, worlds, strict=True):
             held = _at(table, engine, phones)
@@ -325,13 +341,15 @@ def budgets(table: pd.DataFrame) -> Figure:
                 axes.plot(list(cells), [cell.mean for cell in cells.values()], color=colour, marker=marker, lw=1)
                 for load, cell in cells.items():
                     _bar(axes, load, cell, upright=True, top=1.0, color=colour)
-            axes.set_title(f"{engine.split(',')[0]}, {phones} phones")
-            axes.set_xlabel("load [of what the server can take]")
+            axes.set_title(f"{engine.split(',')[0]},\n{phones} phones")
+            axes.set_xlabel("load [of capacity]")
+            axes.set_xticks(sorted(set(held["load"]) & set(SHOWN_LOADS)))
             axes.set_ylim(0, 1)
-        grid[0].set_ylabel("prompt tokens at the phone [share]")
+        grid[0].set_ylabel("prompt tokens\nat the phone [share]")
         handles = [Line2D([], [], color=c, marker=m) for _, c, m in RULES.values()]
         handles.append(Line2D([], [], color=MUTED, ls=(0, (5, 1.5)), lw=0.8))
         labels = [*(label for label, _, _ in RULES.values()), "the budget"]
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
-        figure.suptitle(f"DiSCo-D's share of the phone. {_over(table)}")
+        said = "DiSCo-D's share of the phone by load"
+        figure.suptitle(f"{said}\n{_over(table)}")
     return figure

@@ -29,8 +29,8 @@ def test_no_file_hides_a_module_of_the_standard_library() -> None:
     assert [str(path) for path in PAPERS.rglob("*.py") if path.stem in sys.stdlib_module_names] == []
 
 
-def committed(experiment):
-    return {name: read_csv(experiment.committed("quick", name)) for name in experiment.file.tables}
+def committed(experiment, profile="quick"):
+    return {name: read_csv(experiment.committed(profile, name)) for name in experiment.file.tables}
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.name)
@@ -85,7 +85,7 @@ PICTURES = {
     "regimes_loads": ("regimes", "loads"),
     "regimes_engine_loads": ("regimes", "engine_loads"),
 }
-"""Picture of docs/img -> paper and figure of the quick profile."""
+"""Picture of docs/img -> paper and figure, of the largest profile that is committed, as the tables of the pages are."""
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_picture_of_the_docs_is_the_one_that_the_command_draws(picture: str, t
     paper, name = PICTURES[picture]
     experiment = load_experiment(PAPERS / paper)
     source = experiment.file.figures[name]
-    tables = committed(experiment)
+    tables = committed(experiment, experiment.largest_profile)
     figure = getattr(experiment.code["figures"], source.draw or name)(
         *(tables[t] for t in source.tables), **source.options
     )
