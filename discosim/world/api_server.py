@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -247,15 +248,9 @@ class ApiServer:
         return ttft_s, self._luck.series(f"{self._draws}.tpot.{attempt}", self.model.tpot)
 
     def _jitter_tape(self, streams: RandomStreams) -> Floats | None:
-        """Draw token times in units of the TPOT; every answer reads them from its own starting point."""
+        """Return token times in units of the TPOT; every answer reads them from its own starting point."""
         ratio = self.model.jitter_p99_over_p50
-        if ratio == 1.0:
-            return None
-        sigma = math.log(ratio) / Z99
-        rng = streams.generator(f"{self._draws}.jitter")
-        # mean 1, so that the drawn TPOT stays the mean gap
-        gaps = np.exp(sigma * rng.standard_normal(2 * JITTER_TAPE) - sigma**2 / 2)
-        return np.concatenate(([0.0], np.cumsum(gaps)))
+        return None if ratio == 1.0 else _jittered(streams, f"{self._draws}.jitter", ratio)
 
     def _attempt(self, attempt: int) -> _Draws:
         while len(self._attempts) <= attempt:
@@ -387,6 +382,17 @@ class ApiServer:
             steps = self._tape[first + last] - self._tape[first]
         waits_s: Floats = steps * self._luck.series(f"{self._draws}.tpot.0", self.model.tpot)
         return waits_s
+
+
+@lru_cache(maxsize=4)
+def _jittered(streams: RandomStreams, role: str, ratio: float) -> Floats:
+    """Draw a tape; runs of a sweep that share a seed share it, as drawing takes a twentieth of a small run."""
+    sigma = math.log(ratio) / Z99
+    # mean 1, so that the drawn TPOT stays the mean gap
+    gaps = np.exp(sigma * streams.generator(role).standard_normal(2 * JITTER_TAPE) - sigma**2 / 2)
+    tape: Floats = np.concatenate(([0.0], np.cumsum(gaps)))
+    tape.flags.writeable = False
+    return tape
 
 
 def draws_of(name: str) -> str:
