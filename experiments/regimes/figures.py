@@ -47,6 +47,8 @@ SLICES = {
     "prompts and phones": ("prefill_tok_per_s", "prompt_median_tok"),
     "tails and joules": ("service_tail", "usd_per_j"),
 }
+MOST_WIDE = 5
+"""Cells in a row up to which three panels stand side by side."""
 DRAWN = ("design", "kept_out")
 KEY = (
     "Below each name: what the better endpoint alone reaches, if it is cheap enough: times the best (of QoE: less than "
@@ -79,11 +81,13 @@ def winners(table: pd.DataFrame, part: str) -> Figure:
     """Draw who is best in every cell of a slice, and how much worse the better endpoint alone is."""
     across, upwards = SLICES[part]
     own = table[table["part"] == part]
+    is_fine = own[across].nunique() > MOST_WIDE
+    size_pt = 5.0 if is_fine else 6.5
     with house_style():
-        figure = Picture(figsize=(PAGE_IN, 5.7), layout="constrained")
-        panels = figure.subplots(2, 3)
+        figure = Picture(figsize=(PAGE_IN, 9.4 if is_fine else 5.7), layout="constrained")
+        panels = figure.subplots(3, 2) if is_fine else figure.subplots(2, 3)
         for axes, question in zip(panels.flat, QUESTIONS, strict=False):
-            _map(axes, own[own["question"] == question], across, upwards, question)
+            _map(axes, own[own["question"] == question], (across, upwards), question, size_pt)
         key = panels.flat[-1]
         key.axis("off")
         seen = [name for name in NAMES if name in set(own["policy"])]
@@ -98,19 +102,22 @@ def winners(table: pd.DataFrame, part: str) -> Figure:
     return figure
 
 
-def _map(axes: Axes, rows: pd.DataFrame, across: str, upwards: str, question: str) -> None:
+def _map(axes: Axes, rows: pd.DataFrame, by: tuple[str, str], question: str, size_pt: float) -> None:
+    across, upwards = by
     columns, lines = sorted(rows[across].unique()), sorted(rows[upwards].unique())
     for row in rows.to_dict("records"):
         x, y = columns.index(row[across]), lines.index(row[upwards])
         _, code, colour = NAMES[row["policy"]]
         axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1.0, 1.0, facecolor=colour, edgecolor="white", linewidth=1.0))
-        axes.text(x, y, f"{code}\n{_margin(row, question)}", ha="center", va="center", fontsize=6.5, linespacing=1.3)
+        axes.text(
+            x, y, f"{code}\n{_margin(row, question)}", ha="center", va="center", fontsize=size_pt, linespacing=1.2
+        )
     axes.set_xlim(-0.5, len(columns) - 0.5)
     axes.set_ylim(-0.5, len(lines) - 0.5)
     for ticks, values, name in ((axes.set_xticks, columns, across), (axes.set_yticks, lines, upwards)):
         ticks(range(len(values)), [_number(AXES[name][1] * value) for value in values])
     axes.grid(visible=False)
-    axes.tick_params(length=0)
+    axes.tick_params(length=0, labelsize=size_pt + 0.5)
     axes.set_title(QUESTIONS[question])
 
 
@@ -264,7 +271,7 @@ def loads(table: pd.DataFrame) -> Figure:
             ticks = sorted(table["load"].unique())
             axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
             axes.xaxis.set_minor_formatter("")
-            axes.set_xlabel("load of the service alone [of what it can take]")
+            axes.set_xlabel("load [of capacity]")
             axes.set_ylabel(label)
             if metric == "ttft_p99_s":
                 axes.set_yscale("log")
