@@ -98,6 +98,11 @@ class Link:
         """The longest delays of a message up and of a packet down, outages left out, in s."""
         return float(self._up.max()), float(self._down.max())
 
+    @property
+    def down_spread_s(self) -> float:
+        """How much longer one packet may take down than another, outages left out, in s."""
+        return float(self._down.max() - self._down.min())
+
     def up_s(self, t_s: float, user_id: int) -> float:
         """Return the delay of a message that leaves the client at ``t_s``."""
         if self.is_instant:

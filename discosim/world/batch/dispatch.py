@@ -95,6 +95,8 @@ class Dispatch:
         Migration of the answers; none where left out.
     looks_at_device : bool
         Whether the policy asks on arrival if the device is busy.
+    server_is_first : bool
+        Which of two endpoints that are asked on arrival is asked first: what happens in one moment may depend on it.
     """
 
     server_after_s: Floats
@@ -103,6 +105,7 @@ class Dispatch:
     losers: Literal["cancel", "finish_prefill", "run_on"] = "cancel"
     hand_overs: HandOvers | None = None
     looks_at_device: bool = False
+    server_is_first: bool = False
 
     def __post_init__(self) -> None:
         server_s, device_s = self.server_after_s, self.device_after_s

@@ -1,0 +1,134 @@
+"""Replications over a white-box server whose policy has a plan without hand-overs: no sessions and no streams.
+
+The engine couples all requests, so it is all of a replication or nothing. What is taken is listed here, part by part:
+whoever adds one to the world need not know of this, and it goes through SimPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from discosim.core.known_fields import Known, says_only
+from discosim.core.request import RequestTable
+from discosim.core.source_code import is_foreign
+from discosim.core.timelines import Timelines
+from discosim.policies.base import Policy
+from discosim.runs.build import Blueprint
+from discosim.runs.collect import BATCH
+from discosim.runs.engine_kernel import KNOWN as ALONE
+from discosim.runs.kernels import SIMPY
+from discosim.runs.replay_kernel import has_plan
+from discosim.world.batch.covered import REPEATED
+from discosim.world.batch.dispatch import Arriving
+from discosim.world.batch.phones import Phones
+from discosim.world.device_profile import DeviceProfile
+from discosim.world.dispatched.books import Books
+from discosim.world.dispatched.following import follow
+from discosim.world.dispatched.pending import Desk
+from discosim.world.dispatched.planned import Planned
+from discosim.world.engine.engine import EngineModel, EngineServer
+from discosim.world.engine.series import SeriesRecorder
+from discosim.world.fleet import Fleet
+from discosim.world.link import Link, LinkModel
+from discosim.world.luck import Luck
+from discosim.world.meter import Meter
+from discosim.world.world import World, WorldModel
+
+PLANNED = "planned engine"
+"""Under this name `run.json` counts them."""
+
+AT_ONCE = 10 * BATCH
+"""Requests whose tokens are held at a time, at least."""
+
+KNOWN: Known = {
+    WorldModel: frozenset({"fleet", "server", "link", "meter", "edge", "answers", "quality"}),
+    Meter: ALONE[Meter],
+    LinkModel: ALONE[LinkModel],
+    EngineModel: ALONE[EngineModel] | {"prefill_pool"},
+    DeviceProfile: REPEATED[DeviceProfile],
+    RequestTable: REPEATED[RequestTable],
+}
+"""What is known of each part. Replicas, schedulers and memory are the world's own, whatever they are like."""
+
+
+class EnginePlanned:
+    """A replication in which the engine of a world works without sessions.
+
+    Parameters
+    ----------
+    world : World
+        The world, in which nothing has happened yet.
+    server : EngineServer
+        Its engine.
+    planned : Planned
+        What is known of the requests beforehand.
+    phones : Phones
+        Their devices.
+    recorder : SeriesRecorder or None
+        Who writes down what the engine does.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        server: EngineServer,
+        planned: Planned,
+        phones: Phones,
+        recorder: SeriesRecorder | None,
+    ) -> None:
+        self._world = world
+        self._table = planned.table
+        self._desk = Desk(world.env, server.engine, world.link, planned)
+        self._books = Books(planned, phones, world.link, world.model.meter, world.model.quality)
+        self.recorder = recorder
+
+    @property
+    def figures(self) -> dict[str, float] | None:
+        """What the engine did as a whole, once the timelines have been taken."""
+        return self._world.engine_figures()
+
+    def timelines(self, rows_each: int = BATCH) -> Iterator[Timelines]:
+        """Yield all requests in the order in which their records would come out of the world.
+
+        All parts but the last have a multiple of ``rows_each`` rows.
+
+        Raises
+        ------
+        UndecidedError
+            If two events in one moment come in an order that only sessions know.
+        """
+        for over in follow(self._desk, self._table, rows_each, AT_ONCE):
+            yield self._books.timelines(over)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many requests went which way."""
+        return {SIMPY: 0, PLANNED: len(self._table)}
+
+
+def engine_planned(
+    policy: Policy,
+    blueprint: Blueprint,
+    requests: RequestTable,
+    luck: Luck,
+    world: World,
+    recorder: SeriesRecorder | None,
+) -> EnginePlanned | None:
+    """Return the replication as one whose requests need no sessions; None where the world has to serve them."""
+    model, server = world.model, world.server
+    if not isinstance(model.server, EngineModel) or type(server) is not EngineServer or not len(requests):
+        return None
+    if not has_plan(policy) or is_foreign(type(policy)):  # nobody would find out that another's plan is wrong
+        return None
+    profiles = [profile for profile, _ in model.fleet]
+    parts = [requests, model, model.server, model.meter, model.link, *profiles]
+    if not all(says_only(part, KNOWN) for part in parts) or any(profile.first > 1.0 for profile in profiles):
+        return None
+    if type(world.link) is not Link or type(world.fleet) is not Fleet:
+        return None
+    phones = Phones(world.fleet, requests)
+    arriving = Arriving(requests.prompt_tok, phones.kind)
+    plan = policy.plan(blueprint.view, arriving, lambda: luck.uniform("policy.dispatch"))
+    if plan is None or plan.hand_overs is not None or plan.looks_at_device:
+        return None
+    planned = Planned.of(plan, requests, phones, model.server, model.link)
+    return None if planned is None else EnginePlanned(world, server, planned, phones, recorder)

@@ -1,0 +1,99 @@
+"""What is known of all requests before any arrives: whom each asks, after which wait, and how long its device takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from discosim.core.request import RequestTable
+from discosim.world.arrivals import clock_at
+from discosim.world.batch.dispatch import Dispatch
+from discosim.world.batch.phones import Phones
+from discosim.world.engine.engine import EngineModel
+from discosim.world.link import BYTES_PER_TOK, LinkModel
+from discosim.world.session import Loser
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Requests of a replication; all arrays of shape (n,).
+
+    Parameters
+    ----------
+    table : RequestTable
+        Who arrives.
+    server_after_s, device_after_s : array of float
+        When each endpoint is asked, in s after the arrival, if nobody has spoken by then; ``inf`` for never.
+    holds : array of bool
+        Whether the context of the device holds the prompt; one that does not refuses at once.
+    starts_late : array of bool
+        Whether the server is asked since the device has refused, which the policy may learn later in that moment.
+    bulk_s : array of float
+        How long the prompt takes on the uplink beside its delay.
+    work_s, gap_s : array of float
+        How long the device works on the first token, and on each of the others.
+    losers : str
+        Fate of who loses a race: ``cancel``, ``finish_prefill`` or ``run_on``.
+    server_is_first : bool
+        Which of two endpoints that are asked on arrival is asked first.
+    """
+
+    table: RequestTable
+    server_after_s: Floats
+    device_after_s: Floats
+    holds: Bools
+    starts_late: Bools
+    bulk_s: Floats
+    work_s: Floats
+    gap_s: Floats
+    losers: Loser
+    server_is_first: bool
+
+    @classmethod
+    def of(
+        cls, plan: Dispatch, table: RequestTable, phones: Phones, model: EngineModel, link: LinkModel
+    ) -> Planned | None:
+        """Put together what is known; None where a request could be refused by all whom it asks, or by the server."""
+        n, prompt_tok, output_tok = len(table), table.prompt_tok, table.output_tok
+        holds = phones.holds(prompt_tok)
+        refuses = (plan.device_after_s == 0.0) & ~holds & ~table.rejected
+        starts_late = refuses & plan.falls_back & (plan.server_after_s > 0.0)
+        server_after_s = np.where(starts_late, 0.0, plan.server_after_s)
+        asks_server = (server_after_s < np.inf) & ~table.rejected
+        may_fail = refuses & (server_after_s > 0.0)
+        if may_fail.any() or (asks_server & (prompt_tok + output_tok > model.safe_tok)).any():
+            return None
+        if starts_late.any() and _shares_moment(table.arrival_s)[starts_late].any():
+            return None
+        everybody = np.arange(n)
+        begun = phones.begin(everybody, np.zeros(n, dtype=np.int64), np.zeros(n), prompt_tok, output_tok)
+        rate = link.uplink_bit_per_s
+        bulk_s = np.zeros(n)
+        if rate is not None:
+            bulk_s += 8.0 * (prompt_tok * BYTES_PER_TOK["text"]) / rate
+        return cls(
+            table=table,
+            server_after_s=server_after_s,
+            device_after_s=plan.device_after_s,
+            holds=holds,
+            starts_late=starts_late,
+            bulk_s=bulk_s,
+            work_s=begun.prefill_end_s,
+            gap_s=begun.gap_s,
+            losers=plan.losers,
+            server_is_first=plan.server_is_first,
+        )
+
+
+def _shares_moment(arrival_s: Floats) -> Bools:
+    """Tell which requests arrive when others do, too."""
+    is_same = np.diff(clock_at(arrival_s)) == 0.0
+    shares = np.zeros(arrival_s.size, dtype=np.bool_)
+    shares[1:] |= is_same
+    shares[:-1] |= is_same
+    return shares

@@ -1,0 +1,375 @@
+"""Planned requests over the engine, without sessions, against the same requests through SimPy: every bit, in order."""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from engines import LINES
+from hypothesis import given
+from hypothesis import strategies as st
+from test_unattended_engine import (
+    COMPILED_SCHEDULERS,
+    RIVALS,
+    SWAPS,
+    V1_MEMORY,
+    Case,
+    LinkOfTomorrow,
+    assert_same,
+    cases,
+    plain_case,
+)
+from worlds import (
+    DEAR_SERVER,
+    JOINT,
+    NO_LINK,
+    constant,
+    constant_link,
+    edge_box,
+    examples,
+    exhaustive,
+    law,
+    long,
+    model,
+    past,
+    profile,
+    server,
+)
+
+from discosim.config import load_scenario
+from discosim.core.device_law import Residual
+from discosim.core.empirical import QuantileTable
+from discosim.core.errors import InvariantError
+from discosim.core.request import Loop
+from discosim.core.rng import RandomStreams
+from discosim.core.scenario import Battery, ColdStart, Outage, Throttle, Waiting
+from discosim.core.timelines import Timelines
+from discosim.core.undecided import UndecidedError
+from discosim.policies import Policy, known_policies
+from discosim.policies.race import Race
+from discosim.policies.view import ASSUMED, View
+from discosim.runs import planned_kernel
+from discosim.runs.planned_kernel import EnginePlanned, engine_planned
+from discosim.runs.replicate import _replicate
+from discosim.runs.series import MOST_S
+from discosim.runs.simulate import simulate
+from discosim.world.engine.engine import PrefillPool
+from discosim.world.engine.floor import ReplicaModel
+from discosim.world.engine.schedulers.fcfs import Fcfs
+from discosim.world.engine.series import SeriesRecorder
+from discosim.world.luck import Luck
+from discosim.world.world import Service, World, WorldModel
+
+LOSERS = st.sampled_from(["cancel", "cancel", "finish_prefill", "run_on"])
+SIDES = st.sampled_from(["server", "device"])
+BUDGETS = st.sampled_from([0.0, 0.3, 0.7, 1.0])
+OPTIONS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "race": {"losers": LOSERS},
+    "stochastic": {
+        "variant": st.sampled_from(["exclusive", "racing", "racing"]),
+        "constraint": SIDES,
+        "budget": BUDGETS,
+        "losers": LOSERS,
+    },
+    "disco": {"migration": st.just(False), "constraint": SIDES, "budget": BUDGETS, "losers": LOSERS},
+    "optimal_wait": {
+        "constraint": SIDES,
+        "budget": BUDGETS,
+        "losers": LOSERS,
+        "n_lengths": st.just(20),
+        "n_waits": st.just(20),
+    },
+    "device_only": {},
+}
+"""Policies with a plan of who is asked, but for the clairvoyant one, which nobody can have over an engine."""
+
+DEVICES = st.builds(
+    profile,
+    name=st.sampled_from(["one", "two"]),
+    prefill_s_per_tok=st.sampled_from([0.0, 0.0001, 0.005, 0.02]),
+    prefill_intercept_s=st.sampled_from([0.0, 0.25, 0.5]),
+    decode_tok_per_s=st.sampled_from([4.0, 15.0, 60.0]),
+    max_context_tok=st.sampled_from([None, None, 60]),
+    residual=st.sampled_from([None, Residual(prefill=law(QuantileTable((0.0, 1.0), (0.5, 3.0))))]),
+)
+FLEETS = st.lists(
+    st.tuples(DEVICES, st.floats(0.1, 5)), min_size=1, max_size=2, unique_by=lambda pair: pair[0].name
+).map(tuple)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A world and who serves it."""
+
+    case: Case
+    policy: Policy
+    fleet: tuple[Any, ...]
+
+    def parts(self) -> WorldModel:
+        more = {"edge": edge_box(), "quality": ASSUMED} if self.case.has_edge else {}
+        return WorldModel(self.fleet, self.case.server, self.case.link, DEAR_SERVER, **more)
+
+    def view(self) -> View:
+        """Return a past in which the server takes seconds, so that waits matter."""
+        slow = server(ttft=constant(0.4)) if self.case.tries else server()
+        return past(model(fleet=self.fleet, service=slow, link=self.case.link), n=101)
+
+
+@st.composite
+def planned(draw, kind: str, worlds: st.SearchStrategy[Case]) -> Planned:
+    """Draw who serves a drawn world; its few users meet on their phones, unless everybody has an own one."""
+    case = draw(worlds)
+    n = len(case.table)
+    if draw(st.booleans()):
+        case = replace(case, table=replace(case.table, user_id=np.arange(n)))
+    server = replace(case.server, max_context_tok=None)
+    if draw(st.booleans()):  # else some request may be refused
+        largest = -(-int((case.table.prompt_tok + case.table.output_tok).max()) // server.replica.block_tok)
+        server = replace(server, replica=replace(server.replica, kv_blocks=max(largest, server.replica.kv_blocks)))
+    policy = known_policies()[kind](**draw(st.fixed_dictionaries(OPTIONS[kind])))
+    return Planned(replace(case, server=server), policy, draw(FLEETS))
+
+
+def prepared(it: Planned) -> Policy:
+    policy = copy.deepcopy(it.policy)
+    policy.prepare(it.view())
+    return policy
+
+
+def taken(it: Planned, recorder: SeriesRecorder | None = None, parts: WorldModel | None = None) -> EnginePlanned | None:
+    """Return what the kernel takes of a world that nobody has used."""
+    parts = it.parts() if parts is None else parts
+    luck = Luck(RandomStreams(1), len(it.case.table))
+    world = World(parts, it.case.table, luck, recorder)
+    blueprint: Any = SimpleNamespace(view=it.view())
+    return engine_planned(prepared(it), blueprint, it.case.table, luck, world, recorder)
+
+
+def check(it: Planned, rows_each: int = 4) -> bool:
+    """Compare both ways, the order in which requests come out included; return whether anything was compared."""
+    table = it.case.table
+    theirs, ours = (SeriesRecorder.of(it.case.server, MOST_S) for _ in range(2))
+    whole = taken(it, ours)
+    if whole is None:
+        return False
+    records: list[Any] = []
+    world = World(it.parts(), table, Luck(RandomStreams(1), len(table)), theirs)
+    with mock.patch.object(planned_kernel, "AT_ONCE", rows_each):
+        try:
+            parts = list(whole.timelines(rows_each))
+        except UndecidedError:
+            return False
+        except InvariantError as error:  # what the engine finds wrong, it finds wrong in both
+            with pytest.raises(InvariantError, match=re.escape(str(error))):
+                world.run(prepared(it), records.append)
+            return False
+    world.run(prepared(it), records.append)
+    assert all(len(part) % rows_each == 0 for part in parts[:-1])
+    assert_same(Timelines.of(records), Timelines.joined(parts))
+    assert repr(world.engine_figures()) == repr(whole.figures)
+    assert repr(world.edge_figures()) == repr(whole._world.edge_figures())
+    for name in ("t_s", "running", "waiting", "prompt_tok_per_s", "output_tok_per_s", "kv_share"):
+        assert getattr(theirs.series(), name).tobytes() == getattr(ours.series(), name).tobytes(), name
+    return True
+
+
+def check_many(kind: str, n: int, worlds: st.SearchStrategy[Case]) -> None:
+    """Compare drawn worlds, of which more than a third have to be such that there is something to compare."""
+    n_compared = 0
+
+    @examples(n)
+    @given(planned(kind, worlds))
+    def each(it: Planned) -> None:
+        nonlocal n_compared
+        n_compared += check(it)
+
+    each()
+    assert n_compared > n // 3, "hardly anything was compared"
+
+
+@pytest.mark.parametrize("n", [40, long(300), exhaustive(2000)])
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_planned_requests_have_the_bits_of_simpy(kind, n):
+    check_many(kind, n, cases())
+
+
+@pytest.mark.parametrize("n", [5, long(30), exhaustive(200)])
+@pytest.mark.parametrize("inside", [{"swaps": SWAPS}, V1_MEMORY, {"decides_ahead": True}], ids=["swap", "v1", "ahead"])
+def test_whatever_the_memory_and_the_scheduler_do_with_who_is_cancelled(inside, n):
+    for schedulers in (COMPILED_SCHEDULERS, *RIVALS.values()):
+        check_many("race", n, cases(schedulers, **inside))
+
+
+# --- who does what --------------------------------------------------------------------------------------------
+
+PHONES = ((profile(), 1.0),)
+PLAIN = Planned(plain_case(), Race(), PHONES)
+POOL = PrefillPool(ReplicaModel(cost=LINES, kv_blocks=100, role="prefill"), 2, Fcfs, transfer_s_per_tok=1e-3)
+
+
+def with_server(**changes: Any) -> Planned:
+    return replace(PLAIN, case=replace(PLAIN.case, server=replace(PLAIN.case.server, **changes)))
+
+
+def busy(it: Planned, n: int = 60) -> Planned:
+    """Return the same world with many requests, of few users."""
+    rng = np.random.default_rng(5)
+    table = replace(
+        it.case.table,
+        arrival_s=np.cumsum(rng.exponential(0.2, n)),
+        prompt_tok=rng.integers(1, 90, n),
+        output_tok=rng.integers(1, 60, n),
+        user_id=rng.integers(0, 20, n),
+        reader_tok_per_s=np.full(n, 4.8),
+        ttft_target_s=np.ones(n),
+        rejected=np.zeros(n, dtype=bool),
+    )
+    return replace(it, case=replace(it.case, table=table))
+
+
+TAKEN = {
+    "pool": with_server(prefill_pool=POOL, replica=ReplicaModel(cost=LINES, kv_blocks=100, role="decode")),
+    "lockstep": with_server(lockstep=True, n_replicas=2),
+    "prefix cache": replace(PLAIN, case=plain_case(prefix_blocks=4)),
+}
+
+
+@pytest.mark.parametrize("losers", ["cancel", "run_on"])
+@pytest.mark.parametrize("name", TAKEN)
+def test_the_engine_may_be_whatever_it_is(name, losers):
+    assert check(replace(busy(TAKEN[name]), policy=Race(losers=losers)), rows_each=7)
+
+
+def parts_with(**changes: Any) -> WorldModel:
+    return replace(PLAIN.parts(), **changes)
+
+
+@dataclass(frozen=True)
+class OtherEngine(type(PLAIN.case.server)):
+    """An engine of another package."""
+
+
+NOT_TAKEN: dict[str, WorldModel] = {
+    "joint": parts_with(joint=JOINT),
+    "services": parts_with(services={"other": Service(server(), DEAR_SERVER, NO_LINK)}),
+    "replayed": parts_with(server=server()),
+    "another engine": parts_with(server=OtherEngine(**vars(PLAIN.case.server))),
+    "packets": parts_with(link=constant_link(0.06, tokens_per_packet=2)),
+    "outage": parts_with(link=constant_link(0.06, outages=(Outage(start_s=1.0, end_s=2.0),))),
+    "new link": parts_with(link=LinkOfTomorrow()),
+    "refused": parts_with(server=replace(PLAIN.case.server, max_context_tok=30)),
+    "refused by the phone alone": parts_with(fleet=((profile(max_context_tok=25), 1.0),)),
+    **{
+        name: parts_with(fleet=((profile(**{name: part}), 1.0),))
+        for name, part in {
+            "throttle": Throttle(onset_s=1.0, sustained=0.5),
+            "cold_start": ColdStart(load_s=1.0),
+            "battery": Battery(capacity_wh=1.0),
+            "waiting": Waiting(screen_w=1.0, wait_w=1.0),
+            "residual": Residual(prefill=law(), first=2.0),
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", NOT_TAKEN)
+def test_parts_that_are_not_known_go_through_simpy(name):
+    alone = name == "refused by the phone alone"
+    it = replace(PLAIN, policy=known_policies()["device_only"]()) if alone else PLAIN
+    assert taken(it) is not None
+    assert taken(it, parts=NOT_TAKEN[name]) is None
+
+
+def test_closed_loops_go_through_simpy():
+    n = len(PLAIN.case.table)
+    table = replace(PLAIN.case.table, arrival_s=np.full(n, np.nan), loop=Loop(2, np.ones(n)))
+    assert taken(replace(PLAIN, case=replace(PLAIN.case, table=table))) is None
+
+
+@dataclass(kw_only=True)
+class Hasty(Race):
+    """Serves otherwise than its parent, whose plan it would inherit."""
+
+
+@dataclass(kw_only=True)
+class Foreign(Race):
+    """A policy of somebody else with a plan of its own, which nobody could compare with what it does."""
+
+    def plan(self, view, requests, coins):
+        return super().plan(view, requests, coins)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [Hasty(), Foreign(), known_policies()["disco"](), known_policies()["hedge"](), Race(service="other")],
+    ids=["inherited", "foreign", "hand-overs", "no plan", "another service"],
+)
+def test_policies_without_a_plan_that_counts_go_through_simpy(policy):
+    it = replace(PLAIN, policy=policy)
+    blueprint: Any = SimpleNamespace(view=it.view())
+    world = World(it.parts(), it.case.table, Luck(RandomStreams(1), 2))
+    assert engine_planned(prepared(it), blueprint, it.case.table, world.luck, world, None) is None
+
+
+SCENARIO = {
+    "name": "planned",
+    "workload": {
+        "kind": "generate",
+        "n_requests": 60,
+        "n_users": 40,
+        "arrivals": {"kind": "poisson", "rate_per_s": 1.5},
+        "lengths": {"kind": "digest", "digest": "sharegpt"},
+        "max_prompt_tok": 1024,
+        "max_output_tok": 1000,
+        "over_limit": "clip",
+    },
+    "devices": [{"profile": "snapdragon-8-elite-llama-3.2-3b"}],
+    "server": {
+        "kind": "engine",
+        "iterations": {"kind": "digest", "digest": "opt-66b-a100-tp4"},
+        "prices": {"prompt_usd_per_mtok": 0.5, "output_usd_per_mtok": 1.5},
+        "pilot_requests": 50,
+    },
+    "cost": {"exchange_rate_usd_per_j": 1e-7},
+    "policies": [{"kind": "race"}, {"kind": "disco", "constraint": "device", "budget": 0.3, "migration": False}],
+}
+
+
+def test_a_run_says_who_has_done_its_requests_and_comes_out_the_same():
+    auto, simpy = (
+        simulate(load_scenario(SCENARIO, overrides=[f"kernel={kernel}", "replications=1"]))
+        for kernel in ("auto", "simpy")
+    )
+    assert [set(done) for done in auto.kernels.values()] == [{"simpy", "planned engine"}] * 2
+    assert all(done["planned engine"] == 60 and not done["simpy"] for done in auto.kernels.values())
+    assert all(set(done) == {"simpy"} for done in simpy.kernels.values())
+    for name in ("columns", "replication_columns", "example_tokens"):
+        ours, theirs = getattr(auto, name), getattr(simpy, name)
+        assert repr(ours) == repr(theirs), name
+    assert repr(auto.summary) == repr(simpy.summary)
+
+
+def test_an_order_that_only_sessions_know_goes_through_simpy():
+    """A phone refuses in the moment in which another one speaks: no plan says when the policy hears of it."""
+    it = busy(PLAIN, 3)
+    arrival_s, prompt_tok, output_tok = np.array([0.25, 0.375, 0.75]), np.array([20, 20, 30]), np.array([1, 1, 6])
+    columns = {"arrival_s": arrival_s, "prompt_tok": prompt_tok, "output_tok": output_tok}
+    table = replace(it.case.table, user_id=np.array([0, 0, 1]), **columns)
+    phones = ((profile(prefill_s_per_tok=0.0, prefill_intercept_s=0.25, max_context_tok=25), 1.0),)
+    policy = known_policies()["disco"](constraint="server", budget=0.0, migration=False)
+    whole = taken(Planned(replace(it.case, table=table), policy, phones))
+    with pytest.raises(UndecidedError):
+        list(whole.timelines())
+    with (
+        mock.patch("discosim.runs.planned_kernel.follow", side_effect=UndecidedError),
+        mock.patch("discosim.runs.replicate._replicate", side_effect=_replicate) as tries,
+    ):
+        found = simulate(load_scenario(SCENARIO, overrides=["replications=1"]))
+    assert tries.call_count == 4
+    assert all(done == {"simpy": 60} for done in found.kernels.values())
