@@ -13,6 +13,7 @@ from discosim.core.request import RequestTable
 from discosim.core.source_code import is_foreign
 from discosim.core.timelines import Timelines
 from discosim.policies.base import Policy
+from discosim.runs import series
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import BATCH
 from discosim.runs.engine_kernel import KNOWN as ALONE
@@ -23,9 +24,8 @@ from discosim.world.batch.dispatch import Arriving
 from discosim.world.batch.phones import Phones
 from discosim.world.device_profile import DeviceProfile
 from discosim.world.dispatched.books import Books
-from discosim.world.dispatched.following import follow
-from discosim.world.dispatched.pending import Desk
 from discosim.world.dispatched.planned import Planned
+from discosim.world.dispatched.planned_run import PlannedRun
 from discosim.world.engine.engine import EngineModel, EngineServer
 from discosim.world.engine.series import SeriesRecorder
 from discosim.world.fleet import Fleet
@@ -34,8 +34,8 @@ from discosim.world.luck import Luck
 from discosim.world.meter import Meter
 from discosim.world.world import World, WorldModel
 
-PLANNED = "planned engine"
-"""Under this name `run.json` counts them."""
+PLANNED, COMPILED = "planned engine", "compiled planned engine"
+"""Under these names `run.json` counts them: the engine itself without sessions, and the compiled one."""
 
 AT_ONCE = 10 * BATCH
 """Requests whose tokens are held at a time, at least."""
@@ -66,6 +66,11 @@ class EnginePlanned:
         Their devices.
     recorder : SeriesRecorder or None
         Who writes down what the engine does.
+
+    Attributes
+    ----------
+    run : PlannedRun
+        The run, whose figures and series are known once the timelines have been taken.
     """
 
     def __init__(
@@ -76,16 +81,19 @@ class EnginePlanned:
         phones: Phones,
         recorder: SeriesRecorder | None,
     ) -> None:
-        self._world = world
-        self._table = planned.table
-        self._desk = Desk(world.env, server.engine, world.link, planned)
+        self.run = PlannedRun(world.env, server.engine, world.link, planned, recorder, series.MOST_S)
         self._books = Books(planned, phones, world.link, world.model.meter, world.model.quality)
-        self.recorder = recorder
+        self._n_requests = len(planned.table)
 
     @property
-    def figures(self) -> dict[str, float] | None:
+    def figures(self) -> dict[str, float]:
         """What the engine did as a whole, once the timelines have been taken."""
-        return self._world.engine_figures()
+        return self.run.figures
+
+    @property
+    def recorder(self) -> PlannedRun:
+        """Who knows the series, once the timelines have been taken."""
+        return self.run
 
     def timelines(self, rows_each: int = BATCH) -> Iterator[Timelines]:
         """Yield all requests in the order in which their records would come out of the world.
@@ -97,12 +105,12 @@ class EnginePlanned:
         UndecidedError
             If two events in one moment come in an order that only sessions know.
         """
-        for over in follow(self._desk, self._table, rows_each, AT_ONCE):
+        for over in self.run.over(rows_each, AT_ONCE):
             yield self._books.timelines(over)
 
     def counts(self) -> dict[str, int]:
         """Return how many requests went which way."""
-        return {SIMPY: 0, PLANNED: len(self._table)}
+        return {SIMPY: 0, COMPILED if self.run.is_compiled else PLANNED: self._n_requests}
 
 
 def engine_planned(

@@ -36,6 +36,7 @@ from discosim.runs.replay_kernel import replay_kernel
 from discosim.runs.series import recorder_of, series_columns
 from discosim.runs.waiting import check_waiting
 from discosim.world.api_server import ApiServerModel
+from discosim.world.dispatched.planned_run import PlannedRun
 from discosim.world.engine.series import SeriesRecorder
 from discosim.world.engine.unattended_run import UnattendedRun
 from discosim.world.joint import BOTH, ONLY_STRONG, ONLY_WEAK
@@ -202,7 +203,7 @@ class _Ran:
     """What is known of a replication whose requests are over: what was inside the server, and who has done them."""
 
     inside: dict[str, float] | None
-    recorder: SeriesRecorder | UnattendedRun | None
+    recorder: SeriesRecorder | UnattendedRun | PlannedRun | None
     kernels: Mapping[str, int]
 
 

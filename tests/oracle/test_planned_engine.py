@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
@@ -45,7 +44,6 @@ from worlds import (
 from discosim.config import load_scenario
 from discosim.core.device_law import Residual
 from discosim.core.empirical import QuantileTable
-from discosim.core.errors import InvariantError
 from discosim.core.request import Loop
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Battery, ColdStart, Outage, Throttle, Waiting
@@ -59,8 +57,10 @@ from discosim.runs.planned_kernel import EnginePlanned, engine_planned
 from discosim.runs.replicate import _replicate
 from discosim.runs.series import MOST_S
 from discosim.runs.simulate import simulate
+from discosim.world.dispatched.planned_run import PlannedRun
 from discosim.world.engine.engine import PrefillPool
 from discosim.world.engine.floor import ReplicaModel
+from discosim.world.engine.schedulers.andes_code import AndesCode
 from discosim.world.engine.schedulers.fcfs import Fcfs
 from discosim.world.engine.series import SeriesRecorder
 from discosim.world.luck import Luck
@@ -128,12 +128,8 @@ def planned(draw, kind: str, worlds: st.SearchStrategy[Case]) -> Planned:
     n = len(case.table)
     if draw(st.booleans()):
         case = replace(case, table=replace(case.table, user_id=np.arange(n)))
-    server = replace(case.server, max_context_tok=None)
-    if draw(st.booleans()):  # else some request may be refused
-        largest = -(-int((case.table.prompt_tok + case.table.output_tok).max()) // server.replica.block_tok)
-        server = replace(server, replica=replace(server.replica, kv_blocks=max(largest, server.replica.kv_blocks)))
     policy = known_policies()[kind](**draw(st.fixed_dictionaries(OPTIONS[kind])))
-    return Planned(replace(case, server=server), policy, draw(FLEETS))
+    return Planned(case, policy, draw(FLEETS))
 
 
 def prepared(it: Planned) -> Policy:
@@ -142,68 +138,90 @@ def prepared(it: Planned) -> Policy:
     return policy
 
 
-def taken(it: Planned, recorder: SeriesRecorder | None = None, parts: WorldModel | None = None) -> EnginePlanned | None:
-    """Return what the kernel takes of a world that nobody has used."""
+def opened(
+    it: Planned, recorder: SeriesRecorder | None = None, parts: WorldModel | None = None
+) -> tuple[World, EnginePlanned | None]:
+    """Return a world that nobody has used, and what the kernel takes of it."""
     parts = it.parts() if parts is None else parts
     luck = Luck(RandomStreams(1), len(it.case.table))
     world = World(parts, it.case.table, luck, recorder)
     blueprint: Any = SimpleNamespace(view=it.view())
-    return engine_planned(prepared(it), blueprint, it.case.table, luck, world, recorder)
+    return world, engine_planned(prepared(it), blueprint, it.case.table, luck, world, recorder)
 
 
-def check(it: Planned, rows_each: int = 4) -> bool:
+def taken(it: Planned, parts: WorldModel | None = None) -> EnginePlanned | None:
+    return opened(it, parts=parts)[1]
+
+
+def check(it: Planned, rows_each: int = 4, *, is_compiled: bool | None = None) -> bool:
     """Compare both ways, the order in which requests come out included; return whether anything was compared."""
-    table = it.case.table
-    theirs, ours = (SeriesRecorder.of(it.case.server, MOST_S) for _ in range(2))
-    whole = taken(it, ours)
+    world, whole = opened(it, SeriesRecorder.of(it.case.server, MOST_S))
     if whole is None:
         return False
-    records: list[Any] = []
-    world = World(it.parts(), table, Luck(RandomStreams(1), len(table)), theirs)
     with mock.patch.object(planned_kernel, "AT_ONCE", rows_each):
         try:
             parts = list(whole.timelines(rows_each))
         except UndecidedError:
             return False
-        except InvariantError as error:  # what the engine finds wrong, it finds wrong in both
-            with pytest.raises(InvariantError, match=re.escape(str(error))):
-                world.run(prepared(it), records.append)
-            return False
-    world.run(prepared(it), records.append)
     assert all(len(part) % rows_each == 0 for part in parts[:-1])
+    if is_compiled is not None:
+        assert whole.run.is_compiled == is_compiled
+    records: list[Any] = []
+    recorder = SeriesRecorder.of(it.case.server, MOST_S)
+    other = World(it.parts(), it.case.table, Luck(RandomStreams(1), len(it.case.table)), recorder)
+    other.run(prepared(it), records.append)
     assert_same(Timelines.of(records), Timelines.joined(parts))
-    assert repr(world.engine_figures()) == repr(whole.figures)
-    assert repr(world.edge_figures()) == repr(whole._world.edge_figures())
+    assert repr(other.engine_figures()) == repr(whole.figures)
+    assert repr(other.edge_figures()) == repr(world.edge_figures())
+    assert whole.recorder.is_cut == recorder.is_cut
+    theirs, ours = recorder.series(), whole.recorder.series()
     for name in ("t_s", "running", "waiting", "prompt_tok_per_s", "output_tok_per_s", "kv_share"):
-        assert getattr(theirs.series(), name).tobytes() == getattr(ours.series(), name).tobytes(), name
+        assert getattr(theirs, name).tobytes() == getattr(ours, name).tobytes(), name
     return True
 
 
-def check_many(kind: str, n: int, worlds: st.SearchStrategy[Case]) -> None:
-    """Compare drawn worlds, of which more than a third have to be such that there is something to compare."""
+def check_many(kind: str, n: int, worlds: st.SearchStrategy[Case], *, is_compiled: bool | None = None) -> None:
+    """Compare drawn worlds; a third of them at least have to be such that there is something to compare."""
     n_compared = 0
 
     @examples(n)
     @given(planned(kind, worlds))
     def each(it: Planned) -> None:
         nonlocal n_compared
-        n_compared += check(it)
+        n_compared += check(it, is_compiled=is_compiled)
 
     each()
     assert n_compared > n // 3, "hardly anything was compared"
 
 
-@pytest.mark.parametrize("n", [40, long(300), exhaustive(2000)])
+@pytest.mark.parametrize("n", [40, long(300), exhaustive(3000)])
 @pytest.mark.parametrize("kind", OPTIONS)
+@pytest.mark.usefixtures("kernel")
+def test_compiled_planned_requests_have_the_bits_of_simpy(kind, n):
+    check_many(kind, n, cases(), is_compiled=True)
+
+
+@pytest.mark.parametrize("n", [20, long(150), exhaustive(1000)])
+@pytest.mark.parametrize("kind", OPTIONS)
+@pytest.mark.usefixtures("no_kernel")
 def test_planned_requests_have_the_bits_of_simpy(kind, n):
-    check_many(kind, n, cases())
+    check_many(kind, n, cases((*COMPILED_SCHEDULERS, AndesCode)), is_compiled=False)
 
 
-@pytest.mark.parametrize("n", [5, long(30), exhaustive(200)])
-@pytest.mark.parametrize("inside", [{"swaps": SWAPS}, V1_MEMORY, {"decides_ahead": True}], ids=["swap", "v1", "ahead"])
-def test_whatever_the_memory_and_the_scheduler_do_with_who_is_cancelled(inside, n):
-    for schedulers in (COMPILED_SCHEDULERS, *RIVALS.values()):
-        check_many("race", n, cases(schedulers, **inside))
+@pytest.mark.parametrize("n", [10, long(100), exhaustive(1000)])
+@pytest.mark.parametrize("rival", RIVALS)
+@pytest.mark.usefixtures("kernel")
+def test_schedulers_that_look_at_all_who_live_see_who_is_cancelled(rival, n):
+    check_many("race", n, cases(RIVALS[rival], swaps=SWAPS), is_compiled=True)
+
+
+@pytest.mark.parametrize("n", [15, long(150), exhaustive(1500)])
+@pytest.mark.parametrize("inside", [{"swaps": SWAPS}, {"decides_ahead": True}, V1_MEMORY], ids=["swap", "ahead", "v1"])
+@pytest.mark.parametrize("way", ["kernel", "no_kernel"])
+def test_memory_is_given_back_by_who_is_cancelled(way, inside, n, request):
+    request.getfixturevalue(way)
+    check_many("race", n, cases(**inside))
+    check_many("stochastic", n, cases(**inside))
 
 
 # --- who does what --------------------------------------------------------------------------------------------
@@ -263,8 +281,6 @@ NOT_TAKEN: dict[str, WorldModel] = {
     "packets": parts_with(link=constant_link(0.06, tokens_per_packet=2)),
     "outage": parts_with(link=constant_link(0.06, outages=(Outage(start_s=1.0, end_s=2.0),))),
     "new link": parts_with(link=LinkOfTomorrow()),
-    "refused": parts_with(server=replace(PLAIN.case.server, max_context_tok=30)),
-    "refused by the phone alone": parts_with(fleet=((profile(max_context_tok=25), 1.0),)),
     **{
         name: parts_with(fleet=((profile(**{name: part}), 1.0),))
         for name, part in {
@@ -280,10 +296,8 @@ NOT_TAKEN: dict[str, WorldModel] = {
 
 @pytest.mark.parametrize("name", NOT_TAKEN)
 def test_parts_that_are_not_known_go_through_simpy(name):
-    alone = name == "refused by the phone alone"
-    it = replace(PLAIN, policy=known_policies()["device_only"]()) if alone else PLAIN
-    assert taken(it) is not None
-    assert taken(it, parts=NOT_TAKEN[name]) is None
+    assert taken(PLAIN) is not None
+    assert taken(PLAIN, NOT_TAKEN[name]) is None
 
 
 def test_closed_loops_go_through_simpy():
@@ -341,13 +355,15 @@ SCENARIO = {
 }
 
 
-def test_a_run_says_who_has_done_its_requests_and_comes_out_the_same():
+@pytest.mark.parametrize(("switch", "way"), [("kernel", "compiled planned engine"), ("no_kernel", "planned engine")])
+def test_a_run_says_who_has_done_its_requests_and_comes_out_the_same(switch, way, request):
+    request.getfixturevalue(switch)
     auto, simpy = (
         simulate(load_scenario(SCENARIO, overrides=[f"kernel={kernel}", "replications=1"]))
         for kernel in ("auto", "simpy")
     )
-    assert [set(done) for done in auto.kernels.values()] == [{"simpy", "planned engine"}] * 2
-    assert all(done["planned engine"] == 60 and not done["simpy"] for done in auto.kernels.values())
+    assert [set(done) for done in auto.kernels.values()] == [{"simpy", way}] * 2
+    assert all(done[way] == 60 and not done["simpy"] for done in auto.kernels.values())
     assert all(set(done) == {"simpy"} for done in simpy.kernels.values())
     for name in ("columns", "replication_columns", "example_tokens"):
         ours, theirs = getattr(auto, name), getattr(simpy, name)
@@ -367,7 +383,7 @@ def test_an_order_that_only_sessions_know_goes_through_simpy():
     with pytest.raises(UndecidedError):
         list(whole.timelines())
     with (
-        mock.patch("discosim.runs.planned_kernel.follow", side_effect=UndecidedError),
+        mock.patch.object(PlannedRun, "over", side_effect=UndecidedError),
         mock.patch("discosim.runs.replicate._replicate", side_effect=_replicate) as tries,
     ):
         found = simulate(load_scenario(SCENARIO, overrides=["replications=1"]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +13,9 @@ from discosim.core.timeline import Ragged, offsets_of
 from discosim.core.timelines import SCALARS, Segments, Timelines
 from discosim.core.works import Works
 from discosim.world.batch.phones import Begun, Phones
-from discosim.world.dispatched.pending import DEVICE, SERVER, Pending
+from discosim.world.dispatched.over import Over
+from discosim.world.dispatched.pending import DEVICE, FAILED, SERVER
 from discosim.world.dispatched.planned import Planned
-from discosim.world.engine.job import Job
-from discosim.world.engine.stream import joined
 from discosim.world.engine_batch import defaults, delivered, raised_rows, worth
 from discosim.world.link import Link
 from discosim.world.meter import Meter
@@ -28,8 +26,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Scalars = dict[str, NDArray[Any]]
 NAMES = ("server", "device")
-SPEAKERS = np.array(["", "server", "device"], dtype=object)
-STATUS = np.array(["rejected", "finished", "finished"], dtype=object)
+SPEAKERS = np.array(["", "server", "device", "", ""], dtype=object)
+STATUS = np.array(["rejected", "finished", "finished", "failed", "rejected"], dtype=object)
 
 
 @dataclass(frozen=True)
@@ -56,136 +54,112 @@ class Books:
     meter: Meter
     quality: QualityModel | None
 
-    def timelines(self, over: Sequence[Pending]) -> Timelines:
+    def timelines(self, over: Over) -> Timelines:
         """Return rows as sessions would have left them, in the order given."""
-        n, table = len(over), self.planned.table
-        who = np.fromiter([pending.i for pending in over], np.int64, n)
-        speaker = np.fromiter([pending.speaker for pending in over], np.int64, n)
-        made_s, delivered_s = self._tokens(over, who, speaker)
-        is_served = speaker > 0
-        scalars = self._scalars(over, who, speaker)
-        n_shown, nothing = np.count_nonzero(is_served), Ragged(np.empty(0), np.zeros(n + 1, dtype=np.int64))
+        made_s, shown_s = self._tokens(over)
+        is_served = _is_served(over)
+        scalars, nothing = self._scalars(over), Ragged(np.empty(0), np.zeros(len(over) + 1, dtype=np.int64))
         return Timelines(
             scalars={name: scalars[name] for name in SCALARS},
             segments=Segments(
                 NAMES,
                 ("", ""),
-                speaker[is_served] - SERVER,
-                np.ones(n_shown, dtype=np.int64),
-                table.output_tok[who][is_served],
+                over.speaker[is_served] - SERVER,
+                np.ones(np.count_nonzero(is_served), dtype=np.int64),
+                self.planned.table.output_tok[over.row[is_served]],
                 offsets_of(is_served.astype(np.int64)),
             ),
             generated_s=made_s,
-            delivered_s=delivered_s,
+            delivered_s=shown_s,
             paced_s=nothing,
             sketch_s=nothing,
-            work=Works.none(n),
+            work=Works.none(len(over)),
         )
 
-    def _tokens(self, over: Sequence[Pending], who: Ints, speaker: Ints) -> tuple[Ragged, Ragged]:
+    def _tokens(self, over: Over) -> tuple[Ragged, Ragged]:
         """Return when each token that was shown was made, and when it arrived."""
-        table, n = self.planned.table, len(over)
-        of_server, of_device = (np.flatnonzero(speaker == name) for name in (SERVER, DEVICE))
-        server_s = Ragged.of([joined(_job(over[k])) for k in of_server.tolist()])
-        arrives_s = delivered(server_s, table.user_id[who[of_server]], self.link)
-        values_s, rows = self._begun(over, who, of_device).tokens()
-        device_s = raised_rows(Ragged(values_s, rows.offsets), table.arrival_s[who[of_device]])
+        table = self.planned.table
+        of_server, of_device = (np.flatnonzero(over.speaker == name) for name in (SERVER, DEVICE))
+        ids = over.row[of_server]
+        server_s = Ragged(over.made_s.values, offsets_of(over.made_s.sizes()[of_server]))  # others have no tokens
+        arrives_s = delivered(server_s, table.user_id[ids], self.link)
+        values_s, rows = self._begun(over, of_device).tokens()
+        device_s = raised_rows(Ragged(values_s, rows.offsets), table.arrival_s[over.row[of_device]])
         nothing = Ragged(np.empty(0), np.zeros(2, dtype=np.int64))
-        place = np.full(n, of_server.size + of_device.size)  # who was shown nothing has this one row
+        place = np.full(len(over), of_server.size + of_device.size)  # who was shown nothing has this one row
         place[of_server], place[of_device] = np.arange(of_server.size), of_server.size + np.arange(of_device.size)
         made_s, shown_s = (
-            Ragged.interleaved([raised_rows(of_server_s, table.arrival_s[who[of_server]]), device_s, nothing], place)
-            for of_server_s in (server_s, arrives_s)
+            Ragged.interleaved([raised_rows(times_s, table.arrival_s[ids]), device_s, nothing], place)
+            for times_s in (server_s, arrives_s)
         )
         return made_s, shown_s
 
-    def _begun(self, over: Sequence[Pending], who: Ints, rows: Ints) -> Begun:
+    def _begun(self, over: Over, rows: Ints) -> Begun:
         """Return what devices have turned to for some of the requests."""
-        pendings, ids = [over[k] for k in rows.tolist()], who[rows]
-        begin_s = np.fromiter([pending.begin_s for pending in pendings], np.float64, rows.size)
-        end_s = np.fromiter([pending.prefill_end_s for pending in pendings], np.float64, rows.size)
-        return Begun(ids, self.planned.table.output_tok[ids], begin_s, end_s, self.planned.gap_s[ids])
+        ids = over.row[rows]
+        n_tok, gap_s = self.planned.table.output_tok[ids], self.planned.gap_s[ids]
+        return Begun(ids, n_tok, over.begin_s[rows], over.prefill_end_s[rows], gap_s)
 
-    def _device_bill(
-        self, over: Sequence[Pending], who: Ints, speaker: Ints, asks_device: Bools
-    ) -> tuple[Floats, Ints]:
+    def _device_bill(self, over: Over) -> tuple[Floats, Ints]:
         """Return prompt tokens that devices have worked on, and tokens that they have made."""
-        table, n = self.planned.table, len(over)
-        prompt_tok, made_tok = np.zeros(n), np.zeros(n, dtype=np.int64)
-        is_whole = asks_device & ((speaker == DEVICE) | (self.planned.losers == "run_on"))
+        table, who = self.planned.table, over.row
+        prompt_tok, made_tok = np.zeros(who.size), np.zeros(who.size, dtype=np.int64)
+        is_whole = over.asks_device & ((over.speaker == DEVICE) | (self.planned.losers == "run_on"))
         prompt_tok[is_whole], made_tok[is_whole] = table.prompt_tok[who[is_whole]], table.output_tok[who[is_whole]]
-        is_first = np.fromiter([pending.is_prefill_only for pending in over], np.bool_, n)
+        is_first = over.is_prefill_only
         prompt_tok[is_first], made_tok[is_first] = table.prompt_tok[who[is_first]], 1
-        has_begun = np.fromiter([pending.begin_s < math.inf for pending in over], np.bool_, n)
-        cut = np.flatnonzero(asks_device & has_begun & ~is_whole & ~is_first)
+        cut = np.flatnonzero(over.asks_device & (over.begin_s < math.inf) & ~is_whole & ~is_first)
         if cut.size:
-            spoke_s = np.fromiter([over[k].spoke_s for k in cut.tolist()], np.float64, cut.size)
-            prompt_tok[cut], made_tok[cut], _ = self._begun(over, who, cut).worked(
-                spoke_s, table.prompt_tok[who[cut]], finish_prefill=False
+            prompt_tok[cut], made_tok[cut], _ = self._begun(over, cut).worked(
+                over.spoke_s[cut], table.prompt_tok[who[cut]], finish_prefill=False
             )
         return prompt_tok, made_tok
 
-    def _scalars(self, over: Sequence[Pending], who: Ints, speaker: Ints) -> Scalars:
+    def _scalars(self, over: Over) -> Scalars:
         """Return the numbers of each request that no token decides."""
-        table, meter, n = self.planned.table, self.meter, len(over)
-        asks_device = np.fromiter([pending.is_device_asked for pending in over], np.bool_, n)
-        device_tok, device_made_tok = self._device_bill(over, who, speaker, asks_device)
-        at = np.flatnonzero(np.fromiter([pending.job is not None for pending in over], np.bool_, n))
-        arrival_s, output_tok = table.arrival_s[who], table.output_tok[who]
-        scalars = defaults(n) | _inside([_job(over[k]) for k in at.tolist()], at, n, arrival_s)
-        server_tok, server_made_tok = scalars["server_prompt_tok"], scalars["server_output_tok"]
-        server_usd = server_tok * meter.prompt_usd_per_tok + server_made_tok * meter.output_usd_per_tok
+        table, meter, who = self.planned.table, self.meter, over.row
+        device_tok, device_made_tok = self._device_bill(over)
+        arrival_s, prompt_tok, output_tok = table.arrival_s[who], table.prompt_tok[who], table.output_tok[who]
+        # without any token: so much of the prompt as had been computed
+        done_tok = np.where(over.base_tok > 0, prompt_tok, prompt_tok - np.minimum(over.left_tok, prompt_tok))
+        server_tok = np.where(over.asks_server, done_tok, 0)
+        server_usd = server_tok * meter.prompt_usd_per_tok + over.base_tok * meter.output_usd_per_tok
         device_j = self.phones.energy_j(who, device_tok, device_made_tok)
-        scalars |= {
+        scheduled_s = np.where(over.scheduled_s < math.inf, over.scheduled_s, math.nan)
+        scalars = defaults(len(over)) | {
             "request_id": who,
             "user_id": table.user_id[who],
             "arrival_s": arrival_s,
-            "prompt_tok": table.prompt_tok[who],
+            "prompt_tok": prompt_tok,
             "output_tok": output_tok,
             "reader_tok_per_s": table.reader_tok_per_s[who],
             "ttft_target_s": table.ttft_target_s[who],
-            "status": STATUS[speaker],
-            "first_endpoint": SPEAKERS[speaker],
-            "is_device_dispatched": asks_device,
-            "n_tok_wasted": server_made_tok + device_made_tok - np.where(speaker > 0, output_tok, 0),
+            "status": STATUS[over.speaker],
+            "first_endpoint": SPEAKERS[over.speaker],
+            "is_device_dispatched": over.asks_device,
+            "is_server_dispatched": over.asks_server,
+            "n_tok_wasted": over.base_tok + device_made_tok - np.where(_is_served(over), output_tok, 0),
+            "server_prompt_tok": server_tok,
+            "server_output_tok": over.base_tok,
             "device_prefill_tok": device_tok,
             "device_decode_tok": device_made_tok,
             "server_cost_usd": server_usd,
             "device_energy_j": device_j,
             "unified_cost_usd": server_usd + meter.exchange_rate_usd_per_j * device_j,
+            "n_preemptions": over.n_preemptions,
+            "gpu_s": over.gpu_s,
+            "kv_tok_s": over.kv_tok_s,
+            "scheduled_s": scheduled_s - arrival_s,
+            "queue_s": scheduled_s - over.reached_s,
         }
         if self.quality is not None:
             for name, endpoint in ((SERVER, "server"), (DEVICE, "device")):
-                rows = np.flatnonzero(speaker == name)
+                rows = np.flatnonzero(over.speaker == name)
                 scalars["quality_assumed"][rows] = worth(self.quality, output_tok[rows], endpoint)
+            scalars["quality_assumed"][over.speaker == FAILED] = 0.0
         return scalars
 
 
-def _job(pending: Pending) -> Job:
-    assert pending.job is not None
-    return pending.job
-
-
-def _inside(jobs: list[Job], at: Ints, n: int, arrival_s: Floats) -> Scalars:
-    """Return what the engine says of its jobs, those of rows ``at`` of ``n``."""
-    m = len(jobs)
-    scalars: Scalars = {name: np.zeros(n, dtype=np.int64) for name in ("server_prompt_tok", "server_output_tok")}
-    # no token yet: so much of the prompt as had been computed
-    done_tok = [
-        job.prompt_tok if job.base_tok else job.prompt_tok - min(job.prefill_left_tok, job.prompt_tok) for job in jobs
-    ]
-    scalars["server_prompt_tok"][at] = np.fromiter(done_tok, np.int64, m)
-    scalars["server_output_tok"][at] = np.fromiter([job.base_tok for job in jobs], np.int64, m)
-    scalars["is_server_dispatched"] = np.zeros(n, dtype=np.bool_)
-    scalars["is_server_dispatched"][at] = True
-    scalars["n_preemptions"] = np.zeros(n, dtype=np.int64)
-    scalars["n_preemptions"][at] = np.fromiter([job.n_preemptions for job in jobs], np.int64, m)
-    for name in ("gpu_s", "kv_tok_s"):
-        scalars[name] = np.zeros(n)
-        scalars[name][at] = np.fromiter([getattr(job, name) for job in jobs], np.float64, m)
-    scheduled_s = np.full(n, math.nan)
-    scheduled_s[at] = np.fromiter([job.scheduled_s for job in jobs], np.float64, m)
-    scheduled_s[scheduled_s == math.inf] = math.nan  # it was stopped before
-    reached_s = np.full(n, math.nan)
-    reached_s[at] = np.fromiter([job.arrival_s for job in jobs], np.float64, m)
-    return scalars | {"scheduled_s": scheduled_s - arrival_s, "queue_s": scheduled_s - reached_s}
+def _is_served(over: Over) -> Bools:
+    is_served: Bools = (over.speaker == SERVER) | (over.speaker == DEVICE)
+    return is_served

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from simpy.core import EmptySchedule
 from simpy.events import Event, Timeout
 
-from discosim.core.request import RequestTable
 from discosim.world.dispatched.pending import Desk, Pending
 
 
-def follow(desk: Desk, table: RequestTable, size: int, n_at_once: int) -> Iterator[list[Pending]]:
+def follow(desk: Desk, size: int, n_at_once: int) -> Iterator[list[Pending]]:
     """Yield requests as their records come out, ``n_at_once`` or some more; all but the last a multiple of ``size``.
 
     Raises
@@ -19,7 +18,7 @@ def follow(desk: Desk, table: RequestTable, size: int, n_at_once: int) -> Iterat
     UndecidedError
         If the order of two events depends on what only sessions know.
     """
-    _Arriving(desk, table).go_on()
+    _Arriving(desk).go_on()
     over, step = desk.over, desk.env.step
     while True:
         try:
@@ -37,7 +36,8 @@ def follow(desk: Desk, table: RequestTable, size: int, n_at_once: int) -> Iterat
 class _Arriving:
     """Lets requests arrive as the world does, from one to the next."""
 
-    def __init__(self, desk: Desk, table: RequestTable) -> None:
+    def __init__(self, desk: Desk) -> None:
+        table = desk.table
         self._desk = desk
         self._arrival_s: list[float] = table.arrival_s.tolist()
         self._rejected: list[bool] = table.rejected.tolist()

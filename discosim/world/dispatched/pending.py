@@ -22,7 +22,8 @@ from discosim.world.engine.stream import joined
 from discosim.world.link import Link
 from discosim.world.session import Loser
 
-SILENT, SERVER, DEVICE = range(3)
+SILENT, SERVER, DEVICE, FAILED, REFUSED = range(5)
+"""Who has spoken first; nobody yet, or nobody ever since all have refused, in the end a device or the server alone."""
 NOTHING, END, CLOSE = range(3)
 """What a request waits for, where nobody knows when it comes: the end of the answer, or of work told to stop."""
 
@@ -37,7 +38,7 @@ class Desk:
     """
 
     def __init__(self, env: simpy.Environment, engine: Engine, link: Link, planned: Planned) -> None:
-        table = planned.table
+        self.table = table = planned.table
         self.env = env
         self.engine = engine
         self.link = link
@@ -54,10 +55,12 @@ class Desk:
         self.server_after_s: list[float] = planned.server_after_s.tolist()
         self.device_after_s: list[float] = planned.device_after_s.tolist()
         self.holds: list[bool] = planned.holds.tolist()
+        self.is_refused: list[bool] = planned.is_refused.tolist()
+        self.falls_back: list[bool] = planned.falls_back.tolist()
         self.starts_late: list[bool] = planned.starts_late.tolist()
         self.bulk_s: list[float] = planned.bulk_s.tolist()
         self.work_s: list[float] = planned.work_s.tolist()
-        self.decode_s: list[float] = ((table.output_tok - 1) * planned.gap_s).tolist()
+        self.decode_s: list[float] = planned.decode_s.tolist()
         self._down_spread_s = 0.0 if link.is_instant else link.down_spread_s
 
     def last_arrival_s(self, job: Job, user_id: int) -> float:
@@ -81,15 +84,15 @@ class Pending:
     i : int
         Its number.
     job : Job or None
-        Its job in the engine; None where the server was not asked.
+        Its job in the engine; None where the server was not asked, or has refused.
     speaker : int
-        Who has spoken first: nobody yet, the server or the device.
+        Who has spoken first, see above.
     spoke_s : float
         When, on the clock.
     begin_s, prefill_end_s : float
         When its device has turned to it, and when that yields the first token; inf where it has not.
     is_device_asked, is_prefill_only : bool
-        Whether its device was asked, and whether it had to finish the prefill for nothing.
+        Whether its device was asked and holds the prompt, and whether it had to finish the prefill for nothing.
     """
 
     __slots__ = (
@@ -97,6 +100,8 @@ class Pending:
         "_is_closed",
         "_is_dropped",
         "_is_hushed",
+        "_n_open",
+        "_tries_device",
         "_waits_for",
         "begin_s",
         "i",
@@ -117,6 +122,8 @@ class Pending:
         self.is_device_asked = self.is_prefill_only = False
         self._is_closed = self._is_dropped = self._is_hushed = False  # as said of its stream from the engine
         self._waits_for = NOTHING
+        self._n_open = 0  # of those who were asked, who may still speak
+        self._tries_device = False
 
     # --- asking -----------------------------------------------------------------------------------------------
 
@@ -139,7 +146,12 @@ class Pending:
 
     def _ask_device(self, _: Event | None = None) -> None:
         desk, i = self._desk, self.i
-        if self.speaker or not desk.holds[i]:
+        if self.speaker or self._tries_device:
+            return
+        self._tries_device = True
+        self._n_open += 1
+        if not desk.holds[i]:
+            Timeout(desk.env, 0.0).callbacks.append(self._refuses)
             return
         self.is_device_asked = True
         desk.phones[desk.user_id[i]].take(self)
@@ -150,8 +162,14 @@ class Pending:
         desk, i = self._desk, self.i
         now_s = desk.env.now
         up_s = desk.link.up_s(now_s, desk.user_id[i]) + desk.bulk_s[i]
+        number = desk.engine.number()
+        self._n_open += 1
+        if desk.is_refused[i]:
+            known_s = now_s + up_s + desk.link.down_s(now_s + up_s, desk.user_id[i])
+            Timeout(desk.env, max(0.0, known_s - now_s)).callbacks.append(self._refuses)
+            return
         self.job = Job(
-            desk.engine.number(),
+            number,
             self,
             desk.prompt_tok[i],
             desk.output_tok[i],
@@ -174,6 +192,20 @@ class Pending:
             self.on_end(job.arrival_s)
         else:
             desk.engine.submit(job)
+
+    def _refuses(self, _: Event) -> None:
+        """Hear that one who was asked will not speak."""
+        if self.speaker:
+            return
+        self._n_open -= 1
+        if self._n_open:
+            return
+        desk = self._desk
+        if desk.falls_back[self.i] and not self._tries_device:
+            self._ask_device()
+        else:
+            self.speaker = FAILED if self._tries_device else REFUSED
+            desk.over.append(self)
 
     # --- the device -------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from discosim.world.session import Loser
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class Planned:
         When each endpoint is asked, in s after the arrival, if nobody has spoken by then; ``inf`` for never.
     holds : array of bool
         Whether the context of the device holds the prompt; one that does not refuses at once.
+    is_refused : array of bool
+        What the server can never serve, and says so.
+    falls_back : array of bool
+        Whether the device is asked at once where the server refuses; else the request fails.
     starts_late : array of bool
         Whether the server is asked since the device has refused, which the policy may learn later in that moment.
     bulk_s : array of float
@@ -47,6 +52,8 @@ class Planned:
     server_after_s: Floats
     device_after_s: Floats
     holds: Bools
+    is_refused: Bools
+    falls_back: Bools
     starts_late: Bools
     bulk_s: Floats
     work_s: Floats
@@ -54,20 +61,22 @@ class Planned:
     losers: Loser
     server_is_first: bool
 
+    @property
+    def decode_s(self) -> Floats:
+        """How long the device works on all tokens but the first."""
+        decode_s: Floats = (self.table.output_tok - 1) * self.gap_s
+        return decode_s
+
     @classmethod
     def of(
         cls, plan: Dispatch, table: RequestTable, phones: Phones, model: EngineModel, link: LinkModel
     ) -> Planned | None:
-        """Put together what is known; None where a request could be refused by all whom it asks, or by the server."""
+        """Put together what is known; None where requests arrive at one moment whose order a refusal could change."""
         n, prompt_tok, output_tok = len(table), table.prompt_tok, table.output_tok
         holds = phones.holds(prompt_tok)
         refuses = (plan.device_after_s == 0.0) & ~holds & ~table.rejected
         starts_late = refuses & plan.falls_back & (plan.server_after_s > 0.0)
         server_after_s = np.where(starts_late, 0.0, plan.server_after_s)
-        asks_server = (server_after_s < np.inf) & ~table.rejected
-        may_fail = refuses & (server_after_s > 0.0)
-        if may_fail.any() or (asks_server & (prompt_tok + output_tok > model.safe_tok)).any():
-            return None
         if starts_late.any() and _shares_moment(table.arrival_s)[starts_late].any():
             return None
         everybody = np.arange(n)
@@ -81,6 +90,8 @@ class Planned:
             server_after_s=server_after_s,
             device_after_s=plan.device_after_s,
             holds=holds,
+            is_refused=_refused(prompt_tok, output_tok, model),
+            falls_back=np.broadcast_to(np.asarray(plan.falls_back, dtype=np.bool_), (n,)),
             starts_late=starts_late,
             bulk_s=bulk_s,
             work_s=begun.prefill_end_s,
@@ -88,6 +99,14 @@ class Planned:
             losers=plan.losers,
             server_is_first=plan.server_is_first,
         )
+
+
+def _refused(prompt_tok: Ints, output_tok: Ints, model: EngineModel) -> Bools:
+    """Tell which requests the server can never serve."""
+    is_refused = np.zeros(prompt_tok.size, dtype=np.bool_)
+    for i in np.flatnonzero(prompt_tok + output_tok > model.safe_tok).tolist():
+        is_refused[i] = bool(model.why_refused(int(prompt_tok[i]), int(output_tok[i])))
+    return is_refused
 
 
 def _shares_moment(arrival_s: Floats) -> Bools:
