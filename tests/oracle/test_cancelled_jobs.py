@@ -21,7 +21,7 @@ from discosim.world.engine.schedulers.round_robin import RoundRobin
 
 SWAP = {"preemption": "swap", "host_blocks": 25, "swap_s_per_block": 0.002}
 CASES = {
-    "turns": (lambda: RoundRobin(quantum=2, max_prefill_tok=40), SWAP),
+    "turns": (lambda: RoundRobin(quantum=1, max_prefill_tok=40), SWAP),
     "fcfs": (Fcfs, SWAP),
     "chunked": (lambda: FcfsChunked(token_budget=24), SWAP),
     "recompute": (lambda: FcfsChunked(token_budget=24), {}),
