@@ -122,21 +122,28 @@ def engine_planned(
     recorder: SeriesRecorder | None,
 ) -> EnginePlanned | None:
     """Return the replication as one whose requests need no sessions; None where the world has to serve them."""
-    model, server = world.model, world.server
-    if not isinstance(model.server, EngineModel) or type(server) is not EngineServer or not len(requests):
+    model, server = world.model.server, world.server
+    if not _is_covered(policy, requests, world):
         return None
-    if not has_plan(policy) or is_foreign(type(policy)):  # nobody would find out that another's plan is wrong
-        return None
-    profiles = [profile for profile, _ in model.fleet]
-    parts = [requests, model, model.server, model.meter, model.link, *profiles]
-    if not all(says_only(part, KNOWN) for part in parts) or any(profile.first > 1.0 for profile in profiles):
-        return None
-    if type(world.link) is not Link or type(world.fleet) is not Fleet:
-        return None
+    assert isinstance(model, EngineModel)
+    assert isinstance(server, EngineServer)
     phones = Phones(world.fleet, requests)
     arriving = Arriving(requests.prompt_tok, phones.kind)
     plan = policy.plan(blueprint.view, arriving, lambda: luck.uniform("policy.dispatch"))
     if plan is None or plan.hand_overs is not None or plan.looks_at_device:
         return None
-    planned = Planned.of(plan, requests, phones, model.server, model.link)
-    return None if planned is None else EnginePlanned(world, server, planned, phones, recorder)
+    planned = Planned.of(plan, requests, phones, model, world.model.link)
+    if planned is None or (plan.tries_again and planned.is_refused.any()):
+        return None
+    return EnginePlanned(world, server, planned, phones, recorder)
+
+
+def _is_covered(policy: Policy, requests: RequestTable, world: World) -> bool:
+    if not has_plan(policy) or is_foreign(type(policy)):  # nobody would find out that another's plan is wrong
+        return False
+    if (type(world.server), type(world.link), type(world.fleet)) != (EngineServer, Link, Fleet) or not len(requests):
+        return False
+    model = world.model
+    profiles = [profile for profile, _ in model.fleet]
+    parts = [requests, model, model.server, model.meter, model.link, *profiles]
+    return all(says_only(part, KNOWN) for part in parts) and all(profile.first <= 1.0 for profile in profiles)

@@ -86,8 +86,10 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "n_waits": st.just(20),
     },
     "device_only": {},
+    "server_only": {"n_retries": st.sampled_from([0, 2])},
 }
-"""Policies with a plan of who is asked, but for the clairvoyant one, which nobody can have over an engine."""
+"""Policies with a plan; the clairvoyant one nobody can have over an engine."""
+assert {*OPTIONS, "oracle"} == {kind for kind, policy in known_policies().items() if "plan" in vars(policy)}
 
 DEVICES = st.builds(
     profile,

@@ -97,6 +97,8 @@ class Dispatch:
         Whether the policy asks on arrival if the device is busy.
     server_is_first : bool
         Which of two endpoints that are asked on arrival is asked first: what happens in one moment may depend on it.
+    tries_again : bool
+        Whether the policy may ask again where all have refused; no plan says when.
     """
 
     server_after_s: Floats
@@ -106,6 +108,7 @@ class Dispatch:
     hand_overs: HandOvers | None = None
     looks_at_device: bool = False
     server_is_first: bool = False
+    tries_again: bool = False
 
     def __post_init__(self) -> None:
         server_s, device_s = self.server_after_s, self.device_after_s
