@@ -20,6 +20,7 @@ from discosim.core.request import RequestTable, Segment
 from discosim.core.timeline import Ragged, offsets_of
 from discosim.core.timelines import SCALARS, Segments, Timelines
 from discosim.core.works import Works
+from discosim.world.batch.flat import Rows, kept_in_order
 from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.unattended import Arrivals, Served
 from discosim.world.link import BYTES_PER_TOK, Link
@@ -262,16 +263,12 @@ def _ended(sent: Sent, block: Served, link: Link, n_before: int) -> _Ended:
 
 
 def delivered(made_s: Ragged, user_id: Ints, link: Link) -> Ragged:
-    """Return `Link.deliver` of each row: a late packet holds those behind it."""
+    """Return `Link.deliver` of each row, none of which is empty: a late packet holds those behind it."""
     if link.is_instant:
         return made_s
     sent_s = made_s.values
     arrival_s = sent_s + link.down_array_s(sent_s, np.repeat(user_id, made_s.sizes()))
-    falls = np.flatnonzero(arrival_s[1:] < arrival_s[:-1]) + 1
-    for i in np.unique(np.searchsorted(made_s.offsets, falls, side="right") - 1).tolist():
-        row = arrival_s[made_s.offsets[i] : made_s.offsets[i + 1]]
-        np.maximum.accumulate(row, out=row)
-    return Ragged(arrival_s, made_s.offsets)
+    return Ragged(kept_in_order(arrival_s, Rows(made_s.sizes())), made_s.offsets)
 
 
 def raised_rows(times_s: Ragged, arrival_s: Floats) -> Ragged:
