@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 from engines import PHYSICS
 from test_planned_engine import PLAIN, Planned, busy, check
-from worlds import constant_link, profile
+from worlds import constant_link, law, profile
 
+from discosim.core.empirical import QuantileTable
 from discosim.policies.race import Race
+from discosim.policies.stochastic import Stochastic
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.job import State
 from discosim.world.engine.replica import Replica
 from discosim.world.engine.schedulers.fcfs import Fcfs
 from discosim.world.engine.schedulers.fcfs_chunked import FcfsChunked
 from discosim.world.engine.schedulers.round_robin import RoundRobin
+from discosim.world.link import LinkModel
 
 SWAP = {"preemption": "swap", "host_blocks": 25, "swap_s_per_block": 0.002}
 CASES = {
@@ -57,3 +60,23 @@ def test_a_cancel_finds_its_job_wherever_it_is(name, way, request, monkeypatch):
     # others prefill a prompt in one piece, and are not asked in between
     states |= {State.PREFILLING} if "Chunked" in type(scheduler()).__name__ else set()
     assert all(found[state] > 0 for state in states), found
+
+
+BLINKING = LinkModel(rtt=law(QuantileTable((0.0, 0.5, 0.500001, 1.0), (0.0, 0.0, 0.5, 0.5))), tick_s=0.05, up_share=1.0)
+"""A way up of nothing or half a second, so that a cancel may overtake what it is to cancel, or meet it."""
+
+
+@pytest.mark.parametrize("way", ["kernel", "no_kernel"])
+@pytest.mark.parametrize(
+    "policy",
+    [Race(), Stochastic(variant="racing", constraint="device", budget=1.0)],
+    ids=["device first", "server first"],
+)
+def test_a_cancel_may_meet_its_job_on_the_way(policy, way, request):
+    """Which of the two comes first is decided by who was asked first; the queue and the router know of it or not."""
+    request.getfixturevalue(way)
+    it = busy(replace(PLAIN, case=replace(PLAIN.case, link=BLINKING)), 200)
+    server = replace(it.case.server, n_replicas=3, router="round_robin")
+    table = replace(it.case.table, arrival_s=np.arange(200) * 0.25, user_id=np.arange(200))
+    phones = ((profile(prefill_s_per_tok=0.0, prefill_intercept_s=0.5, decode_tok_per_s=32.0), 1.0),)
+    assert check(Planned(replace(it.case, server=server, table=table), policy, phones), is_compiled=way == "kernel")
