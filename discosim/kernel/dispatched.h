@@ -48,6 +48,7 @@ static void write_record(Engine *e, i64 i)
 static double server_over_s(const Engine *e, i64 i) /* a late packet holds those behind it */
 {
     const Job *j = &e->jobs[e->desk->pending[i].slot];
+    if (e->desk->plan.is_instant) return j->kept_s[j->n_kept - 1];
     double over_s = -INFINITY;
     for (i64 k = 0; k < j->n_kept; k++)
         over_s = more(over_s, j->kept_s[k] + way_s(e, e->desk->plan.down_s, j->kept_s[k], i));

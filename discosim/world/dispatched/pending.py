@@ -66,10 +66,10 @@ class Desk:
     def last_arrival_s(self, job: Job, user_id: int) -> float:
         """Return when the last token of an answer that is made reaches the client, as `Link.deliver` has it."""
         made_s, link = joined(job), self.link
-        last_s = float(made_s[-1])
         if link.is_instant:
-            return last_s
-        if self._down_spread_s == 0.0:  # none overtakes another
+            return float(made_s[-1])
+        last_s = float(made_s.max())
+        if self._down_spread_s == 0.0:  # all take as long
             return last_s + link.down_s(last_s, user_id)
         # a late packet holds those behind it: only one that was sent shortly before the last can come after it
         near_s = made_s[made_s.searchsorted(last_s - 1.000001 * self._down_spread_s - 1e-6) :]
