@@ -9,12 +9,12 @@ typedef struct {
     i64 n, n_phones, losers, server_is_first, is_instant, mask;
     double per_tick;
     const double *arrival_s, *server_after_s, *device_after_s, *bulk_s, *work_s, *decode_s, *up_s, *down_s;
-    const i64 *is_rejected, *holds, *is_refused, *falls_back, *starts_late, *phone, *phase_ticks;
+    const i64 *is_rejected, *holds, *is_refused, *falls_back, *phone, *phase_ticks;
 } Planned; /* all arrays by request, but for the tapes of the last hop */
 
 typedef struct {
     i64 slot, job_id, speaker, waits_for, n_open, next, previous; /* in the queue of a device */
-    char asks_server, tries_device, asks_device, is_prefill_only, is_queued, is_closed, is_dropped, is_hushed;
+    char asks_server, tries_device, tries_server, asks_device, is_prefill_only, is_queued, is_closed, is_dropped, is_hushed;
     double spoke_s, begin_s, prefill_end_s, reached_s;
 } Pending;
 

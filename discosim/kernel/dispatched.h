@@ -95,7 +95,8 @@ static void reach_server(Engine *e, i64 i)
 static void ask_server(Engine *e, i64 i)
 {
     Desk *d = e->desk;
-    if (d->pending[i].speaker) return;
+    if (d->pending[i].speaker || d->pending[i].tries_server) return;
+    d->pending[i].tries_server = 1;
     double up_s = way_s(e, d->plan.up_s, e->now_s, i) + d->plan.bulk_s[i];
     d->pending[i].n_open++;
     d->pending[i].job_id = d->n_jobs++;
@@ -123,7 +124,11 @@ static void refuse(Engine *e, i64 i)
 {
     Pending *p = &e->desk->pending[i];
     if (p->speaker || --p->n_open) return;
-    if (e->desk->plan.falls_back[i] && !p->tries_device) { ask_device(e, i); return; }
+    if (!(p->tries_device && p->tries_server) && e->desk->plan.falls_back[i]) {
+        ask_device(e, i);
+        ask_server(e, i);
+        return;
+    }
     p->speaker = p->tries_device ? FAILED : REFUSED;
     write_record(e, i);
 }
@@ -180,11 +185,6 @@ static void begin_request(Engine *e, i64 i)
 {
     const Planned *plan = &e->desk->plan;
     double server_s = plan->server_after_s[i], device_s = plan->device_after_s[i];
-    if (plan->starts_late[i]) { /* the policy may hear of the refusal before or after another event */
-        int is_shared = e->desk->n_events && e->desk->events[0].at_s == e->now_s;
-        for (i64 k = 0; k < e->set.n_replicas; k++) is_shared |= e->replicas[k].is_due && e->replicas[k].due_s == e->now_s;
-        if (is_shared) { e->failed = NOT_HERE; return; }
-    }
     if (server_s == 0.0 && plan->server_is_first) ask_server(e, i);
     if (device_s == 0.0) ask_device(e, i);
     if (server_s == 0.0 && !plan->server_is_first) ask_server(e, i);

@@ -23,7 +23,7 @@ class _Planned(ctypes.Structure):
             for name in ("arrival_s", "server_after_s", "device_after_s", "bulk_s", "work_s", "decode_s")
         ),
         *((name, _FLOATS) for name in ("up_s", "down_s")),
-        *((name, _INTS) for name in ("is_rejected", "holds", "is_refused", "falls_back", "starts_late")),
+        *((name, _INTS) for name in ("is_rejected", "holds", "is_refused", "falls_back")),
         *((name, _INTS) for name in ("phone", "phase_ticks")),
     )
 

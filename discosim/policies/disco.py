@@ -158,6 +158,7 @@ class Disco(Policy):
             losers=self.losers,
             hand_overs=self._migration,
             server_is_first=self._side == "device",
+            sees_refusal=True,
         )
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:

@@ -99,11 +99,6 @@ class EnginePlanned:
         """Yield all requests in the order in which their records would come out of the world.
 
         All parts but the last have a multiple of ``rows_each`` rows.
-
-        Raises
-        ------
-        UndecidedError
-            If two events in one moment come in an order that only sessions know.
         """
         for over in self.run.over(rows_each, AT_ONCE):
             yield self._books.timelines(over)
@@ -133,7 +128,7 @@ def engine_planned(
     if plan is None or plan.hand_overs is not None or plan.looks_at_device:
         return None
     planned = Planned.of(plan, requests, phones, model, world.model.link)
-    if planned is None or (plan.tries_again and planned.is_refused.any()):
+    if plan.tries_again and planned.is_refused.any():
         return None
     return EnginePlanned(world, server, planned, phones, recorder)
 

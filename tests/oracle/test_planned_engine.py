@@ -161,10 +161,7 @@ def check(it: Planned, rows_each: int = 4, *, is_compiled: bool | None = None) -
     if whole is None:
         return False
     with mock.patch.object(planned_kernel, "AT_ONCE", rows_each):
-        try:
-            parts = list(whole.timelines(rows_each))
-        except UndecidedError:
-            return False
+        parts = list(whole.timelines(rows_each))
     assert all(len(part) % rows_each == 0 for part in parts[:-1])
     if is_compiled is not None:
         assert whole.run.is_compiled == is_compiled
@@ -373,17 +370,19 @@ def test_a_run_says_who_has_done_its_requests_and_comes_out_the_same(switch, way
     assert repr(auto.summary) == repr(simpy.summary)
 
 
-def test_an_order_that_only_sessions_know_goes_through_simpy():
-    """A phone refuses in the moment in which another one speaks: no plan says when the policy hears of it."""
-    it = busy(PLAIN, 3)
-    arrival_s, prompt_tok, output_tok = np.array([0.25, 0.375, 0.75]), np.array([20, 20, 30]), np.array([1, 1, 6])
-    columns = {"arrival_s": arrival_s, "prompt_tok": prompt_tok, "output_tok": output_tok}
-    table = replace(it.case.table, user_id=np.array([0, 0, 1]), **columns)
-    phones = ((profile(prefill_s_per_tok=0.0, prefill_intercept_s=0.25, max_context_tok=25), 1.0),)
-    policy = known_policies()["disco"](constraint="server", budget=0.0, migration=False)
-    whole = taken(Planned(replace(it.case, table=table), policy, phones))
-    with pytest.raises(UndecidedError):
-        list(whole.timelines())
+def test_whom_a_phone_refuses_asks_the_server_after_whoever_comes_in_that_moment():
+    it = busy(with_server(replica=ReplicaModel(cost=LINES, kv_blocks=100, max_batch=1)), 3)
+    columns = {"arrival_s": np.full(3, 0.5), "prompt_tok": np.array([20, 350, 20]), "user_id": np.arange(3)}
+    case = replace(it.case, table=replace(it.case.table, **columns))
+    phones = ((profile(prefill_intercept_s=5.0, max_context_tok=200), 1.0),)
+    policy = known_policies()["optimal_wait"](constraint="server", budget=0.9, n_lengths=20, n_waits=20)
+    (part,) = taken(Planned(case, policy, phones)).timelines()
+    queue_s = dict(zip(part["request_id"].tolist(), part["queue_s"].tolist(), strict=True))
+    assert queue_s[0] < queue_s[2] < queue_s[1]
+    assert check(Planned(case, policy, phones))
+
+
+def test_what_cannot_be_done_after_all_goes_through_simpy():
     with (
         mock.patch.object(PlannedRun, "over", side_effect=UndecidedError),
         mock.patch("discosim.runs.replicate._replicate", side_effect=_replicate) as tries,

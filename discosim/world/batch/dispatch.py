@@ -97,6 +97,9 @@ class Dispatch:
         Whether the policy asks on arrival if the device is busy.
     server_is_first : bool
         Which of two endpoints that are asked on arrival is asked first: what happens in one moment may depend on it.
+    sees_refusal : bool
+        Whether the policy sees that a device refuses when it asks it, and falls back then; else when the refusal comes,
+        which is later in that moment.
     tries_again : bool
         Whether the policy may ask again where all have refused; no plan says when.
     """
@@ -108,6 +111,7 @@ class Dispatch:
     hand_overs: HandOvers | None = None
     looks_at_device: bool = False
     server_is_first: bool = False
+    sees_refusal: bool = False
     tries_again: bool = False
 
     def __post_init__(self) -> None:

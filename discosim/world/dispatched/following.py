@@ -11,13 +11,7 @@ from discosim.world.dispatched.pending import Desk, Pending
 
 
 def follow(desk: Desk, size: int, n_at_once: int) -> Iterator[list[Pending]]:
-    """Yield requests as their records come out, ``n_at_once`` or some more; all but the last a multiple of ``size``.
-
-    Raises
-    ------
-    UndecidedError
-        If the order of two events depends on what only sessions know.
-    """
+    """Yield requests as their records come out, ``n_at_once`` or some more; all but the last a multiple of ``size``."""
     _Arriving(desk).go_on()
     over, step = desk.over, desk.env.step
     while True:

@@ -13,7 +13,6 @@ from functools import partial
 import simpy
 from simpy.events import Event, Timeout
 
-from discosim.core.undecided import UndecidedError
 from discosim.world.dispatched.phone import Phone
 from discosim.world.dispatched.planned import Planned
 from discosim.world.engine.engine import Engine
@@ -57,7 +56,6 @@ class Desk:
         self.holds: list[bool] = planned.holds.tolist()
         self.is_refused: list[bool] = planned.is_refused.tolist()
         self.falls_back: list[bool] = planned.falls_back.tolist()
-        self.starts_late: list[bool] = planned.starts_late.tolist()
         self.bulk_s: list[float] = planned.bulk_s.tolist()
         self.work_s: list[float] = planned.work_s.tolist()
         self.decode_s: list[float] = planned.decode_s.tolist()
@@ -102,6 +100,7 @@ class Pending:
         "_is_hushed",
         "_n_open",
         "_tries_device",
+        "_tries_server",
         "_waits_for",
         "begin_s",
         "i",
@@ -123,7 +122,7 @@ class Pending:
         self._is_closed = self._is_dropped = self._is_hushed = False  # as said of its stream from the engine
         self._waits_for = NOTHING
         self._n_open = 0  # of those who were asked, who may still speak
-        self._tries_device = False
+        self._tries_device = self._tries_server = False
 
     # --- asking -----------------------------------------------------------------------------------------------
 
@@ -131,8 +130,6 @@ class Pending:
         """Ask who is to be asked at once, and wait with the other one."""
         desk, i = self._desk, self.i
         server_s, device_s = desk.server_after_s[i], desk.device_after_s[i]
-        if desk.starts_late[i] and desk.env.peek() == desk.env.now:
-            raise UndecidedError  # the policy may hear of the refusal before or after that event
         if server_s == 0.0 and desk.server_is_first:
             self._ask_server()
         if device_s == 0.0:
@@ -157,8 +154,9 @@ class Pending:
         desk.phones[desk.user_id[i]].take(self)
 
     def _ask_server(self, _: Event | None = None) -> None:
-        if self.speaker:
+        if self.speaker or self._tries_server:
             return
+        self._tries_server = True
         desk, i = self._desk, self.i
         now_s = desk.env.now
         up_s = desk.link.up_s(now_s, desk.user_id[i]) + desk.bulk_s[i]
@@ -200,12 +198,12 @@ class Pending:
         self._n_open -= 1
         if self._n_open:
             return
-        desk = self._desk
-        if desk.falls_back[self.i] and not self._tries_device:
+        if not (self._tries_device and self._tries_server) and self._desk.falls_back[self.i]:
             self._ask_device()
+            self._ask_server()
         else:
             self.speaker = FAILED if self._tries_device else REFUSED
-            desk.over.append(self)
+            self._desk.over.append(self)
 
     # --- the device -------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.request import RequestTable
-from discosim.world.arrivals import clock_at
 from discosim.world.batch.dispatch import Dispatch
 from discosim.world.batch.phones import Phones
 from discosim.world.engine.engine import EngineModel
@@ -35,9 +34,7 @@ class Planned:
     is_refused : array of bool
         What the server can never serve, and says so.
     falls_back : array of bool
-        Whether the device is asked at once where the server refuses; else the request fails.
-    starts_late : array of bool
-        Whether the server is asked since the device has refused, which the policy may learn later in that moment.
+        Whether the other endpoint is asked at once where the first refuses; else the request fails.
     bulk_s : array of float
         How long the prompt takes on the uplink beside its delay.
     work_s, gap_s : array of float
@@ -54,7 +51,6 @@ class Planned:
     holds: Bools
     is_refused: Bools
     falls_back: Bools
-    starts_late: Bools
     bulk_s: Floats
     work_s: Floats
     gap_s: Floats
@@ -68,17 +64,13 @@ class Planned:
         return decode_s
 
     @classmethod
-    def of(
-        cls, plan: Dispatch, table: RequestTable, phones: Phones, model: EngineModel, link: LinkModel
-    ) -> Planned | None:
-        """Put together what is known; None where requests arrive at one moment whose order a refusal could change."""
+    def of(cls, plan: Dispatch, table: RequestTable, phones: Phones, model: EngineModel, link: LinkModel) -> Planned:
+        """Put together what is known."""
         n, prompt_tok, output_tok = len(table), table.prompt_tok, table.output_tok
         holds = phones.holds(prompt_tok)
-        refuses = (plan.device_after_s == 0.0) & ~holds & ~table.rejected
-        starts_late = refuses & plan.falls_back & (plan.server_after_s > 0.0)
-        server_after_s = np.where(starts_late, 0.0, plan.server_after_s)
-        if starts_late.any() and _shares_moment(table.arrival_s)[starts_late].any():
-            return None
+        server_after_s = plan.server_after_s
+        if plan.sees_refusal:
+            server_after_s = np.where((plan.device_after_s == 0.0) & ~holds & plan.falls_back, 0.0, server_after_s)
         everybody = np.arange(n)
         begun = phones.begin(everybody, np.zeros(n, dtype=np.int64), np.zeros(n), prompt_tok, output_tok)
         rate = link.uplink_bit_per_s
@@ -92,7 +84,6 @@ class Planned:
             holds=holds,
             is_refused=_refused(prompt_tok, output_tok, model),
             falls_back=np.broadcast_to(np.asarray(plan.falls_back, dtype=np.bool_), (n,)),
-            starts_late=starts_late,
             bulk_s=bulk_s,
             work_s=begun.prefill_end_s,
             gap_s=begun.gap_s,
@@ -107,12 +98,3 @@ def _refused(prompt_tok: Ints, output_tok: Ints, model: EngineModel) -> Bools:
     for i in np.flatnonzero(prompt_tok + output_tok > model.safe_tok).tolist():
         is_refused[i] = bool(model.why_refused(int(prompt_tok[i]), int(output_tok[i])))
     return is_refused
-
-
-def _shares_moment(arrival_s: Floats) -> Bools:
-    """Tell which requests arrive when others do, too."""
-    is_same = np.diff(clock_at(arrival_s)) == 0.0
-    shares = np.zeros(arrival_s.size, dtype=np.bool_)
-    shares[1:] |= is_same
-    shares[:-1] |= is_same
-    return shares

@@ -86,13 +86,7 @@ class PlannedRun:
         return self._series[0]
 
     def over(self, size: int, n_at_once: int) -> Iterator[Over]:
-        """Yield requests as their records come out, about ``n_at_once``; all but the last a multiple of ``size``.
-
-        Raises
-        ------
-        UndecidedError
-            If two events in one moment come in an order that only sessions know.
-        """
+        """Yield requests as their records come out, about ``n_at_once``; all but the last a multiple of ``size``."""
         n_given = 0
         if self._compiled is not None:
             try:
@@ -175,7 +169,6 @@ def _fields(planned: Planned, link: Link) -> dict[str, Any]:
         "holds": planned.holds,
         "is_refused": planned.is_refused,
         "falls_back": planned.falls_back,
-        "starts_late": planned.starts_late,
         "phone": phone,
         "phase_ticks": phone if link.is_instant else tapes.phase_ticks[table.user_id],
     }
