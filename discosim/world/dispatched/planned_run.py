@@ -96,7 +96,8 @@ class PlannedRun:
             except NotHereError:
                 self._compiled = None  # what it has given is right; the engine itself goes over it again
             else:
-                return self._close(self._compiled)
+                self._close(self._compiled)
+                return
         for pendings in follow(Desk(self._env, self._engine, self._link, self._planned), size, n_at_once):
             n_again = min(n_given, len(pendings))
             n_given -= n_again
@@ -105,7 +106,6 @@ class PlannedRun:
         self.figures = self._engine.figures()
         if self._recorder is not None:
             self._series = self._recorder.series(), self._recorder.is_cut
-        return None
 
     def _close(self, run: CompiledPlan) -> None:
         model = self._engine.model
