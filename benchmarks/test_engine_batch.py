@@ -18,6 +18,7 @@ from engine_load import CAPACITY_RPS, SCENARIO, scenario_at
 from measure import SCENARIO as REPLAY
 from measure import bare_timeout_s
 
+from discosim.config import load_scenario
 from discosim.core.scenario import Scenario
 from discosim.kernel.library import SWITCH, why_not
 from discosim.runs.simulate import simulate
@@ -31,6 +32,13 @@ WORLDS = {
     "replay": REPLAY,
 }
 """The engine under `server_only`; DiSCo-D with migration over a replayed service."""
+
+HYBRID = (
+    {"kind": "race"},
+    {"kind": "disco", "name": "DiSCo-D", "constraint": "device", "budget": 0.3, "migration": False},
+    {"kind": "disco", "name": "DiSCo-S", "constraint": "server", "budget": 0.7, "migration": False},
+)
+"""Policies that ask devices beside the engine."""
 
 WAYS = {"compiled": ("0", "auto"), "Python": ("1", "auto"), "SimPy": ("1", "simpy")}
 """Whether compiled code is switched off, and `kernel` of the scenario."""
@@ -72,6 +80,34 @@ def test_cost_of_a_request_three_ways(monkeypatch, capsys):
                 f"1,000 processes, {best['SimPy'] / request_s:4.1f} times as quick as SimPy"
             )
     assert min(best.values()) > 0.0
+
+
+@pytest.mark.parametrize("policy", HYBRID, ids=lambda policy: policy.get("name", policy["kind"]))
+def test_cost_of_a_request_that_may_ask_its_device(policy, monkeypatch, capsys):
+    """The same engine, with devices beside it: compiled, in Python and through SimPy, in turns."""
+    n = {"compiled": 20_000, "Python": 4_000, "SimPy": 4_000}
+    best, who = dict.fromkeys(WAYS, math.inf), {}
+    for _ in range(3):
+        for way, (is_off, kernel) in WAYS.items():
+            monkeypatch.setenv(SWITCH, is_off)
+            cpu_s = {}
+            for size in (200, n[way]):
+                changed = {**SCENARIO, "policies": [policy], "link": {"kind": "constant", "rtt_s": 0.05}}
+                sets = [f"workload.n_requests={size}", f"workload.arrivals.rate_per_s={LOAD * CAPACITY_RPS}"]
+                scenario = load_scenario(changed, overrides=[*sets, "server.pilot_requests=20", f"kernel={kernel}"])
+                start = time.process_time()
+                found = simulate(scenario)
+                cpu_s[size] = time.process_time() - start
+            (who[way],) = found.kernels.values()
+            best[way] = min(best[way], (cpu_s[n[way]] - cpu_s[200]) / (n[way] - 200))
+    monkeypatch.setenv(SWITCH, "0")
+    with capsys.disabled():
+        print(f"\n{policy['kind']} over the engine; {why_not() or 'the kernel is compiled'}:")
+        for way, request_s in best.items():
+            ratio = best["SimPy"] / request_s
+            print(f"{way:>9}: {request_s * 1e6:6.1f} us a request, {ratio:4.1f} times as quick as SimPy; {who[way]}")
+    assert set(who["SimPy"]) == {"simpy"}
+    assert best["Python"] < best["SimPy"]
 
 
 def _with(scenario: Scenario, kernel: str) -> Scenario:

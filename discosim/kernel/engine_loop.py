@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from ctypes import POINTER, c_double, c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from typing import Any
@@ -148,17 +149,11 @@ class CompiledEngine:
             If the engine has to do what the compiled loop cannot, or there is no memory for it.
         """
         library = self._library
-        library.engine_open.restype = c_void_p
-        library.engine_open.argtypes = [POINTER(_Setup)]
         library.engine_run.restype = c_int
         library.engine_run.argtypes = [c_void_p, c_int64, c_int64]
         library.engine_out.restype = POINTER(_Out)
-        library.engine_out.argtypes = library.engine_close.argtypes = [c_void_p]
-        library.engine_state.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p]
-        engine = library.engine_open(ctypes.byref(self._setup))
-        if not engine:
-            raise NotHereError
-        try:
+        library.engine_out.argtypes = [c_void_p]
+        with self._opened() as engine:
             while True:
                 status = library.engine_run(engine, n_rows, n_tok)
                 if status not in {OVER, PAUSED}:
@@ -167,12 +162,25 @@ class CompiledEngine:
                 yield self._columns(library.engine_out(engine).contents), over_s
                 if status == OVER:
                     return
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        library = self._library
+        library.engine_open.restype = c_void_p
+        library.engine_open.argtypes = [POINTER(_Setup)]
+        library.engine_close.argtypes = [c_void_p]
+        library.engine_state.argtypes = [c_void_p, c_void_p, c_void_p, c_void_p]
+        engine = library.engine_open(ctypes.byref(self._setup))
+        if not engine:
+            raise NotHereError
+        try:
+            yield engine
         finally:
             library.engine_close(engine)
 
     def _columns(self, out: _Out) -> dict[str, NDArray[Any]]:
-        columns = {name: _copied(getattr(out, name), out.n) for name in _OUT_INTS + _OUT_FLOATS}
-        return columns | {"made_s": _copied(out.made_s, out.n_tok)}
+        columns = {name: copied(getattr(out, name), out.n) for name in _OUT_INTS + _OUT_FLOATS}
+        return columns | {"made_s": copied(out.made_s, out.n_tok)}
 
     def _read(self, engine: int) -> float:
         n = self._n_replicas
@@ -189,7 +197,7 @@ class CompiledEngine:
         return float(times[0])
 
 
-def _copied(pointer: Any, n: int) -> NDArray[Any]:
+def copied(pointer: Any, n: int) -> NDArray[Any]:
     """Return what C holds as an array of its own; it writes there again."""
     dtype = np.float64 if pointer._type_ is c_double else np.int64
     return np.ctypeslib.as_array(pointer, (n,)).copy() if n else np.empty(0, dtype=dtype)

@@ -14,7 +14,7 @@ static const i64 NEVER = (i64)1 << 60;
 typedef struct {
     i64 row, job_id, prompt_tok, answer_tok, base_tok, left_tok, held_tok, blocks, n_preemptions;
     i64 join_step, finish_step, lead_tok, first_rank, n_kept, state, previous, next;
-    i64 n_seen, place; /* tokens that its reader has been given; place in line */
+    i64 n_seen, place, replica; /* tokens that its reader has been given; place in line */
     double queued_s, scheduled_s, first_s, first_at_s, gpu_s, kv_tok_s, mark_s, gpu_mark_s, kv_mark;
     double reader_tok_per_s, target_s, clock_s, delay_s;
     double *kept_s; /* its tokens so far, once it has been preempted */
@@ -39,6 +39,7 @@ typedef struct {
     double *ends_s; i64 base, room_ends; /* of decode iterations, from step `base` on */
     Member *members; i64 n_members, room_members; /* live jobs in order of submission, and some that are gone */
     Member *turns; i64 n_turns, room_turns;       /* whose turn it is, in the order in which it began */
+    Member *cancelled; i64 n_cancelled, room_cancelled, n_told; /* of these the first have been noticed: ahead */
 } Replica;
 
 typedef struct {
@@ -66,14 +67,16 @@ typedef struct {
 } Out;
 
 typedef struct Bench Bench; /* what a scheduler that looks at all live jobs works on: live.h */
+typedef struct Desk Desk;   /* planned requests: desk.h */
 
 typedef struct {
-    Setup set; Out out; Bench *bench;
+    Setup set; Out out; Bench *bench; Desk *desk;
     Replica *replicas; Job *jobs;
     i64 n_slots, free_slot, n_come, n_firsts, turn, next_rank, n_series, failed;
-    double now_s, whole_s, over_s;
+    double now_s, whole_s, over_s, last_s; /* and of all events */
     i64 *scratch; i64 room_scratch; double *work_s; i64 room_work;
-    Piece *over; i64 n_over, room_over; /* slots of those that have just ended */
+    Piece *over; i64 n_over, room_over;   /* slots of those that have just ended */
+    Piece *heard; i64 n_heard, room_heard; /* rows of those that have just made their first token */
 } Engine;
 
 static void *room_for(Engine *e, void *held, i64 *room, i64 n, size_t size)

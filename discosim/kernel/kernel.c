@@ -29,6 +29,7 @@ static double pairwise(const double *a, i64 n);                   /* rows.h */
 
 #include "costs.h"
 #include "jobs.h"
+#include "desk.h"
 #include "floor.h"
 #include "ahead.h"
 #include "schedulers.h"
@@ -41,6 +42,8 @@ static double pairwise(const double *a, i64 n);                   /* rows.h */
 #include "andes.h"
 #include "series.h"
 #include "replica.h"
+#include "phones.h"
+#include "dispatched.h"
 
 /* ---- from outside ------------------------------------------------------------------------------------------------- */
 
@@ -50,13 +53,15 @@ void engine_close(Engine *e)
     for (i64 i = 0; e->replicas && i < e->set.n_replicas; i++) {
         Replica *r = &e->replicas[i];
         free(r->at); free(r->finishes); free(r->orders); free(r->ends_s); free(r->members); free(r->turns);
+        free(r->cancelled);
     }
     for (i64 i = 0; i < e->n_slots; i++) free(e->jobs[i].kept_s);
     Out *o = &e->out;
     free(o->row); free(o->first_rank); free(o->n_preemptions); free(o->tok); free(o->first_at_s); free(o->end_at_s);
     free(o->gpu_s); free(o->kv_tok_s); free(o->scheduled_s); free(o->made_s);
     close_bench(e->bench);
-    free(e->replicas); free(e->jobs); free(e->scratch); free(e->work_s); free(e->over); free(e);
+    close_desk(e->desk);
+    free(e->replicas); free(e->jobs); free(e->scratch); free(e->work_s); free(e->over); free(e->heard); free(e);
 }
 
 Engine *engine_open(const Setup *set)
@@ -86,12 +91,7 @@ int engine_run(Engine *e, i64 n_rows, i64 n_tok) /* until so many answers, or th
 {
     e->out.n = e->out.n_tok = 0;
     for (;;) {
-        Replica *next = NULL;
-        for (i64 i = 0; i < e->set.n_replicas; i++) {
-            Replica *r = &e->replicas[i];
-            if (r->is_due && (!next || r->due_s < next->due_s || (r->due_s == next->due_s && r->due_rank < next->due_rank)))
-                next = r;
-        }
+        Replica *next = next_due(e);
         int comes = e->n_come < e->set.n_jobs;
         if (!comes && !next) { e->over_s = INFINITY; return OVER; }
         double at_s = comes ? e->set.at_s[e->n_come] : INFINITY;
@@ -103,6 +103,12 @@ int engine_run(Engine *e, i64 n_rows, i64 n_tok) /* until so many answers, or th
 }
 
 const Out *engine_out(const Engine *e) { return &e->out; }
+
+/* The same with planned requests, whose jobs have the numbers of their rows in the setup. */
+int engine_plan(Engine *e, const Planned *plan) { open_desk(e, plan); return (int)e->failed; }
+int engine_run_planned(Engine *e, i64 n_rows, i64 n_tok) { return run_planned(e, n_rows, n_tok); }
+const Records *engine_records(const Engine *e) { return &e->desk->out; }
+double engine_last_s(const Engine *e) { return e->last_s; } /* of all events */
 
 /* over_s, whole_s; then of each replica what `Engine.figures` reads */
 void engine_state(const Engine *e, double *times, double *floats, i64 *ints)

@@ -35,6 +35,10 @@ static void end_prefill(Engine *e, Replica *r, i64 slot)
         j->first_s = r->now_s;
         j->first_at_s = e->now_s;
         j->first_rank = e->n_firsts++;
+        if (e->desk) {
+            e->heard = room_for(e, e->heard, &e->room_heard, e->n_heard + 1, sizeof(Piece));
+            if (!e->failed) e->heard[e->n_heard++] = (Piece){slot, j->row};
+        }
     }
     if (j->base_tok < j->answer_tok) { join(e, r, slot); return; }
     give_back(e, r, blocks);
@@ -76,6 +80,29 @@ static void write_out(Engine *e, const Replica *r, i64 slot)
     e->free_slot = slot;
 }
 
+static void keep_tokens(Engine *e, const Replica *r, Job *j) /* of who has ended: nobody may know yet who is shown */
+{
+    if (j->kept_s || e->desk->pending[j->row].speaker == BY_DEVICE) return;
+    j->kept_s = malloc((size_t)j->answer_tok * sizeof(double));
+    if (!j->kept_s) { e->failed = NO_MEMORY; return; }
+    j->n_kept = j->answer_tok;
+    j->kept_s[0] = j->first_s;
+    if (j->answer_tok > 1)
+        memcpy(j->kept_s + 1, r->ends_s + (j->join_step - r->base), (size_t)(j->answer_tok - 1) * sizeof(double));
+}
+
+static void tell(Engine *e, const Replica *r) /* owners of first tokens, and of jobs that have ended */
+{
+    for (i64 k = 0; k < e->n_heard && !e->failed; k++) hear_first(e, e->heard[k].tok, r->now_s);
+    for (i64 k = 0; k < e->n_over && !e->failed; k++) {
+        Job *j = &e->jobs[e->over[k].slot];
+        keep_tokens(e, r, j);
+        j->job_id = -1;
+        if (!e->failed) hear_end(e, j->row);
+    }
+    e->n_heard = e->n_over = 0;
+}
+
 static void complete(Engine *e, Replica *r)
 {
     i64 m = r->m, n = r->n_decode;
@@ -114,6 +141,7 @@ static void complete(Engine *e, Replica *r)
         pop_finish(r);
         if (is_valid(e, f)) { give_back(e, r, leave(e, r, f.slot)); end_job(e, r, f.slot); }
     }
+    if (e->desk) { tell(e, r); return; }
     for (i64 k = 0; k < e->n_over && !e->failed; k++) write_out(e, r, e->over[k].slot);
     e->n_over = 0;
 }
@@ -123,6 +151,7 @@ static void due(Engine *e, Replica *r, double delay_s)
     r->is_due = 1;
     r->due_s = e->now_s + delay_s;
     r->due_rank = e->next_rank++;
+    e->last_s = more(e->last_s, r->due_s);
 }
 
 static double prefill_iteration_s(const Engine *e, const Replica *r, i64 n)
@@ -163,9 +192,9 @@ static void begin_iterations(Engine *e, Replica *r)
 {
     int runs = r->waiting.n + r->prefilling.n + r->decoding.n + r->swapped.n ? schedule(e, r) : 0;
     if (e->failed) return;
-    if (r->unseen.n || r->n_left) {
+    if (r->unseen.n || r->n_told || r->n_left) {
         if (runs) {
-            if ((r->ask_on_arrival && r->unseen.n) || (r->n_left && r->waiting.n + r->swapped.n)) r->ask_after = 1;
+            if ((r->ask_on_arrival && r->unseen.n) || r->n_told || (r->n_left && r->waiting.n + r->swapped.n)) r->ask_after = 1;
         } else { /* nothing runs until all is known */
             learn_all(e, r);
             if (!r->n_live) return;
@@ -208,9 +237,10 @@ static void boundary(Engine *e, Replica *r)
     }
     if (e->failed) return;
     if (e->set.decides_ahead) {
-        if (has_run) learn(e, r, before_s);
+        if (has_run) { learn(e, r, before_s); learn_who_left(e, r); }
         if (!has_run || !r->n_live) learn_all(e, r);
-    }
+    } else drop_cancelled(e, r, r->n_cancelled);
+    if (e->failed) return;
     if (r->n_live) begin_iterations(e, r);
 }
 
@@ -224,15 +254,48 @@ static Replica *entry(Engine *e)
     return &e->replicas[best];
 }
 
-static void arrive(Engine *e)
+static Replica *next_due(Engine *e) /* whose boundary comes first */
 {
-    i64 row = e->n_come++, slot = e->free_slot;
+    Replica *next = NULL;
+    for (i64 i = 0; i < e->set.n_replicas; i++) {
+        Replica *r = &e->replicas[i];
+        if (r->is_due && (!next || r->due_s < next->due_s || (r->due_s == next->due_s && r->due_rank < next->due_rank)))
+            next = r;
+    }
+    return next;
+}
+
+static void wake(Engine *e, Replica *r)
+{
+    if (r->m == 0) {
+        if (!r->is_due) due(e, r, 0.0); /* after whoever else comes at this moment */
+    } else if (r->m > 1) {
+        i64 i = index_at(r, e->now_s);
+        if (i < r->m) {
+            r->m = i;
+            due(e, r, more(0.0, end_s(r, i) - e->now_s));
+        }
+    }
+}
+
+static void cancel(Engine *e, i64 slot)
+{
+    Replica *r = &e->replicas[e->jobs[slot].replica];
+    if (e->jobs[slot].state == GONE) return;
+    r->cancelled = room_for(e, r->cancelled, &r->room_cancelled, r->n_cancelled + 1, sizeof(Member));
+    if (e->failed) return;
+    r->cancelled[r->n_cancelled++] = (Member){slot, e->jobs[slot].job_id, 0};
+    wake(e, r);
+}
+
+static i64 submit(Engine *e, i64 row, i64 job_id) /* now; returns the slot of the job */
+{
+    i64 slot = e->free_slot;
     const Setup *s = &e->set;
-    e->now_s = s->at_s[row];
     if (slot < 0) { /* all slots are taken: twice as many */
         i64 room = e->n_slots;
         e->jobs = room_for(e, e->jobs, &room, e->n_slots + 1, sizeof(Job));
-        if (e->failed) return;
+        if (e->failed) return -1;
         for (i64 i = room - 1; i >= e->n_slots; i--) {
             e->jobs[i] = (Job){.job_id = -1, .next = e->free_slot};
             e->free_slot = i;
@@ -241,24 +304,25 @@ static void arrive(Engine *e)
         slot = e->free_slot;
     }
     e->free_slot = e->jobs[slot].next;
-    e->jobs[slot] = (Job){
-        .row = row, .job_id = s->job_id[row], .prompt_tok = s->prompt_tok[row], .answer_tok = s->answer_tok[row],
-        .left_tok = s->prompt_tok[row], .queued_s = e->now_s, .scheduled_s = INFINITY, .state = WAITING,
-        .place = -1, .clock_s = -INFINITY, .reader_tok_per_s = s->reader_tok_per_s[row], .target_s = s->target_s[row]};
     Replica *r = entry(e);
+    e->jobs[slot] = (Job){
+        .row = row, .job_id = job_id, .prompt_tok = s->prompt_tok[row], .answer_tok = s->answer_tok[row],
+        .left_tok = s->prompt_tok[row], .queued_s = e->now_s, .scheduled_s = INFINITY, .state = WAITING,
+        .place = -1, .clock_s = -INFINITY, .reader_tok_per_s = s->reader_tok_per_s[row], .target_s = s->target_s[row],
+        .replica = r - e->replicas};
     if (s->needs_live) add_member(e, r, slot);
-    if (e->failed) return;
+    if (e->failed) return -1;
     r->n_live++;
     r->pending_tok += s->prompt_tok[row];
     link_job(e, e->set.decides_ahead ? &r->unseen : &r->waiting, slot, 0);
     r->queue_peak = most(r->queue_peak, r->waiting.n + r->unseen.n);
-    if (r->m == 0) {
-        if (!r->is_due) due(e, r, 0.0); /* after whoever else comes at this moment */
-    } else if (r->ask_on_arrival && r->m > 1) {
-        i64 i = index_at(r, e->now_s);
-        if (i < r->m) {
-            r->m = i;
-            due(e, r, more(0.0, end_s(r, i) - e->now_s));
-        }
-    }
+    if (r->ask_on_arrival || r->m == 0) wake(e, r);
+    return slot;
+}
+
+static void arrive(Engine *e)
+{
+    i64 row = e->n_come++;
+    e->now_s = e->set.at_s[row];
+    submit(e, row, e->set.job_id[row]);
 }

@@ -151,7 +151,15 @@ class Disco(Policy):
             )
             device_s = np.where(is_at_edge, edge_s, np.where(length < self._threshold_tok, 0.0, tail_s))
             server_s = at_once
-        return Dispatch(server_s, device_s, falls_back=True, losers=self.losers, hand_overs=self._migration)
+        return Dispatch(
+            server_s,
+            device_s,
+            falls_back=True,
+            losers=self.losers,
+            hand_overs=self._migration,
+            server_is_first=self._side == "device",
+            sees_refusal=True,
+        )
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Dispatch, keep the first speaker, then migrate if that pays."""

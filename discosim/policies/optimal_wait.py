@@ -205,7 +205,14 @@ class OptimalWait(Policy):
         falls_back = ~np.isnan(wait_s)
         limited_s, at_once = np.where(falls_back, wait_s, np.inf), np.zeros(len(requests))
         server_s, device_s = (limited_s, at_once) if self._side == "server" else (at_once, limited_s)
-        return Dispatch(server_s, device_s, falls_back, losers=self.losers, hand_overs=self._migration)
+        return Dispatch(
+            server_s,
+            device_s,
+            falls_back,
+            losers=self.losers,
+            hand_overs=self._migration,
+            server_is_first=self._side == "device",
+        )
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Start the free endpoint, wait, join with the limited one."""

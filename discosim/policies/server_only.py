@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -46,7 +46,9 @@ class ServerOnly(Policy):
 
     def plan(self, view: View, requests: Arriving, coins: Coins) -> Dispatch | None:  # noqa: ARG002 - as every policy
         """Ask the service for everything; what it refuses is looked after by `serve`."""
-        return only(np.ones(len(requests), dtype=np.bool_)) if self.service == SERVER else None
+        if self.service != SERVER:
+            return None
+        return replace(only(np.ones(len(requests), dtype=np.bool_)), tries_again=self.n_retries > 0)
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Serve one request at the service."""

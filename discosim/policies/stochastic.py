@@ -52,7 +52,8 @@ class Stochastic(Policy):
         limited_s = np.where(is_limited_used, 0.0, np.inf)
         other_s = np.zeros(len(requests)) if self.variant == "racing" else np.where(is_limited_used, np.inf, 0.0)
         server_s, device_s = (limited_s, other_s) if self._side == "server" else (other_s, limited_s)
-        return Dispatch(server_s, device_s, falls_back=False, losers=self.losers)
+        is_first = self._side == "device"  # the other endpoint is asked before the limited one
+        return Dispatch(server_s, device_s, falls_back=False, losers=self.losers, server_is_first=is_first)
 
     def serve(self, session: Session) -> Generator[Any, Any, None]:
         """Throw the coin and serve."""

@@ -73,6 +73,16 @@ class EngineOnly:
         self._world = world
         self._sent = sent
 
+    @property
+    def figures(self) -> dict[str, float]:
+        """What the engine did as a whole, once the timelines have been taken."""
+        return self.run.figures
+
+    @property
+    def recorder(self) -> UnattendedRun:
+        """Who knows the series, once the timelines have been taken."""
+        return self.run
+
     def timelines(self, rows_each: int = BATCH) -> Iterator[Timelines]:
         """Yield all requests in the order in which their records would come out of the world.
 

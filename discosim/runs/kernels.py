@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from discosim.core.request import RequestRecord, RequestTable
 from discosim.core.timelines import Timelines, TimelineWriter
+from discosim.core.undecided import UndecidedError
 from discosim.policies.base import Policy
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import BATCH, rows_together
@@ -122,10 +123,6 @@ def taken_of(
         if taken is not None and taken.is_taken.any():
             return taken
     return None
-
-
-class UndecidedError(Exception):
-    """What a kernel has taken cannot be put beside what the world has done; the world has to do all."""
 
 
 def run(taken: Taken, policy: Policy, world: World, take: Callable[[Timelines], None]) -> None:

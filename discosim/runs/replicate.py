@@ -15,6 +15,7 @@ from discosim.core.plugins import construct
 from discosim.core.request import RequestTable
 from discosim.core.scenario import PolicySpec
 from discosim.core.source_code import is_foreign
+from discosim.core.undecided import UndecidedError
 from discosim.metrics.accuracy import ACCURACY_COLUMNS, ACCURACY_NUMBERS, right_column
 from discosim.metrics.battery import NO_BATTERY, battery_columns
 from discosim.metrics.engine_definitions import WHITE_BOX_COLUMNS
@@ -27,13 +28,15 @@ from discosim.policies.view import View
 from discosim.runs.batteries import batteries_of
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import Collector, Columns
-from discosim.runs.engine_kernel import engine_only
-from discosim.runs.kernels import SIMPY, Kernel, UndecidedError, counts, run, taken_of
+from discosim.runs.engine_kernel import EngineOnly, engine_only
+from discosim.runs.kernels import SIMPY, Kernel, counts, run, taken_of
 from discosim.runs.plan_check import checked
+from discosim.runs.planned_kernel import EnginePlanned, engine_planned
 from discosim.runs.replay_kernel import replay_kernel
 from discosim.runs.series import recorder_of, series_columns
 from discosim.runs.waiting import check_waiting
 from discosim.world.api_server import ApiServerModel
+from discosim.world.dispatched.planned_run import PlannedRun
 from discosim.world.engine.series import SeriesRecorder
 from discosim.world.engine.unattended_run import UnattendedRun
 from discosim.world.joint import BOTH, ONLY_STRONG, ONLY_WEAK
@@ -200,7 +203,7 @@ class _Ran:
     """What is known of a replication whose requests are over: what was inside the server, and who has done them."""
 
     inside: dict[str, float] | None
-    recorder: SeriesRecorder | UnattendedRun | None
+    recorder: SeriesRecorder | UnattendedRun | PlannedRun | None
     kernels: Mapping[str, int]
 
 
@@ -216,11 +219,15 @@ def _run(
     kernels: Sequence[Kernel],
 ) -> _Ran:
     """Let the requests be served, by the engine alone or by a kernel where that changes no bit."""
-    alone = None if blueprint.scenario.kernel == SIMPY else engine_only(policy, requests, world)
-    if alone is not None:
-        for part in alone.timelines():
+    whole: EngineOnly | EnginePlanned | None = None
+    if blueprint.scenario.kernel != SIMPY:
+        whole = engine_only(policy, requests, world)
+        if whole is None and kernels:
+            whole = engine_planned(policy, blueprint, requests, luck, world, recorder)
+    if whole is not None:
+        for part in whole.timelines():
             collector.take(part)
-        return _Ran(alone.run.figures, alone.run, alone.counts())
+        return _Ran(whole.figures, whole.recorder, whole.counts())
     taken = taken_of(policy, blueprint, requests, luck, world, kernels)
     if taken is None:
         world.run(policy, collector)

@@ -20,6 +20,7 @@ from discosim.core.request import RequestTable, Segment
 from discosim.core.timeline import Ragged, offsets_of
 from discosim.core.timelines import SCALARS, Segments, Timelines
 from discosim.core.works import Works
+from discosim.world.batch.flat import Rows, kept_in_order
 from discosim.world.engine.engine import EngineModel
 from discosim.world.engine.unattended import Arrivals, Served
 from discosim.world.link import BYTES_PER_TOK, Link
@@ -225,7 +226,7 @@ def _ended(sent: Sent, block: Served, link: Link, n_before: int) -> _Ended:
     rows = sent.rows[block.row]
     user_id, arrival_s = sent.table.user_id[rows], sent.table.arrival_s[rows]
     made_s = block.made_s
-    delivered_s = _delivered(made_s, user_id, link)
+    delivered_s = delivered(made_s, user_id, link)
     starts, lasts = made_s.offsets[:-1], made_s.offsets[1:] - 1
     over_s = delivered_s.values[lasts]  # of what the link delivers: rounding is raised in the record alone
     end_s, n = block.end_at_s, rows.size
@@ -247,13 +248,13 @@ def _ended(sent: Sent, block: Served, link: Link, n_before: int) -> _Ended:
         np.where(is_at_once, LATE, NORMAL),
         from_s + wait_s,
     )
-    raised_s = _raised(made_s, arrival_s)
+    raised_s = raised_rows(made_s, arrival_s)
     return _Ended(
         row=rows,
         keys=keys,
         status=np.full(n, "finished", dtype=object),
         made_s=raised_s,
-        delivered_s=raised_s if delivered_s is made_s else _raised(delivered_s, arrival_s),
+        delivered_s=raised_s if delivered_s is made_s else raised_rows(delivered_s, arrival_s),
         n_preemptions=block.n_preemptions,
         gpu_s=block.gpu_s,
         kv_tok_s=block.kv_tok_s,
@@ -261,20 +262,16 @@ def _ended(sent: Sent, block: Served, link: Link, n_before: int) -> _Ended:
     )
 
 
-def _delivered(made_s: Ragged, user_id: Ints, link: Link) -> Ragged:
-    """Return `Link.deliver` of each row: a late packet holds those behind it."""
+def delivered(made_s: Ragged, user_id: Ints, link: Link) -> Ragged:
+    """Return `Link.deliver` of each row, none of which is empty: a late packet holds those behind it."""
     if link.is_instant:
         return made_s
     sent_s = made_s.values
     arrival_s = sent_s + link.down_array_s(sent_s, np.repeat(user_id, made_s.sizes()))
-    falls = np.flatnonzero(arrival_s[1:] < arrival_s[:-1]) + 1
-    for i in np.unique(np.searchsorted(made_s.offsets, falls, side="right") - 1).tolist():
-        row = arrival_s[made_s.offsets[i] : made_s.offsets[i + 1]]
-        np.maximum.accumulate(row, out=row)
-    return Ragged(arrival_s, made_s.offsets)
+    return Ragged(kept_in_order(arrival_s, Rows(made_s.sizes())), made_s.offsets)
 
 
-def _raised(times_s: Ragged, arrival_s: Floats) -> Ragged:
+def raised_rows(times_s: Ragged, arrival_s: Floats) -> Ragged:
     """Return `raised` of each row; hardly any changes."""
     if not len(times_s):
         return times_s
@@ -288,7 +285,7 @@ def _raised(times_s: Ragged, arrival_s: Floats) -> Ragged:
     return Ragged(values, times_s.offsets)
 
 
-def _defaults(n: int) -> dict[str, NDArray[Any]]:
+def defaults(n: int) -> dict[str, NDArray[Any]]:
     """Return what a row holds where nobody has done anything."""
     blank: dict[str, NDArray[Any]] = {
         name: np.full(n, "", dtype=object) if dtype == "object" else np.zeros(n, dtype=dtype)
@@ -297,11 +294,11 @@ def _defaults(n: int) -> dict[str, NDArray[Any]]:
     return blank | {"quality_assumed": np.full(n, math.nan)}
 
 
-def _quality(model: QualityModel, n_tok: Ints) -> Floats:
-    """Return what answers of these lengths are worth that the server wrote in one go."""
+def worth(model: QualityModel, n_tok: Ints, endpoint: str = "server") -> Floats:
+    """Return what answers of these lengths are worth that one endpoint wrote in one go."""
     lengths, at = np.unique(n_tok, return_inverse=True)
-    worth = [PLAIN.quality(model, (Segment("server", 1, n),), is_in_parts=False) for n in lengths.tolist()]
-    return np.array(worth, dtype=np.float64)[at]
+    values = [PLAIN.quality(model, (Segment(endpoint, 1, n),), is_in_parts=False) for n in lengths.tolist()]
+    return np.array(values, dtype=np.float64)[at]
 
 
 def _timelines(sent: Sent, ended: _Ended, meter: Meter, quality: QualityModel | None) -> Timelines:
@@ -313,7 +310,7 @@ def _timelines(sent: Sent, ended: _Ended, meter: Meter, quality: QualityModel | 
     arrival_s = table.arrival_s[rows]
     usd = meter.server_usd(1.0, 0.0) * prompt_tok + meter.server_usd(0.0, 1.0) * output_tok
     usd = np.where(is_served, usd, 0.0)
-    scalars: dict[str, NDArray[Any]] = _defaults(n) | {
+    scalars: dict[str, NDArray[Any]] = defaults(n) | {
         "request_id": rows,
         "user_id": table.user_id[rows],
         "arrival_s": arrival_s,
@@ -335,7 +332,7 @@ def _timelines(sent: Sent, ended: _Ended, meter: Meter, quality: QualityModel | 
         "queue_s": ended.scheduled_s - sent.reached_s[rows],
     }
     if quality is not None:
-        scalars["quality_assumed"][is_served] = _quality(quality, output_tok[is_served])
+        scalars["quality_assumed"][is_served] = worth(quality, output_tok[is_served])
     n_segments = np.count_nonzero(is_served)
     nothing = Ragged(np.empty(0), np.zeros(n + 1, dtype=np.int64))
     return Timelines(

@@ -66,6 +66,26 @@ class LinkModel:
         return self.rtt.table.mean() / 2 + self.loss_share * self.retransmit_s
 
 
+@dataclass(frozen=True)
+class Tapes:
+    """A last hop as compiled code reads it: at ``t`` a user meets ``up_s[(int(t * per_tick) + phase) & (size - 1)]``.
+
+    Parameters
+    ----------
+    up_s, down_s : array of float, shape (size,)
+        Delays tick by tick, outages left out; ``size`` is a power of 2.
+    per_tick : float
+        Ticks per second.
+    phase_ticks : array of int, shape (users,)
+        Where each user begins; empty where there is no last hop.
+    """
+
+    up_s: Floats
+    down_s: Floats
+    per_tick: float
+    phase_ticks: NDArray[np.int64]
+
+
 class Link:
     """One replication's last hop for all users.
 
@@ -78,6 +98,7 @@ class Link:
         self._mask = TAPE_TICKS - 1
         self._per_tick = 1.0 / model.tick_s
         self._up = self._down = np.zeros(1)
+        self._phases = np.zeros(0, dtype=np.int64)
         self._outages = sorted((outage.start_s, outage.end_s) for outage in model.outages)
         if model.rtt is None:
             return
@@ -97,6 +118,16 @@ class Link:
     def longest_s(self) -> tuple[float, float]:
         """The longest delays of a message up and of a packet down, outages left out, in s."""
         return float(self._up.max()), float(self._down.max())
+
+    @property
+    def tapes(self) -> Tapes:
+        """What the delays are read from."""
+        return Tapes(self._up, self._down, self._per_tick, self._phases)
+
+    @property
+    def down_spread_s(self) -> float:
+        """How much longer one packet may take down than another, outages left out, in s."""
+        return float(self._down.max() - self._down.min())
 
     def up_s(self, t_s: float, user_id: int) -> float:
         """Return the delay of a message that leaves the client at ``t_s``."""

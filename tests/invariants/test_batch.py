@@ -42,11 +42,12 @@ from discosim.core.request import Loop, RequestRecord, RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Battery, Capacity, ColdStart, Outage, Throttle, Waiting
 from discosim.core.timelines import Timelines
+from discosim.core.undecided import UndecidedError
 from discosim.policies import Policy, known_policies
 from discosim.policies.server_only import ServerOnly
 from discosim.policies.view import View
 from discosim.runs import replay_kernel
-from discosim.runs.kernels import Part, UndecidedError, in_order
+from discosim.runs.kernels import Part, in_order
 from discosim.runs.replicate import Entrant, Outcome, _replicate, replicate
 from discosim.runs.store import execute_to_folder
 from discosim.world.api_server import ApiServerModel

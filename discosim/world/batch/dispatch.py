@@ -95,6 +95,13 @@ class Dispatch:
         Migration of the answers; none where left out.
     looks_at_device : bool
         Whether the policy asks on arrival if the device is busy.
+    server_is_first : bool
+        Which of two endpoints that are asked on arrival is asked first: what happens in one moment may depend on it.
+    sees_refusal : bool
+        Whether the policy sees that a device refuses when it asks it, and falls back then; else when the refusal comes,
+        which is later in that moment.
+    tries_again : bool
+        Whether the policy may ask again where all have refused; no plan says when.
     """
 
     server_after_s: Floats
@@ -103,6 +110,9 @@ class Dispatch:
     losers: Literal["cancel", "finish_prefill", "run_on"] = "cancel"
     hand_overs: HandOvers | None = None
     looks_at_device: bool = False
+    server_is_first: bool = False
+    sees_refusal: bool = False
+    tries_again: bool = False
 
     def __post_init__(self) -> None:
         server_s, device_s = self.server_after_s, self.device_after_s

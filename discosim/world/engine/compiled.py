@@ -8,7 +8,7 @@ preempted, for until then it does the same; then it starts anew in Python.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from discosim.core.known_fields import Known, says_only
 from discosim.core.timeline import Ragged, offsets_of
 from discosim.kernel.engine_loop import CompiledEngine, Replicas
 from discosim.kernel.library import load
+from discosim.kernel.planned_loop import CompiledPlan
 from discosim.world.engine.compiled_schedulers import MOST_TOK, scheduler_fields
 from discosim.world.engine.costs.constant import ConstantCost
 from discosim.world.engine.costs.distserve import LARGE_BATCH, DistServeCost
@@ -85,6 +86,21 @@ def compiled(model: EngineModel, arrivals: Arrivals, most_s: float) -> CompiledE
         return None
     cost, others = setup
     return CompiledEngine(library, cost, others, most_s)
+
+
+def compiled_plan(
+    model: EngineModel, arrivals: Arrivals, most_s: float, planned: Mapping[str, Any]
+) -> CompiledPlan | None:
+    """Return the engine with planned requests in front of it; None as `compiled` says.
+
+    ``arrivals`` are all requests, row by row, whenever they come; ``planned`` says that.
+    """
+    library = load()
+    setup = None if library is None else _setup(model, arrivals)
+    if library is None or setup is None:
+        return None
+    cost, others = setup
+    return CompiledPlan(library, cost, others, most_s, planned)
 
 
 def serve_compiled(engine: CompiledEngine) -> Iterator[Served]:
