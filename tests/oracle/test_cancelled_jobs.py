@@ -14,6 +14,7 @@ from worlds import constant_link, law, profile
 from discosim.core.empirical import QuantileTable
 from discosim.policies.race import Race
 from discosim.policies.stochastic import Stochastic
+from discosim.world.dispatched import planned_run
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.job import State
 from discosim.world.engine.replica import Replica
@@ -80,3 +81,31 @@ def test_a_cancel_may_meet_its_job_on_the_way(policy, way, request):
     table = replace(it.case.table, arrival_s=np.arange(200) * 0.25, user_id=np.arange(200))
     phones = ((profile(prefill_s_per_tok=0.0, prefill_intercept_s=0.5, decode_tok_per_s=32.0), 1.0),)
     assert check(Planned(replace(it.case, server=server, table=table), policy, phones), is_compiled=way == "kernel")
+
+
+@pytest.mark.parametrize("losers", ["cancel", "finish_prefill", "run_on"])
+@pytest.mark.parametrize("way", ["kernel", "no_kernel"])
+def test_phones_turn_to_the_next_when_they_are_told_to_stop(way, losers, request):
+    """Few users ask so often that most wait for their phone; the server speaks first to some who wait or prefill."""
+    request.getfixturevalue(way)
+    it = crowded(*CASES["chunked"], rtt_s=1.0)
+    table = replace(it.case.table, user_id=np.arange(300) % 60)
+    slow = ((profile(prefill_s_per_tok=0.01, prefill_intercept_s=1.0, decode_tok_per_s=20.0), 1.0),)
+    assert check(Planned(replace(it.case, table=table), Race(losers=losers), slow), is_compiled=way == "kernel")
+
+
+@pytest.mark.usefixtures("kernel")
+def test_where_the_compiled_loop_gives_up_the_engine_goes_on_behind_what_it_has_given(monkeypatch):
+    """It knows no memory in which a preempted request would be found again; here the first is preempted late."""
+    given, whole = [], planned_run._whole
+
+    def counted(*args):
+        for over in whole(*args):
+            given.append(len(over))
+            yield over
+
+    monkeypatch.setattr(planned_run, "_whole", counted)
+    it = crowded(lambda: FcfsChunked(token_budget=24), {"caches_inside": True}, rtt_s=0.1)
+    table = replace(it.case.table, arrival_s=np.concatenate((np.arange(100) * 5.0, 500.0 + np.arange(200) * 0.02)))
+    assert check(replace(it, case=replace(it.case, table=table)), is_compiled=False)
+    assert 0 < sum(given) < 300

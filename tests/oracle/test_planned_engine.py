@@ -172,6 +172,7 @@ def check(it: Planned, rows_each: int = 4, *, is_compiled: bool | None = None) -
     assert_same(Timelines.of(records), Timelines.joined(parts))
     assert repr(other.engine_figures()) == repr(whole.figures)
     assert repr(other.edge_figures()) == repr(world.edge_figures())
+    assert other.env.now == world.env.now
     assert whole.recorder.is_cut == recorder.is_cut
     theirs, ours = recorder.series(), whole.recorder.series()
     for name in ("t_s", "running", "waiting", "prompt_tok_per_s", "output_tok_per_s", "kv_share"):
