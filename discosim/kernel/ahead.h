@@ -14,6 +14,7 @@ static void learn(Engine *e, Replica *r, double until_s)
         if (n <= 0 && e->jobs[slot].queued_s > until_s) break;
         unlink_job(e, &r->unseen, slot);
         link_job(e, &r->waiting, slot, 0);
+        if (e->set.needs_live) add_member(e, r, slot);
     }
     r->n_known = r->unseen.n;
 }

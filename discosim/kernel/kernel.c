@@ -31,6 +31,7 @@ static double pairwise(const double *a, i64 n);                   /* rows.h */
 #include "jobs.h"
 #include "desk.h"
 #include "floor.h"
+static void add_member(Engine *e, Replica *r, i64 slot); /* live.h */
 #include "ahead.h"
 #include "schedulers.h"
 #include "turns.h"

@@ -310,7 +310,7 @@ static i64 submit(Engine *e, i64 row, i64 job_id) /* now; returns the slot of th
         .left_tok = s->prompt_tok[row], .queued_s = e->now_s, .scheduled_s = INFINITY, .state = WAITING,
         .place = -1, .clock_s = -INFINITY, .reader_tok_per_s = s->reader_tok_per_s[row], .target_s = s->target_s[row],
         .replica = r - e->replicas};
-    if (s->needs_live) add_member(e, r, slot);
+    if (s->needs_live && !s->decides_ahead) add_member(e, r, slot);
     if (e->failed) return -1;
     r->n_live++;
     r->pending_tok += s->prompt_tok[row];

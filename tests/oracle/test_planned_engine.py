@@ -215,6 +215,13 @@ def test_schedulers_that_look_at_all_who_live_see_who_is_cancelled(rival, n):
     check_many("race", n, cases(RIVALS[rival], swaps=SWAPS), is_compiled=True)
 
 
+@pytest.mark.parametrize("n", [10, long(100), exhaustive(1000)])
+@pytest.mark.parametrize("rival", ["code", "lqsf"])
+@pytest.mark.usefixtures("kernel")
+def test_schedulers_that_decide_ahead_see_who_is_cancelled_when_they_may(rival, n):
+    check_many("race", n, cases(RIVALS[rival], decides_ahead=True), is_compiled=True)
+
+
 @pytest.mark.parametrize("n", [15, long(150), exhaustive(1500)])
 @pytest.mark.parametrize("inside", [{"swaps": SWAPS}, {"decides_ahead": True}, V1_MEMORY], ids=["swap", "ahead", "v1"])
 @pytest.mark.parametrize("way", ["kernel", "no_kernel"])
