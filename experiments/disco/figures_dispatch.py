@@ -54,7 +54,7 @@ def mean_ttft_against_budget(table: pd.DataFrame, side: str) -> Figure:
                         # beside each other where several coincide
                         shift = 0.05 * step * (i - (len(policies) - 1) / 2)
                         line(axes, own[own["policy"] == policy], "budget", column, looks[policy], shift=shift)
-                above.set_title(f"{service}; {device}")
+                above.set_title(f"{service}\n{device}")
                 above.set_ylim(bottom=0)
                 below.axhline(0, color=MUTED, linewidth=0.6)
                 below.set_xlim(0, 1)
@@ -153,7 +153,7 @@ def _reduced(axes: Axes, rows: pd.DataFrame, metric: str, side: str, y: float, k
 
 def arrival_patterns(table: pd.DataFrame) -> Figure:
     """Draw DiSCo's reduction of mean and p99 TTFT under four arrival patterns, beside both baselines."""
-    services = list(dict.fromkeys(table["service"]))
+    worlds = list(table[["service", "device"]].drop_duplicates().itertuples(index=False, name=None))
     cells = list(table[["devices", "arrivals"]].drop_duplicates().itertuples(index=False, name=None))
     with house_style():
         figure = Picture(figsize=(PAGE_IN, 4.4), layout="constrained")
@@ -167,7 +167,7 @@ def arrival_patterns(table: pd.DataFrame) -> Figure:
                     for i, cell in enumerate(reductions(here, metric, "DiSCo-S", baseline, ["service", "device"])):
                         axes.errorbar(
                             cell.mean,
-                            k + 0.18 * (i - 1),
+                            k + 0.54 * ((i + 0.5) / len(worlds) - 0.5),
                             xerr=[[cell.mean - cell.low], [min(cell.high, 100.0) - cell.mean]],
                             fmt=MARKERS[i],
                             color=PALETTE[i],
@@ -184,8 +184,10 @@ def arrival_patterns(table: pd.DataFrame) -> Figure:
             axes.set_xlabel("reduction against Stoch-S [%]")
         for axes in panels.flat:
             mark_outside(axes)
-        handles = [Line2D([], [], marker=MARKERS[i], color=PALETTE[i], lw=0) for i in range(len(services))]
-        figure.legend(handles, services, loc="outside lower center", ncols=3)
+        handles = [Line2D([], [], marker=MARKERS[i], color=PALETTE[i], lw=0) for i in range(len(worlds))]
+        has_phones = len({device for _, device in worlds}) > 1
+        names = [f"{service}; {device}" if has_phones else service for service, device in worlds]
+        figure.legend(handles, names, loc="outside lower center", ncols=3)
         figure.suptitle(f"DiSCo-S at b = 0.5 by arrival pattern, mean gap 30 s\n{over(table)}, inputs included")
     return figure
 
@@ -195,19 +197,24 @@ def _arriving(devices: str, pattern: str) -> str:
 
 
 def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
-    """Draw DiSCo's reductions with one open point of dispatch changed at a time, beside both baselines."""
+    """Draw DiSCo's reductions with one open point of dispatch changed at a time, beside both baselines.
+
+    Where there are several services, each has a block of rows.
+    """
     table = table[~table["variant"].isin(["baselines that race"])]  # which is the second colour
-    variants, devices = (list(dict.fromkeys(table[column])) for column in ("variant", "device"))
+    variants, devices, services = (list(dict.fromkeys(table[column])) for column in ("variant", "device", "service"))
+    rows = [(service, variant) for service in services for variant in variants]
     with house_style():
-        figure = Picture(figsize=(PAGE_IN, 1.6 + 0.36 * len(variants)), layout="constrained")
+        figure = Picture(figsize=(PAGE_IN, 1.6 + 0.36 * len(rows)), layout="constrained")
         panels = figure.subplots(1, 4, sharey=True)
         choices = [(metric, side) for metric in ABSTRACT for side in ("S", "D")]
         for axes, (metric, side) in zip(panels, choices, strict=True):
             axes.axvspan(*ABSTRACT[metric], color=PALE, zorder=0)
             axes.axvline(0, color=MUTED, linewidth=0.6)
-            for k, variant in enumerate(variants):
+            for k, (service, variant) in enumerate(rows):
+                here = table[(table["service"] == service) & (table["variant"] == variant)]
                 for i, device in enumerate(devices):
-                    own = table[(table["variant"] == variant) & (table["device"] == device)]
+                    own = here[here["device"] == device]
                     for racing in (False, True):
                         y = k + 0.2 * (i - (len(devices) - 1) / 2) + 0.12 * (racing - 0.5)
                         if racing and variant == "baseline: server only":
@@ -218,14 +225,17 @@ def sensitivity_of_verdicts(table: pd.DataFrame) -> Figure:
             mark_outside(axes)
             axes.set_title(f"{NAMES[metric]}, DiSCo-{side}")
             axes.set_xlabel("reduction [%]")
-        panels[0].set_yticks(range(len(variants)), [variant.replace("; ", "\n") for variant in variants])
-        panels[0].set_ylim(len(variants) - 0.5, -0.5)
+        panels[0].set_yticks(range(len(rows)), [variant.replace("; ", "\n") for _, variant in rows])
+        panels[0].set_ylim(len(rows) - 0.5, -0.5)
+        for axes in panels:
+            for edge in range(len(variants), len(rows), len(variants)):
+                axes.axhline(edge - 0.5, color="black", linewidth=0.8)
         handles: Sequence[Any] = [*_baseline_handles(), Patch(color=PALE)]
         figure.legend(handles, [*BASELINES, "abstract's range"], loc="outside lower center", ncols=3)
-        services = ", ".join(dict.fromkeys(table["service"]))
+        said = f"{services[0]} above, {services[1]} below" if len(services) == 2 else ", ".join(services)
         figure.suptitle(
-            f"One open point of dispatch changed at a time: {services}, {budget_text(table)}\n"
-            f"{over(table)}, inputs included"
+            f"One open point of dispatch changed at a time: {said}\n"
+            f"{budget_text(table)}; {over(table)}, inputs included"
         )
     return figure
 
@@ -276,7 +286,7 @@ def trend_between_phones(table: pd.DataFrame) -> Figure:
                 labels.append(service)
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
         figure.suptitle(
-            f"Reduction of p99 TTFT on one phone less that on the other: {', '.join(services)}, {budget_text(table)}\n"
-            f"{over(table)}, inputs included"
+            f"Reduction of p99 TTFT on one phone less that on the other: {', '.join(services)}\n"
+            f"{budget_text(table)}; {over(table)}, inputs included"
         )
     return figure
