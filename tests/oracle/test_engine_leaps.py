@@ -127,6 +127,7 @@ def test_chunks_that_take_their_own_blocks_leap_as_they_step(scheduler, inside, 
         n_preemptions += check_equal(case, scheduler)
 
     check()
+    n_preemptions += check_equal(tight(caches_inside=inside, decides_ahead=decides_ahead), scheduler)
     assert n_preemptions > 0
 
 

@@ -273,4 +273,4 @@ def test_the_wheel_holds_what_a_run_needs(tmp_path: Path) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in held)
     assert any(name.endswith("licenses/NOTICE") for name in held)
     assert not [name for name in held if name.startswith(("tests/", "docs/", "traces/", "experiments/"))]
-    assert wheel.stat().st_size < 3_000_000
+    assert wheel.stat().st_size < 8_000_000  # five of them are the tables of the paper profiles, seed by seed
