@@ -194,35 +194,35 @@ def check_many(kind: str, n: int, worlds: st.SearchStrategy[Case], *, is_compile
     assert n_compared > n // 3, "hardly anything was compared"
 
 
-@pytest.mark.parametrize("n", [40, long(300), exhaustive(3000)])
+@pytest.mark.parametrize("n", [40, long(120), exhaustive(3000)])
 @pytest.mark.parametrize("kind", OPTIONS)
 @pytest.mark.usefixtures("kernel")
 def test_compiled_planned_requests_have_the_bits_of_simpy(kind, n):
     check_many(kind, n, cases(), is_compiled=True)
 
 
-@pytest.mark.parametrize("n", [20, long(150), exhaustive(1000)])
+@pytest.mark.parametrize("n", [20, long(60), exhaustive(1000)])
 @pytest.mark.parametrize("kind", OPTIONS)
 @pytest.mark.usefixtures("no_kernel")
 def test_planned_requests_have_the_bits_of_simpy(kind, n):
     check_many(kind, n, cases((*COMPILED_SCHEDULERS, AndesCode)), is_compiled=False)
 
 
-@pytest.mark.parametrize("n", [10, long(100), exhaustive(1000)])
+@pytest.mark.parametrize("n", [10, long(50), exhaustive(1000)])
 @pytest.mark.parametrize("rival", RIVALS)
 @pytest.mark.usefixtures("kernel")
 def test_schedulers_that_look_at_all_who_live_see_who_is_cancelled(rival, n):
     check_many("race", n, cases(RIVALS[rival], swaps=SWAPS), is_compiled=True)
 
 
-@pytest.mark.parametrize("n", [10, long(100), exhaustive(1000)])
+@pytest.mark.parametrize("n", [10, long(50), exhaustive(1000)])
 @pytest.mark.parametrize("rival", ["code", "lqsf"])
 @pytest.mark.usefixtures("kernel")
 def test_schedulers_that_decide_ahead_see_who_is_cancelled_when_they_may(rival, n):
     check_many("race", n, cases(RIVALS[rival], decides_ahead=True), is_compiled=True)
 
 
-@pytest.mark.parametrize("n", [15, long(150), exhaustive(1500)])
+@pytest.mark.parametrize("n", [15, long(60), exhaustive(1500)])
 @pytest.mark.parametrize("inside", [{"swaps": SWAPS}, {"decides_ahead": True}, V1_MEMORY], ids=["swap", "ahead", "v1"])
 @pytest.mark.parametrize("way", ["kernel", "no_kernel"])
 def test_memory_is_given_back_by_who_is_cancelled(way, inside, n, request):
