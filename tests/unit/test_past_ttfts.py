@@ -13,7 +13,7 @@ from worlds import constant, examples, model, past, play, profile, requests, ser
 from discosim.core.rng import RandomStreams
 from discosim.policies.disco import Disco
 from discosim.policies.optimal_wait import OptimalWait
-from discosim.policies.past_ttfts import MIN_PAIRS, TIE_S, PastTtfts
+from discosim.policies.past_ttfts import MIN_PAIRS, TIE_S, PastTtfts, _first_smallest
 
 
 def everybody(past_ttfts: PastTtfts) -> Any:
@@ -146,3 +146,10 @@ def test_optimal_wait_on_a_budget_of_nothing_never_starts(seed: int) -> None:
     played = play(OptimalWait(constraint="device", budget=0.0), parts, table, seed=seed, view=view)
     assert (played.ttft_s > view.server_ttft_s.max()).any()
     assert played.budget_used("device") == 0.0
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 40))
+def test_the_smallest_are_those_that_a_stable_sort_puts_first(values: list[int], n: int) -> None:
+    held, n = np.array(values, dtype=float), min(n, len(values))
+    found = _first_smallest(held, n)
+    assert np.flatnonzero(found).tolist() == sorted(np.argsort(held, kind="stable")[:n].tolist())
