@@ -106,17 +106,17 @@ class Rows:
             Standard normal; the same for all numbers that rest on these rows.
         """
         slopes = self._slopes(each)
-        total = float(slopes @ slopes)
+        total = float(np.sum(slopes * slopes))
         if total == 0.0:
             return np.zeros(len(draws))
-        found: Floats = draws @ slopes * math.sqrt(self.variance(each) / total)
+        found: Floats = np.einsum("ij,j->i", draws, slopes) * math.sqrt(self.variance(each) / total)
         return found
 
     def known_share(self, each: Floats) -> float:
         """Return how much of a number's deviations between cells is the input's, and not the luck of the requests."""
         slopes = self._slopes(each)
         scale = self.n * self.n_cells * self.block if self.block > 1 else self.n * self.code.size
-        total = float(slopes @ slopes) / scale
+        total = float(np.sum(slopes * slopes)) / scale
         return 0.0 if total == 0.0 else math.sqrt(self.variance(each) / total)
 
     def _slopes(self, each: Floats) -> Floats:
@@ -135,9 +135,9 @@ class Rows:
         n + 1 cells are exponential numbers over their sum. Where cells are rows, or several intervals together, those
         are factors of what was measured.
         """
-        from scipy.special import ndtr
+        from scipy.special import ndtr, xlog1py
 
-        drawn: Floats = -np.log1p(-np.minimum(ndtr(draws), 1.0 - 1e-12))
+        drawn: Floats = np.asarray(xlog1py(-1.0, -np.minimum(ndtr(draws), 1.0 - 1e-12)), dtype=np.float64)
         if self.block > 1:
             return drawn[:, np.arange(self.n_cells) // self.block]
         if self.n_cells == self.n + 1:

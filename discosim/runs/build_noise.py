@@ -11,6 +11,7 @@ import numpy as np
 from discosim.core.device_law import Heat, Residual, Stalls
 from discosim.core.empirical import CorrelatedSeries, QuantileTable
 from discosim.core.errors import UserError
+from discosim.core.portable import exp
 from discosim.core.scenario import (
     ColdStart,
     Device,
@@ -136,7 +137,7 @@ def lognormal(cv: float) -> QuantileTable:
     sigma = math.sqrt(math.log1p(cv * cv))
     middle = np.linspace(0.0, 1.0, 401)[1:-1]
     levels = np.unique(np.concatenate([TAIL_LEVELS, middle, 1.0 - np.array(TAIL_LEVELS)]))
-    values = np.exp(sigma * ndtri(levels) - sigma * sigma / 2.0)
+    values = exp(sigma * ndtri(levels) - sigma * sigma / 2.0)
     inner = np.concatenate([[0.0], levels[1:-1], [1.0]])
     table = QuantileTable(tuple(inner.tolist()), tuple(values.tolist()))
     return table.scaled(1.0 / table.mean())

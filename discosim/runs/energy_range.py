@@ -251,7 +251,7 @@ def _means(runs: Sequence[Work], point: Point, metric: str, usd_per_j: float) ->
     decode_j = np.array([device.decode_j_per_tok for device in point.devices])
     values = []
     for one in runs:
-        spent = float(one.prefill_tok @ prefill_j + one.decode_tok @ decode_j) + one.waiting_j
+        spent = float(np.sum(one.prefill_tok * prefill_j) + np.sum(one.decode_tok * decode_j)) + one.waiting_j
         if metric == "unified cost":
             if point.edge is not None:
                 spent += one.edge_prefill_tok * point.edge.prefill_j_per_tok

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from discosim.core.errors import UserError, close_match
 from discosim.core.lookup import places
+from discosim.core.portable import exp
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import ConstantLengths, DigestLengths, FileLengths, Lengths, LognormalLengths
 from discosim.core.versions import Warp
@@ -59,8 +60,8 @@ def draw_lengths(
             return np.full(n, law.prompt_tok, dtype=np.int64), np.full(n, law.output_tok, dtype=np.int64)
         case LognormalLengths():
             z = rng.standard_normal((n, 2))
-            prompt = law.prompt_median_tok * np.exp(law.prompt_sigma * z[:, 0])
-            output = law.output_median_tok * np.exp(law.output_sigma * z[:, 1])
+            prompt = law.prompt_median_tok * exp(law.prompt_sigma * z[:, 0])
+            output = law.output_median_tok * exp(law.output_sigma * z[:, 1])
             return whole_tokens(prompt), whole_tokens(output)
         case FileLengths():
             table = table_of(law, base_dir)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from discosim.core.portable import exp
 from discosim.world.luck import Luck
 
 Ints = NDArray[np.int64]
@@ -61,9 +62,9 @@ class Answers:
         """Return true and guessed lengths of an answer's parts; never more parts than tokens."""
         n = min(n_parts, output_tok)
         rng = self._luck.streams.generator("answer.parts", request_id)
-        weights = np.exp(self.model.part_sigma * rng.standard_normal(n))
+        weights = exp(self.model.part_sigma * rng.standard_normal(n))
         lengths = split(output_tok, weights)
-        guesses = lengths * np.exp(error * rng.standard_normal(n))
+        guesses = lengths * exp(error * rng.standard_normal(n))
         return lengths, guesses.tolist()
 
 

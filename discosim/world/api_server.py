@@ -18,6 +18,7 @@ import simpy
 from numpy.typing import NDArray
 
 from discosim.core.chunk_law import ChunkLaw
+from discosim.core.portable import exp
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
@@ -388,8 +389,7 @@ class ApiServer:
 def _jittered(streams: RandomStreams, role: str, ratio: float) -> Floats:
     """Draw a tape; runs of a sweep that share a seed share it, as drawing takes a twentieth of a small run."""
     sigma = math.log(ratio) / Z99
-    # mean 1, so that the drawn TPOT stays the mean gap
-    gaps = np.exp(sigma * streams.generator(role).standard_normal(2 * JITTER_TAPE) - sigma**2 / 2)
+    gaps = exp(sigma * streams.generator(role).standard_normal(2 * JITTER_TAPE) - sigma**2 / 2)  # mean 1: TPOT's
     tape: Floats = np.concatenate(([0.0], np.cumsum(gaps)))
     tape.flags.writeable = False
     return tape

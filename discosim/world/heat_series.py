@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 N_TERMS, FEW_TERMS = 24, 16
 NEAR_FEW = 0.125
 """How far, over the radius, the few terms reach: ``0.125**17 * 8/7`` is 5e-16."""
-MOST_TOK = 380  # of a stretch: what one thread of a linear algebra library takes on by itself
+MOST_TOK = 380  # of a stretch
 REACH = 0.25
 """How far a stretch goes on either side of its token, over the radius."""
 AHEAD = 0.2
@@ -49,10 +49,23 @@ def series(bend: float, gap: float, heating_s: float, n_terms: int = N_TERMS) ->
 
     Their sum is in seconds, for a heating time of ``heating_s``.
     """
-    weights, orders, before = _weights(heating_s, n_terms)
-    found: Floats = weights.dot(bend**before)
-    found *= (gap * MOST_TOK) ** orders
+    step = gap * MOST_TOK
+    found = total(_weights(heating_s, n_terms), _rising(1.0, bend, n_terms))
+    found *= _rising(step, step, n_terms)
     return found
+
+
+def total(rows: Floats, factors: Floats) -> Floats:
+    """Return the sum of each row times the factors; a matrix product would hang on what the processor can do."""
+    found: Floats = np.einsum("ij,j->i", rows, factors)
+    return found
+
+
+def _rising(first: float, base: float, n: int) -> Floats:
+    """Return ``first``, and each number the one before times ``base``; shape (n,)."""
+    found = np.full(n, base)
+    found[0] = first
+    return np.multiply.accumulate(found, out=found)
 
 
 def powers(first: int, end: int, n_terms: int = N_TERMS) -> Floats:
@@ -63,16 +76,15 @@ def powers(first: int, end: int, n_terms: int = N_TERMS) -> Floats:
 @cache
 def _powers(n_terms: int) -> Floats:
     steps = np.arange(-MOST_TOK, MOST_TOK + 1) / MOST_TOK
-    table: Floats = steps[:, None] ** np.arange(1, n_terms + 1)
+    table: Floats = np.multiply.accumulate(np.repeat(steps[:, None], n_terms, axis=1), axis=1)
     table.flags.writeable = False
     return table
 
 
 @lru_cache(maxsize=64)
-def _weights(heating_s: float, n_terms: int) -> tuple[Floats, Floats, Floats]:
-    """Return ``heating_s`` times the weights, the orders k from 1, and the exponents l from 0."""
-    orders = np.arange(1.0, n_terms + 1.0)
-    return heating_s * _each_weight()[:n_terms, :n_terms], orders, orders - 1.0
+def _weights(heating_s: float, n_terms: int) -> Floats:
+    """Return ``heating_s`` times the weights of so many terms."""
+    return heating_s * _each_weight()[:n_terms, :n_terms]
 
 
 @cache

@@ -24,6 +24,7 @@ from discosim.world.heat_series import (
     powers,
     reach,
     series,
+    total,
 )
 from discosim.world.stream import ramp
 
@@ -210,7 +211,7 @@ class Warming:
             if span <= REACH * radius:
                 n_terms = FEW_TERMS if span <= NEAR_FEW * radius else N_TERMS
                 coefficients = series(above / speed, gap, self._heating_s, n_terms)
-                times_s: Floats = powers(-middle, n_tok - middle, n_terms).dot(coefficients)
+                times_s: Floats = total(powers(-middle, n_tok - middle, n_terms), coefficients)
                 times_s += begin_s + elapsed_s
                 return times_s
         times_s = np.empty(n_tok)
@@ -241,7 +242,7 @@ class Warming:
             end = min(begin + most, middle + 1 + (most if gap * most < span else int(span / gap)))
             part_s = times_s[begin:end]
             if end - begin > 1:
-                np.dot(powers(begin - middle, end - middle), series(above / speed, gap, self._heating_s), out=part_s)
+                part_s[:] = total(powers(begin - middle, end - middle), series(above / speed, gap, self._heating_s))
                 part_s += middle_s
             else:
                 part_s[0] = middle_s

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -298,11 +299,11 @@ def shipped(name: str) -> Scenario:
     return load_scenario(name, overrides=[f"replications={1 if name in LONG else 2}"])
 
 
-def all_hashes() -> dict[str, dict[str, dict[str, str]]]:
-    """Return the hashes of all worlds and of the shipped scenarios."""
+def all_hashes(names: Sequence[str] = SHIPPED) -> dict[str, dict[str, dict[str, str]]]:
+    """Return the hashes of all worlds and of shipped scenarios."""
     with TemporaryDirectory() as folder:
         small = {world["name"]: hashes_of(simulate(scenario(world, Path(folder)))) for world in WORLDS}
-    return {"small": small, "shipped": {name: hashes_of(simulate(shipped(name))) for name in SHIPPED}}
+    return {"small": small, "shipped": {name: hashes_of(simulate(shipped(name))) for name in names}}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,24 @@ def test_small_worlds_give_the_same_bytes(world: Plain, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_scenarios_give_the_same_bytes(name: str) -> None:
     assert hashes_of(simulate(shipped(name))) == KNOWN["shipped"][name], RENEW
+
+
+@pytest.mark.long
+def test_an_older_processor_gives_the_same_bytes() -> None:
+    """An older cannot be asked what a younger would do: `tests/unit/test_portable.py` looks for what hangs on it."""
+    older = {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4", "OPENBLAS_CORETYPE": "Nehalem"}
+    code = "import json, small_worlds; print(json.dumps(small_worlds.all_hashes(['quickstart'])))"
+    said = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=HASHES.parent,
+        env=os.environ | older,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(said.stdout)
+    assert found["small"] == KNOWN["small"], RENEW
+    assert found["shipped"] == {"quickstart": KNOWN["shipped"]["quickstart"]}, RENEW
 
 
 def test_every_policy_and_scheduler_is_among_them() -> None:
