@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from discosim.core.scenario import Scenario
 from discosim.metrics.definitions import definition
@@ -27,6 +28,7 @@ from discosim.sweep.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
+Floats = NDArray[np.float64]
 N_VERSIONS = 40
 """Versions of a table: the spread of so many is known to 11 %."""
 
@@ -67,11 +69,14 @@ class SweepInputs:
     def of(self, point: int) -> Finished:
         """Return the finished runs of a point."""
         if point not in self._points:
-            runs = self.store.folder / "runs"
-            folders = {seed: runs / name for seed, name in self._folders.get(point, {}).items()}
-            scenario = self.scenarios[point]
-            self._points[point] = finished(scenario, folders, self.names) if folders else NOTHING
+            self._points[point] = self.read(point)
         return self._points[point]
+
+    def read(self, point: int) -> Finished:
+        """Read the finished runs of a point, and keep nothing of them."""
+        runs = self.store.folder / "runs"
+        folders = {seed: runs / name for seed, name in self._folders.get(point, {}).items()}
+        return finished(self.scenarios[point], folders, self.names) if folders else NOTHING
 
 
 NOTHING = Finished((), False, (), {}, ())
@@ -119,8 +124,8 @@ class Versions:
     Parameters
     ----------
     table : DataFrame
-        As the sweep's, with the number of a version for the seed; numbers are means over the seeds, and deviate to
-        first order. NaN where that is not known.
+        As the sweep's up to the column of policies, with the number of a version for the seed, and behind it the
+        numbers asked for: means over the seeds that deviate to first order. NaN where that is not known.
     n_rows : int
         Rows of the input that has the fewest.
     few_rows : str
@@ -154,7 +159,7 @@ def versions_of(
     table : DataFrame
         As :func:`discosim.sweep.table.collect` gives it.
     columns : sequence of str
-        Numbers of the summary that deviate; the others are NaN.
+        Numbers of the summary.
     n : int
         Versions.
 
@@ -164,23 +169,38 @@ def versions_of(
     open in it: ratios, means over points, differences of policies. Not for runs whose inputs were drawn anew
     (`inputs.resample`): there the seeds are the versions.
     """
-    import pandas as pd
-
     inputs = SweepInputs(store, scenarios, table, columns)
-    parts: list[pd.DataFrame] = []
+    heads = list(table.columns[: list(table.columns).index("policy") + 1])
+    kept = table[table["status"] == "finished"][list(dict.fromkeys((*heads, *columns)))]
     thin: dict[tuple[str, str], MeasuredInput] = {}
-    for (point, policy), rows in table[table["status"] == "finished"].groupby(["point", "policy"], sort=False):
-        side = Side(inputs.of(int(str(point))), str(policy))
-        thin |= {(given.role, given.name): given for given in side.runs.inputs}
-        drawn = pd.concat([rows.iloc[:1]] * n, ignore_index=True).assign(seed=np.arange(n))
-        for name in columns:
-            drawn[name] = float(rows[name].mean()) + deviations(name, side, n)
-        parts.append(drawn)
-    if not thin or any(inputs.of(point).is_resampled for point in scenarios):
+    numbers: dict[Any, dict[str, Floats]] = {}  # by the first row of each policy at a point
+    for point, rows in kept.groupby("point", sort=False):
+        given, drawn = _drawn_of(inputs.read(int(str(point))), rows, columns, n)
+        thin |= given
+        numbers |= drawn
+    if not thin or any(scenarios[point].inputs.resample for point in scenarios if inputs.seeds(point)):
         return None
+    firsts = sorted(numbers)
+    of_all = {name: np.concatenate([numbers[first][name] for first in firsts]) for name in columns}
+    versions = kept.loc[np.repeat(firsts, n)].reset_index(drop=True)
+    versions = versions.assign(seed=np.tile(np.arange(n), len(firsts)), **of_all)
     found = sorted(thin.values(), key=lambda given: given.n)
     few = ", ".join(dict.fromkeys(f"{given.role} {given.n:,} {given.unit}" for given in found))
-    return Versions(pd.concat(parts, ignore_index=True), found[0].n, few)
+    return Versions(versions, found[0].n, few)
+
+
+def _drawn_of(
+    runs: Finished, table: pd.DataFrame, columns: Sequence[str], n: int
+) -> tuple[dict[tuple[str, str], MeasuredInput], dict[Any, dict[str, Floats]]]:
+    """Return the inputs of a point, and numbers under their versions by the first row of each policy.
+
+    Requests are held for one point at a time, of what may be thousands.
+    """
+    numbers = {}
+    for policy, rows in table.groupby("policy", sort=False):
+        side = Side(runs, str(policy))
+        numbers[rows.index[0]] = {name: float(rows[name].mean()) + deviations(name, side, n) for name in columns}
+    return {(given.role, given.name): given for given in runs.inputs}, numbers
 
 
 def _widened(row: Difference, points: Mapping[str, int], inputs: SweepInputs) -> Difference:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from discosim.metrics.input_uncertainty import Rows
 from discosim.report.sweep_text import render_diff, render_sweep
 from discosim.runs import build, execute_to_folder
 from discosim.runs.finished import Finished, Side, deviations, finished, part_of
+from discosim.sweep import input_intervals
 from discosim.sweep.diff import diff_folders
 from discosim.sweep.input_intervals import versions_of
 from discosim.sweep.plan import load_plan
@@ -153,6 +156,28 @@ def test_versions_spread_as_far_as_the_inputs_leave_open(few: SweepResult) -> No
     assert np.std(own / base, ddof=1) == pytest.approx(expected, rel=0.18)
     device = found.table[found.table["policy"] == "device_only"].groupby("point")["ttft_mean_s"].std()
     assert (device == 0.0).all()
+
+
+def test_versions_hold_what_was_asked_for_and_one_point_at_a_time(
+    few: SweepResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[weakref.ref[Finished]] = []
+
+    def read(*args: Any) -> Finished:
+        gc.collect()
+        assert all(one() is None for one in held)
+        held.append(weakref.ref(found := finished(*args)))
+        return found
+
+    monkeypatch.setattr(input_intervals, "finished", read)
+    table = load_results(few.store.folder).iloc[::-1].reset_index(drop=True)
+    found = versions_of({point.index: point.scenario for point in few.plan.points}, few.store, table, NAMES, n=5)
+    assert found is not None
+    assert len(held) == len(few.plan.points) > 1
+    assert tuple(found.table.columns[-len(NAMES) - 1 :]) == ("policy", *NAMES)
+    pairs = table[["point", "policy"]].drop_duplicates()
+    assert found.table[["point", "policy"]].iloc[::5].to_numpy().tolist() == pairs.to_numpy().tolist()
+    assert found.table["seed"].tolist() == list(range(5)) * len(pairs)
 
 
 def test_deviations_have_the_variance_of_the_rows() -> None:
