@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from discosim.core.errors import UserError, close_match
 
 ROOT = "discosim_experiments"
 INPUT_SUFFIXES = (".py", ".yaml", ".json", ".csv")
+STEMS = ("tables", "figures", "estimators")
 NO_INPUTS = ("experiment.yaml", "claims.yaml", "figures.py", "estimators.py")
 """Files that decide no number of a table."""
 
@@ -48,6 +50,30 @@ def load_module(folder: Path, stem: str) -> ModuleType:
             del sys.modules[name]
             raise
     return sys.modules[name]
+
+
+@dataclass(frozen=True)
+class Modules(Mapping[str, ModuleType]):
+    """The Python files of a paper's folder by their stems; each is imported when it is asked for.
+
+    Who judges claims needs no module that draws, and matplotlib takes as long to import as all claims of a paper take.
+    """
+
+    folder: Path
+
+    def __getitem__(self, stem: str) -> ModuleType:
+        if stem not in self:
+            raise KeyError(stem)
+        return load_module(self.folder, stem)
+
+    def __contains__(self, stem: object) -> bool:
+        return stem in STEMS and (self.folder / f"{stem}.py").is_file()
+
+    def __iter__(self) -> Iterator[str]:
+        return (stem for stem in STEMS if stem in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def function_of(module: ModuleType | None, name: str, where: str) -> Callable[..., Any]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import TypeVar
 
 from discosim.config.keypath import KeyPath
@@ -14,7 +12,7 @@ from discosim.config.load import build_section
 from discosim.config.problems import Place, Problems
 from discosim.config.yaml_loader import read_file
 from discosim.core.errors import UserError, close_match
-from discosim.reproduce.code import load_module
+from discosim.reproduce.code import Modules
 from discosim.reproduce.files import Claim, ClaimsFile, ExperimentFile
 from discosim.traces.catalogue import SHIPPED, shipped_folder
 
@@ -68,11 +66,10 @@ class Experiment:
         )
         return next(complete, PROFILES[0])
 
-    @cached_property
-    def code(self) -> Mapping[str, ModuleType]:
+    @property
+    def code(self) -> Modules:
         """The modules tables.py, figures.py and estimators.py, those of them that are there."""
-        stems = ("tables", "figures", "estimators")
-        return {stem: load_module(self.folder, stem) for stem in stems if (self.folder / f"{stem}.py").is_file()}
+        return Modules(self.folder)
 
 
 def find_experiments(given: Path | None = None) -> Path:
