@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
+from batch_runs import assert_same, run
 from hypothesis import given
 from hypothesis import strategies as st
 from test_every_policy import links, policies, residuals, services
 from worlds import (
     DEAR_DEVICE,
     DEAR_SERVER,
-    JOINT,
     NO_LINK,
     bursts,
     constant,
     constant_link,
-    edge_box,
     examples,
     exhaustive,
-    gated,
     law,
     long,
     model,
@@ -36,57 +33,16 @@ from worlds import (
 )
 
 from discosim.config import load_scenario
-from discosim.core.device_law import Heat, Residual
+from discosim.core.device_law import Residual
 from discosim.core.empirical import QuantileTable
-from discosim.core.request import Loop, RequestRecord, RequestTable
-from discosim.core.rng import RandomStreams
-from discosim.core.scenario import Battery, Capacity, ColdStart, Outage, Throttle, Waiting
-from discosim.core.timelines import Timelines
-from discosim.core.undecided import UndecidedError
-from discosim.policies import Policy, known_policies
-from discosim.policies.server_only import ServerOnly
-from discosim.policies.view import View
+from discosim.policies import known_policies
 from discosim.runs import replay_kernel
-from discosim.runs.kernels import Part, in_order
-from discosim.runs.replicate import Entrant, Outcome, _replicate, replicate
 from discosim.runs.store import execute_to_folder
-from discosim.world.api_server import ApiServerModel
-from discosim.world.batch.covered import REPEATED, is_repeated
-from discosim.world.batch.meeting import Stays, meetings
-from discosim.world.hours import HourLaw
 from discosim.world.link import LinkModel
-from discosim.world.luck import Luck
 from discosim.world.meter import Meter
-from discosim.world.quality import QualityModel
-from discosim.world.world import Service, World, WorldModel
+from discosim.world.world import WorldModel
 
 PLANNED = sorted(kind for kind, policy in known_policies().items() if "plan" in vars(policy))
-
-
-def run(policy: Policy, parts: WorldModel, table: RequestTable, view: View, seed: int, kernel: str) -> Outcome:
-    """Run one replication as a scenario would."""
-    scenario = SimpleNamespace(kernel=kernel, reader=SimpleNamespace(pacer=True), server=None, services={})
-    blueprint: Any = SimpleNamespace(scenario=scenario, model=parts, view=view)
-    return replicate(Entrant("it", policy), blueprint, table, Luck(RandomStreams(seed), len(table)), range(3, 20))
-
-
-def assert_same(one: Outcome, other: Outcome) -> None:
-    """Assert that two outcomes are the same in every bit."""
-    for held, wanted in ((one.columns, other.columns), (one.tokens, other.tokens), (one.endpoints, other.endpoints)):
-        assert list(held) == list(wanted)
-        for name, column in wanted.items():
-            assert held[name].dtype == column.dtype, name
-            same = held[name] == column if column.dtype == object else bits(held[name]) == bits(column)
-            assert same.all(), f"{name} of requests {np.flatnonzero(~same)[:5]}"
-    numbers = [np.array(list(outcome.summary.values())) for outcome in (one, other)]
-    assert list(one.summary) == list(other.summary)
-    assert (bits(numbers[0]) == bits(numbers[1])).all(), "a number of the summary"
-    assert dict(one.tally) == dict(other.tally)
-
-
-def bits(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return values.view(np.int64) if values.dtype == np.float64 else values
-
 
 devices = st.builds(
     profile,
@@ -148,7 +104,8 @@ def test_arrays_and_simpy_agree_to_the_bit_in_many_worlds(kind: str) -> None:
     check_equality(kind, 15, 200, [20, 300, 3000, 200_000])
 
 
-# --- worlds in which much is going on ---------------------------------------------------------------------------
+# --- worlds in which much is going on -------------------------------------------------------------------------
+
 
 NOISY = Residual(
     prefill=law(QuantileTable((0.0, 1.0), (0.5, 3.0)), 0.5), decode=law(QuantileTable((0.0, 1.0), (0.8, 2.0)))
@@ -184,7 +141,6 @@ BUSY = {
     "no work": (busy_world(DEAR_SERVER, device=profile(prefill_s_per_tok=0.0), link=constant_link(0.1)), "device"),
 }
 
-
 CASES = [
     *((case, "device", "cancel") for case in BUSY if case != "to the server"),
     *((case, "server", "cancel") for case in ("to the device", "to the server", "chunks")),
@@ -207,162 +163,6 @@ def test_hand_overs_agree_to_the_bit(case: str, constraint: str, losers: str) ->
         assert (found.columns["n_migrations"] > 0).sum() > 10
         assert found.columns[f"n_tok_{target}"].sum() > 0
     assert_same(found, run(policy, parts, table, view, 1, "simpy"))
-
-
-# --- who does what --------------------------------------------------------------------------------------------
-
-PLAIN = replace(model(), edge=None, joint=None)
-TABLE = requests(30)
-
-
-def kernels_of(policy: Policy, parts: WorldModel, table: RequestTable = TABLE, kernel: str = "auto") -> dict[str, int]:
-    return dict(run(policy, parts, table, past(PLAIN), 1, kernel).kernels)
-
-
-@dataclass(frozen=True)
-class Slower(ApiServerModel):
-    """A service of another package."""
-
-
-NOT_COVERED: dict[str, WorldModel] = {
-    "edge": replace(PLAIN, edge=edge_box()),
-    "joint": replace(PLAIN, joint=JOINT),
-    "quality": replace(PLAIN, quality=QualityModel()),
-    "services": replace(PLAIN, services={"other": Service(server(), DEAR_SERVER, LinkModel())}),
-    "outage": replace(PLAIN, server=server(outages=(Outage(start_s=5.0, end_s=6.0),))),
-    "hours": replace(PLAIN, server=server(hours=HourLaw(0.0, (0.5,) * 24, (1.0,) * 24))),
-    "gate": replace(PLAIN, server=gated(server(), capacity=Capacity(concurrent=3))),
-    "link outage": replace(PLAIN, link=LinkModel(outages=(Outage(start_s=5.0, end_s=6.0),))),
-    "another service": replace(PLAIN, server=Slower(PLAIN.server.ttft, PLAIN.server.tpot)),
-    "two kinds": replace(PLAIN, fleet=((profile(), 1.0), (profile(cold_start=ColdStart(load_s=1.0)), 1.0))),
-    **{
-        name: replace(PLAIN, fleet=((profile(**{name: part}), 1.0),))
-        for name, part in {
-            "throttle": Throttle(onset_s=1.0, sustained=0.5),
-            "cold_start": ColdStart(load_s=1.0),
-            "battery": Battery(capacity_wh=1.0),
-            "waiting": Waiting(screen_w=1.0, wait_w=1.0),
-            "heat": Heat(heating_s=1.0, cooling_s=1.0, onset=0.5, floor=0.5),
-            "residual": Residual(prefill=PLAIN.server.ttft, first=2.0),
-        }.items()
-    },
-}
-
-
-@pytest.mark.parametrize("part", NOT_COVERED)
-def test_parts_that_are_not_repeated_go_through_simpy(part: str) -> None:
-    assert kernels_of(ServerOnly(), NOT_COVERED[part]) == {"simpy": 30}
-
-
-def test_what_is_repeated_is_worked_out_in_arrays_unless_simpy_is_asked_for() -> None:
-    assert kernels_of(ServerOnly(), PLAIN) == {"simpy": 0, "replay": 30}
-    assert kernels_of(ServerOnly(), PLAIN, kernel="simpy") == {"simpy": 30}
-
-
-def test_closed_loops_go_through_simpy() -> None:
-    table = replace(TABLE, arrival_s=np.full(30, np.nan), user_id=np.arange(30) % 4, loop=Loop(4, np.ones(30)))
-    assert kernels_of(ServerOnly(), PLAIN, table) == {"simpy": 30}
-
-
-def test_a_new_field_of_a_part_goes_through_simpy_once_it_says_something() -> None:
-    """As if the share of lost packets were new, and nobody had taught the arrays."""
-    with mock.patch.dict(REPEATED, {LinkModel: REPEATED[LinkModel] - {"loss_share"}}):
-        assert is_repeated(LinkModel())
-        assert not is_repeated(LinkModel(loss_share=0.1))
-        assert kernels_of(ServerOnly(), replace(PLAIN, link=LinkModel(loss_share=0.1))) == {"simpy": 30}
-
-
-class Hasty(ServerOnly):
-    """Serves otherwise than its parent, whose plan it would inherit."""
-
-
-def test_a_plan_counts_only_in_the_class_that_states_it() -> None:
-    assert kernels_of(Hasty(), PLAIN) == {"simpy": 30}
-
-
-def test_requests_that_meet_on_a_device_go_through_simpy() -> None:
-    """Three of one user at once, and one of him much later."""
-    table = replace(requests(4), arrival_s=np.array([1.0, 1.5, 2.0, 1e4]), user_id=np.array([0, 0, 1, 0]))
-    found = run(known_policies()["device_only"](), PLAIN, table, past(PLAIN), 1, "auto")
-    assert found.kernels == {"simpy": 2, "replay": 2}
-    assert_same(found, run(known_policies()["device_only"](), PLAIN, table, past(PLAIN), 1, "simpy"))
-
-
-@examples(100)
-@given(st.integers(0, 2**32))
-def test_nobody_is_left_who_may_meet_a_group(seed: int) -> None:
-    """By a loop over all pairs: outside the groups stays are apart, and apart from whatever a group may take."""
-    rng = np.random.default_rng(seed)
-    n = int(rng.integers(1, 12))
-    from_s = rng.integers(0, 30, n).astype(float)
-    to_s = from_s + rng.integers(0, 6, n)
-    at_most_s = to_s - from_s + rng.integers(0, 4, n)
-    stays = Stays(np.arange(n), rng.integers(0, 3, n), from_s, to_s, at_most_s, rng.random(n) < 0.1)
-    meets, until_s = meetings(stays)
-    for i in range(n):
-        assert meets[i] or not stays.goes_to_world[i]
-        for j in range(n):
-            if i != j and stays.user_id[i] == stays.user_id[j] and not meets[i]:
-                apart = until_s[j] < from_s[i] or to_s[i] < from_s[j]
-                assert apart, f"{i} is left, and may meet {j}"
-    for user in range(3):  # work of a group that is done one after the other ends in time
-        mine = sorted(np.flatnonzero(meets & (stays.user_id == user)).tolist(), key=lambda i: from_s[i])
-        end_s = 0.0
-        for i in mine:
-            end_s = max(end_s, from_s[i]) + at_most_s[i]
-            assert end_s <= until_s[i]
-
-
-def ending(*rows: tuple[int, float, float], is_direct: bool = False, horizon_s: float = np.inf) -> Part:
-    """Return requests by id, the moment of their end and the event before it."""
-    records: list[RequestRecord] = []
-    World(PLAIN, requests(1, rejected=[True]), Luck(RandomStreams(1), 1)).run(ServerOnly(), records.append)
-    timelines = Timelines.of([replace(records[0], request_id=number) for number, _, _ in rows])
-    ended_s, before_s = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
-    return Part(timelines, ended_s, before_s, np.full(len(rows), is_direct), horizon_s)
-
-
-def order_of(*parts: Part) -> list[int]:
-    """Return the ids in the order in which they come."""
-    return [int(i) for timelines in in_order(parts) for i in timelines["request_id"]]
-
-
-NAN = float("nan")
-
-
-def test_requests_come_in_the_order_in_which_they_end() -> None:
-    first = ending((4, 2.0, NAN), (5, 9.0, NAN), (3, 9.0, NAN), horizon_s=-np.inf)
-    second = ending((2, 3.0, 1.0), (1, 7.0, 1.0), (0, 12.0, 1.0), horizon_s=5.0)
-    third = ending((7, 6.0, 1.0), (6, 12.0, 0.5))
-    for size in (1, 2, 3, 200):
-        batches = list(in_order([first, second, third], size))
-        assert all(len(batch) % size == 0 for batch in batches[:-1])
-        assert [int(i) for batch in batches for i in batch["request_id"]] == [4, 2, 7, 1, 5, 3, 6, 0]
-
-
-def test_one_moment_is_ordered_only_where_simpy_would_order_it_so() -> None:
-    assert order_of(ending((1, 7.0, 2.0), horizon_s=5.0), ending((2, 7.0, 1.0))) == [2, 1]
-    assert order_of(ending((1, 7.0, 2.0), (2, 7.0, 2.0), is_direct=True)) == [1, 2]
-    for undecided in [
-        (ending((1, 7.0, 2.0), (2, 7.0, 2.0)),),
-        (ending((1, 7.0, 2.0), horizon_s=5.0), ending((2, 7.0, NAN))),
-    ]:
-        with pytest.raises(UndecidedError):
-            order_of(*undecided)
-
-
-def test_the_world_does_all_where_the_order_is_undecided() -> None:
-    """Constant times in a world without luck: with a hand-over rule nobody tells which of two twins ends first."""
-    policy = known_policies()["disco"](constraint="server", budget=1.0)
-    table = requests(30, prompt_tok=50, output_tok=20)
-    table = replace(table, arrival_s=np.repeat(table.arrival_s[::2], 2))
-    service = server(ttft=constant(0.2), tpot=constant(0.05))
-    parts = replace(PLAIN, server=service)
-    with mock.patch("discosim.runs.replicate._replicate", side_effect=_replicate) as tries:
-        found = run(policy, parts, table, past(parts), 1, "auto")
-    assert tries.call_count == 2
-    assert found.kernels == {"simpy": 30}
-    assert_same(found, run(policy, parts, table, past(parts), 1, "simpy"))
 
 
 # --- files ----------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from engines import FLAT, cases, run_leaping_pools, token_times
 from hypothesis import given
-from stepping_engine import Ask, run_ranks
+from stepping_engine import Ask
+from stepping_groups import run_ranks
 from worlds import examples, long
 
 from discosim.config import load_scenario

@@ -11,7 +11,8 @@ import pytest
 from engines import FLAT, OFF_BEAT, cases, run_leaping_pools, token_times
 from hypothesis import given
 from hypothesis import strategies as st
-from stepping_engine import Ask, run_pools
+from stepping_engine import Ask
+from stepping_groups import run_pools
 from worlds import examples
 
 from discosim.world.engine.costs.constant import ConstantCost

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from browsing import Visit
+from parsed_page import Parsed
 from report_folders import engine_folder, figures_folder, run_folder, sweep_folder, validate_folder
 
 from discosim.report.html import write_report
@@ -31,6 +32,12 @@ def reports(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
     """Return the report of each kind, outside its folder."""
     root = tmp_path_factory.mktemp("pages")
     return {kind: write_report(folder, root / f"{kind}.html") for kind, folder in folders.items()}
+
+
+@pytest.fixture(scope="session")
+def parsed(reports: dict[str, Path]) -> dict[str, Parsed]:
+    """Return the report of each kind, taken apart."""
+    return {kind: Parsed(path.read_text(encoding="utf-8")) for kind, path in reports.items()}
 
 
 @pytest.fixture

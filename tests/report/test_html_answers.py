@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from test_html_report import Parsed
+from parsed_page import Parsed
 
 from discosim.report.html.claims import answer as claims_answer
 from discosim.report.html.claims import tally

@@ -1,148 +1,28 @@
-"""The report holds what the folder holds, is the same each time, loads nothing, and runs no name as code."""
+"""The report holds what the folder holds."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-import re
 import shutil
-from html.parser import HTMLParser
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from report_folders import HOSTILE, MARKUP, SCENARIO, run_folder
+from parsed_page import Parsed
+from report_folders import HOSTILE, SCENARIO
 
-from discosim.cli import main
 from discosim.config import load_scenario
 from discosim.core.errors import UserError
 from discosim.report.figures.ttft_cdf import COLUMNS, ttft_cdf_table
-from discosim.report.html import report_text, write_report
+from discosim.report.html import report_text
 from discosim.report.html.grid import axis_of, grid
-from discosim.report.html.markup import json_block, tag, text
 from discosim.report.html.requests import MAX_RUNS, examples_data
 from discosim.report.html.run_folder import CDF_POINTS
 from discosim.report.tables import read_columns
 from discosim.runs import execute_to_folder
 from discosim.sweep.store import Store
-
-KINDS = ("run", "sweep", "figures", "validate")
-LOADING = {"src", "srcset", "href", "data", "action", "poster", "background"}
-
-
-class Parsed(HTMLParser):
-    """A page as a browser takes it apart: elements, attributes, visible text, and the content of scripts."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.scripts: list[str] = []
-        self.words = ""
-        self._inside = ""
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self._inside = tag
-        if tag == "script":
-            self.scripts.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside == "script":
-            self.scripts[-1] += data
-        elif self._inside != "style":
-            self.words += data
-
-    @property
-    def data(self) -> Any:
-        """The data of the charts."""
-        return json.loads(self.scripts[0])
-
-
-@pytest.fixture(scope="session")
-def parsed(reports: dict[str, Path]) -> dict[str, Parsed]:
-    return {kind: Parsed(path.read_text(encoding="utf-8")) for kind, path in reports.items()}
-
-
-# --- safety ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_hostile_name_is_only_text(kind: str, parsed: dict[str, Parsed], reports: dict[str, Path]) -> None:
-    page = parsed[kind]
-    name = MARKUP if kind == "sweep" else HOSTILE
-    assert kind == "validate" or name in [policy["name"] for policy in page.data["policies"]]
-    assert not [1 for name, attributes in page.elements if name == "img" and attributes.get("src") == "x"]
-    assert not [1 for _, attributes in page.elements if any(key.startswith("on") for key in attributes)]
-    assert len(page.scripts) == 2
-    assert MARKUP not in reports[kind].read_text(encoding="utf-8")
-    assert name in page.words
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_loaded(kind: str, parsed: dict[str, Parsed]) -> None:
-    for name, attributes in parsed[kind].elements:
-        for key in LOADING & attributes.keys():
-            value = attributes[key] or ""
-            assert value.startswith(("data:", "#")) or (name, key) == ("a", "href"), (name, key, value)
-    sheets = "".join(part for part in parsed[kind].scripts[1:])
-    assert not re.search(r"\b(fetch|XMLHttpRequest|import|eval|innerHTML|outerHTML|insertAdjacentHTML)\b", sheets)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_policy_of_the_page_names_its_own_script_and_no_other(kind: str, parsed: dict[str, Parsed]) -> None:
-    (policy,) = [a["content"] for name, a in parsed[kind].elements if a.get("http-equiv") == "Content-Security-Policy"]
-    assert policy is not None
-    assert policy.startswith("default-src 'none'; ")
-    assert "unsafe" not in policy
-    digest = base64.b64encode(hashlib.sha256(parsed[kind].scripts[1].encode()).digest()).decode()
-    assert f"script-src 'sha256-{digest}'" in policy
-
-
-def test_markup_is_made_by_tags_alone() -> None:
-    assert text(tag("b", HOSTILE)) == "<b>&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;</b>"
-    assert tag("p", "x", title='"><script>') == '<p title="&quot;&gt;&lt;script&gt;">x</p>'
-    block = json_block({"a": HOSTILE, "b": "<!--\u2028&", "c": float("nan"), "d": 0.123456789})
-    assert not set("<>&\u2028\u2029") & set(block)
-    assert json.loads(block) == {"a": HOSTILE, "b": "<!--\u2028&", "c": None, "d": 0.123457}
-
-
-# --- structure ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_page_is_built_for_those_who_hear_it(kind: str, parsed: dict[str, Parsed]) -> None:
-    elements = parsed[kind].elements
-    levels = [int(name[1]) for name, _ in elements if re.fullmatch(r"h[1-6]", name)]
-    assert levels[0] == 1
-    assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in pairwise(levels))
-    assert all(attributes.get("scope") for name, attributes in elements if name == "th")
-    assert all(attributes.get("alt") for name, attributes in elements if name == "img")
-    assert all(attributes.get("aria-label") for _, attributes in elements if attributes.get("role") == "region")
-    known = [attributes["id"] for _, attributes in elements if "id" in attributes]
-    assert len(known) == len(set(known))
-    inside = [str(a["href"])[1:] for name, a in elements if name == "a" and str(a.get("href")).startswith("#")]
-    assert inside
-    assert set(inside) <= set(known)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_number_needs_a_second_reading(kind: str, parsed: dict[str, Parsed]) -> None:
-    words = re.sub(r"config\.yaml.*", "", parsed[kind].words, flags=re.DOTALL)
-    for wrong in (r"\b0(\.0+)? ± 0(\.0+)?\b", r"\d[eE][-−]\d", r"\[1\]", r"\b(ttft|qoe|tbt)_\w+", r"\[USD\]"):
-        assert re.findall(wrong, words.replace("exchange rate 1e-07 USD", "")) == [], wrong
-
-
-# --- what it holds --------------------------------------------------------------------------------------------
 
 
 def test_a_run_shows_numbers_inputs_and_requests(folders: dict[str, Path], parsed: dict[str, Parsed]) -> None:
@@ -282,13 +162,6 @@ def test_differences_come_from_the_runs_and_damaged_runs_are_named(tmp_path: Pat
     assert "11 runs finished, 0 failed, 1 missing" in page.words
 
 
-def test_what_steers_a_terminal_or_turns_a_line_around_is_written_out() -> None:
-    evil = "a\x1b[31m\u202eb\u200b\x00<"
-    shown = r"a\x1b[31m\u202eb\u200b\x00"
-    assert str(tag("p", evil, title=evil)) == f'<p title="{shown}&lt;">{shown}&lt;</p>'
-    assert json.loads(str(json_block({evil: [evil]}))) == {f"{shown}<": [f"{shown}<"]}
-
-
 def test_a_paper_shows_verdicts_with_what_they_rest_on(parsed: dict[str, Parsed]) -> None:
     page = parsed["figures"]
     badges = [a["class"] for name, a in page.elements if name == "span" and "badge" in (a.get("class") or "")]
@@ -331,83 +204,3 @@ def test_metrics_give_way_where_a_table_is_huge(monkeypatch: pytest.MonkeyPatch)
     found = grid("t", rows, [axis_of("x", [1])], [[0]] * 3, ["a", "b"], ["p", "q", "r"], first="p")
     assert [metric["name"] for metric in found["metrics"]] == ["p", "q"]
     assert found["metrics"][0]["n"] == [2, 1]
-
-
-# --- the file -------------------------------------------------------------------------------------------------
-
-
-def test_the_same_folder_gives_the_same_bytes(folders: dict[str, Path], reports: dict[str, Path]) -> None:
-    for kind, folder in folders.items():
-        assert report_text(folder).encode() == reports[kind].read_bytes()
-
-
-def test_the_report_of_a_rerun_differs_in_what_run_json_says_alone(tmp_path: Path, folders: dict[str, Path]) -> None:
-    again = run_folder(tmp_path)
-    shutil.copy(folders["run"] / "run.json", again / "run.json")
-    assert report_text(again) == report_text(folders["run"])
-
-
-def test_a_report_is_small(reports: dict[str, Path]) -> None:
-    assert all(path.stat().st_size < 400_000 for path in reports.values())
-
-
-def test_the_verb_writes_into_the_folder_and_leaves_nothing_else(
-    tmp_path: Path, folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = shutil.copytree(folders["figures"], tmp_path / "f")
-    before = {path.name for path in folder.iterdir()}
-    assert main(["report", str(folder)]) == 0
-    assert str(folder / "report.html") in capsys.readouterr().out
-    assert {path.name for path in folder.iterdir()} - before == {"report.html"}
-    assert main(["report", str(folder), "--out", str(tmp_path / "new" / "x.html")]) == 0
-    assert (tmp_path / "new" / "x.html").read_bytes() == (folder / "report.html").read_bytes()
-
-
-def test_a_new_run_takes_the_old_report_away(tmp_path: Path) -> None:
-    folder = run_folder(tmp_path)
-    write_report(folder)
-    (folder / "notes.txt").write_text("mine", encoding="utf-8")
-    run_folder(tmp_path)
-    assert not (folder / "report.html").exists()
-    assert (folder / "notes.txt").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["nowhere"], "no such folder"),
-        (["."], "holds no results to report: expected run.json and summary.json (a run), plan.json"),
-        (["bad"], "not a readable JSON file"),
-        (["good", "--out", "config.yaml"], "must end in .html"),
-        (["good", "--out", "dir.html"], "is a folder"),
-    ],
-)
-def test_what_is_no_folder_of_results_is_answered_in_one_line(
-    arguments: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    folders: dict[str, Path],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("dir.html").mkdir()
-    Path("config.yaml").write_text("mine", encoding="utf-8")
-    shutil.copytree(folders["run"], "good")
-    shutil.copytree(folders["run"], "bad")
-    Path("bad/run.json").write_text("{", encoding="utf-8")
-    assert main(["report", *arguments]) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert len(printed.err.splitlines()) == 1
-    assert message in printed.err
-    assert Path("config.yaml").read_text(encoding="utf-8") == "mine"
-    assert not list(tmp_path.rglob("report.html"))
-
-
-@pytest.mark.parametrize("name", ["requests.parquet", "example_tokens.parquet", "summary.json", "config.yaml"])
-def test_a_damaged_file_is_named(name: str, tmp_path: Path, folders: dict[str, Path]) -> None:
-    folder = shutil.copytree(folders["run"], tmp_path / "damaged")
-    (folder / name).write_bytes(b"\x00: [\xff")
-    with pytest.raises(UserError, match=re.escape(name)):
-        report_text(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_own_code import POLICY, SMALL, written
+from own_policies import POLICY, SMALL, written
 
 from discosim import load_scenario
 from discosim.cli import main

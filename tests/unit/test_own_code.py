@@ -2,71 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
+from own_policies import POLICY, SMALL, scenario, written
 
-import discosim
-from discosim import Policy, load_results, load_scenario, simulate
+from discosim import Policy, load_scenario, simulate
 from discosim.cli import main
 from discosim.core.errors import UserError
 from discosim.core.own_code import load_own
 from discosim.core.scenario import EngineServer, Scenario
-from discosim.runs.basis import changed_since
 from discosim.runs.build_engine import engine_model
-from discosim.runs.identity import policy_id, run_id
+from discosim.runs.identity import run_id
 from discosim.runs.provenance import fingerprints
 from discosim.world.engine.schedulers.registry import maker_of
-
-POLICY = '''
-from __future__ import annotations
-
-from dataclasses import dataclass
-from discosim import Policy
-from discosim.core.spec import spec
-
-
-@dataclass(kw_only=True)
-class Mine(Policy):
-    """Ask the service."""
-
-    wait_s: float = spec(0.0, doc="Wait before.", unit="s", ge=0)
-    helped: bool = False
-
-    def serve(self, session):
-        yield session.wait(self.wait_s)
-        stream = session.start("server")
-        if (yield session.first_token_of(stream)) is None:
-            session.fail()
-            return
-        session.keep(stream)
-        yield session.finished()
-
-
-class Other:
-    pass
-'''
-SMALL = ["workload.n_requests=30", "replications=1"]
-
-
-def scenario(folder: Path, **changes: Any) -> Scenario:
-    policies = [{"kind": "server_only"}, {"kind": f"{folder / 'mine.py'}:Mine", "name": "mine", **changes}]
-    return load_scenario({"base": "quickstart", "policies": policies, "baseline": None}, overrides=SMALL)
-
-
-def written(folder: Path, text: str = POLICY, name: str = "mine.py") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(text)
-    return folder
-
-
-def code_of(held: Scenario) -> str:
-    return fingerprints(held)["policy code: mine.py:Mine"]
 
 
 def test_a_file_names_it_relative_to_itself_and_its_options_are_those_of_the_class(tmp_path: Path) -> None:
@@ -144,129 +93,6 @@ def test_an_error_while_it_serves_names_the_line_of_the_file(tmp_path: Path, lin
         simulate(scenario(tmp_path))
 
 
-def test_what_counts_is_the_source_and_what_lies_beside_it_and_not_the_folder(tmp_path: Path) -> None:
-    text = POLICY.replace("import dataclass\n", "import dataclass\nfrom helper import SHARE\nimport lib.deep\n", 1)
-    written(tmp_path / "a", text)
-    written(tmp_path / "a", "SHARE = 1\n", "helper.py")
-    written(tmp_path / "a" / "lib", "", "__init__.py")
-    written(tmp_path / "a" / "lib", "from . import deeper\n", "deep.py")
-    written(tmp_path / "a" / "lib", "X = 1\n", "deeper.py")
-    written(tmp_path / "a", "X = 1\n", "unused.py")
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
-    first = scenario(tmp_path / "a")
-    assert run_id(first) == run_id(scenario(tmp_path / "b"))
-    written(tmp_path / "b", "X = 2\n", "unused.py")
-    assert code_of(scenario(tmp_path / "b")) == code_of(first)
-    seen = {code_of(first)}
-    for folder, content, name in (
-        ("b", "SHARE = 2\n", "helper.py"),
-        ("b/lib", "X = 2\n", "deeper.py"),
-        ("b", f"{text}\n", "mine.py"),
-    ):
-        written(tmp_path / folder, content, name)
-        seen.add(code_of(scenario(tmp_path / "b")))
-    assert len(seen) == 4
-    assert "own file (mine.py, helper, lib)" in " ".join(simulate(first).notes)
-
-
-def test_an_edited_file_is_run_as_it_is_now_its_helpers_too(tmp_path: Path) -> None:
-    text = POLICY.replace("import dataclass\n", "import dataclass\nfrom helper import SHARE\n", 1)
-    text = text.replace("session.wait(self.wait_s)", "session.wait(SHARE)")
-
-    def mean_s(held: Scenario) -> float:
-        return float(simulate(held).summary.value("mine", "ttft_mean_s").mean)
-
-    written(tmp_path / "a", text)
-    written(tmp_path / "a", "SHARE = 1\n", "helper.py")
-    written(tmp_path / "b", text)
-    written(tmp_path / "b", "SHARE = 5\n", "helper.py")  # of the same name, in another folder
-    first, other = scenario(tmp_path / "a"), scenario(tmp_path / "b")
-    assert mean_s(other) - mean_s(first) == pytest.approx(4.0, abs=0.02)
-    before, identity = mean_s(first), run_id(first)
-    written(tmp_path / "a", "SHARE = 3\n", "helper.py")  # of the same size, within the same second
-    assert mean_s(first) - before == pytest.approx(2.0, abs=0.02)
-    assert run_id(first) != identity
-
-
-def test_the_identity_of_a_policy_knows_nothing_of_those_beside_it(tmp_path: Path) -> None:
-    written(tmp_path)
-    one, other = scenario(tmp_path), scenario(tmp_path, wait_s=1)
-    assert policy_id(one, "server_only") == policy_id(other, "server_only")
-    assert policy_id(one, "mine") != policy_id(other, "mine")
-    assert policy_id(one, "mine", fingerprints(one)) == policy_id(one, "mine")
-    written(tmp_path, POLICY + "\n")
-    edited = scenario(tmp_path)
-    assert policy_id(edited, "mine") != policy_id(load_scenario(as_other(tmp_path)), "mine")
-    assert policy_id(edited, "server_only") == policy_id(other, "server_only")
-
-
-def as_other(folder: Path) -> dict[str, Any]:
-    """Return the scenario with the first text of the policy, in a folder of its own."""
-    written(folder / "first")
-    policies = [{"kind": "server_only"}, {"kind": f"{folder / 'first' / 'mine.py'}:Mine", "name": "mine"}]
-    held: dict[str, Any] = yaml.safe_load("workload: {n_requests: 30}\nreplications: 1\nbaseline: null\n")
-    return {"base": "quickstart", **held, "policies": policies}
-
-
-def test_a_scenario_can_be_read_and_fingerprinted_without_running_its_code(tmp_path: Path) -> None:
-    marker = tmp_path / "was_run"
-    written(tmp_path, f"{POLICY}\n\nopen({str(marker)!r}, 'a').close()\n")
-    source = {"base": "quickstart", "policies": {"mine": {"kind": f"{tmp_path / 'mine.py'}:Mine", "wait": 1}}}
-    held = load_scenario(source, runs_own=False)
-    assert held.policies[-1].options == {"wait": 1}
-    code = code_of(held)
-    assert not marker.exists()
-    with pytest.raises(UserError, match="was not imported"):
-        run_id(held)
-    assert code == code_of(scenario(tmp_path))
-    assert marker.exists()
-
-
-@pytest.mark.long
-def test_results_of_a_stranger_are_read_without_running_his_code(tmp_path: Path) -> None:
-    marker = tmp_path / "was_run"
-    written(tmp_path, f"{POLICY}\n\nopen({str(marker)!r}, 'a').close()\n")
-    (tmp_path / "s.yaml").write_text("base: quickstart\npolicies: [{kind: server_only}, {kind: 'mine.py:Mine'}]\n")
-    (tmp_path / "sweep.yaml").write_text(
-        "name: s\nbase: s.yaml\nset: {workload.n_requests: 30}\nsweep: {seeds: {n: 2}}\n"
-        "compare: [{metric: ttft_mean_s, policy: Mine}]\n"
-    )
-    run, sweep = str(tmp_path / "run"), str(tmp_path / "sweep")
-    small = [part for text in SMALL for part in ("--set", text)]
-    assert main(["run", str(tmp_path / "s.yaml"), *small, "--out", run]) == 0
-    assert main(["sweep", str(tmp_path / "sweep.yaml"), "--executor", "serial", "--out", sweep]) == 0
-    assert marker.exists()
-    marker.unlink()
-    written(tmp_path, (tmp_path / "mine.py").read_text() + "\n")  # nothing of it is known to this process any more
-    for command in (
-        ["report", run],
-        ["report", sweep],
-        ["diff", run, run],
-        ["diff", sweep, sweep],
-        ["table", run],
-        ["table", sweep],
-        ["plot", sweep, "--y", "ttft_mean_s", "--to", str(tmp_path / "plot.png")],
-        ["sweep", "status", sweep],
-        ["sweep", "collect", sweep],
-        ["sweep", "clean", sweep, "--stale"],
-    ):
-        assert main(command) in {0, 1}, command
-    load_results(run)
-    assert not marker.exists()
-    held = load_scenario(Path(run) / "config.yaml", runs_own=False)
-    assert not marker.exists()
-    with pytest.raises(UserError, match="was not imported"):
-        run_id(load_scenario({**as_other(tmp_path / "x")}, runs_own=False))
-    assert held.policies[1].kind.endswith("mine.py:Mine")
-
-
-def test_whoever_reads_a_stored_scenario_says_that_its_code_is_not_to_be_run() -> None:
-    lines = [line for path in Path(discosim.__file__).parent.rglob("*.py") for line in path.read_text().splitlines()]
-    stored = [line.strip() for line in lines if "load_scenario(" in line and "config.yaml" in line]
-    assert stored
-    assert all("runs_own=False" in line for line in stored)
-
-
 SCHEDULER = '''
 from dataclasses import dataclass
 from discosim.world.engine.schedulers.fcfs import Fcfs
@@ -327,83 +153,6 @@ def test_schedulers_and_cost_models_come_from_files_too(tmp_path: Path) -> None:
         engine(tmp_path, "{kind: 'mine.py:Mine', patiance: 4}", "{kind: 'mine.py:Flat'}")
     with pytest.raises(UserError, match=r"'Flat' of mine\.py derives from no Scheduler"):
         engine(tmp_path, "{kind: 'mine.py:Flat'}", "{kind: 'mine.py:Flat'}")
-
-
-def test_the_folder_of_a_run_with_objects_holds_their_text_and_can_be_run_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in {"Cell": Cell, "Policy": Policy, "dataclass": dataclass}.items():  # as in a notebook
-        monkeypatch.setattr("__main__." + name, value, raising=False)
-    monkeypatch.setattr(Cell, "__module__", "__main__")
-    written(tmp_path)
-    first = load_scenario("quickstart", overrides=SMALL)
-    held = load_own(f"{tmp_path / 'mine.py'}:Mine", Policy)
-    of_file = simulate(first, policies={"mine": held(wait_s=0.5)}).write(tmp_path / "file", figures=False)
-    of_cell = simulate(first, policies={"cell": Cell(wait_s=0.5)}).write(tmp_path / "cell", figures=False)
-    (text,) = (of_cell / "code").iterdir()
-    assert "class Cell(Policy)" in text.read_text()
-    assert (of_file / "code" / "mine.py").read_text() == POLICY
-    again = simulate(load_scenario(of_cell / "config.yaml")).write(tmp_path / "again", figures=False)
-    for name in ("requests.parquet", "replications.parquet", "example_tokens.parquet"):
-        assert (again / name).read_bytes() == (of_cell / name).read_bytes()
-    ids = {json.loads((folder / "run.json").read_text())["run_id"] for folder in (of_file, of_cell, again)}
-    assert len(ids) == 2
-    assert simulate(first, policies={"cell": Cell(wait_s=0.5)}).write(of_cell, figures=False) == of_cell
-
-
-@dataclass(kw_only=True)
-class Cell(Policy):
-    """Ask the service after a while."""
-
-    wait_s: float = 0.0
-
-    def serve(self, session):
-        yield session.wait(self.wait_s)
-        stream = session.start("server")
-        if (yield session.first_token_of(stream)) is None:
-            session.fail()
-            return
-        session.keep(stream)
-        yield session.finished()
-
-
-def test_what_was_simulated_is_not_written_beside_other_code_or_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Source: a user who edited a file, or a number that a class of the notebook uses, before writing the result."""
-    written(tmp_path)
-    (tmp_path / "s.yaml").write_text("base: quickstart\npolicies: {mine: {kind: 'mine.py:Mine', wait_s: 0.5}}\n")
-    of_file = simulate(load_scenario(tmp_path / "s.yaml", overrides=SMALL))
-    path = tmp_path / "mine.py"
-    path.write_text(path.read_text() + "\nMORE = 1\n")
-    load_scenario(tmp_path / "s.yaml", overrides=SMALL)
-    with pytest.raises(UserError, match=r"policy code: mine\.py:Mine: has changed since this was simulated"):
-        of_file.write(tmp_path / "file", figures=False)
-    for name, value in {"Cell": Cell, "Policy": Policy, "dataclass": dataclass}.items():
-        monkeypatch.setattr("__main__." + name, value, raising=False)
-    monkeypatch.setattr(Cell, "__module__", "__main__")
-    object_ = Cell(wait_s=0.5)
-    of_cell = simulate(load_scenario("quickstart", overrides=SMALL), policies={"cell": object_})
-    object_.wait_s = 0.25
-    with pytest.raises(UserError, match=r"policy cell: has changed since this was simulated"):
-        of_cell.write(tmp_path / "cell", figures=False)
-    object_.wait_s = 0.5
-    assert of_cell.write(tmp_path / "cell", figures=False).is_dir()
-    assert not (tmp_path / "file").exists()
-
-
-def test_who_runs_a_configuration_again_is_told_that_its_code_has_changed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    written(tmp_path)
-    (tmp_path / "s.yaml").write_text("base: quickstart\npolicies: {mine: {kind: 'mine.py:Mine', wait_s: 0.5}}\n")
-    folder = simulate(load_scenario(tmp_path / "s.yaml", overrides=SMALL)).write(tmp_path / "run", figures=False)
-    assert changed_since(folder / "config.yaml", load_scenario(folder / "config.yaml")) == []
-    assert changed_since(tmp_path / "s.yaml", load_scenario(tmp_path / "s.yaml")) == []
-    path = tmp_path / "mine.py"
-    path.write_text(path.read_text() + "\nMORE = 1\n")
-    assert main(["run", str(folder / "config.yaml"), "--no-figures", "--out", str(tmp_path / "again")]) == 0
-    assert "note: policy code: mine.py:Mine has changed since the run beside this" in capsys.readouterr().err
 
 
 def test_an_object_is_held_to_the_bounds_of_its_options(tmp_path: Path) -> None:
