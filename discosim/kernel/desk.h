@@ -23,7 +23,7 @@ typedef struct { double at_s; i64 rank, kind, who; } Event;
 
 typedef struct {
     i64 n, room, n_tok, room_tok;
-    i64 *row, *speaker, *asks_server, *asks_device, *is_prefill_only, *base_tok, *left_tok, *n_preemptions, *tok;
+    i64 *row, *speaker, *asks_server, *asks_device, *is_prefill_only, *prompt_tok, *base_tok, *n_preemptions, *tok;
     double *spoke_s, *begin_s, *prefill_end_s, *gpu_s, *kv_tok_s, *scheduled_s, *reached_s, *made_s;
 } Records;
 enum { RECORD_INTS = 9, RECORD_FLOATS = 7 };

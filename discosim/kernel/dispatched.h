@@ -16,7 +16,7 @@ static void write_record(Engine *e, i64 i)
     i64 tok = p->speaker == BY_SERVER ? j->n_kept : 0;
     if (o->n == o->room) {
         i64 room = o->room, **ints[] = {&o->row, &o->speaker, &o->asks_server, &o->asks_device, &o->is_prefill_only,
-                                        &o->base_tok, &o->left_tok, &o->n_preemptions, &o->tok};
+                                        &o->prompt_tok, &o->base_tok, &o->n_preemptions, &o->tok};
         double **floats[] = {&o->spoke_s, &o->begin_s, &o->prefill_end_s, &o->gpu_s, &o->kv_tok_s, &o->scheduled_s, &o->reached_s};
         for (int k = 0; k < RECORD_INTS; k++) { room = o->room; *ints[k] = room_for(e, *ints[k], &room, o->n + 1, sizeof(i64)); }
         for (int k = 0; k < RECORD_FLOATS; k++) { room = o->room; *floats[k] = room_for(e, *floats[k], &room, o->n + 1, sizeof(double)); }
@@ -32,7 +32,7 @@ static void write_record(Engine *e, i64 i)
     o->asks_server[k] = p->asks_server; o->asks_device[k] = p->asks_device; o->is_prefill_only[k] = p->is_prefill_only;
     o->spoke_s[k] = p->spoke_s; o->begin_s[k] = p->begin_s; o->prefill_end_s[k] = p->prefill_end_s;
     o->base_tok[k] = j ? j->base_tok : 0;
-    o->left_tok[k] = j ? j->left_tok : e->set.prompt_tok[i];
+    o->prompt_tok[k] = !j ? 0 : j->base_tok ? j->prompt_tok : j->prompt_tok - least(j->left_tok, j->prompt_tok);
     o->n_preemptions[k] = j ? j->n_preemptions : 0;
     o->gpu_s[k] = j ? j->gpu_s : 0.0;
     o->kv_tok_s[k] = j ? j->kv_tok_s : 0.0;
@@ -238,8 +238,8 @@ static void close_desk(Desk *d)
 {
     if (!d) return;
     Records *o = &d->out;
-    free(o->row); free(o->speaker); free(o->asks_server); free(o->asks_device); free(o->is_prefill_only); free(o->base_tok);
-    free(o->left_tok); free(o->n_preemptions); free(o->tok); free(o->spoke_s); free(o->begin_s); free(o->prefill_end_s);
+    free(o->row); free(o->speaker); free(o->asks_server); free(o->asks_device); free(o->is_prefill_only); free(o->prompt_tok);
+    free(o->base_tok); free(o->n_preemptions); free(o->tok); free(o->spoke_s); free(o->begin_s); free(o->prefill_end_s);
     free(o->gpu_s); free(o->kv_tok_s); free(o->scheduled_s); free(o->reached_s); free(o->made_s);
     free(d->pending); free(d->phones); free(d->events); free(d);
 }

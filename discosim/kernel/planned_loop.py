@@ -30,7 +30,7 @@ class _Planned(ctypes.Structure):
 
 _INT_COLUMNS = (
     *("row", "speaker", "asks_server", "asks_device", "is_prefill_only"),
-    *("base_tok", "left_tok", "n_preemptions", "tok"),
+    *("prompt_tok", "base_tok", "n_preemptions", "tok"),
 )
 _FLOAT_COLUMNS = ("spoke_s", "begin_s", "prefill_end_s", "gpu_s", "kv_tok_s", "scheduled_s", "reached_s")
 

@@ -125,7 +125,7 @@ def engine_planned(
     phones = Phones(world.fleet, requests)
     arriving = Arriving(requests.prompt_tok, phones.kind)
     plan = policy.plan(blueprint.view, arriving, lambda: luck.uniform("policy.dispatch"))
-    if plan is None or plan.hand_overs is not None or plan.looks_at_device:
+    if plan is None or plan.looks_at_device:
         return None
     planned = Planned.of(plan, requests, phones, model, world.model.link)
     if plan.tries_again and planned.is_refused.any():

@@ -10,9 +10,9 @@ import simpy
 
 from discosim.kernel.engine_loop import NotHereError
 from discosim.kernel.planned_loop import CompiledPlan
+from discosim.world.dispatched.desk import Desk
 from discosim.world.dispatched.following import follow
 from discosim.world.dispatched.over import Over
-from discosim.world.dispatched.pending import Desk
 from discosim.world.dispatched.planned import Planned
 from discosim.world.engine.compiled import compiled_plan, figures_of, series_of
 from discosim.world.engine.engine import Engine
@@ -66,7 +66,9 @@ class PlannedRun:
         self._link = link
         self._planned = planned
         self._recorder = recorder
-        self._compiled = compiled_plan(engine.model, _all_jobs(planned), most_s, _fields(planned, link))
+        self._compiled = None
+        if planned.ways is None:  # the compiled library knows of no hand-overs
+            self._compiled = compiled_plan(engine.model, _all_jobs(planned), most_s, _fields(planned, link))
         self._series: tuple[EngineSeries, bool] | None = None
         self.figures: dict[str, float] = {}
 
