@@ -18,6 +18,7 @@ typedef struct {
     double queued_s, scheduled_s, first_s, first_at_s, gpu_s, kv_tok_s, mark_s, gpu_mark_s, kv_mark;
     double reader_tok_per_s, target_s, clock_s, delay_s;
     double *kept_s; /* its tokens so far, once it has been preempted */
+    i64 is_watched; /* its owner wants to hear when it joins a decode batch */
 } Job;
 
 typedef struct { i64 head, tail, n; } List; /* of jobs, by slot; -1 for none */

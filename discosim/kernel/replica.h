@@ -82,7 +82,7 @@ static void write_out(Engine *e, const Replica *r, i64 slot)
 
 static void keep_tokens(Engine *e, const Replica *r, Job *j) /* of who has ended: nobody may know yet who is shown */
 {
-    if (j->kept_s || e->desk->pending[j->row].speaker == BY_DEVICE) return;
+    if (j->kept_s || !is_to_be_shown(e->desk, j->row)) return;
     j->kept_s = malloc((size_t)j->answer_tok * sizeof(double));
     if (!j->kept_s) { e->failed = NO_MEMORY; return; }
     j->n_kept = j->answer_tok;
@@ -288,7 +288,7 @@ static void cancel(Engine *e, i64 slot)
     wake(e, r);
 }
 
-static i64 submit(Engine *e, i64 row, i64 job_id) /* now; returns the slot of the job */
+static i64 submit(Engine *e, i64 owner, i64 job_id, i64 row, i64 after_tok) /* now; returns the slot of the job */
 {
     i64 slot = e->free_slot;
     const Setup *s = &e->set;
@@ -306,14 +306,14 @@ static i64 submit(Engine *e, i64 row, i64 job_id) /* now; returns the slot of th
     e->free_slot = e->jobs[slot].next;
     Replica *r = entry(e);
     e->jobs[slot] = (Job){
-        .row = row, .job_id = job_id, .prompt_tok = s->prompt_tok[row], .answer_tok = s->answer_tok[row],
-        .left_tok = s->prompt_tok[row], .queued_s = e->now_s, .scheduled_s = INFINITY, .state = WAITING,
+        .row = owner, .job_id = job_id, .prompt_tok = s->prompt_tok[row] + after_tok,
+        .answer_tok = s->answer_tok[row] - after_tok, .left_tok = s->prompt_tok[row] + after_tok, .queued_s = e->now_s, .scheduled_s = INFINITY, .state = WAITING,
         .place = -1, .clock_s = -INFINITY, .reader_tok_per_s = s->reader_tok_per_s[row], .target_s = s->target_s[row],
         .replica = r - e->replicas};
     if (s->needs_live && !s->decides_ahead) add_member(e, r, slot);
     if (e->failed) return -1;
     r->n_live++;
-    r->pending_tok += s->prompt_tok[row];
+    r->pending_tok += s->prompt_tok[row] + after_tok;
     link_job(e, e->set.decides_ahead ? &r->unseen : &r->waiting, slot, 0);
     r->queue_peak = most(r->queue_peak, r->waiting.n + r->unseen.n);
     if (r->ask_on_arrival || r->m == 0) wake(e, r);
@@ -324,5 +324,5 @@ static void arrive(Engine *e)
 {
     i64 row = e->n_come++;
     e->now_s = e->set.at_s[row];
-    submit(e, row, e->set.job_id[row]);
+    submit(e, row, e->set.job_id[row], row, 0);
 }

@@ -29,6 +29,7 @@ MIGRATION = {
     "payload": st.sampled_from(["text", "token_ids"]),
 }
 CHANGING: Options = {kind: {**OPTIONS[kind], **MIGRATION} for kind in ("disco", "optimal_wait")}
+WAYS = ["kernel", "no_kernel"]
 INSIDE = {"swap": {"swaps": SWAPS}, "ahead": {"decides_ahead": True}, "v1": V1_MEMORY}
 
 
@@ -42,7 +43,14 @@ def worlds(schedulers: Any = COMPILED_SCHEDULERS, **inside: Any) -> st.SearchStr
     return st.one_of(drawn, drawn.map(patient))
 
 
-@pytest.mark.parametrize("n", [30, long(100), exhaustive(2000)])
+@pytest.mark.parametrize("n", [40, long(120), exhaustive(3000)])
+@pytest.mark.parametrize("kind", CHANGING)
+@pytest.mark.usefixtures("kernel")
+def test_compiled_hand_overs_have_the_bits_of_simpy(kind, n):
+    check_many(kind, n, worlds(), options=CHANGING, is_compiled=True)
+
+
+@pytest.mark.parametrize("n", [20, long(60), exhaustive(1000)])
 @pytest.mark.parametrize("kind", CHANGING)
 @pytest.mark.usefixtures("no_kernel")
 def test_hand_overs_have_the_bits_of_simpy(kind, n):
@@ -51,15 +59,16 @@ def test_hand_overs_have_the_bits_of_simpy(kind, n):
 
 @pytest.mark.parametrize("n", [10, long(50), exhaustive(1000)])
 @pytest.mark.parametrize("rival", RIVALS)
-@pytest.mark.usefixtures("no_kernel")
+@pytest.mark.usefixtures("kernel")
 def test_schedulers_that_look_at_all_who_live_see_who_goes_on_elsewhere(rival, n):
-    check_many("disco", n, worlds(RIVALS[rival], swaps=SWAPS), options=CHANGING)
+    check_many("disco", n, worlds(RIVALS[rival], swaps=SWAPS), options=CHANGING, is_compiled=True)
 
 
 @pytest.mark.parametrize("n", [10, long(50), exhaustive(1000)])
 @pytest.mark.parametrize("inside", INSIDE)
-@pytest.mark.usefixtures("no_kernel")
-def test_memory_is_given_back_by_who_goes_on_elsewhere(inside, n):
+@pytest.mark.parametrize("way", WAYS)
+def test_memory_is_given_back_by_who_goes_on_elsewhere(way, inside, n, request):
+    request.getfixturevalue(way)
     check_many("disco", n, worlds(**INSIDE[inside]), options=CHANGING)
 
 
@@ -98,12 +107,16 @@ CROWDS = [
 
 
 @pytest.mark.parametrize(("name", "link", "losers"), CROWDS)
-@pytest.mark.usefixtures("no_kernel")
-def test_answers_change_hands_both_ways_in_a_crowd(name, link, losers, changes):
+@pytest.mark.parametrize("way", WAYS)
+def test_answers_change_hands_both_ways_in_a_crowd(way, name, link, losers, changes, request):
+    request.getfixturevalue(way)
+    is_compiled = way == "kernel"
     it = patient_crowd(name, LINKED[link])
     for budget in (0.0, 0.3):  # with more, devices that have lost are busy
-        assert check(replace(it, policy=disco(losers=losers, budget=budget), meter=DEAR_SERVER))
-    assert check(replace(it, policy=disco(losers=losers, **DEVICE_FIRST), meter=DEAR_DEVICE))
+        assert check(
+            replace(it, policy=disco(losers=losers, budget=budget), meter=DEAR_SERVER), is_compiled=is_compiled
+        )
+    assert check(replace(it, policy=disco(losers=losers, **DEVICE_FIRST), meter=DEAR_DEVICE), is_compiled=is_compiled)
     assert changes[SERVER, DEVICE] > 10
     assert changes[DEVICE, SERVER] > 10
 
@@ -128,9 +141,10 @@ def test_the_engine_may_be_whatever_it_is(name, changes):
 
 
 @pytest.mark.parametrize("losers", ["cancel", "run_on"])
-@pytest.mark.usefixtures("no_kernel")
-def test_whom_the_server_refuses_to_take_over_goes_back(losers, changes):
+@pytest.mark.parametrize("way", WAYS)
+def test_whom_the_server_refuses_to_take_over_goes_back(way, losers, changes, request):
     """A device that cannot hold prompt and answer so far fails the request then."""
+    request.getfixturevalue(way)
     replica = ReplicaModel(cost=PHYSICS, kv_blocks=6, block_tok=16, max_batch=5)
     it = busy(replace(PLAIN, case=replace(PLAIN.case, server=replace(PLAIN.case.server, replica=replica))), 200)
     table = replace(it.case.table, user_id=np.arange(200) % 70)
@@ -138,6 +152,6 @@ def test_whom_the_server_refuses_to_take_over_goes_back(losers, changes):
     short = ((profile(max_context_tok=70), 1.0),)
     for policy in (disco(losers=losers), disco(losers=losers, constraint="server", budget=0.9)):
         for phones in (PHONES, short):
-            assert check(replace(it, policy=policy, fleet=phones))
+            assert check(replace(it, policy=policy, fleet=phones), is_compiled=way == "kernel")
     assert changes[DEVICE, DEVICE] > 10
     assert changes[DEVICE, FAILED] > 2

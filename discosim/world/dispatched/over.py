@@ -111,9 +111,6 @@ class Over:
         """Take over what the compiled library says."""
         taken = dict(columns)
         made_s = Ragged(taken.pop("made_s"), offsets_of(taken.pop("tok")))
-        n = taken["row"].size
-        taken |= {name: np.zeros(n, dtype=np.int64) for name in ("goes_to", "after_tok")}
-        taken |= {name: np.full(n, math.inf) for name in ("handed_s", "rest_end_s", "rest_gap_s")}
         for name in ("asks_server", "asks_device", "is_prefill_only"):
             taken[name] = taken[name].astype(np.bool_)
         return cls(made_s=made_s, **taken)
