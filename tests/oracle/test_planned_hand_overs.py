@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from engines import PHYSICS
 from hypothesis import strategies as st
 from test_cancelled_jobs import BLINKING, CASES, crowded
-from test_planned_engine import OPTIONS, PHONES, PLAIN, TAKEN, Options, Planned, busy, check, check_many
+from test_planned_engine import OPTIONS, PHONES, PLAIN, TAKEN, Options, Planned, busy, check, check_many, prepared
 from test_unattended_engine import COMPILED_SCHEDULERS, RIVALS, ROUGH, SWAPS, V1_MEMORY, Case, cases
 from worlds import DEAR_DEVICE, DEAR_SERVER, constant_link, exhaustive, law, long, profile
 
 from discosim.core.device_law import Residual
 from discosim.core.empirical import QuantileTable
+from discosim.core.rng import RandomStreams
 from discosim.policies import known_policies
+from discosim.policies.migration import Migration
+from discosim.runs.planned_kernel import engine_planned
 from discosim.world.dispatched.books import Books
 from discosim.world.dispatched.pending import DEVICE, FAILED, SERVER
 from discosim.world.engine.floor import ReplicaModel
 from discosim.world.engine.schedulers.andes_code import AndesCode
+from discosim.world.luck import Luck
+from discosim.world.world import World
 
 MIGRATION = {
     "migration": st.just(True),
@@ -155,3 +161,17 @@ def test_whom_the_server_refuses_to_take_over_goes_back(way, losers, changes, re
             assert check(replace(it, policy=policy, fleet=phones), is_compiled=way == "kernel")
     assert changes[DEVICE, DEVICE] > 10
     assert changes[DEVICE, FAILED] > 2
+
+
+class Eager(Migration):
+    """A rule of somebody else, which may ask for more than its tables say."""
+
+
+@pytest.mark.parametrize(("rule", "is_taken"), [(Migration, True), (Eager, False)])
+def test_rules_that_are_not_known_go_through_simpy(rule, is_taken):
+    it = replace(PLAIN, policy=disco())
+    policy, blueprint = prepared(it), SimpleNamespace(view=it.view())
+    policy._migration = rule(it.view())
+    world = World(it.parts(), it.case.table, Luck(RandomStreams(1), 2))
+    found = engine_planned(policy, cast("Any", blueprint), it.case.table, world.luck, world, None)
+    assert (found is not None) == is_taken

@@ -16,7 +16,7 @@ from discosim.world.dispatched.desk import Desk
 from discosim.world.dispatched.ways import Way
 from discosim.world.dispatched.work import Work
 from discosim.world.stream import ramp
-from discosim.world.watch import buffer_reaches, reached
+from discosim.world.watch import BufferWatch, reached
 
 SILENT, SERVER, DEVICE, FAILED, REFUSED = range(5)
 """Who has spoken first; nobody yet, or nobody ever since all have refused, in the end a device or the server alone."""
@@ -192,7 +192,7 @@ class Pending:
             return
         prompt_tok, output_tok, rate = desk.prompt_tok[i], desk.output_tok[i], desk.reader_tok_per_s[i]
         if isinstance(speaks, Answer):
-            event = buffer_reaches(speaks, rate, lambda _, n: way.need_tok(prompt_tok, rate, n))
+            event: Event = BufferWatch(speaks, rate, lambda _, n: way.need_tok(prompt_tok, rate, n))
         else:
             arrival_s = ramp(output_tok) * speaks.gap_s
             arrival_s += speaks.prefill_end_s
