@@ -146,11 +146,41 @@ static void complete(Engine *e, Replica *r)
     e->n_over = 0;
 }
 
+/* ---- a heap of replicas, whose boundary comes first in front ------------------------------------------------------- */
+
+static int is_due_before(const Replica *a, const Replica *b)
+{
+    return a->due_s < b->due_s || (a->due_s == b->due_s && a->due_rank < b->due_rank);
+}
+
+static void put_due(Engine *e, i64 at, i64 which) /* into a gap at a place of the heap, or wherever it belongs instead */
+{
+    const Replica *r = &e->replicas[which];
+    for (i64 up; at > 0 && is_due_before(r, &e->replicas[e->due[up = (at - 1) / 2]]); at = up)
+        e->replicas[e->due[at] = e->due[up]].due_at = at;
+    for (i64 child; (child = 2 * at + 1) < e->n_due; at = child) {
+        if (child + 1 < e->n_due && is_due_before(&e->replicas[e->due[child + 1]], &e->replicas[e->due[child]])) child++;
+        if (!is_due_before(&e->replicas[e->due[child]], r)) break;
+        e->replicas[e->due[at] = e->due[child]].due_at = at;
+    }
+    e->due[at] = which;
+    e->replicas[which].due_at = at;
+}
+
+static Replica *next_due(const Engine *e) { return e->n_due ? &e->replicas[e->due[0]] : NULL; }
+
+static void pop_due(Engine *e)
+{
+    e->replicas[e->due[0]].due_at = -1;
+    i64 last = e->due[--e->n_due];
+    if (e->n_due) put_due(e, 0, last);
+}
+
 static void due(Engine *e, Replica *r, double delay_s)
 {
-    r->is_due = 1;
     r->due_s = e->now_s + delay_s;
     r->due_rank = e->next_rank++;
+    put_due(e, r->due_at < 0 ? e->n_due++ : r->due_at, r - e->replicas);
     e->last_s = more(e->last_s, r->due_s);
 }
 
@@ -224,10 +254,10 @@ static void begin_iterations(Engine *e, Replica *r)
     due(e, r, more(0.0, end_s(r, r->m) - e->now_s));
 }
 
-static void boundary(Engine *e, Replica *r)
+static void boundary(Engine *e, Replica *r) /* which is the next that is due */
 {
     e->now_s = r->due_s;
-    r->is_due = 0;
+    pop_due(e);
     double before_s = r->m > 1 ? end_s(r, r->m - 1) : r->m ? r->begin_s : r->now_s;
     int has_run = r->m > 0;
     if (has_run) complete(e, r);
@@ -254,21 +284,10 @@ static Replica *entry(Engine *e)
     return &e->replicas[best];
 }
 
-static Replica *next_due(Engine *e) /* whose boundary comes first */
-{
-    Replica *next = NULL;
-    for (i64 i = 0; i < e->set.n_replicas; i++) {
-        Replica *r = &e->replicas[i];
-        if (r->is_due && (!next || r->due_s < next->due_s || (r->due_s == next->due_s && r->due_rank < next->due_rank)))
-            next = r;
-    }
-    return next;
-}
-
 static void wake(Engine *e, Replica *r)
 {
     if (r->m == 0) {
-        if (!r->is_due) due(e, r, 0.0); /* after whoever else comes at this moment */
+        if (r->due_at < 0) due(e, r, 0.0); /* after whoever else comes at this moment */
     } else if (r->m > 1) {
         i64 i = index_at(r, e->now_s);
         if (i < r->m) {

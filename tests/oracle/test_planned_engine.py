@@ -10,7 +10,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from engines import LINES
+from engines import FLAT, LINES
 from hypothesis import given
 from hypothesis import strategies as st
 from test_unattended_engine import (
@@ -275,6 +275,17 @@ TAKEN = {
 @pytest.mark.parametrize("name", TAKEN)
 def test_the_engine_may_be_whatever_it_is(name, losers):
     assert check(replace(busy(TAKEN[name]), policy=Race(losers=losers)), rows_each=7)
+
+
+@pytest.mark.parametrize("router", ["round_robin", "least_loaded", "shortest_queue"])
+@pytest.mark.usefixtures("kernel")
+def test_many_replicas_have_their_turns_in_order(router):
+    """Some forty boundaries are due at a time, many of them in one moment: all iterations take as long."""
+    replica = ReplicaModel(cost=FLAT, kv_blocks=100, max_batch=2)
+    it = busy(with_server(n_replicas=50, router=router, replica=replica), 400)
+    table = replace(it.case.table, arrival_s=np.arange(400) // 8 * 0.05, user_id=np.arange(400))
+    for policy in (Race(), known_policies()["server_only"](), known_policies()["disco"](budget=0.5)):
+        assert check(replace(it, case=replace(it.case, table=table), policy=policy), is_compiled=True)
 
 
 def parts_with(**changes: Any) -> WorldModel:
