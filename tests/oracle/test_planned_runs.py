@@ -32,7 +32,11 @@ SCENARIO = {
         "pilot_requests": 50,
     },
     "cost": {"exchange_rate_usd_per_j": 1e-7},
-    "policies": [{"kind": "race"}, {"kind": "disco", "constraint": "device", "budget": 0.3, "migration": False}],
+    "policies": [
+        {"kind": "race"},
+        {"kind": "disco", "constraint": "device", "budget": 0.3, "migration": False},
+        {"kind": "disco", "name": "changing hands", "constraint": "device", "budget": 0.3},
+    ],
 }
 
 
@@ -43,7 +47,7 @@ def test_a_run_says_who_has_done_its_requests_and_comes_out_the_same(switch, way
         simulate(load_scenario(SCENARIO, overrides=[f"kernel={kernel}", "replications=1"]))
         for kernel in ("auto", "simpy")
     )
-    assert [set(done) for done in auto.kernels.values()] == [{"simpy", way}] * 2
+    assert [set(done) for done in auto.kernels.values()] == [{"simpy", way}] * 3
     assert all(done[way] == 60 and not done["simpy"] for done in auto.kernels.values())
     assert all(set(done) == {"simpy"} for done in simpy.kernels.values())
     for name in ("columns", "replication_columns", "example_tokens"):
@@ -58,5 +62,5 @@ def test_what_cannot_be_done_after_all_goes_through_simpy():
         mock.patch("discosim.runs.replicate._replicate", side_effect=_replicate) as tries,
     ):
         found = simulate(load_scenario(SCENARIO, overrides=["replications=1"]))
-    assert tries.call_count == 4
+    assert tries.call_count == 6
     assert all(done == {"simpy": 60} for done in found.kernels.values())
