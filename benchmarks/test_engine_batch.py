@@ -37,8 +37,10 @@ HYBRID = (
     {"kind": "race"},
     {"kind": "disco", "name": "DiSCo-D", "constraint": "device", "budget": 0.3, "migration": False},
     {"kind": "disco", "name": "DiSCo-S", "constraint": "server", "budget": 0.7, "migration": False},
+    {"kind": "disco", "name": "DiSCo-D+M", "constraint": "device", "budget": 0.3},
+    {"kind": "disco", "name": "DiSCo-S+M", "constraint": "server", "budget": 0.7},
 )
-"""Policies that ask devices beside the engine."""
+"""Policies that ask devices beside the engine; the last two let answers change hands."""
 
 WAYS = {"compiled": ("0", "auto"), "Python": ("1", "auto"), "SimPy": ("1", "simpy")}
 """Whether compiled code is switched off, and `kernel` of the scenario."""

@@ -28,6 +28,7 @@ static void join(Engine *e, Replica *r, i64 slot)
     r->context_tok += context_tok;
     grow_with_batch(e, r, j->lead_tok, 1);
     note_reader(e, j);
+    if (j->is_watched) hear_join(e, j->row);
 }
 
 static i64 leave(Engine *e, Replica *r, i64 slot) /* returns the blocks it held */

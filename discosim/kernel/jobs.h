@@ -18,6 +18,7 @@ typedef struct {
     double queued_s, scheduled_s, first_s, first_at_s, gpu_s, kv_tok_s, mark_s, gpu_mark_s, kv_mark;
     double reader_tok_per_s, target_s, clock_s, delay_s;
     double *kept_s; /* its tokens so far, once it has been preempted */
+    i64 is_watched; /* its owner wants to hear when it joins a decode batch */
 } Job;
 
 typedef struct { i64 head, tail, n; } List; /* of jobs, by slot; -1 for none */
@@ -26,7 +27,7 @@ typedef struct { i64 slot, job_id, begun; } Member; /* of the live jobs, or of t
 
 typedef struct {
     i64 iteration, context_tok, pending_tok, n_live, queue_peak, free_blocks, peak_blocks, n_growing, step;
-    i64 m, n_decode, n_prefill_tok, ask_after, ask_on_arrival, is_due, due_rank;
+    i64 m, n_decode, n_prefill_tok, ask_after, ask_on_arrival, due_at, due_rank; /* place among those that are due; -1 for none */
     i64 n_known, n_left, blocks_left; /* of the unseen, those known next time; who has finished unseen, and their blocks */
     i64 host_free_blocks, n_read;     /* decode iterations whose tokens all readers have */
     i64 size, n_preempted, n_met, newest, n_places; /* what a scheduler remembers */
@@ -72,6 +73,7 @@ typedef struct Desk Desk;   /* planned requests: desk.h */
 typedef struct {
     Setup set; Out out; Bench *bench; Desk *desk;
     Replica *replicas; Job *jobs;
+    i64 *due, n_due;                      /* a heap of replicas that have a boundary, the first in front */
     i64 n_slots, free_slot, n_come, n_firsts, turn, next_rank, n_series, failed;
     double now_s, whole_s, over_s, last_s; /* and of all events */
     i64 *scratch; i64 room_scratch; double *work_s; i64 room_work;

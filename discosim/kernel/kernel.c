@@ -62,7 +62,7 @@ void engine_close(Engine *e)
     free(o->gpu_s); free(o->kv_tok_s); free(o->scheduled_s); free(o->made_s);
     close_bench(e->bench);
     close_desk(e->desk);
-    free(e->replicas); free(e->jobs); free(e->scratch); free(e->work_s); free(e->over); free(e->heard); free(e);
+    free(e->replicas); free(e->due); free(e->jobs); free(e->scratch); free(e->work_s); free(e->over); free(e->heard); free(e);
 }
 
 Engine *engine_open(const Setup *set)
@@ -73,8 +73,10 @@ Engine *engine_open(const Setup *set)
     e->free_slot = -1;
     e->whole_s = INFINITY;
     e->replicas = calloc((size_t)set->n_replicas, sizeof(Replica));
+    e->due = calloc((size_t)set->n_replicas, sizeof(i64));
     for (i64 i = 0; e->replicas && i < set->n_replicas; i++) {
         Replica *r = &e->replicas[i];
+        r->due_at = -1;
         r->free_blocks = set->kv_blocks;
         r->ask_on_arrival = 1;
         r->waiting = r->prefilling = r->decoding = r->swapped = r->unseen = (List){-1, -1, 0};
@@ -84,7 +86,7 @@ Engine *engine_open(const Setup *set)
         r->at = calloc((size_t)(2 * set->block_tok), sizeof(i64));
         if (!r->at) e->failed = NO_MEMORY;
     }
-    if (!e->replicas || e->failed) { engine_close(e); return NULL; }
+    if (!e->replicas || !e->due || e->failed) { engine_close(e); return NULL; }
     return e;
 }
 

@@ -10,7 +10,15 @@ static void begin_work(Engine *e, i64 whose, i64 i)
     Desk *d = e->desk;
     Phone *phone = &d->phones[whose];
     Pending *p = &d->pending[i];
+    Change *c = change_of(d, i);
     phone->current = i;
+    if (c && c->is_rest) {
+        c->rest_end_s = e->now_s + c->rest_work_s;
+        schedule_event(e, more(0.0, c->rest_end_s - e->now_s), DEVICE_SPEAKS, d->plan.n + i);
+        phone->end_s = c->rest_decode_s + c->rest_end_s;
+        if (phone->n) turn_at(e, whose, phone->end_s);
+        return;
+    }
     p->begin_s = e->now_s;
     p->prefill_end_s = e->now_s + d->plan.work_s[i];
     if (p->is_prefill_only) phone->end_s = p->prefill_end_s;
@@ -30,12 +38,14 @@ static void unqueue(Desk *d, Phone *phone, i64 i)
     phone->n--;
 }
 
+static int is_busy(const Engine *e, const Phone *phone) { return e->now_s < phone->end_s || phone->n; }
+
 static void take_work(Engine *e, i64 whose, i64 i)
 {
     Desk *d = e->desk;
     Phone *phone = &d->phones[whose];
     Pending *p = &d->pending[i];
-    if (!(e->now_s < phone->end_s || phone->n)) { begin_work(e, whose, i); return; }
+    if (!is_busy(e, phone)) { begin_work(e, whose, i); return; }
     p->previous = phone->n ? phone->tail : -1;
     p->next = -1;
     if (phone->n) d->pending[phone->tail].next = i; else phone->head = i;

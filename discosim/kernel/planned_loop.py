@@ -17,22 +17,24 @@ _FLOATS, _INTS = POINTER(c_double), POINTER(c_int64)
 class _Planned(ctypes.Structure):
     _fields_ = (
         *((name, c_int64) for name in ("n", "n_phones", "losers", "server_is_first", "is_instant", "mask")),
-        ("per_tick", c_double),
-        *(
-            (name, _FLOATS)
-            for name in ("arrival_s", "server_after_s", "device_after_s", "bulk_s", "work_s", "decode_s")
-        ),
-        *((name, _FLOATS) for name in ("up_s", "down_s")),
-        *((name, _INTS) for name in ("is_rejected", "holds", "is_refused", "falls_back")),
-        *((name, _INTS) for name in ("phone", "phase_ticks")),
+        *((name, c_int64) for name in ("n_kinds", "has_luck")),
+        *((name, c_double) for name in ("per_tick", "fastest_s", "bytes_per_tok", "bit_per_s")),
+        *((name, _FLOATS) for name in ("arrival_s", "server_after_s", "device_after_s", "bulk_s", "work_s")),
+        *((name, _FLOATS) for name in ("gap_s", "decode_s", "up_s", "down_s", "ratio", "stall_s", "rest_gap_s")),
+        *((name, _FLOATS) for name in ("line_s", "line_s_per_tok", "usd_per_tok", "margin_usd", "overhead_s")),
+        *((name, _INTS) for name in ("is_rejected", "holds", "is_refused", "falls_back", "phone", "phase_ticks")),
+        *((name, _INTS) for name in ("kind", "chunk_tok", "holds_tok", "is_way", "margin_at", "overhead_at")),
     )
 
 
 _INT_COLUMNS = (
     *("row", "speaker", "asks_server", "asks_device", "is_prefill_only"),
-    *("base_tok", "left_tok", "n_preemptions", "tok"),
+    *("prompt_tok", "base_tok", "n_preemptions", "goes_to", "after_tok", "tok"),
 )
-_FLOAT_COLUMNS = ("spoke_s", "begin_s", "prefill_end_s", "gpu_s", "kv_tok_s", "scheduled_s", "reached_s")
+_FLOAT_COLUMNS = (
+    *("spoke_s", "begin_s", "prefill_end_s", "gpu_s", "kv_tok_s", "scheduled_s", "reached_s"),
+    *("handed_s", "rest_end_s", "rest_gap_s"),
+)
 
 
 class _Records(ctypes.Structure):

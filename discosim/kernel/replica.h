@@ -82,7 +82,7 @@ static void write_out(Engine *e, const Replica *r, i64 slot)
 
 static void keep_tokens(Engine *e, const Replica *r, Job *j) /* of who has ended: nobody may know yet who is shown */
 {
-    if (j->kept_s || e->desk->pending[j->row].speaker == BY_DEVICE) return;
+    if (j->kept_s || !is_to_be_shown(e->desk, j->row)) return;
     j->kept_s = malloc((size_t)j->answer_tok * sizeof(double));
     if (!j->kept_s) { e->failed = NO_MEMORY; return; }
     j->n_kept = j->answer_tok;
@@ -146,11 +146,41 @@ static void complete(Engine *e, Replica *r)
     e->n_over = 0;
 }
 
+/* ---- a heap of replicas, whose boundary comes first in front ------------------------------------------------------- */
+
+static int is_due_before(const Replica *a, const Replica *b)
+{
+    return a->due_s < b->due_s || (a->due_s == b->due_s && a->due_rank < b->due_rank);
+}
+
+static void put_due(Engine *e, i64 at, i64 which) /* into a gap at a place of the heap, or wherever it belongs instead */
+{
+    const Replica *r = &e->replicas[which];
+    for (i64 up; at > 0 && is_due_before(r, &e->replicas[e->due[up = (at - 1) / 2]]); at = up)
+        e->replicas[e->due[at] = e->due[up]].due_at = at;
+    for (i64 child; (child = 2 * at + 1) < e->n_due; at = child) {
+        if (child + 1 < e->n_due && is_due_before(&e->replicas[e->due[child + 1]], &e->replicas[e->due[child]])) child++;
+        if (!is_due_before(&e->replicas[e->due[child]], r)) break;
+        e->replicas[e->due[at] = e->due[child]].due_at = at;
+    }
+    e->due[at] = which;
+    e->replicas[which].due_at = at;
+}
+
+static Replica *next_due(const Engine *e) { return e->n_due ? &e->replicas[e->due[0]] : NULL; }
+
+static void pop_due(Engine *e)
+{
+    e->replicas[e->due[0]].due_at = -1;
+    i64 last = e->due[--e->n_due];
+    if (e->n_due) put_due(e, 0, last);
+}
+
 static void due(Engine *e, Replica *r, double delay_s)
 {
-    r->is_due = 1;
     r->due_s = e->now_s + delay_s;
     r->due_rank = e->next_rank++;
+    put_due(e, r->due_at < 0 ? e->n_due++ : r->due_at, r - e->replicas);
     e->last_s = more(e->last_s, r->due_s);
 }
 
@@ -224,10 +254,10 @@ static void begin_iterations(Engine *e, Replica *r)
     due(e, r, more(0.0, end_s(r, r->m) - e->now_s));
 }
 
-static void boundary(Engine *e, Replica *r)
+static void boundary(Engine *e, Replica *r) /* which is the next that is due */
 {
     e->now_s = r->due_s;
-    r->is_due = 0;
+    pop_due(e);
     double before_s = r->m > 1 ? end_s(r, r->m - 1) : r->m ? r->begin_s : r->now_s;
     int has_run = r->m > 0;
     if (has_run) complete(e, r);
@@ -254,21 +284,10 @@ static Replica *entry(Engine *e)
     return &e->replicas[best];
 }
 
-static Replica *next_due(Engine *e) /* whose boundary comes first */
-{
-    Replica *next = NULL;
-    for (i64 i = 0; i < e->set.n_replicas; i++) {
-        Replica *r = &e->replicas[i];
-        if (r->is_due && (!next || r->due_s < next->due_s || (r->due_s == next->due_s && r->due_rank < next->due_rank)))
-            next = r;
-    }
-    return next;
-}
-
 static void wake(Engine *e, Replica *r)
 {
     if (r->m == 0) {
-        if (!r->is_due) due(e, r, 0.0); /* after whoever else comes at this moment */
+        if (r->due_at < 0) due(e, r, 0.0); /* after whoever else comes at this moment */
     } else if (r->m > 1) {
         i64 i = index_at(r, e->now_s);
         if (i < r->m) {
@@ -288,7 +307,7 @@ static void cancel(Engine *e, i64 slot)
     wake(e, r);
 }
 
-static i64 submit(Engine *e, i64 row, i64 job_id) /* now; returns the slot of the job */
+static i64 submit(Engine *e, i64 owner, i64 job_id, i64 row, i64 after_tok) /* now; returns the slot of the job */
 {
     i64 slot = e->free_slot;
     const Setup *s = &e->set;
@@ -306,14 +325,14 @@ static i64 submit(Engine *e, i64 row, i64 job_id) /* now; returns the slot of th
     e->free_slot = e->jobs[slot].next;
     Replica *r = entry(e);
     e->jobs[slot] = (Job){
-        .row = row, .job_id = job_id, .prompt_tok = s->prompt_tok[row], .answer_tok = s->answer_tok[row],
-        .left_tok = s->prompt_tok[row], .queued_s = e->now_s, .scheduled_s = INFINITY, .state = WAITING,
+        .row = owner, .job_id = job_id, .prompt_tok = s->prompt_tok[row] + after_tok,
+        .answer_tok = s->answer_tok[row] - after_tok, .left_tok = s->prompt_tok[row] + after_tok, .queued_s = e->now_s, .scheduled_s = INFINITY, .state = WAITING,
         .place = -1, .clock_s = -INFINITY, .reader_tok_per_s = s->reader_tok_per_s[row], .target_s = s->target_s[row],
         .replica = r - e->replicas};
     if (s->needs_live && !s->decides_ahead) add_member(e, r, slot);
     if (e->failed) return -1;
     r->n_live++;
-    r->pending_tok += s->prompt_tok[row];
+    r->pending_tok += s->prompt_tok[row] + after_tok;
     link_job(e, e->set.decides_ahead ? &r->unseen : &r->waiting, slot, 0);
     r->queue_peak = most(r->queue_peak, r->waiting.n + r->unseen.n);
     if (r->ask_on_arrival || r->m == 0) wake(e, r);
@@ -324,5 +343,5 @@ static void arrive(Engine *e)
 {
     i64 row = e->n_come++;
     e->now_s = e->set.at_s[row];
-    submit(e, row, e->set.job_id[row]);
+    submit(e, row, e->set.job_id[row], row, 0);
 }

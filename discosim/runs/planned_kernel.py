@@ -1,4 +1,4 @@
-"""Replications over a white-box server whose policy has a plan without hand-overs: no sessions and no streams.
+"""Replications over a white-box server whose policy has a plan: no sessions and no streams.
 
 The engine couples all requests, so it is all of a replication or nothing. What is taken is listed here, part by part:
 whoever adds one to the world need not know of this, and it goes through SimPy.
@@ -13,6 +13,7 @@ from discosim.core.request import RequestTable
 from discosim.core.source_code import is_foreign
 from discosim.core.timelines import Timelines
 from discosim.policies.base import Policy
+from discosim.policies.migration import Migration
 from discosim.runs import series
 from discosim.runs.build import Blueprint
 from discosim.runs.collect import BATCH
@@ -125,7 +126,7 @@ def engine_planned(
     phones = Phones(world.fleet, requests)
     arriving = Arriving(requests.prompt_tok, phones.kind)
     plan = policy.plan(blueprint.view, arriving, lambda: luck.uniform("policy.dispatch"))
-    if plan is None or plan.hand_overs is not None or plan.looks_at_device:
+    if plan is None or plan.looks_at_device or type(plan.hand_overs) not in {type(None), Migration}:
         return None
     planned = Planned.of(plan, requests, phones, model, world.model.link)
     if plan.tries_again and planned.is_refused.any():

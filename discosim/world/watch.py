@@ -10,12 +10,14 @@ KV cache to arrive) the watch sleeps until the stream moves: there is a look per
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
+import simpy
 from simpy.events import Event, Timeout
 
-from discosim.world.moment import Moment
-from discosim.world.stream import Floats, Stream, ramp
+from discosim.world.moment import Act, Moment
+from discosim.world.stream import Floats, Known, ramp
 
 NeedTok = Callable[[int, int], Floats]
 
@@ -25,7 +27,32 @@ AFTER_S = 1e-9
 TOLERANCE_TOK = 1e-9  # a buffer that lacks no more than this suffices: rounding
 
 
-def look_after(stream: Stream, at_s: float, act: Callable[[Event], None]) -> None:
+class Watched(Protocol):
+    """What a watch needs of whoever makes the tokens; a `Stream` has it."""
+
+    env: simpy.Environment
+    first_token: int
+    n_tok: int
+
+    @property
+    def arrival_s(self) -> Floats:
+        """When each token reaches the client, as far as that is certain."""
+        ...
+
+    def known(self) -> Known:
+        """Return what is certain now."""
+        ...
+
+    def over_s(self) -> float:
+        """Return when nothing more will reach the client; inf where nobody knows yet."""
+        ...
+
+    def when_moved(self, act: Act) -> None:
+        """Call ``act`` once when more may be known and the clock does not say when."""
+        ...
+
+
+def look_after(stream: Watched, at_s: float, act: Callable[[Event], None]) -> None:
     """Call ``act`` just after ``at_s``, or, where that is inf, when the stream moves."""
     now_s = stream.env.now
     if at_s < np.inf:
@@ -48,22 +75,29 @@ def levels_tok(arrival_s: Floats, rate_tok_per_s: float) -> Floats:
     return level
 
 
-def buffer_reaches(stream: Stream, rate_tok_per_s: float, need_tok: NeedTok) -> Event:
+def buffer_reaches(stream: Watched, rate_tok_per_s: float, need_tok: NeedTok) -> Event:
     """Return an event that fires when the buffer first suffices; see `Session.buffer_reaches`."""
     arrival_s, n = stream.arrival_s, stream.n_tok
     if arrival_s.size < n:
         return BufferWatch(stream, rate_tok_per_s, need_tok)
-    enough = levels_tok(arrival_s, rate_tok_per_s) >= need_tok(stream.first_token, n)
-    at, now_s = int(enough.argmax()), stream.env.now
-    if not enough[at] or at + 1 >= n:
-        return Timeout(stream.env, max(0.0, float(arrival_s[-1]) - now_s), None)
-    return Timeout(stream.env, max(0.0, float(arrival_s[at]) - now_s), stream.first_token + at)
+    return reached(stream.env, arrival_s, rate_tok_per_s, need_tok(stream.first_token, n), stream.first_token)
+
+
+def reached(
+    env: simpy.Environment, arrival_s: Floats, rate_tok_per_s: float, need_tok: Floats, first_token: int
+) -> Event:
+    """Return the same event where all tokens are known, and the buffer that is needed after each."""
+    enough = levels_tok(arrival_s, rate_tok_per_s) >= need_tok
+    at, now_s = int(enough.argmax()), env.now
+    if not enough[at] or at + 1 >= arrival_s.size:
+        return Timeout(env, max(0.0, float(arrival_s[-1]) - now_s), None)
+    return Timeout(env, max(0.0, float(arrival_s[at]) - now_s), first_token + at)
 
 
 class BufferWatch(Moment):
     """Fires with token k when the reader's buffer first suffices after k tokens; see `Session.buffer_reaches`."""
 
-    def __init__(self, stream: Stream, rate_tok_per_s: float, need_tok: NeedTok) -> None:
+    def __init__(self, stream: Watched, rate_tok_per_s: float, need_tok: NeedTok) -> None:
         super().__init__(stream.env)
         self._stream = stream
         self._rate = rate_tok_per_s

@@ -145,6 +145,24 @@ class Phones:
             work_s[mine] = line_s
         return Begun(who, n_tok, at_s, at_s + work_s, gap_s)
 
+    def luck(self, attempt: int) -> tuple[Floats, Floats, Floats]:
+        """Return what every request meets that asks its device for the time ``attempt``, from 0.
+
+        Returns
+        -------
+        ratio : array of float, shape (n,)
+            Time of the work before the first token over that of the line.
+        stall_s, gap_s : array of float, shape (n,)
+            A pause before that work, and the time per token after it.
+        """
+        ratio, stall_s, gap_s = np.ones(self.kind.size), np.zeros(self.kind.size), self._gap_s[self.kind]
+        for k, profile in enumerate(self.profiles):
+            if profile.residual is not None:
+                mine = np.flatnonzero(self.kind == k)
+                ratio[mine], decode, stall_s[mine] = self._noise(k, mine, np.full(mine.size, attempt))
+                gap_s[mine] *= decode
+        return ratio, stall_s, gap_s
+
     def _noise(self, kind: int, who: Ints, attempt: Ints) -> tuple[Floats, Floats, Floats]:
         prefill, decode, stall_s = np.empty((3, who.size))
         for k in np.unique(attempt).tolist():

@@ -9,23 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from discosim.core.timeline import Ragged, offsets_of
+from discosim.core.timeline import Ragged
 from discosim.core.timelines import SCALARS, Segments, Timelines
 from discosim.core.works import Works
 from discosim.world.batch.phones import Begun, Phones
 from discosim.world.dispatched.over import Over
 from discosim.world.dispatched.pending import DEVICE, FAILED, SERVER
+from discosim.world.dispatched.pieces import segments, served, tokens
 from discosim.world.dispatched.planned import Planned
-from discosim.world.engine_batch import defaults, delivered, raised_rows, worth
+from discosim.world.engine_batch import PLAIN, defaults, worth
 from discosim.world.link import Link
 from discosim.world.meter import Meter
 from discosim.world.quality import QualityModel
 
-Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Scalars = dict[str, NDArray[Any]]
-NAMES = ("server", "device")
 SPEAKERS = np.array(["", "server", "device", "", ""], dtype=object)
 STATUS = np.array(["rejected", "finished", "finished", "failed", "rejected"], dtype=object)
 
@@ -56,43 +55,18 @@ class Books:
 
     def timelines(self, over: Over) -> Timelines:
         """Return rows as sessions would have left them, in the order given."""
-        made_s, shown_s = self._tokens(over)
-        is_served = _is_served(over)
-        scalars, nothing = self._scalars(over), Ragged(np.empty(0), np.zeros(len(over) + 1, dtype=np.int64))
+        made_s, shown_s = tokens(over, self.planned, self.link)
+        said = segments(over, self.planned)
+        scalars, nothing = self._scalars(over, said), Ragged(np.empty(0), np.zeros(len(over) + 1, dtype=np.int64))
         return Timelines(
             scalars={name: scalars[name] for name in SCALARS},
-            segments=Segments(
-                NAMES,
-                ("", ""),
-                over.speaker[is_served] - SERVER,
-                np.ones(np.count_nonzero(is_served), dtype=np.int64),
-                self.planned.table.output_tok[over.row[is_served]],
-                offsets_of(is_served.astype(np.int64)),
-            ),
+            segments=said,
             generated_s=made_s,
             delivered_s=shown_s,
             paced_s=nothing,
             sketch_s=nothing,
             work=Works.none(len(over)),
         )
-
-    def _tokens(self, over: Over) -> tuple[Ragged, Ragged]:
-        """Return when each token that was shown was made, and when it arrived."""
-        table = self.planned.table
-        of_server, of_device = (np.flatnonzero(over.speaker == name) for name in (SERVER, DEVICE))
-        ids = over.row[of_server]
-        server_s = Ragged(over.made_s.values, offsets_of(over.made_s.sizes()[of_server]))  # others have no tokens
-        arrives_s = delivered(server_s, table.user_id[ids], self.link)
-        values_s, rows = self._begun(over, of_device).tokens()
-        device_s = raised_rows(Ragged(values_s, rows.offsets), table.arrival_s[over.row[of_device]])
-        nothing = Ragged(np.empty(0), np.zeros(2, dtype=np.int64))
-        place = np.full(len(over), of_server.size + of_device.size)  # who was shown nothing has this one row
-        place[of_server], place[of_device] = np.arange(of_server.size), of_server.size + np.arange(of_device.size)
-        made_s, shown_s = (
-            Ragged.interleaved([raised_rows(times_s, table.arrival_s[ids]), device_s, nothing], place)
-            for times_s in (server_s, arrives_s)
-        )
-        return made_s, shown_s
 
     def _begun(self, over: Over, rows: Ints) -> Begun:
         """Return what devices have turned to for some of the requests."""
@@ -104,26 +78,28 @@ class Books:
         """Return prompt tokens that devices have worked on, and tokens that they have made."""
         table, who = self.planned.table, over.row
         prompt_tok, made_tok = np.zeros(who.size), np.zeros(who.size, dtype=np.int64)
-        is_whole = over.asks_device & ((over.speaker == DEVICE) | (self.planned.losers == "run_on"))
+        speaks, goes = over.speaker == DEVICE, over.goes_to > 0
+        is_whole = over.asks_device & np.where(speaks, ~goes, self.planned.losers == "run_on")
         prompt_tok[is_whole], made_tok[is_whole] = table.prompt_tok[who[is_whole]], table.output_tok[who[is_whole]]
         is_first = over.is_prefill_only
         prompt_tok[is_first], made_tok[is_first] = table.prompt_tok[who[is_first]], 1
         cut = np.flatnonzero(over.asks_device & (over.begin_s < math.inf) & ~is_whole & ~is_first)
         if cut.size:
+            told_s = np.where(speaks, over.handed_s, over.spoke_s)[cut]
             prompt_tok[cut], made_tok[cut], _ = self._begun(over, cut).worked(
-                over.spoke_s[cut], table.prompt_tok[who[cut]], finish_prefill=False
+                told_s, table.prompt_tok[who[cut]], finish_prefill=False
             )
+        rest = np.flatnonzero(over.goes_to == DEVICE)
+        prompt_tok[rest] += table.prompt_tok[who[rest]] + over.after_tok[rest]
+        made_tok[rest] += table.output_tok[who[rest]] - over.after_tok[rest]
         return prompt_tok, made_tok
 
-    def _scalars(self, over: Over) -> Scalars:
+    def _scalars(self, over: Over, said: Segments) -> Scalars:
         """Return the numbers of each request that no token decides."""
         table, meter, who = self.planned.table, self.meter, over.row
         device_tok, device_made_tok = self._device_bill(over)
         arrival_s, prompt_tok, output_tok = table.arrival_s[who], table.prompt_tok[who], table.output_tok[who]
-        # without any token: so much of the prompt as had been computed
-        done_tok = np.where(over.base_tok > 0, prompt_tok, prompt_tok - np.minimum(over.left_tok, prompt_tok))
-        server_tok = np.where(over.asks_server, done_tok, 0)
-        server_usd = server_tok * meter.prompt_usd_per_tok + over.base_tok * meter.output_usd_per_tok
+        server_usd = over.prompt_tok * meter.prompt_usd_per_tok + over.base_tok * meter.output_usd_per_tok
         device_j = self.phones.energy_j(who, device_tok, device_made_tok)
         scheduled_s = np.where(over.scheduled_s < math.inf, over.scheduled_s, math.nan)
         scalars = defaults(len(over)) | {
@@ -134,12 +110,12 @@ class Books:
             "output_tok": output_tok,
             "reader_tok_per_s": table.reader_tok_per_s[who],
             "ttft_target_s": table.ttft_target_s[who],
-            "status": STATUS[over.speaker],
-            "first_endpoint": SPEAKERS[over.speaker],
+            "status": STATUS[over.outcome],
+            "first_endpoint": SPEAKERS[over.outcome],
             "is_device_dispatched": over.asks_device,
             "is_server_dispatched": over.asks_server,
-            "n_tok_wasted": over.base_tok + device_made_tok - np.where(_is_served(over), output_tok, 0),
-            "server_prompt_tok": server_tok,
+            "n_tok_wasted": over.base_tok + device_made_tok - np.where(served(over), output_tok, 0),
+            "server_prompt_tok": over.prompt_tok,
             "server_output_tok": over.base_tok,
             "device_prefill_tok": device_tok,
             "device_decode_tok": device_made_tok,
@@ -153,13 +129,16 @@ class Books:
             "queue_s": scheduled_s - over.reached_s,
         }
         if self.quality is not None:
-            for name, endpoint in ((SERVER, "server"), (DEVICE, "device")):
-                rows = np.flatnonzero(over.speaker == name)
-                scalars["quality_assumed"][rows] = worth(self.quality, output_tok[rows], endpoint)
-            scalars["quality_assumed"][over.speaker == FAILED] = 0.0
+            scalars["quality_assumed"] = self._worth(over, said, self.quality)
         return scalars
 
-
-def _is_served(over: Over) -> Bools:
-    is_served: Bools = (over.speaker == SERVER) | (over.speaker == DEVICE)
-    return is_served
+    def _worth(self, over: Over, said: Segments, model: QualityModel) -> Floats:
+        """Return what answers are worth by who wrote them; nothing where there is none, NaN where it was refused."""
+        output_tok = self.planned.table.output_tok[over.row]
+        worth_it = np.where(over.outcome == FAILED, 0.0, math.nan)
+        for name, endpoint in ((SERVER, "server"), (DEVICE, "device")):
+            rows = np.flatnonzero((over.outcome == name) & (np.diff(said.offsets) == 1))
+            worth_it[rows] = worth(model, output_tok[rows], endpoint)
+        for row in np.flatnonzero(np.diff(said.offsets) > 1).tolist():
+            worth_it[row] = PLAIN.quality(model, said.row(row), is_in_parts=False)
+        return worth_it

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from simpy.core import EmptySchedule
 from simpy.events import Event, Timeout
 
-from discosim.world.dispatched.pending import Desk, Pending
+from discosim.world.dispatched.desk import Desk
+from discosim.world.dispatched.pending import Pending
 
 
 def follow(desk: Desk, size: int, n_at_once: int) -> Iterator[list[Pending]]:
     """Yield requests as their records come out, ``n_at_once`` or some more; all but the last a multiple of ``size``."""
-    _Arriving(desk).go_on()
-    over, step = desk.over, desk.env.step
+    over, step = list[Pending](), desk.env.step
+    _Arriving(desk, over).go_on()
     while True:
         try:
             while len(over) < n_at_once:
@@ -30,9 +31,10 @@ def follow(desk: Desk, size: int, n_at_once: int) -> Iterator[list[Pending]]:
 class _Arriving:
     """Lets requests arrive as the world does, from one to the next."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, over: list[Pending]) -> None:
         table = desk.table
         self._desk = desk
+        self._over = over
         self._arrival_s: list[float] = table.arrival_s.tolist()
         self._rejected: list[bool] = table.rejected.tolist()
         self._next = 0
@@ -45,8 +47,8 @@ class _Arriving:
                 self._next = i
                 Timeout(env, arrival_s[i] - env.now).callbacks.append(self.go_on)
                 return
-            pending = Pending(desk, i)
+            pending = Pending(desk, i, self._over)
             if self._rejected[i]:
-                desk.over.append(pending)
+                self._over.append(pending)
             else:
                 pending.arrive()

@@ -1,25 +1,22 @@
-"""One planned request from its arrival to its record: what its session, its policy and its streams would do.
+"""One planned request from its arrival to its record: what its session and its policy would do.
 
-The events are theirs, in their order: the way up, the wait for who is held back, the device's first token, the way
-down, the cancel on its way, the end of what is shown.
+The events are theirs, in their order: the wait for who is held back, the race, the watch of the reader's buffer, the
+change of hands, the end of what is shown.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from functools import partial
+from collections.abc import Callable
 
-import simpy
 from simpy.events import Event, Timeout
 
-from discosim.world.dispatched.phone import Phone
-from discosim.world.dispatched.planned import Planned
-from discosim.world.engine.engine import Engine
-from discosim.world.engine.job import Job, State
-from discosim.world.engine.stream import joined
-from discosim.world.link import Link
-from discosim.world.session import Loser
+from discosim.world.dispatched.answer import Answer
+from discosim.world.dispatched.desk import Desk
+from discosim.world.dispatched.ways import Way
+from discosim.world.dispatched.work import Work
+from discosim.world.stream import ramp
+from discosim.world.watch import BufferWatch, reached
 
 SILENT, SERVER, DEVICE, FAILED, REFUSED = range(5)
 """Who has spoken first; nobody yet, or nobody ever since all have refused, in the end a device or the server alone."""
@@ -27,99 +24,71 @@ NOTHING, END, CLOSE = range(3)
 """What a request waits for, where nobody knows when it comes: the end of the answer, or of work told to stop."""
 
 
-class Desk:
-    """What all requests of a replication share.
-
-    Attributes
-    ----------
-    over : list of Pending
-        Requests whose record has come out, in that order; whoever reads them empties it.
-    """
-
-    def __init__(self, env: simpy.Environment, engine: Engine, link: Link, planned: Planned) -> None:
-        self.table = table = planned.table
-        self.env = env
-        self.engine = engine
-        self.link = link
-        self.losers: Loser = planned.losers
-        self.server_is_first = planned.server_is_first
-        self.phones: defaultdict[int, Phone] = defaultdict(partial(Phone, env))
-        self.over: list[Pending] = []
-        self.user_id: list[int] = table.user_id.tolist()
-        self.prompt_tok: list[int] = table.prompt_tok.tolist()
-        self.output_tok: list[int] = table.output_tok.tolist()
-        self.reader_tok_per_s: list[float] = table.reader_tok_per_s.tolist()
-        self.ttft_target_s: list[float] = table.ttft_target_s.tolist()
-        self.hashes = table.prefix_hashes
-        self.server_after_s: list[float] = planned.server_after_s.tolist()
-        self.device_after_s: list[float] = planned.device_after_s.tolist()
-        self.holds: list[bool] = planned.holds.tolist()
-        self.is_refused: list[bool] = planned.is_refused.tolist()
-        self.falls_back: list[bool] = planned.falls_back.tolist()
-        self.bulk_s: list[float] = planned.bulk_s.tolist()
-        self.work_s: list[float] = planned.work_s.tolist()
-        self.decode_s: list[float] = planned.decode_s.tolist()
-        self._down_spread_s = 0.0 if link.is_instant else link.down_spread_s
-
-    def last_arrival_s(self, job: Job, user_id: int) -> float:
-        """Return when the last token of an answer that is made reaches the client, as `Link.deliver` has it."""
-        made_s, link = joined(job), self.link
-        if link.is_instant:
-            return float(made_s[-1])
-        last_s = float(made_s.max())
-        if self._down_spread_s == 0.0:  # all take as long
-            return last_s + link.down_s(last_s, user_id)
-        # a late packet holds those behind it: only one that was sent shortly before the last can come after it
-        near_s = made_s[made_s.searchsorted(last_s - 1.000001 * self._down_spread_s - 1e-6) :]
-        return float(link.deliver(near_s, user_id)[-1])
-
-
 class Pending:
-    """One request; owner of its job in the engine, and what its device works on.
+    """One request.
+
+    Parameters
+    ----------
+    desk : Desk
+        What it shares with all others.
+    i : int
+        Its number.
+    over : list of Pending
+        Gets it when its record comes out.
 
     Attributes
     ----------
     i : int
         Its number.
-    job : Job or None
-        Its job in the engine; None where the server was not asked, or has refused.
+    answer, work : Answer or None, Work or None
+        What the engine and its device do for it; None where they were not asked, or have refused.
     speaker : int
         Who has spoken first, see above.
     spoke_s : float
         When, on the clock.
-    begin_s, prefill_end_s : float
-        When its device has turned to it, and when that yields the first token; inf where it has not.
-    is_device_asked, is_prefill_only : bool
-        Whether its device was asked and holds the prompt, and whether it had to finish the prefill for nothing.
+    after_tok : int
+        Tokens shown before the answer was handed over; 0 where it was not.
+    handed_s : float
+        When it was; inf where it was not.
+    answer_after, work_after : Answer or None, Work or None
+        What the one does who goes on.
+    has_failed : bool
+        Whether nobody could go on.
     """
 
     __slots__ = (
         "_desk",
-        "_is_closed",
-        "_is_dropped",
-        "_is_hushed",
         "_n_open",
+        "_over",
         "_tries_device",
         "_tries_server",
         "_waits_for",
-        "begin_s",
+        "_way",
+        "after_tok",
+        "answer",
+        "answer_after",
+        "handed_s",
+        "has_failed",
         "i",
-        "is_device_asked",
-        "is_prefill_only",
-        "job",
-        "prefill_end_s",
         "speaker",
         "spoke_s",
+        "work",
+        "work_after",
     )
 
-    def __init__(self, desk: Desk, i: int) -> None:
+    def __init__(self, desk: Desk, i: int, over: list[Pending]) -> None:
         self._desk = desk
+        self._over = over
         self.i = i
-        self.job: Job | None = None
+        self.answer: Answer | None = None
+        self.work: Work | None = None
         self.speaker = SILENT
-        self.spoke_s = self.begin_s = self.prefill_end_s = math.inf
-        self.is_device_asked = self.is_prefill_only = False
-        self._is_closed = self._is_dropped = self._is_hushed = False  # as said of its stream from the engine
+        self.spoke_s = self.handed_s = math.inf
+        self.after_tok = 0
+        self.has_failed = False
+        self.answer_after: Answer | None = None
+        self.work_after: Work | None = None
+        self._way: Way | None = None
         self._waits_for = NOTHING
         self._n_open = 0  # of those who were asked, who may still speak
         self._tries_device = self._tries_server = False
@@ -150,46 +119,17 @@ class Pending:
         if not desk.holds[i]:
             Timeout(desk.env, 0.0).callbacks.append(self._refuses)
             return
-        self.is_device_asked = True
-        desk.phones[desk.user_id[i]].take(self)
+        self.work = work = desk.work_of(i, self)
+        desk.phone_of(i).take(work)
 
     def _ask_server(self, _: Event | None = None) -> None:
         if self.speaker or self._tries_server:
             return
         self._tries_server = True
-        desk, i = self._desk, self.i
-        now_s = desk.env.now
-        up_s = desk.link.up_s(now_s, desk.user_id[i]) + desk.bulk_s[i]
-        number = desk.engine.number()
         self._n_open += 1
-        if desk.is_refused[i]:
-            known_s = now_s + up_s + desk.link.down_s(now_s + up_s, desk.user_id[i])
-            Timeout(desk.env, max(0.0, known_s - now_s)).callbacks.append(self._refuses)
-            return
-        self.job = Job(
-            number,
-            self,
-            desk.prompt_tok[i],
-            desk.output_tok[i],
-            now_s + up_s,
-            desk.reader_tok_per_s[i],
-            desk.ttft_target_s[i],
-            () if desk.hashes is None else desk.hashes[i],
-        )
-        if up_s > 0.0:
-            Timeout(desk.env, up_s).callbacks.append(self._submit)
-        else:
-            self._submit()
-
-    def _submit(self, _: Event | None = None) -> None:
-        job, desk = self.job, self._desk
-        assert job is not None
-        job.arrival_s = desk.env.now
-        if self._is_dropped:
-            job.state = State.GONE
-            self.on_end(job.arrival_s)
-        else:
-            desk.engine.submit(job)
+        self.answer, known_s = self._desk.ask_server(self.i, self)
+        if self.answer is None:
+            self._at(known_s, self._refuses)
 
     def _refuses(self, _: Event) -> None:
         """Hear that one who was asked will not speak."""
@@ -203,112 +143,118 @@ class Pending:
             self._ask_server()
         else:
             self.speaker = FAILED if self._tries_device else REFUSED
-            self._desk.over.append(self)
+            self._over.append(self)
 
-    # --- the device -------------------------------------------------------------------------------------------
+    # --- speaking ---------------------------------------------------------------------------------------------
 
-    def begin(self) -> float:
-        """Let its device turn to it, and return when that will be done."""
-        desk, i = self._desk, self.i
-        self.begin_s = now_s = desk.env.now
-        self.prefill_end_s = end_s = now_s + desk.work_s[i]
-        if self.is_prefill_only:
-            return end_s
-        Timeout(desk.env, max(0.0, end_s - now_s)).callbacks.append(self._device_speaks)
-        return desk.decode_s[i] + end_s
-
-    def _device_speaks(self, _: Event) -> None:
-        if self.speaker:
-            return
+    def on_device(self, work: Work) -> None:
+        """Hear that the first token of its device's work is there."""
         desk = self._desk
-        now_s, job = desk.env.now, self.job
-        self.speaker, self.spoke_s = DEVICE, now_s
-        if job is not None and desk.losers != "run_on":
-            self._stop_server(now_s)
-        over_s = desk.decode_s[self.i] + self.prefill_end_s
-        Timeout(desk.env, max(0.0, over_s - now_s)).callbacks.append(self._ended)
+        if work is self.work_after:
+            self._at(work.over_s(), self._ended)
+        elif not self.speaker:
+            self.speaker, self.spoke_s = DEVICE, desk.env.now
+            if self.answer is not None and desk.losers != "run_on":
+                self.answer.stop()
+            self._watch(work)
 
-    def _stop_device(self, now_s: float) -> None:
+    def on_server(self, answer: Answer) -> None:
+        """Hear that the first token of an answer has reached the client."""
         desk = self._desk
-        free_s = now_s
-        if desk.losers == "finish_prefill" and now_s < self.prefill_end_s:
-            self.is_prefill_only = True
-            if self.begin_s == math.inf:  # its turn comes all the same
-                return
-            free_s = self.prefill_end_s
-        desk.phones[desk.user_id[self.i]].release(self, free_s)
+        if answer is self.answer_after:
+            self._end_of(answer)
+        elif not self.speaker:
+            self.speaker, self.spoke_s = SERVER, desk.env.now
+            if self.work is not None and desk.losers != "run_on":
+                self.work.stop(desk.phone_of(self.i), finish_prefill=desk.losers == "finish_prefill")
+            self._watch(answer)
 
-    # --- the server -------------------------------------------------------------------------------------------
-
-    def _stop_server(self, now_s: float) -> None:
-        self._is_hushed = True
-        if self._is_closed:
-            return
-        desk = self._desk
-        up_s = desk.link.up_s(now_s, desk.user_id[self.i])
-        if up_s > 0.0:
-            Timeout(desk.env, up_s).callbacks.append(self._drop)
-        else:
-            self._drop()
-
-    def _drop(self, _: Event | None = None) -> None:
-        job = self.job
-        assert job is not None
-        if self._is_closed:
-            return
-        if job.place is None:
-            self._is_dropped = True
-        else:
-            self._desk.engine.cancel(job)
-
-    def on_first(self, at_s: float) -> None:
-        """Send the first token down."""
-        if self._is_hushed:
-            return
-        desk = self._desk
-        link = desk.link
-        if link.is_instant:
-            self._server_speaks()
-        else:
-            arrives_s = at_s + link.down_s(at_s, desk.user_id[self.i])
-            Timeout(desk.env, max(0.0, arrives_s - desk.env.now)).callbacks.append(self._server_speaks)
-
-    def on_join(self) -> None:
-        """Hear nothing: nobody waits for it."""
-
-    def on_end(self, at_s: float) -> None:  # noqa: ARG002 - stands in the job
-        """Close the bill of the server; whoever waits for that, or for the end of the answer, goes on."""
-        self._is_closed = True
+    def on_closed(self, answer: Answer) -> None:
+        """Hear that the bill of an answer is final; go on if that, or the end of what is shown, was waited for."""
         if self._waits_for == CLOSE:
-            self._desk.over.append(self)
-        elif self._waits_for == END:
-            wait_s = self._server_over_s() - self._desk.env.now
+            self._over.append(self)
+        elif self._waits_for == END and answer is (self.answer_after or self.answer):
+            self._waits_for = NOTHING
+            wait_s = self._desk.last_arrival_s(self.i, answer.job) - self._desk.env.now
             if wait_s > 0.0:
                 Timeout(self._desk.env, wait_s).callbacks.append(self._ended)
             else:
-                self._desk.over.append(self)
+                self._ended()
 
-    def _server_speaks(self, _: Event | None = None) -> None:
-        if self.speaker:
+    # --- changing hands ---------------------------------------------------------------------------------------
+
+    def _watch(self, speaks: Answer | Work) -> None:
+        """Wait until the reader's buffer covers a change of hands, if there is a way."""
+        desk, i = self._desk, self.i
+        self._way = way = desk.way_of(i, is_server=isinstance(speaks, Answer))
+        if way is None:
+            self._end_of(speaks)
             return
-        desk = self._desk
-        self.speaker, self.spoke_s = SERVER, desk.env.now
-        if self.is_device_asked and desk.losers != "run_on":
-            self._stop_device(desk.env.now)
-        if self._is_closed:
-            Timeout(desk.env, max(0.0, self._server_over_s() - desk.env.now)).callbacks.append(self._ended)
+        prompt_tok, output_tok, rate = desk.prompt_tok[i], desk.output_tok[i], desk.reader_tok_per_s[i]
+        if isinstance(speaks, Answer):
+            event: Event = BufferWatch(speaks, rate, lambda _, n: way.need_tok(prompt_tok, rate, n))
         else:
-            self._waits_for = END
+            arrival_s = ramp(output_tok) * speaks.gap_s
+            arrival_s += speaks.prefill_end_s
+            event = reached(desk.env, arrival_s, rate, way.need_tok(prompt_tok, rate, output_tok), 1)
+        event.callbacks.append(self._reached)
 
-    def _server_over_s(self) -> float:
-        assert self.job is not None
-        return self._desk.last_arrival_s(self.job, self._desk.user_id[self.i])
+    def _reached(self, event: Event) -> None:
+        """Hand over, unless the buffer was never long enough or the device is busy."""
+        desk, i, way, after_tok = self._desk, self.i, self._way, event.value
+        speaks = self.answer if self.speaker == SERVER else self.work
+        assert way is not None
+        assert speaks is not None
+        if after_tok is None or (way.is_to_device and desk.phone_of(i).is_busy):
+            self._end_of(speaks)
+            return
+        self.after_tok, self.handed_s = after_tok, desk.env.now
+        if isinstance(speaks, Answer):
+            self._go_on_at_device()
+            speaks.stop()
+            return
+        self.answer_after, known_s = desk.ask_server(i, self, after_tok)
+        if self.answer_after is None:
+            self._at(known_s, self._goes_back)
+        speaks.stop(desk.phone_of(i))
+
+    def _goes_back(self, _: Event) -> None:
+        """Go back to the device: the server has refused."""
+        self._go_on_at_device()
+
+    def _go_on_at_device(self) -> None:
+        desk, i = self._desk, self.i
+        self.work_after = work = desk.rest_of_work(i, self.after_tok, int(self._tries_device), self)
+        if work is None:
+            Timeout(desk.env, 0.0).callbacks.append(self._fails)
+        else:
+            desk.phone_of(i).take(work)
+
+    def _fails(self, _: Event) -> None:
+        """Give up: nobody is left to go on."""
+        self.has_failed = True
+        if self.answer is not None:
+            self.answer.stop()
+        self._at(self._desk.env.now, self._ended)
 
     # --- the end ----------------------------------------------------------------------------------------------
 
-    def _ended(self, _: Event) -> None:
+    def _end_of(self, speaks: Answer | Work) -> None:
+        """Wait for the end of what is shown."""
+        if isinstance(speaks, Work):
+            self._at(speaks.over_s(), self._ended)
+        elif speaks.is_closed:
+            self._at(self._desk.last_arrival_s(self.i, speaks.job), self._ended)
+        else:
+            self._waits_for = END
+
+    def _ended(self, _: Event | None = None) -> None:
         """Be over, unless the server has not obeyed yet: until it does, its bill grows."""
-        if self.job is None or self._is_closed:
-            self._desk.over.append(self)
+        if self.answer is None or self.answer.is_closed:
+            self._over.append(self)
         else:
             self._waits_for = CLOSE
+
+    def _at(self, at_s: float, act: Callable[[Event], None]) -> None:
+        env = self._desk.env
+        Timeout(env, max(0.0, at_s - env.now)).callbacks.append(act)

@@ -13,7 +13,7 @@ import simpy
 from simpy.events import Event, Timeout
 
 
-class Work(Protocol):
+class Begins(Protocol):
     """What a device turns to."""
 
     def begin(self) -> float:
@@ -34,21 +34,26 @@ class Phone:
 
     def __init__(self, env: simpy.Environment) -> None:
         self._env = env
-        self._current: Work | None = None
+        self._current: Begins | None = None
         self._end_s = -math.inf
-        self._waiting: deque[Work] = deque()
+        self._waiting: deque[Begins] = deque()
         self._next_turn: Event | None = None
 
-    def take(self, work: Work) -> None:
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being done or queued."""
+        return self._env.now < self._end_s or bool(self._waiting)
+
+    def take(self, work: Begins) -> None:
         """Begin with some work, or queue it."""
-        if self._env.now < self._end_s or self._waiting:
+        if self.is_busy:
             self._waiting.append(work)
             if len(self._waiting) == 1:
                 self._turn_at(self._end_s)
         else:
             self._begin(work)
 
-    def release(self, work: Work, at_s: float) -> None:
+    def release(self, work: Begins, at_s: float) -> None:
         """Turn away from work that was told to stop, queued or current, at ``at_s`` (now or later)."""
         if work is not self._current:
             if work in self._waiting:
@@ -67,7 +72,7 @@ class Phone:
         if turn is self._next_turn and self._waiting:
             self._begin(self._waiting.popleft())
 
-    def _begin(self, work: Work) -> None:
+    def _begin(self, work: Begins) -> None:
         self._current = work
         self._end_s = work.begin()
         if self._waiting:

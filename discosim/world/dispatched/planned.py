@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from discosim.core.request import RequestTable
 from discosim.world.batch.dispatch import Dispatch
 from discosim.world.batch.phones import Phones
+from discosim.world.dispatched.ways import Ways
 from discosim.world.engine.engine import EngineModel
 from discosim.world.link import BYTES_PER_TOK, LinkModel
 from discosim.world.session import Loser
@@ -43,6 +44,8 @@ class Planned:
         Fate of who loses a race: ``cancel``, ``finish_prefill`` or ``run_on``.
     server_is_first : bool
         Which of two endpoints that are asked on arrival is asked first.
+    ways : Ways or None
+        Ways on which answers are handed over; None for none.
     """
 
     table: RequestTable
@@ -56,6 +59,7 @@ class Planned:
     gap_s: Floats
     losers: Loser
     server_is_first: bool
+    ways: Ways | None
 
     @property
     def decode_s(self) -> Floats:
@@ -89,6 +93,7 @@ class Planned:
             gap_s=begun.gap_s,
             losers=plan.losers,
             server_is_first=plan.server_is_first,
+            ways=None if plan.hand_overs is None else Ways.of(plan.hand_overs, phones),
         )
 
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import simpy
 
 from discosim.kernel.engine_loop import NotHereError
 from discosim.kernel.planned_loop import CompiledPlan
+from discosim.world.dispatched.compiled import compiled_fields
+from discosim.world.dispatched.desk import Desk
 from discosim.world.dispatched.following import follow
 from discosim.world.dispatched.over import Over
-from discosim.world.dispatched.pending import Desk
 from discosim.world.dispatched.planned import Planned
 from discosim.world.engine.compiled import compiled_plan, figures_of, series_of
 from discosim.world.engine.engine import Engine
 from discosim.world.engine.series import EngineSeries, SeriesRecorder
 from discosim.world.engine.unattended import Arrivals
 from discosim.world.link import Link
-
-LOSERS = ("cancel", "finish_prefill", "run_on")
 
 AT_ONCE_TOK = 1 << 19
 """Tokens that the compiled library holds at a time: 4 MB."""
@@ -66,7 +64,9 @@ class PlannedRun:
         self._link = link
         self._planned = planned
         self._recorder = recorder
-        self._compiled = compiled_plan(engine.model, _all_jobs(planned), most_s, _fields(planned, link))
+        self._compiled = compiled_plan(
+            engine.model, _all_jobs(planned), most_s, compiled_fields(planned, engine.model, link)
+        )
         self._series: tuple[EngineSeries, bool] | None = None
         self.figures: dict[str, float] = {}
 
@@ -143,32 +143,3 @@ def _all_jobs(planned: Planned) -> Arrivals:
         ttft_target_s=table.ttft_target_s,
         hashes=table.prefix_hashes,
     )
-
-
-def _fields(planned: Planned, link: Link) -> dict[str, Any]:
-    """Return the fields of the structure `Planned` of the compiled library."""
-    table, tapes = planned.table, link.tapes
-    users, phone = np.unique(table.user_id, return_inverse=True)
-    return {
-        "n": len(table),
-        "n_phones": users.size,
-        "losers": LOSERS.index(planned.losers),
-        "server_is_first": int(planned.server_is_first),
-        "is_instant": int(link.is_instant),
-        "mask": tapes.up_s.size - 1,
-        "per_tick": tapes.per_tick,
-        "arrival_s": table.arrival_s,
-        "server_after_s": planned.server_after_s,
-        "device_after_s": planned.device_after_s,
-        "bulk_s": planned.bulk_s,
-        "work_s": planned.work_s,
-        "decode_s": planned.decode_s,
-        "up_s": tapes.up_s,
-        "down_s": tapes.down_s,
-        "is_rejected": table.rejected,
-        "holds": planned.holds,
-        "is_refused": planned.is_refused,
-        "falls_back": planned.falls_back,
-        "phone": phone,
-        "phase_ticks": phone if link.is_instant else tapes.phase_ticks[table.user_id],
-    }

@@ -93,10 +93,10 @@ def compiled_plan(
 ) -> CompiledPlan | None:
     """Return the engine with planned requests in front of it; None as `compiled` says.
 
-    ``arrivals`` are all requests, row by row, whenever they come; ``planned`` says that.
+    ``arrivals`` are all requests, row by row, whenever they come; ``planned`` says that. Each may have two jobs.
     """
     library = load()
-    setup = None if library is None else _setup(model, arrivals)
+    setup = None if library is None else _setup(model, arrivals, jobs_each=2)
     if library is None or setup is None:
         return None
     cost, others = setup
@@ -110,7 +110,7 @@ def serve_compiled(engine: CompiledEngine) -> Iterator[Served]:
         yield Served(made_s=made_s, over_s=over_s, **columns)
 
 
-def _setup(model: EngineModel, arrivals: Arrivals) -> tuple[Fields, Fields] | None:
+def _setup(model: EngineModel, arrivals: Arrivals, jobs_each: int = 1) -> tuple[Fields, Fields] | None:
     replica = model.replica
     scheduler = scheduler_fields(model.scheduler(), decides_ahead=replica.decides_ahead)
     is_known = all(says_only(part, KNOWN) for part in (model, replica, replica.cost))
@@ -119,7 +119,7 @@ def _setup(model: EngineModel, arrivals: Arrivals) -> tuple[Fields, Fields] | No
     is_large = max(memory_tok, int(arrivals.prompt_tok.max(initial=0))) > MOST_TOK
     if not is_known or shares or is_large or scheduler is None or model.router not in ROUTERS:
         return None
-    cost = _cost(replica, min(replica.max_batch, max(1, len(arrivals))))
+    cost = _cost(replica, min(replica.max_batch, max(1, jobs_each * len(arrivals))))
     if cost is None:
         return None
     return cost, scheduler | {

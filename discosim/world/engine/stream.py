@@ -70,24 +70,10 @@ class EngineStream(Stream):
         return self.is_closed
 
     def known(self) -> Known:
-        """Return the tokens that are certain now, and how soon the next one can be made.
-
-        Only a job in a decode batch can make a token without being moved first.
-        """
+        """Return the tokens that are certain now, and how soon the next one can be made."""
         if self.is_closed:
             return Known(self.generated_s, self.arrival_s)
-        job, now_s, fastest_s = self.job, self.env.now, self._server.fastest_iteration_s
-        times, running_end_s = (None, None) if job.place is None else job.place.known_times(job, now_s)
-        next_s = math.inf
-        if job.state is State.DECODING:
-            next_s = now_s + fastest_s if running_end_s is None else running_end_s
-        made_s = joined(job, times)
-        # tokens that share a packet leave with the last of them
-        n_sent = made_s.size
-        if n_sent < self.n_tok:
-            n_sent -= n_sent % self._server.link.model.tokens_per_packet
-        arrival_s = self._server.link.deliver(made_s[:n_sent], self._user_id) if n_sent else NOTHING
-        return Known(made_s, arrival_s, next_s, fastest_s)
+        return certain(self.job, self.env.now, self._server.fastest_iteration_s, self._server.link, self._user_id)
 
     @property
     def generated_s(self) -> Floats:
@@ -212,6 +198,24 @@ class EngineStream(Stream):
         spent.n_preemptions, spent.gpu_s, spent.kv_tok_s = job.n_preemptions, job.gpu_s, job.kv_tok_s
         spent.scheduled_s, spent.queue_s = job.scheduled_s, job.scheduled_s - job.arrival_s
         return spent
+
+
+def certain(job: Job, now_s: float, fastest_s: float, link: Link, user_id: int) -> Known:
+    """Return the tokens of a job that is not over which are certain now, and how soon the next one can be made.
+
+    Only a job in a decode batch can make a token without being moved first.
+    """
+    times, running_end_s = (None, None) if job.place is None else job.place.known_times(job, now_s)
+    next_s = math.inf
+    if job.state is State.DECODING:
+        next_s = now_s + fastest_s if running_end_s is None else running_end_s
+    made_s = joined(job, times)
+    # tokens that share a packet leave with the last of them
+    n_sent = made_s.size
+    if n_sent < job.answer_tok:
+        n_sent -= n_sent % link.model.tokens_per_packet
+    arrival_s = link.deliver(made_s[:n_sent], user_id) if n_sent else NOTHING
+    return Known(made_s, arrival_s, next_s, fastest_s)
 
 
 def joined(job: Job, since_join: Floats | None = None) -> Floats:
