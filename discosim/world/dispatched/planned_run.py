@@ -14,9 +14,10 @@ from discosim.world.dispatched.desk import Desk
 from discosim.world.dispatched.following import follow
 from discosim.world.dispatched.over import Over
 from discosim.world.dispatched.planned import Planned
-from discosim.world.engine.compiled import compiled_plan, figures_of, series_of
+from discosim.world.engine.compiled import compiled_plan
 from discosim.world.engine.engine import Engine
-from discosim.world.engine.series import EngineSeries, SeriesRecorder
+from discosim.world.engine.engine_run import EngineRun
+from discosim.world.engine.series import SeriesRecorder
 from discosim.world.engine.unattended import Arrivals
 from discosim.world.link import Link
 
@@ -24,7 +25,7 @@ AT_ONCE_TOK = 1 << 19
 """Tokens that the compiled library holds at a time: 4 MB."""
 
 
-class PlannedRun:
+class PlannedRun(EngineRun[CompiledPlan]):
     """Planned requests over an engine in which nothing has happened yet.
 
     Parameters
@@ -41,13 +42,6 @@ class PlannedRun:
         Who writes down what the engine does.
     most_s : float
         The series ends there at the latest.
-
-    Attributes
-    ----------
-    is_compiled : bool
-        Whether the compiled library does it; it may turn out that it cannot.
-    figures : dict of str to float
-        What the engine did as a whole, once all requests are over.
     """
 
     def __init__(
@@ -59,31 +53,13 @@ class PlannedRun:
         recorder: SeriesRecorder | None,
         most_s: float,
     ) -> None:
+        fields = compiled_fields(planned, engine.model, link)
+        super().__init__(engine.model, compiled_plan(engine.model, _all_jobs(planned), most_s, fields))
         self._env = env
         self._engine = engine
         self._link = link
         self._planned = planned
         self._recorder = recorder
-        self._compiled = compiled_plan(
-            engine.model, _all_jobs(planned), most_s, compiled_fields(planned, engine.model, link)
-        )
-        self._series: tuple[EngineSeries, bool] | None = None
-        self.figures: dict[str, float] = {}
-
-    @property
-    def is_compiled(self) -> bool:
-        """Whether the compiled library does it."""
-        return self._compiled is not None
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether the engine was at work beyond the last second that is told."""
-        return self._series is not None and self._series[1]
-
-    def series(self) -> EngineSeries:
-        """Return the engine by the second, once all requests are over and where somebody has written it down."""
-        assert self._series is not None
-        return self._series[0]
 
     def over(self, size: int, n_at_once: int) -> Iterator[Over]:
         """Yield requests as their records come out, about ``n_at_once``; all but the last a multiple of ``size``."""
@@ -96,23 +72,16 @@ class PlannedRun:
             except NotHereError:
                 self._compiled = None  # what it has given is right; the engine itself goes over it again
             else:
-                self._close(self._compiled)
+                self._close_compiled(self._compiled)
+                if self._compiled.last_s > self._env.now:  # an edge tier reckons with time
+                    self._env.run(until=self._compiled.last_s)
                 return
         for pendings in follow(Desk(self._env, self._engine, self._link, self._planned), size, n_at_once):
             n_again = min(n_given, len(pendings))
             n_given -= n_again
             if n_again < len(pendings):
                 yield Over.of(pendings[n_again:])
-        self.figures = self._engine.figures()
-        if self._recorder is not None:
-            self._series = self._recorder.series(), self._recorder.is_cut
-
-    def _close(self, run: CompiledPlan) -> None:
-        model = self._engine.model
-        self.figures = figures_of(run.replicas, model.replica)
-        self._series = series_of(run.replicas, model)
-        if run.last_s > self._env.now:  # an edge tier reckons with time
-            self._env.run(until=run.last_s)
+        self._close(self._engine, self._recorder)
 
 
 def _whole(run: CompiledPlan, size: int, n_at_once: int) -> Iterator[Over]:
