@@ -18,7 +18,7 @@ from discosim.config.checks import FILES
 from discosim.config.plain import plain
 from discosim.config.shape import item_type, keys_of, mapping_value, members_of, without_none
 from discosim.core import source_code
-from discosim.core.own_code import without_folder
+from discosim.core.own_code import is_own, without_folder
 from discosim.core.plugins import distribution_of, points
 from discosim.core.same import Same
 from discosim.core.scenario import EngineServer, PolicySpec, Scenario, SchedulerSpec
@@ -101,12 +101,8 @@ def hashed_form(value: Any, annotation: Any = None) -> Any:
     It is the same for a scenario that was loaded and for an equal one that was put together in Python: options that are
     left out count with their defaults, and a whole number where a number is meant counts as one.
     """
-    if isinstance(value, PolicySpec):
-        options = _options(policy_class(value.kind), value.options)
-        return {"kind": without_folder(value.kind), "name": value.name, **options}
-    if isinstance(value, SchedulerSpec):
-        options = _options(scheduler_class(value.kind), value.options)
-        return {"kind": without_folder(value.kind), **options}
+    if isinstance(value, PolicySpec | SchedulerSpec):
+        return _named(value) if is_own(value.kind) else _named_once(Same(value))
     if is_dataclass(value) and not isinstance(value, type):
         return _fields(value) if isinstance(value, _MAY_CHANGE) else _fields_once(Same(value))
     inner, _ = without_none(annotation)
@@ -117,6 +113,20 @@ def hashed_form(value: Any, annotation: Any = None) -> Any:
     value = plain(value)
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return float(value) if is_number and float in (kinds := members_of(inner)) and int not in kinds else value
+
+
+def _named(value: PolicySpec | SchedulerSpec) -> dict[str, Any]:
+    if isinstance(value, PolicySpec):
+        options = _options(policy_class(value.kind), value.options)
+        return {"kind": without_folder(value.kind), "name": value.name, **options}
+    options = _options(scheduler_class(value.kind), value.options)
+    return {"kind": without_folder(value.kind), **options}
+
+
+@lru_cache(maxsize=512)
+def _named_once(spec: Same) -> dict[str, Any]:
+    """Return the form of a policy or scheduler whose class stands while the process lives, made once."""
+    return _named(spec.held)
 
 
 def _fields(value: Any) -> dict[str, Any]:

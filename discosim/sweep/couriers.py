@@ -7,13 +7,15 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, cast
 
 from discosim.config import as_plain
 from discosim.core.errors import UserError
 from discosim.core.owners import owner
+from discosim.core.same import Same
 from discosim.runs.identity import code_facts
 from discosim.sweep.executors import Engine
 from discosim.sweep.plan import Plan, Run
@@ -110,7 +112,7 @@ def task_of(
     return Task(
         run_id=run.id,
         target=str(store.path(run).resolve()),
-        scenario=as_plain(plan.scenario(run)),
+        scenario={**_plain(Same(plan.points[run.point].scenario)), "seed": run.seed},
         code=code_facts(),
         command=command_of(terms, engine),
         limit_s=terms.limit_s,
@@ -119,6 +121,12 @@ def task_of(
         kept=str((store.folder / KEPT).resolve()),
         keep=list(keep[run.point]) if keep else [],
     )
+
+
+@lru_cache(maxsize=64)
+def _plain(scenario: Same) -> dict[str, Any]:
+    """Return a point as plain data, made once for all its seeds; nobody changes it."""
+    return cast("dict[str, Any]", as_plain(scenario.held))
 
 
 def command_of(terms: Terms, engine: Engine) -> str:
