@@ -31,7 +31,7 @@ from discosim.runs.progress import open_bar
 from discosim.runs.result import RunResult
 from discosim.runs.row_groups import write_requests
 from discosim.runs.simulate import simulate
-from discosim.runs.slim import slim_summary
+from discosim.runs.slim import slim_table
 from discosim.runs.tables import (
     endpoint_table,
     replication_table,
@@ -208,7 +208,7 @@ def _write_files(
         write_parquet(series_table(result.series_columns), folder / SERIES)
     if result.input_intervals is not None:
         write_json(folder / INPUTS, result.input_intervals.to_json_dict())
-    summary = slim_summary(result.summary.to_json_dict())
+    summary = slim_table(result.summary)
     write_json(folder / "summary.json", {**summary, "notes": list(result.notes)})
     facts = run_facts(result.scenario, command, wall_s)
     files = {path.name: file_facts(path) for path in sorted(folder.iterdir()) if path.is_file()}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from discosim.config import dump_scenario, load_scenario
@@ -17,10 +20,11 @@ from discosim.core.rng import RandomStreams
 from discosim.metrics.definitions import definition
 from discosim.metrics.stats import change_of_means, compare, paired_difference, t_interval
 from discosim.metrics.summary import SummaryTable
+from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.report.tables import read_summary
 from discosim.runs.apart import ApartLuck, RunLuck
 from discosim.runs.identity import policy_id, run_id
-from discosim.runs.slim import full_summary, slim_summary
+from discosim.runs.slim import full_summary, slim_summary, slim_table
 from discosim.runs.store import execute_to_folder, write_json
 from discosim.runs.tables import SMALL, request_table, write_parquet
 from discosim.world.law import RawSeries
@@ -28,6 +32,8 @@ from discosim.world.link import Link, LinkModel
 
 NUMBERS = {"ttft_mean_s": 1.5, "n_failed": 0.0, "tpot_mean_s": float("nan"), "e2e_mean_s": float("inf")}
 OTHERS = {"ttft_mean_s": 1.2, "n_failed": 2.0, "tpot_mean_s": 0.1, "e2e_mean_s": 3.0}
+
+FLOATS = st.floats() | st.sampled_from([0.0, -0.0, 1.0])
 
 
 @pytest.mark.parametrize("baseline", ["a", "b"])
@@ -52,6 +58,21 @@ def test_what_a_summary_leaves_out_comes_back(n: int) -> None:
         assert "n" in slim["policies"]["a"]["e2e_mean_s"], "an infinite mean is null, but not missing"
     else:
         assert slim == whole
+
+
+@given(numbers=st.lists(st.tuples(FLOATS, FLOATS), min_size=1, max_size=8), n=st.integers(1, 2))
+@example(numbers=[(1.5, 0.0), (math.inf, 2.0), (math.nan, 1.0), (-0.0, 0.0), (1.0, math.inf), (1e300, 1e-300)], n=1)
+def test_a_summary_is_written_as_its_cells_say(numbers: list[tuple[float, float]], n: int) -> None:
+    """Straight from the numbers, and by way of an object for each cell: the same text, digit by digit."""
+    names = [metric.name for metric in SUMMARY_METRICS][: len(numbers)]
+    held = {
+        policy: [{name: pair[i] for name, pair in zip(names, numbers, strict=True)}] * n
+        for i, policy in enumerate("ab")
+    }
+    with np.errstate(all="ignore"):
+        for baseline in held:
+            table = SummaryTable.of(held, baseline)
+            assert json.dumps(slim_table(table)) == json.dumps(slim_summary(table.to_json_dict()))
 
 
 def test_a_small_run_says_units_and_is_read_like_every_other(tmp_path: Path) -> None:
