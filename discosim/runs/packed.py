@@ -19,7 +19,7 @@ MANY_ROWS = 10_000
 CODEC = "zstd"
 
 About = list[dict[str, Any]]
-"""Of each column: name, type, the type in which it is held, rows, bytes packed and unpacked, whether all are one, words."""
+"""Of each column: name, type, the type it is held in, rows, bytes packed and unpacked, whether all are one, words."""
 
 
 def packed(columns: Columns) -> tuple[bytes, About]:

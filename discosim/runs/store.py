@@ -201,7 +201,7 @@ def _write_files(
     (folder / CONFIG).write_bytes(_config(result, place.named, stated))
     write_requests(result.columns, folder / "requests.parquet")
     write_parquet(replication_table(result.replication_columns), folder / "replications.parquet")
-    write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet")
+    write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet", has_times=True)
     if result.endpoint_columns:
         write_parquet(endpoint_table(result.endpoint_columns), folder / ENDPOINTS)
     if result.series_columns:

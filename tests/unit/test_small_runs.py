@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -26,7 +28,7 @@ from discosim.runs.apart import ApartLuck, RunLuck
 from discosim.runs.identity import policy_id, run_id
 from discosim.runs.slim import full_summary, slim_summary, slim_table
 from discosim.runs.store import execute_to_folder, write_json
-from discosim.runs.tables import SMALL, request_table, write_parquet
+from discosim.runs.tables import FEW, SMALL, request_table, write_parquet
 from discosim.world.law import RawSeries
 from discosim.world.link import Link, LinkModel
 
@@ -102,6 +104,31 @@ def test_a_large_table_says_what_its_columns_mean(tmp_path: Path) -> None:
         small.metadata.row_group(0).column(1).statistics is None,
         large.metadata.row_group(0).column(1).statistics is None,
     ) == (True, False)
+
+
+@pytest.mark.parametrize("n", [0, 1, FEW - 1, FEW, SMALL - 1, SMALL])
+@pytest.mark.parametrize("has_times", [False, True])
+def test_a_table_of_any_size_is_read_as_it_was(n: int, has_times: bool, tmp_path: Path) -> None:
+    """However it is packed: the same numbers, types, categories and units, for Arrow, pandas and DuckDB."""
+    columns = {
+        "request_id": np.arange(n),
+        "policy": np.array([f"p{i % 3}" for i in range(n)], dtype=object),
+        "is_device_dispatched": np.arange(n) % 3 == 0,
+        "ttft_s": np.random.default_rng(1).random(n),
+        "tpot_s": np.where(np.arange(n) % 5 == 0, np.nan, -0.0),
+    }
+    table, path = request_table(columns), tmp_path / "x.parquet"
+    write_parquet(table, path, has_times=has_times)
+    read = parquet.read_table(path)
+    assert read.schema.equals(table.schema, check_metadata=True)
+    for name, values in columns.items():
+        assert read[name].to_numpy().tobytes() == values.tobytes() or values.dtype == object
+    frame = pd.read_parquet(path)
+    assert [str(kind) for kind in frame.dtypes] == ["int64", "category", "bool", "float64", "float64"]
+    assert frame["policy"].astype(str).tolist() == columns["policy"].tolist()
+    numbers = duckdb.sql(f"select request_id, ttft_s, policy from '{path}'").fetchnumpy()
+    assert numbers["ttft_s"].tolist() == columns["ttft_s"].tolist()
+    assert list(numbers["policy"]) == columns["policy"].tolist()
 
 
 @pytest.mark.parametrize("name", ["quickstart", "engine", "pice", "all-systems"])
