@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.sweep.axes import shown
@@ -14,6 +18,7 @@ from discosim.sweep.views import with_units
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 def collect(store: Store) -> pd.DataFrame:
@@ -32,22 +37,64 @@ def collect(store: Store) -> pd.DataFrame:
     runs = store.planned()
     failures = store.failures()
     paths = list(dict.fromkeys(path for point in plan["points"] for path in point["values"]))
-    parts = [_rows(store, run, plan["points"][run.point]["values"], failures) for run in runs]
-    columns = [*HEAD, *paths, "policy", *(metric.name for metric in SUMMARY_METRICS)]
-    rows = [row for part in parts for row in part]
-    table = pd.DataFrame(rows, columns=columns)
+    parts = [_part(store, run, plan["points"][run.point]["values"], failures) for run in runs]
+    rows = [row for part in parts for row in part.rows()]
+    heads = pd.DataFrame(rows, columns=[*HEAD, *paths, "policy"])
     for path in paths:
-        table[path] = _same_type(table[path].tolist())
+        heads[path] = _same_type(heads[path].tolist())
     kinds = dict.fromkeys(("error", "requests_sha256", "discosim", "source_sha256", "policy"), "string")
-    return with_units(table.astype(kinds | {metric.name: "float64" for metric in SUMMARY_METRICS}))
+    names = [metric.name for metric in SUMMARY_METRICS]
+    numbers = pd.DataFrame(_numbers(parts, names), columns=names, index=heads.index)
+    return with_units(pd.concat([heads.astype(kinds), numbers], axis=1))
 
 
-def _rows(store: Store, run: Run, values: dict[str, Any], failures: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Part:
+    """What a run gives to the table: what stands in front of each row, and replications.parquet of a finished one."""
+
+    head: dict[str, Any]
+    table: pa.Table | None = None
+
+    @property
+    def n_rows(self) -> int:
+        return 1 if self.table is None else int(self.table.num_rows)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows without their numbers."""
+        if self.table is None:
+            return [self.head]
+        return [self.head | {"policy": name} for name in self.table["policy"].to_pylist()]
+
+
+def _numbers(parts: Sequence[_Part], names: Sequence[str]) -> NDArray[np.float64]:
+    """Return the numbers of all rows, shape (rows, names); NaN where there are none.
+
+    Runs whose tables have the same columns, mostly all, are put together first: then a column is converted once.
+    """
+    from pyarrow import concat_tables
+
+    starts = np.cumsum([0, *(part.n_rows for part in parts)])
+    alike: dict[tuple[Any, ...], list[tuple[int, pa.Table]]] = {}
+    for start, table in zip(starts.tolist(), (part.table for part in parts), strict=False):
+        if table is not None:
+            alike.setdefault((*table.schema.names, *table.schema.types), []).append((start, table))
+    found = np.full((starts[-1], len(names)), np.nan)
+    for held in alike.values():
+        known = [name for name in names if name in held[0][1].schema.names]
+        whole = concat_tables([table.select(known).replace_schema_metadata(None) for _, table in held])
+        rows = np.concatenate([np.arange(start, start + table.num_rows) for start, table in held])
+        for i, name in enumerate(names):
+            if name in whole.schema.names:
+                found[rows, i] = whole[name].to_numpy()
+    return found
+
+
+def _part(store: Store, run: Run, values: dict[str, Any], failures: dict[str, dict[str, Any]]) -> _Part:
     head: dict[str, Any] = {"run": run.folder, "point": run.point, "seed": run.seed, **values}
     facts = store.facts(run)
     if facts is None:
         failure = failures.get(run.folder)
-        return [head | ({"status": "failed", "error": failure["error"]} if failure else {"status": "missing"})]
+        return _Part(head | ({"status": "failed", "error": failure["error"]} if failure else {"status": "missing"}))
     from pyarrow import parquet
 
     head |= {
@@ -58,7 +105,7 @@ def _rows(store: Store, run: Run, values: dict[str, Any], failures: dict[str, di
     }
     # One replication per run: its rows are the policies. A small file is opened three times faster this way.
     with (store.path(run) / "replications.parquet").open("rb") as file:
-        return [head | row for row in parquet.ParquetFile(file).read(use_threads=False).to_pylist()]
+        return _Part(head, parquet.ParquetFile(file).read(use_threads=False))
 
 
 def _same_type(values: list[Any]) -> list[Any]:
