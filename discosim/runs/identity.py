@@ -87,12 +87,26 @@ def policy_id(scenario: Scenario, name: str, inputs_sha256: Mapping[str, str] | 
     It is the identity of a run of this policy alone: policies do not see each other, so another one beside it, or
     another source of that one, changes nothing of it. The parameters are those of :func:`run_id`.
     """
-    alone = replace(scenario, policies=tuple(s for s in scenario.policies if s.name == name), baseline=None)
-    if inputs_sha256 is None:
-        return run_id(alone)
-    shared = {key: held for key, held in inputs_sha256.items() if not key.startswith(POLICY_CODE)}
-    own = {key: held for key, held in code_fingerprints(alone).items() if key.startswith(POLICY_CODE)}
-    return run_id(alone, shared | own)
+    return policy_ids(scenario, (name,), inputs_sha256)[name]
+
+
+def policy_ids(
+    scenario: Scenario, names: Iterable[str], inputs_sha256: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return :func:`policy_id` of some policies; what they have in common is put together once."""
+    form = {**hashed_form(replace(scenario, policies=(), baseline=None)), "seed": hashed_form(scenario.seed, int)}
+    found: dict[str, str] = {}
+    for name in names:
+        alone = replace(scenario, policies=tuple(s for s in scenario.policies if s.name == name), baseline=None)
+        if inputs_sha256 is None:
+            inputs = fingerprints(alone)
+        else:
+            inputs = {key: held for key, held in inputs_sha256.items() if not key.startswith(POLICY_CODE)}
+            inputs |= {key: held for key, held in code_fingerprints(alone).items() if key.startswith(POLICY_CODE)}
+        facts = {"schema_version": SCHEMA_VERSION, "inputs_sha256": inputs}
+        policies = [hashed_form(spec) for spec in alone.policies]
+        found[name] = _sha256({**facts, "scenario": _text({**form, "policies": policies})})
+    return found
 
 
 def hashed_form(value: Any, annotation: Any = None) -> Any:

@@ -15,7 +15,7 @@ from discosim.core.errors import UserError
 from discosim.core.files import replacing
 from discosim.core.scenario import Scenario
 from discosim.runs.collect import Columns
-from discosim.runs.identity import code_facts, policy_id
+from discosim.runs.identity import code_facts, policy_ids
 from discosim.runs.outcomes import Compute, own_errors
 from discosim.runs.packed import packed, unpacked
 from discosim.runs.replicate import Entrant, Outcome
@@ -52,7 +52,7 @@ class Kept:
         cls, folder: Path, scenario: Scenario, names: Collection[str], inputs_sha256: Mapping[str, str] | None = None
     ) -> Kept:
         """Return what is kept of the named policies of a scenario; fingerprints of its inputs where they are known."""
-        return cls(folder, {name: policy_id(scenario, name, inputs_sha256) for name in names}, code_facts())
+        return cls(folder, policy_ids(scenario, names, inputs_sha256), code_facts())
 
     def of(self, entrant: Entrant, replication: int, compute: Compute) -> Outcome:
         """Return what was kept; else run the world, and keep it where a policy is to be kept."""

@@ -26,6 +26,7 @@ from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.report.tables import read_summary
 from discosim.runs.apart import ApartLuck, RunLuck
 from discosim.runs.identity import policy_id, run_id
+from discosim.runs.provenance import fingerprints
 from discosim.runs.slim import full_summary, slim_summary, slim_table
 from discosim.runs.store import execute_to_folder, write_json
 from discosim.runs.tables import FEW, SMALL, request_table, write_parquet
@@ -140,6 +141,10 @@ def test_sections_that_scenarios_share_are_written_and_hashed_as_ever(name: str)
         assert run_id(scenario) == run_id(apart)
         policy = scenario.policies[-1].name
         assert policy_id(scenario, policy) == policy_id(apart, policy)
+        for spec in scenario.policies:
+            alone = replace(scenario, policies=(spec,), baseline=None)
+            assert policy_id(scenario, spec.name) == run_id(alone)
+            assert policy_id(scenario, spec.name, fingerprints(scenario)) == run_id(alone)
     assert run_id(first) != run_id(replace(first, seed=99))
 
 
