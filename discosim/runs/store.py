@@ -133,8 +133,8 @@ def _execute(
             result = simulate(scenario, tick=tick, token_sink=sink, outcomes=outcomes)
         if keeps_code:
             keep_code([scenario], folder / CODE)
-        _write_files(result, folder, place, command, time.perf_counter() - started, stated)
-        results.append(result)
+        written = _write_files(result, folder, place, command, time.perf_counter() - started, stated)
+        results.append(replace(result, written=written))
 
     fill(place, RUN, write, judge, spare=spare)
     return replace(results[0], folder=place.named)
@@ -196,8 +196,8 @@ def _write_files(
     command: str,
     wall_s: float | None,
     stated: Mapping[str, str] | None = None,
-) -> None:
-    """Write every file of a run, run.json last."""
+) -> dict[str, dict[str, Any]]:
+    """Write every file of a run, run.json last, and return size and sha256 of the others."""
     (folder / CONFIG).write_bytes(_config(result, place.named, stated))
     write_requests(result.columns, folder / "requests.parquet")
     write_parquet(replication_table(result.replication_columns), folder / "replications.parquet")
@@ -215,6 +215,7 @@ def _write_files(
     kernels = {name: dict(found) for name, found in result.kernels.items()}
     write_json(folder / FACTS, {**facts, "kernels": kernels, "files": files})
     flush(folder)
+    return files
 
 
 def _resolved(scenario: Scenario, target: Path, stated: Mapping[str, str] | None = None) -> bytes:

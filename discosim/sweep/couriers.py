@@ -97,7 +97,7 @@ class Direct:
         return self.engine.executor.submit(perform, self._task(runs[0]))
 
     def _task(self, run: Run) -> Task:
-        return task_of(self.plan, run, self.store, self.terms, self.engine, self._keep)
+        return {**task_of(self.plan, run, self.store, self.terms, self.engine, self._keep), "tells": True}
 
     def receive(self, future: Future[Any], runs: Sequence[Run]) -> Came:
         """Return what became of it, also where its worker is no more."""
