@@ -18,6 +18,7 @@ import simpy
 from numpy.typing import NDArray
 
 from discosim.core.chunk_law import ChunkLaw
+from discosim.core.lookup import distinct
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
@@ -353,7 +354,7 @@ class ApiServer:
         For the past, clairvoyant policies and tests only.
         """
         model, link = self.model, self.link
-        lengths_tok, which = np.unique(prompt_tok, return_inverse=True)
+        lengths_tok, which = distinct(prompt_tok)
         upload_s = np.array([link.bulk_s(n * BYTES_PER_TOK["text"]) for n in lengths_tok.tolist()])[which]
         accepted_s = sent_s + link.up_array_s(sent_s, user_id) + upload_s
         ttft_s, packet_s = self._luck.series(f"{self._draws}.ttft.0", model.ttft), self._packet_s(output_tok)
