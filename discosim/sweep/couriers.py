@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -109,16 +109,18 @@ def task_of(
     plan: Plan, run: Run, store: Store, terms: Terms, engine: Engine, keep: Sequence[Sequence[str]] = ()
 ) -> Task:
     """Return a run as plain data."""
+    folder = store.folder.resolve()
+    there = replace(store, folder=folder)
     return Task(
         run_id=run.id,
-        target=str(store.path(run).resolve()),
+        target=str(there.path(run)),
         scenario={**_plain(Same(plan.points[run.point].scenario)), "seed": run.seed},
         code=code_facts(),
         command=command_of(terms, engine),
         limit_s=terms.limit_s,
-        watch=str(watch_of(store, run).resolve()),
+        watch=str(watch_of(there, run)),
         inputs_sha256=dict(plan.points[run.point].inputs_sha256),
-        kept=str((store.folder / KEPT).resolve()),
+        kept=str(folder / KEPT),
         keep=list(keep[run.point]) if keep else [],
     )
 
