@@ -387,7 +387,7 @@ class ApiServer:
 
 @lru_cache(maxsize=4)
 def _jittered(streams: RandomStreams, role: str, ratio: float) -> Floats:
-    """Draw a tape of mean 1, so that the drawn TPOT stays the mean gap; runs that share a seed share it, to save time."""
+    """Draw a tape of mean 1, so that the drawn TPOT stays the mean gap; runs of one seed share it, to save time."""
     sigma = math.log(ratio) / Z99
     gaps = np.exp(sigma * streams.generator(role).standard_normal(2 * JITTER_TAPE) - sigma**2 / 2)
     tape: Floats = np.concatenate(([0.0], np.cumsum(gaps)))
