@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite, isnan
 from typing import Any
 
 import numpy as np
@@ -44,18 +43,15 @@ def _beside(own: Mapping[str, float], base: NDArray[np.float64], table: SummaryT
     mine = np.array([own[name] for name in table.metrics], dtype=float)
     with np.errstate(all="ignore"):
         change = np.where(base == 0.0, np.nan, 100.0 * (mine / base - 1.0))
-        rows = zip((0.0 + mine).tolist(), (0.0 + (mine - base)).tolist(), (0.0 + change).tolist(), strict=True)
-    cells = {
-        name: {
-            "mean": mean if isfinite(mean) else None,
-            "diff": diff if isfinite(diff) else None,
-            "change_pct": pct if isfinite(pct) else None,
-        }
-        for name, (mean, diff, pct) in zip(table.metrics, rows, strict=True)
+        numbers = 0.0 + np.array([mine, mine - base, change])  # as a mean, never minus zero
+    plain = numbers.astype(object)
+    plain[~np.isfinite(numbers)] = None
+    cells: dict[str, dict[str, Any]] = {
+        name: {"mean": mean, "diff": diff, "change_pct": pct}
+        for name, mean, diff, pct in zip(table.metrics, *plain.tolist(), strict=True)
     }
-    for name, value in zip(table.metrics, mine.tolist(), strict=True):
-        if not isfinite(value) and not isnan(value):  # null, but not missing: such a cell stays whole
-            cells[name] = _full(cells[name]) | {"n": 1, "n_missing": 0}
+    for i in np.flatnonzero(np.isinf(mine)).tolist():  # null, but not missing: such a cell stays whole
+        cells[table.metrics[i]] = _full(cells[table.metrics[i]]) | {"n": 1, "n_missing": 0}
     return cells
 
 
