@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any
 
 WIDTH = 110
 """Longest record with text in it that stands on one line; numbers always do. Source: our choice."""
 
+_SEAM = "}, "
 _PLAIN = {str, int, float, bool, type(None)}
 _ENCODER = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
 
@@ -42,13 +43,27 @@ def _laid(value: Any, depth: int) -> str:
         line = _text(value)
         if len(line) <= WIDTH or str not in kinds:
             return line
-    rows = [_laid(item, depth + 1) for item in items]
-    start, end = "[]"
-    if isinstance(value, Mapping):
-        start, end = "{}"
-        rows = [f"{_key(key)}: {row}" for key, row in zip(value, rows, strict=True)]
+    start, end = "{}" if isinstance(value, Mapping) else "[]"
+    rows = _records(value, items) if kinds == {dict} else None
+    if rows is None:
+        rows = [_laid(item, depth + 1) for item in items]
+        if isinstance(value, Mapping):
+            rows = [f"{_key(key)}: {row}" for key, row in zip(value, rows, strict=True)]
     between = "\n" + " " * depth
     return f"{start}{between}{f',{between}'.join(rows)}\n{' ' * (depth - 1)}{end}"
+
+
+def _records(value: Any, items: Sequence[dict[Any, Any]]) -> list[str] | None:
+    """Return the lines of records of plain values, all written at once; None where one needs more than a line."""
+    kinds = set().union(*(map(type, item.values()) for item in items))
+    if not kinds <= _PLAIN:
+        return None
+    rows = _text(value)[1:-1].split(_SEAM)
+    if len(rows) != len(items):  # a text holds what stands between records
+        return None
+    if str in kinds and max(map(len, rows)) >= WIDTH:
+        return None
+    return [*(f"{row}{_SEAM[0]}" for row in rows[:-1]), rows[-1]]
 
 
 def _key(key: Any) -> str:

@@ -19,7 +19,12 @@ def shipped_folder(name: str) -> Path:
     UserError
         Where the installation lacks it.
     """
-    package = _package_of(__file__)
+    return _folder(_package_of(__file__), name)
+
+
+@cache
+def _folder(package: Path, name: str) -> Path:
+    """Look for it once; what is not there is looked for again."""
     for folder in (package / SHIPPED / name, package.parent / name):
         if folder.is_dir():
             return folder

@@ -143,13 +143,9 @@ def compare(
     ValueError
         If the policies have different numbers of replications, hence cannot be paired.
     """
-    if baseline not in summaries:
-        raise UserError(f"unknown baseline {baseline!r}; {close_match(baseline, summaries)}")
-    counts = {policy: len(runs) for policy, runs in summaries.items()}
-    if len(set(counts.values())) != 1 or 0 in counts.values():
-        raise ValueError(f"policies cannot be paired, replications differ: {counts}")
+    n_replications = count_pairs(summaries, baseline)
     names = list(summaries[baseline][0]) if metrics is None else metrics
-    if set(counts.values()) == {1}:
+    if n_replications == 1:
         first = {policy: runs[0] for policy, runs in summaries.items()}
         return [_alone(policy, name, first[policy], first[baseline]) for policy in first for name in names]
     rows = []
@@ -167,6 +163,16 @@ def compare(
                 )
             )
     return rows
+
+
+def count_pairs(summaries: Summaries, baseline: str) -> int:
+    """Return the number of replications that every policy has; arguments and errors as in :func:`compare`."""
+    if baseline not in summaries:
+        raise UserError(f"unknown baseline {baseline!r}; {close_match(baseline, summaries)}")
+    counts = {policy: len(runs) for policy, runs in summaries.items()}
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        raise ValueError(f"policies cannot be paired, replications differ: {counts}")
+    return counts[baseline]
 
 
 def _alone(policy: str, name: str, own: Mapping[str, float], base: Mapping[str, float]) -> Comparison:

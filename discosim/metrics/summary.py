@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from discosim.metrics.numbers import (
     throughput_numbers,
     warmup_numbers,
 )
-from discosim.metrics.stats import LEVEL, Comparison, Interval, Summaries, compare
+from discosim.metrics.stats import LEVEL, Comparison, Interval, Summaries, compare, count_pairs
 from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.metrics.waiting import waiting_numbers
 
@@ -136,8 +137,6 @@ class SummaryTable:
         Coverage of the intervals.
     n_replications : int
         Size of the sample.
-    cells : mapping of (str, str) to Comparison
-        The numbers of each policy and metric.
     summaries : mapping of str to sequence of mapping
         What they were computed from: the numbers of each policy and replication.
     """
@@ -147,8 +146,13 @@ class SummaryTable:
     baseline: str
     level: float
     n_replications: int
-    cells: Mapping[tuple[str, str], Comparison] = field(repr=False)
     summaries: Summaries = field(repr=False, default_factory=dict)
+
+    @cached_property
+    def cells(self) -> Mapping[tuple[str, str], Comparison]:
+        """The numbers of each policy and metric, beside the baseline; a run that is but written needs none."""
+        rows = compare(self.summaries, self.baseline, self.metrics, self.level)
+        return {(row.policy, row.metric): row for row in rows}
 
     @classmethod
     def of(
@@ -159,14 +163,13 @@ class SummaryTable:
         level: float = LEVEL,
     ) -> SummaryTable:
         """Compare the policies of ``summaries`` with ``baseline``; arguments and errors as in ``compare``."""
-        rows = compare(summaries, baseline, metrics, level)
+        n_replications = count_pairs(summaries, baseline)
         return cls(
             policies=tuple(summaries),
-            metrics=tuple(dict.fromkeys(row.metric for row in rows)),
+            metrics=tuple(dict.fromkeys(summaries[baseline][0] if metrics is None else metrics)),
             baseline=baseline,
             level=level,
-            n_replications=len(summaries[baseline]),
-            cells={(row.policy, row.metric): row for row in rows},
+            n_replications=n_replications,
             summaries=summaries,
         )
 
@@ -195,8 +198,8 @@ class SummaryTable:
             raise UserError(f"unknown summary metric '{metric}'; {close_match(metric, self.metrics)}")
         return self.cells[policy, metric]
 
-    def to_json_dict(self) -> dict[str, Any]:
-        """Return plain data for a JSON file; undefined numbers are null."""
+    def head(self) -> dict[str, Any]:
+        """Return what stands before the numbers in a JSON file."""
         return {
             "baseline": self.baseline,
             "level": self.level,
@@ -204,6 +207,12 @@ class SummaryTable:
             "metrics": {
                 name: {"unit": definition(name).unit, "direction": definition(name).direction} for name in self.metrics
             },
+        }
+
+    def to_json_dict(self) -> dict[str, Any]:
+        """Return plain data for a JSON file; undefined numbers are null."""
+        return {
+            **self.head(),
             "policies": {
                 policy: {metric: _cell(self.cells[policy, metric]) for metric in self.metrics}
                 for policy in self.policies

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.errors import UserError
+from discosim.core.same import Same
 from discosim.policies.past_ttfts import PastTtfts
 from discosim.world.answers import AnswerModel
 from discosim.world.device_profile import DeviceProfile
@@ -137,6 +138,20 @@ class View:
         return float(ranked[min(int(np.ceil(level * ranked.size)) - 1, ranked.size - 1)])
 
 
+def _counts(prompt_tok: Ints) -> tuple[Ints, Ints]:
+    """Return distinct lengths, rising, and how many prompts have each; of a past that runs share, counted once."""
+    if prompt_tok.flags.writeable:
+        return np.unique(prompt_tok, return_counts=True)
+    return _counts_once(Same(prompt_tok))
+
+
+@lru_cache(maxsize=8)
+def _counts_once(prompt_tok: Same) -> tuple[Ints, Ints]:
+    lengths, counts = np.unique(prompt_tok.held, return_counts=True)
+    lengths.flags.writeable = counts.flags.writeable = False
+    return lengths, counts
+
+
 @dataclass(frozen=True)
 class PromptLaw:
     """Prompt lengths by token weight.
@@ -161,7 +176,7 @@ class PromptLaw:
     @classmethod
     def of(cls, prompt_tok: Ints, part: Callable[[Ints], Floats] | None = None) -> PromptLaw:
         """Count a sample of prompt lengths; of the tokens of a prompt only ``part``, by its length, counts."""
-        lengths, counts = np.unique(prompt_tok, return_counts=True)
+        lengths, counts = _counts(prompt_tok)
         tokens = lengths * counts
         if part is None:
             counted = tokens.astype(float)

@@ -104,7 +104,8 @@ def energy_range_notes(
     if not ranges:
         return (), ()
     notes = [f"energy: {'; '.join(ranges)}"]
-    work = {name: [_work(blueprint, k, held) for k, held in enumerate(runs)] for name, runs in replications.items()}
+    kinds = [_kinds(blueprint, k, held) for k, held in enumerate(zip(*replications.values(), strict=True))]
+    work = {name: list(map(_work, [blueprint] * len(kinds), kinds, runs)) for name, runs in replications.items()}
     if not any(one.decode_tok.any() or one.edge_decode_tok for runs in work.values() for one in runs):
         return (), ()
     if scenario.replications == 1:  # as every run of a sweep is: without intervals there is no order to compare
@@ -152,7 +153,8 @@ def _run_at(blueprint: Blueprint, points: Sequence[Point], steered: Sequence[Ent
         for world, held in zip(moved, found, strict=True):
             for entrant in steered:
                 outcome = replicate(entrant, world, requests, luck, range(0))
-                held[entrant.name].append(_work(world, k, outcome.columns))
+                kinds = _kinds(world, k, [outcome.columns])
+                held[entrant.name].append(_work(world, kinds, outcome.columns))
     return found
 
 
@@ -225,11 +227,16 @@ def _point(scenario: Scenario, corner: tuple[bool, bool] | None) -> Point:
     return Point(tuple(devices), edge)
 
 
-def _work(blueprint: Blueprint, replication: int, columns: Columns) -> Work:
+def _kinds(blueprint: Blueprint, replication: int, policies: Sequence[Columns]) -> NDArray[np.int64]:
+    """Return the kind of device of each user of a replication; it is the same for all policies."""
+    luck = Luck(RandomStreams(blueprint.scenario.seed, replication), policies[0]["user_id"].size)
+    n_users = 1 + max(int(columns["user_id"].max(initial=0)) for columns in policies)
+    return np.asarray(fleet_index(blueprint.model.fleet, n_users, luck))
+
+
+def _work(blueprint: Blueprint, kinds: NDArray[np.int64], columns: Columns) -> Work:
     fleet = blueprint.model.fleet
-    user = columns["user_id"]
-    luck = Luck(RandomStreams(blueprint.scenario.seed, replication), user.size)
-    kind = np.asarray(fleet_index(fleet, 1 + int(user.max(initial=0)), luck))[user]
+    kind = kinds[columns["user_id"]]
 
     def by_kind(name: str) -> Floats:
         return np.bincount(kind, columns[name], len(fleet)).astype(np.float64)

@@ -35,6 +35,7 @@ from discosim.metrics.targets import IS_GOOD, is_good
 from discosim.runs.input_intervals import asks
 from discosim.runs.inputs import MeasuredInput, measured_inputs, service_models
 from discosim.runs.meetings import Meetings
+from discosim.runs.tables import SMALL
 from discosim.world.luck import Luck
 
 Floats = NDArray[np.float64]
@@ -174,7 +175,9 @@ def read_requests(
         with path.open("rb") as file:
             held = parquet.ParquetFile(file)
             wanted = dict.fromkeys((*columns_of(names), *(targets or ())))
-            table = held.read(columns=["policy", *(name for name in wanted if name in held.schema_arrow.names)])
+            known = set(held.schema_arrow.names)  # which is put together each time that somebody asks
+            kept = ["policy", *(name for name in wanted if name in known)]
+            table = held.read(columns=kept, use_threads=held.metadata.num_rows >= SMALL)
     except (OSError, ArrowException, ValueError) as error:
         raise UserError("is no table that a run writes; run it again", where=str(path)) from error
     columns = {name: table[name].to_numpy() for name in table.column_names}

@@ -18,7 +18,7 @@ from discosim.config.checks import FILES
 from discosim.config.plain import plain
 from discosim.config.shape import item_type, keys_of, mapping_value, members_of, without_none
 from discosim.core import source_code
-from discosim.core.own_code import without_folder
+from discosim.core.own_code import is_own, without_folder
 from discosim.core.plugins import distribution_of, points
 from discosim.core.same import Same
 from discosim.core.scenario import EngineServer, PolicySpec, Scenario, SchedulerSpec
@@ -87,12 +87,26 @@ def policy_id(scenario: Scenario, name: str, inputs_sha256: Mapping[str, str] | 
     It is the identity of a run of this policy alone: policies do not see each other, so another one beside it, or
     another source of that one, changes nothing of it. The parameters are those of :func:`run_id`.
     """
-    alone = replace(scenario, policies=tuple(s for s in scenario.policies if s.name == name), baseline=None)
-    if inputs_sha256 is None:
-        return run_id(alone)
-    shared = {key: held for key, held in inputs_sha256.items() if not key.startswith(POLICY_CODE)}
-    own = {key: held for key, held in code_fingerprints(alone).items() if key.startswith(POLICY_CODE)}
-    return run_id(alone, shared | own)
+    return policy_ids(scenario, (name,), inputs_sha256)[name]
+
+
+def policy_ids(
+    scenario: Scenario, names: Iterable[str], inputs_sha256: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return :func:`policy_id` of some policies; what they have in common is put together once."""
+    form = {**hashed_form(replace(scenario, policies=(), baseline=None)), "seed": hashed_form(scenario.seed, int)}
+    found: dict[str, str] = {}
+    for name in names:
+        alone = replace(scenario, policies=tuple(s for s in scenario.policies if s.name == name), baseline=None)
+        if inputs_sha256 is None:
+            inputs = fingerprints(alone)
+        else:
+            inputs = {key: held for key, held in inputs_sha256.items() if not key.startswith(POLICY_CODE)}
+            inputs |= {key: held for key, held in code_fingerprints(alone).items() if key.startswith(POLICY_CODE)}
+        facts = {"schema_version": SCHEMA_VERSION, "inputs_sha256": inputs}
+        policies = [hashed_form(spec) for spec in alone.policies]
+        found[name] = _sha256({**facts, "scenario": _text({**form, "policies": policies})})
+    return found
 
 
 def hashed_form(value: Any, annotation: Any = None) -> Any:
@@ -101,12 +115,8 @@ def hashed_form(value: Any, annotation: Any = None) -> Any:
     It is the same for a scenario that was loaded and for an equal one that was put together in Python: options that are
     left out count with their defaults, and a whole number where a number is meant counts as one.
     """
-    if isinstance(value, PolicySpec):
-        options = _options(policy_class(value.kind), value.options)
-        return {"kind": without_folder(value.kind), "name": value.name, **options}
-    if isinstance(value, SchedulerSpec):
-        options = _options(scheduler_class(value.kind), value.options)
-        return {"kind": without_folder(value.kind), **options}
+    if isinstance(value, PolicySpec | SchedulerSpec):
+        return _named(value) if is_own(value.kind) else _named_once(Same(value))
     if is_dataclass(value) and not isinstance(value, type):
         return _fields(value) if isinstance(value, _MAY_CHANGE) else _fields_once(Same(value))
     inner, _ = without_none(annotation)
@@ -117,6 +127,20 @@ def hashed_form(value: Any, annotation: Any = None) -> Any:
     value = plain(value)
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return float(value) if is_number and float in (kinds := members_of(inner)) and int not in kinds else value
+
+
+def _named(value: PolicySpec | SchedulerSpec) -> dict[str, Any]:
+    if isinstance(value, PolicySpec):
+        options = _options(policy_class(value.kind), value.options)
+        return {"kind": without_folder(value.kind), "name": value.name, **options}
+    options = _options(scheduler_class(value.kind), value.options)
+    return {"kind": without_folder(value.kind), **options}
+
+
+@lru_cache(maxsize=512)
+def _named_once(spec: Same) -> dict[str, Any]:
+    """Return the form of a policy or scheduler whose class stands while the process lives, made once."""
+    return _named(spec.held)
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -15,16 +14,14 @@ import numpy as np
 from discosim.core.errors import UserError
 from discosim.core.files import replacing
 from discosim.core.scenario import Scenario
-from discosim.runs.arrow_arrays import arrow_array, numpy_array
 from discosim.runs.collect import Columns
-from discosim.runs.identity import code_facts, policy_id
+from discosim.runs.identity import code_facts, policy_ids
 from discosim.runs.outcomes import Compute, own_errors
+from discosim.runs.packed import packed, unpacked
 from discosim.runs.replicate import Entrant, Outcome
 
 TABLES = ("columns", "tokens", "endpoints", "series")
-MANY_ROWS = 10_000
-"""Rows from which on a kept table is compressed: smaller ones take longer to pack than to write, and are soon gone."""
-_MAGIC = b"discosim outcome 1\n"
+_MAGIC = b"discosim outcome 2\n"
 
 
 @dataclass
@@ -55,7 +52,7 @@ class Kept:
         cls, folder: Path, scenario: Scenario, names: Collection[str], inputs_sha256: Mapping[str, str] | None = None
     ) -> Kept:
         """Return what is kept of the named policies of a scenario; fingerprints of its inputs where they are known."""
-        return cls(folder, {name: policy_id(scenario, name, inputs_sha256) for name in names}, code_facts())
+        return cls(folder, policy_ids(scenario, names, inputs_sha256), code_facts())
 
     def of(self, entrant: Entrant, replication: int, compute: Compute) -> Outcome:
         """Return what was kept; else run the world, and keep it where a policy is to be kept."""
@@ -81,10 +78,10 @@ def file_name(identity: str, replication: int = 0) -> str:
 
 def write_outcome(path: Path, outcome: Outcome, code: Mapping[str, str]) -> None:
     """Write an outcome in one step; a folder that cannot be written keeps nothing, which costs only time."""
-    tables = {name: _packed(getattr(outcome, name)) for name in TABLES}
+    tables = {name: packed(getattr(outcome, name)) for name in TABLES}
     about = {
         "code": dict(code),
-        "tables": {name: {"bytes": len(content), "dtypes": dtypes} for name, (content, dtypes) in tables.items()},
+        "tables": {name: {"bytes": len(content), "columns": columns} for name, (content, columns) in tables.items()},
         "summary": {name: _scalar(value) for name, value in outcome.summary.items()},
         "tally": {name: _scalar(value) for name, value in outcome.tally.items()},
         "is_cut": outcome.is_cut,
@@ -108,17 +105,17 @@ def read_outcome(path: Path, code: Mapping[str, str]) -> Outcome | None:
         content = path.read_bytes()
     except OSError:
         return None
-    seal, body = content[len(_MAGIC) :][:64], content[len(_MAGIC) + 65 :]
+    seal, body = content[len(_MAGIC) :][:64], memoryview(content)[len(_MAGIC) + 65 :]
     if not content.startswith(_MAGIC) or hashlib.sha256(body).hexdigest().encode() != seal:
         return None
-    line, _, rest = body.partition(b"\n")
-    about = json.loads(line)
+    end = content.index(b"\n", len(_MAGIC) + 65)
+    about, rest = json.loads(content[len(_MAGIC) + 65 : end]), memoryview(content)[end + 1 :]
     if about["code"] != dict(code):
         return None
     held: dict[str, Columns] = {}
     for name in TABLES:
         size = about["tables"][name]["bytes"]
-        held[name], rest = _unpacked(rest[:size], about["tables"][name]["dtypes"]), rest[size:]
+        held[name], rest = unpacked(rest[:size], about["tables"][name]["columns"]), rest[size:]
     return Outcome(
         **held,
         summary={name: _of_scalar(value) for name, value in about["summary"].items()},
@@ -128,34 +125,6 @@ def read_outcome(path: Path, code: Mapping[str, str]) -> Outcome | None:
         kernels=about["kernels"],
         changed=frozenset(about.get("changed", ())),
     )
-
-
-def _packed(columns: Columns) -> tuple[bytes, list[list[str]]]:
-    """Return columns as bytes, and their names and types: Arrow gives numbers back bit by bit, and text as text."""
-    import pyarrow as pa
-
-    if not columns:
-        return b"", []
-    arrays = [arrow_array(values) for values in columns.values()]
-    table = pa.Table.from_arrays(arrays, names=list(columns))
-    sink = io.BytesIO()
-    options = pa.ipc.IpcWriteOptions(compression="zstd" if table.num_rows >= MANY_ROWS else None)
-    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
-        writer.write_table(table)
-    return sink.getvalue(), [[name, values.dtype.str] for name, values in columns.items()]
-
-
-def _unpacked(content: bytes, dtypes: list[list[str]]) -> Columns:
-    import pyarrow as pa
-
-    if not dtypes:
-        return {}
-    table = pa.ipc.open_stream(content).read_all().combine_chunks()
-    held = [column.chunk(0) if table.num_rows else None for column in table.columns]
-    return {
-        name: np.empty(0, dtype=kind) if values is None else numpy_array(values, np.dtype(kind))
-        for (name, kind), values in zip(dtypes, held, strict=True)
-    }
 
 
 def _scalar(value: Any) -> list[Any]:

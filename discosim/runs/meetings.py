@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.empirical import CorrelatedSeries
+from discosim.core.rng import RandomStreams
 from discosim.core.scenario import FileLengths, GeneratedWorkload, Scenario
 from discosim.core.versions import block_length
 from discosim.metrics.input_uncertainty import PER_CELL, Rows
@@ -21,8 +23,25 @@ from discosim.world.luck import Luck
 
 Law = CorrelatedSeries | RawSeries
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 OF_WORKLOAD = ("workload", "lengths")
 """Inputs that every request meets."""
+
+
+FEW_REQUESTS = 20_000
+"""Requests up to which the rows that they met are kept for other runs of the seed: then they take 160 kB."""
+
+
+def _rows_of(law: CorrelatedSeries, n: int, drawn: Floats) -> Ints:
+    return np.floor(law.table.cdf(drawn) * n + 0.5).astype(np.int64)
+
+
+@lru_cache(maxsize=128)
+def _rows_once(law: CorrelatedSeries, n: int, streams: RandomStreams, role: str, n_requests: int) -> Ints:
+    """Return the rows that draws of a role met, found once for all runs of a seed that have this service."""
+    rows = _rows_of(law, n, Luck(streams, n_requests).series(role, law))
+    rows.flags.writeable = False
+    return rows
 
 
 class Meetings:
@@ -71,8 +90,11 @@ class Meetings:
                 if self._is_asked_by_all or role in asked:
                     self._asked.add((given.role, what))
                 # also where nobody asked in this replication: somebody may have in another, and rows go by all of them
-                drawn = luck.series(role, law)
-                self._add(given.role, what, np.floor(law.table.cdf(drawn) * given.n + 0.5).astype(np.int64))
+                if luck.n_requests <= FEW_REQUESTS:
+                    rows = _rows_once(law, given.n, luck.streams, role, luck.n_requests)
+                else:
+                    rows = _rows_of(law, given.n, luck.series(role, law))
+                self._add(given.role, what, rows)
 
     def _add(self, role: str, what: str, rows: Ints) -> None:
         self._met.setdefault((role, what), []).append(rows)

@@ -163,7 +163,7 @@ def fingerprints(scenario: Scenario) -> dict[str, str]:
     """
     found = {
         f"{role}: {Path(name).name if kind == 'file' else name}": (
-            _sha256(Path(name)) if kind == "file" else digest_sha256(name)
+            _sha256(Path(name)) if kind == "file" else digest_sha256(name, kind or None)
         )
         for role, name, kind in inputs_of(scenario)
     }

@@ -60,6 +60,8 @@ class RunResult:
         Policies that were given as objects, by name.
     basis : mapping of str to str
         Fingerprints of the user's own files and policy objects as they were when it ran.
+    written : mapping of str to mapping
+        By name, size and sha256 of each file as it was written; empty where none was.
     plain : RunResult or None
         The same run without the numbers that targets added to its summary; None where there are none.
     """
@@ -78,6 +80,7 @@ class RunResult:
     plain: RunResult | None = None
     given: Mapping[str, Policy] = field(default_factory=dict, repr=False)
     basis: Mapping[str, str] = field(default_factory=dict, repr=False)
+    written: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def requests(self) -> pd.DataFrame:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from discosim.metrics.summary import SummaryTable
+
 Plain = Mapping[str, Any]
 _ORDER = ("mean", "half_width", "diff", "diff_half_width", "change_pct", "change_half_width_pct", "n", "n_missing")
 _NO_HALVES = {"half_width": None, "diff_half_width": None, "change_half_width_pct": None}
@@ -19,6 +24,35 @@ def slim_summary(summary: Plain) -> dict[str, Any]:
     if summary["n_replications"] != 1:
         return dict(summary)
     return {**summary, "policies": _cells(summary, _slim)}
+
+
+def slim_table(table: SummaryTable) -> dict[str, Any]:
+    """Return `slim_summary` of a table; of one replication straight from its numbers, without cells on the way.
+
+    Every run of a sweep has hundreds of cells, and an object for each takes as long as a tenth of a small run.
+    """
+    if table.n_replications != 1:
+        return slim_summary(table.to_json_dict())
+    numbers = {policy: runs[0] for policy, runs in table.summaries.items()}
+    base = np.array([numbers[table.baseline][name] for name in table.metrics], dtype=float)
+    return {**table.head(), "policies": {policy: _beside(own, base, table) for policy, own in numbers.items()}}
+
+
+def _beside(own: Mapping[str, float], base: NDArray[np.float64], table: SummaryTable) -> dict[str, Any]:
+    """Return the cells of a policy, as `slim_summary` leaves them: the operations are those of `metrics.stats`."""
+    mine = np.array([own[name] for name in table.metrics], dtype=float)
+    with np.errstate(all="ignore"):
+        change = np.where(base == 0.0, np.nan, 100.0 * (mine / base - 1.0))
+        numbers = 0.0 + np.array([mine, mine - base, change])  # as a mean, never minus zero
+    plain = numbers.astype(object)
+    plain[~np.isfinite(numbers)] = None
+    cells: dict[str, dict[str, Any]] = {
+        name: {"mean": mean, "diff": diff, "change_pct": pct}
+        for name, mean, diff, pct in zip(table.metrics, *plain.tolist(), strict=True)
+    }
+    for i in np.flatnonzero(np.isinf(mine)).tolist():  # null, but not missing: such a cell stays whole
+        cells[table.metrics[i]] = _full(cells[table.metrics[i]]) | {"n": 1, "n_missing": 0}
+    return cells
 
 
 def full_summary(summary: Plain) -> dict[str, Any]:

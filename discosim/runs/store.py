@@ -31,7 +31,7 @@ from discosim.runs.progress import open_bar
 from discosim.runs.result import RunResult
 from discosim.runs.row_groups import write_requests
 from discosim.runs.simulate import simulate
-from discosim.runs.slim import slim_summary
+from discosim.runs.slim import slim_table
 from discosim.runs.tables import (
     endpoint_table,
     replication_table,
@@ -133,8 +133,8 @@ def _execute(
             result = simulate(scenario, tick=tick, token_sink=sink, outcomes=outcomes)
         if keeps_code:
             keep_code([scenario], folder / CODE)
-        _write_files(result, folder, place, command, time.perf_counter() - started, stated)
-        results.append(result)
+        written = _write_files(result, folder, place, command, time.perf_counter() - started, stated)
+        results.append(replace(result, written=written))
 
     fill(place, RUN, write, judge, spare=spare)
     return replace(results[0], folder=place.named)
@@ -196,25 +196,26 @@ def _write_files(
     command: str,
     wall_s: float | None,
     stated: Mapping[str, str] | None = None,
-) -> None:
-    """Write every file of a run, run.json last."""
+) -> dict[str, dict[str, Any]]:
+    """Write every file of a run, run.json last, and return size and sha256 of the others."""
     (folder / CONFIG).write_bytes(_config(result, place.named, stated))
     write_requests(result.columns, folder / "requests.parquet")
     write_parquet(replication_table(result.replication_columns), folder / "replications.parquet")
-    write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet")
+    write_parquet(token_table(result.example_columns), folder / "example_tokens.parquet", has_times=True)
     if result.endpoint_columns:
         write_parquet(endpoint_table(result.endpoint_columns), folder / ENDPOINTS)
     if result.series_columns:
         write_parquet(series_table(result.series_columns), folder / SERIES)
     if result.input_intervals is not None:
         write_json(folder / INPUTS, result.input_intervals.to_json_dict())
-    summary = slim_summary(result.summary.to_json_dict())
+    summary = slim_table(result.summary)
     write_json(folder / "summary.json", {**summary, "notes": list(result.notes)})
     facts = run_facts(result.scenario, command, wall_s)
     files = {path.name: file_facts(path) for path in sorted(folder.iterdir()) if path.is_file()}
     kernels = {name: dict(found) for name, found in result.kernels.items()}
     write_json(folder / FACTS, {**facts, "kernels": kernels, "files": files})
     flush(folder)
+    return files
 
 
 def _resolved(scenario: Scenario, target: Path, stated: Mapping[str, str] | None = None) -> bytes:

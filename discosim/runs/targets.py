@@ -26,11 +26,9 @@ def target_summary(
         Column -> the most that it may be.
     """
     found = {policy: _numbers(columns, policy, table.summaries[policy], targets) for policy in table.policies}
-    added = SummaryTable.of(found, table.baseline, TARGET_NUMBERS, table.level)
     summary = replace(
         table,
         metrics=(*table.metrics, *TARGET_NUMBERS),
-        cells={**table.cells, **added.cells},
         summaries={
             policy: [{**a, **b} for a, b in zip(table.summaries[policy], found[policy], strict=True)]
             for policy in found

@@ -6,14 +6,16 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, cast
 
 from discosim.config import as_plain
 from discosim.core.errors import UserError
 from discosim.core.owners import owner
+from discosim.core.same import Same
 from discosim.runs.identity import code_facts
 from discosim.sweep.executors import Engine
 from discosim.sweep.plan import Plan, Run
@@ -95,7 +97,7 @@ class Direct:
         return self.engine.executor.submit(perform, self._task(runs[0]))
 
     def _task(self, run: Run) -> Task:
-        return task_of(self.plan, run, self.store, self.terms, self.engine, self._keep)
+        return {**task_of(self.plan, run, self.store, self.terms, self.engine, self._keep), "tells": True}
 
     def receive(self, future: Future[Any], runs: Sequence[Run]) -> Came:
         """Return what became of it, also where its worker is no more."""
@@ -107,18 +109,26 @@ def task_of(
     plan: Plan, run: Run, store: Store, terms: Terms, engine: Engine, keep: Sequence[Sequence[str]] = ()
 ) -> Task:
     """Return a run as plain data."""
+    folder = store.folder.resolve()
+    there = replace(store, folder=folder)
     return Task(
         run_id=run.id,
-        target=str(store.path(run).resolve()),
-        scenario=as_plain(plan.scenario(run)),
+        target=str(there.path(run)),
+        scenario={**_plain(Same(plan.points[run.point].scenario)), "seed": run.seed},
         code=code_facts(),
         command=command_of(terms, engine),
         limit_s=terms.limit_s,
-        watch=str(watch_of(store, run).resolve()),
+        watch=str(watch_of(there, run)),
         inputs_sha256=dict(plan.points[run.point].inputs_sha256),
-        kept=str((store.folder / KEPT).resolve()),
+        kept=str(folder / KEPT),
         keep=list(keep[run.point]) if keep else [],
     )
+
+
+@lru_cache(maxsize=64)
+def _plain(scenario: Same) -> dict[str, Any]:
+    """Return a point as plain data, made once for all its seeds; nobody changes it."""
+    return cast("dict[str, Any]", as_plain(scenario.held))
 
 
 def command_of(terms: Terms, engine: Engine) -> str:

@@ -62,8 +62,8 @@ def check_name(text: str) -> None:
         For an unknown name, a bad number, an engine that is not installed, or a plug-in that cannot be loaded.
     """
     name, _, rest = text.partition(":")
-    known = {*BUILT_IN, *_plugins()}
-    if name not in known:
+    # who asks for one of ours does not wait until the metadata of every installed package is read
+    if name not in BUILT_IN and name not in (known := {*BUILT_IN, *_plugins()}):
         raise UserError(f"unknown executor '{name}'; {close_match(name, known)}", where="--executor")
     if name == "serial" and rest:
         raise UserError(f"serial takes no number (got 'serial:{rest}')", where="--executor")

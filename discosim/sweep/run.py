@@ -26,7 +26,7 @@ from discosim.sweep.input_intervals import with_inputs
 from discosim.sweep.mirror import mirrored
 from discosim.sweep.plan import Plan, Run, load_plan
 from discosim.sweep.store import CODE, COMPARISONS, PLAN, State, Store
-from discosim.sweep.table import collect
+from discosim.sweep.table import Told, collect
 from discosim.sweep.taken_over import TakenOver, forget_unused
 from discosim.sweep.views import TableViews, notebook_bar
 
@@ -155,7 +155,7 @@ def run_sweep(
     notes = store.prepare(plan, accept_version=accept_version)
     _keep_code(plan, store)
     damaged: dict[str, str] = {}
-    taken = TakenOver()
+    taken, told = TakenOver(), Told()
     seeds: Sequence[int] = plan.seeds
     stop = plan.file.stop
     with _lazy(executor) as engine:
@@ -163,13 +163,13 @@ def run_sweep(
             runs = plan.runs(seeds)
             store.write_plan(plan, seeds)
             mine = runs if shard is None else runs[shard[0] - 1 :: shard[1]]
-            state, said = _finish(plan, mine, store, engine, terms or Terms(), watch or notebook_bar(), taken)
+            state, said = _finish(plan, mine, store, engine, terms or Terms(), watch or notebook_bar(), (taken, told))
             damaged |= state.damaged
             notes += said
             if shard is not None:
                 notes += (*_anew(damaged), *taken.note(plan))
                 return SweepResult(plan, store, tuple(seeds), store.state(mine), None, (), tuple(notes))
-            table = collect(store)
+            table = collect(store, told)
             differences = compare_all(plan, table, seeds)
             if stop is None or len(seeds) >= stop.n_max or is_content(stop, differences):
                 break
@@ -216,7 +216,7 @@ def _finish(
     engine: Callable[[], Engine],
     terms: Terms,
     watch: Callable[[int, int], Watcher] | None,
-    taken: Watcher,
+    watchers: Sequence[Watcher],
 ) -> tuple[State, list[str]]:
     """Make what is not finished, and return how it stood before, and what is to be said of the way."""
     state = store.state(runs)
@@ -225,7 +225,7 @@ def _finish(
     # points whose inputs differ in nothing but their folder are one run
     waiting = {run.folder: run for run in sorted((*state.failed, *state.missing), key=order.__getitem__, reverse=True)}
     if waiting:
-        watchers = [taken, *([watch(len(state.finished), len(runs))] if watch else [])]
+        watchers = [*watchers, *([watch(len(state.finished), len(runs))] if watch else [])]
         opened = engine()
         store.forget_tables()
         return state, carry_out(plan, list(waiting.values())[::-1], store, opened, terms, watchers)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from discosim.core.own_code import is_own
 from discosim.core.scenario import Scenario
-from discosim.runs.identity import policy_id
+from discosim.runs.identity import policy_ids
 from discosim.runs.kept import file_name
 from discosim.sweep.plan import Plan, Run
 from discosim.sweep.store import Store
@@ -36,7 +36,7 @@ def has_own(scenario: Scenario) -> bool:
 
 
 def _ids(scenario: Scenario, inputs: Mapping[str, str]) -> dict[str, str]:
-    return {spec.name: policy_id(scenario, spec.name, inputs) for spec in scenario.policies}
+    return policy_ids(scenario, [spec.name for spec in scenario.policies], inputs)
 
 
 def forget_unused(plan: Plan, store: Store, runs: Sequence[Run]) -> None:

@@ -13,10 +13,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from discosim.core.errors import InvariantError, OwnCodeError, UserError
 from discosim.core.scenario import Scenario
+
+if TYPE_CHECKING:
+    from discosim.sweep.told import Numbers
 
 Status = Literal["finished", "failed", "unwritable", "refused"]
 FATAL = {
@@ -49,6 +52,8 @@ class Task(TypedDict):
     """Policies that are taken from there, or put there."""
     stated: NotRequired[dict[str, str]]
     """Files that lie elsewhere here -> what the driver calls them."""
+    tells: NotRequired[bool]
+    """Whether the numbers of the run are asked for, too."""
 
 
 class Outcome(TypedDict):
@@ -62,6 +67,8 @@ class Outcome(TypedDict):
     policies_taken: NotRequired[list[str]]
     """Policies whose outcomes other runs have left."""
     policies_run: NotRequired[list[str]]
+    numbers: NotRequired[Numbers | None]
+    """Of its replications.parquet, where the task asks for them."""
 
 
 def perform(task: Task) -> Outcome:
@@ -90,6 +97,7 @@ def perform(task: Task) -> Outcome:
         from discosim.runs.kept import Kept
         from discosim.runs.provenance import fingerprints
         from discosim.runs.store import run_to_folder
+        from discosim.sweep.told import numbers_of
 
         scenario = _scenario(task["scenario"])
         inputs = fingerprints(scenario)
@@ -98,7 +106,7 @@ def perform(task: Task) -> Outcome:
         keep = task.get("keep", [])
         kept = Kept.of_scenario(Path(task["kept"]), scenario, keep, inputs) if keep else None
         with _time_limit(task["limit_s"], Path(task["watch"])):
-            run_to_folder(
+            result = run_to_folder(
                 scenario,
                 Path(task["target"]),
                 command=task["command"],
@@ -116,6 +124,8 @@ def perform(task: Task) -> Outcome:
     except Exception as error:  # noqa: BLE001 - one bad point must not stop a sweep; the error is kept and shown
         return outcome("failed", f"{type(error).__name__}: {error}", is_final=False)
     done = outcome("finished")
+    if task.get("tells"):
+        done["numbers"] = numbers_of(result)
     if kept is not None:
         done |= {"policies_taken": sorted(kept.taken), "policies_run": sorted(kept.run)}
     return done

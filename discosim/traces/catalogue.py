@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from discosim.core.errors import UserError, close_match
+from discosim.core.read_again import content_of
 from discosim.core.shipped import SHIPPED as SHIPPED  # noqa: PLC0414 - others ask for it here
 from discosim.core.shipped import shipped_folder as shipped_folder  # noqa: PLC0414 - likewise
 from discosim.traces.digest_file import parse_digest
@@ -50,7 +50,7 @@ def find_digest(name: str, kind: str | None = None) -> Entry:
     UserError
         For a name that is unknown (with the nearest known one) or of another kind.
     """
-    found = _entry(name)
+    found = _entry(name, kind)
     if found is not None and kind in {None, found.kind}:
         return found
     fitting = [entry.name for entry in list_digests(kind)]
@@ -63,23 +63,24 @@ def find_digest(name: str, kind: str | None = None) -> Entry:
     )
 
 
-def _entry(name: str) -> Entry | None:
+def _entry(name: str, kind: str | None) -> Entry | None:
     """Look for a name without listing every folder: a sweep asks thousands of times."""
-    return next((entry for entry in _places(shipped_root(), name) if entry.path.is_file()), None)
+    return next((entry for entry in _places(shipped_root(), name, kind) if entry.path.is_file()), None)
 
 
 @lru_cache(maxsize=256)
-def _places(root: Path, name: str) -> tuple[Entry, ...]:
-    """Return where a digest of a name could lie."""
+def _places(root: Path, name: str, kind: str | None) -> tuple[Entry, ...]:
+    """Return where a digest of a name could lie, beginning with the kind that is needed."""
     if Path(name).name != name:
         return ()
-    return tuple(Entry(name, kind, root / kind / f"{name}.json") for kind in KINDS)
+    kinds = sorted(KINDS, key=lambda known: known != kind)
+    return tuple(Entry(name, known, root / known / f"{name}.json") for known in kinds)
 
 
 def load_digest(name: str, kind: str | None = None) -> Digest:
     """Load a shipped digest by name; see `find_digest` for the parameters and errors."""
     entry = find_digest(name, kind)
-    digest = _parsed(entry.path.read_text(encoding="utf-8"), f"{entry.kind}/{entry.path.name}")
+    digest = _parsed(content_of(entry.path).text, f"{entry.kind}/{entry.path.name}")
     if digest.name != entry.name:
         raise UserError(f"holds the digest {digest.name!r}", where=f"{entry.kind}/{entry.path.name}")
     return digest
@@ -91,9 +92,9 @@ def _parsed(text: str, where: str) -> Digest:
     return parse_digest(text, where=where)
 
 
-def digest_sha256(name: str) -> str:
-    """Return the sha256 of a shipped digest's file, as recorded with every run."""
-    return hashlib.sha256(find_digest(name).path.read_bytes()).hexdigest()
+def digest_sha256(name: str, kind: str | None = None) -> str:
+    """Return the sha256 of a shipped digest's file, as recorded with every run; see `find_digest`."""
+    return content_of(find_digest(name, kind).path).sha256
 
 
 def list_configs() -> list[str]:

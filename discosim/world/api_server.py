@@ -18,6 +18,7 @@ import simpy
 from numpy.typing import NDArray
 
 from discosim.core.chunk_law import ChunkLaw
+from discosim.core.lookup import distinct
 from discosim.core.portable import exp
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
@@ -354,7 +355,7 @@ class ApiServer:
         For the past, clairvoyant policies and tests only.
         """
         model, link = self.model, self.link
-        lengths_tok, which = np.unique(prompt_tok, return_inverse=True)
+        lengths_tok, which = distinct(prompt_tok)
         upload_s = np.array([link.bulk_s(n * BYTES_PER_TOK["text"]) for n in lengths_tok.tolist()])[which]
         accepted_s = sent_s + link.up_array_s(sent_s, user_id) + upload_s
         ttft_s, packet_s = self._luck.series(f"{self._draws}.ttft.0", model.ttft), self._packet_s(output_tok)
@@ -387,9 +388,9 @@ class ApiServer:
 
 @lru_cache(maxsize=4)
 def _jittered(streams: RandomStreams, role: str, ratio: float) -> Floats:
-    """Draw a tape; runs of a sweep that share a seed share it, as drawing takes a twentieth of a small run."""
+    """Draw a tape of mean 1, so that the drawn TPOT stays the mean gap; runs of one seed share it, to save time."""
     sigma = math.log(ratio) / Z99
-    gaps = exp(sigma * streams.generator(role).standard_normal(2 * JITTER_TAPE) - sigma**2 / 2)  # mean 1: TPOT's
+    gaps = exp(sigma * streams.generator(role).standard_normal(2 * JITTER_TAPE) - sigma**2 / 2)
     tape: Floats = np.concatenate(([0.0], np.cumsum(gaps)))
     tape.flags.writeable = False
     return tape

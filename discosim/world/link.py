@@ -8,6 +8,7 @@ spacing of the measurement; every user reads it from an own starting point.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -108,11 +109,21 @@ class Link:
             lost_s[streams.generator("link.loss").random(TAPE_TICKS) < model.loss_share] = model.retransmit_s
         self._up = rtt_s * model.up_share + lost_s
         self._down = rtt_s * (1.0 - model.up_share) + lost_s
-        self._up_list: list[float] = self._up.tolist()
-        self._down_list: list[float] = self._down.tolist()
-        starts = streams.generator("link.phase").integers(0, TAPE_TICKS, n_users)
-        self._phase_ticks: list[int] = starts.tolist()
-        self._phases = starts
+        self._phases = streams.generator("link.phase").integers(0, TAPE_TICKS, n_users)
+
+    # one message at a time is read faster from lists, which a run in arrays never asks for
+
+    @cached_property
+    def _up_list(self) -> list[float]:
+        return self._up.tolist()
+
+    @cached_property
+    def _down_list(self) -> list[float]:
+        return self._down.tolist()
+
+    @cached_property
+    def _phase_ticks(self) -> list[int]:
+        return self._phases.tolist()
 
     @property
     def longest_s(self) -> tuple[float, float]:

@@ -22,6 +22,18 @@ def test_it_holds_what_was_given(tree: Any) -> None:
     assert json.loads(laid_out(tree)) == tree
 
 
+@given(st.lists(st.dictionaries(st.text(), SCALARS | st.text('x}, "', max_size=WIDTH), max_size=3), max_size=4))
+def test_each_record_stands_on_one_line_unless_it_is_long_text(records: list[dict[str, Any]]) -> None:
+    text = laid_out({"all": records})
+    assert json.loads(text) == {"all": records}
+    for record in records:
+        line = json.dumps(record, ensure_ascii=False)
+        if record and (len(line) <= WIDTH or not any(isinstance(value, str) for value in record.values())):
+            assert f"\n  {line}" in text
+        elif record:
+            assert f"\n  {line}" not in text
+
+
 def test_numbers_stand_on_one_line_and_long_texts_on_one_each() -> None:
     long = ["x" * WIDTH, "y"]
     text = laid_out({"cells": {"a": {"mean": 1.5, "n": 2}, "b": dict.fromkeys(map(str, range(60)), 0)}, "notes": long})

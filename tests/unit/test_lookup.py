@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discosim.core.lookup import FEW, Grid, interpolated, places
+from discosim.core.lookup import FEW, MOST_COUNTED, Grid, distinct, interpolated, places
 
 FINITE = st.floats(-1e9, 1e9, allow_subnormal=False)
 EDGES = st.lists(FINITE, min_size=2, max_size=60).map(sorted)
@@ -55,3 +55,11 @@ def test_what_has_no_grid_goes_to_numpy() -> None:
     assert places(np.array([0.0, 1.0]), x).tolist() == [2] * FEW
     assert np.isnan(interpolated(x, np.array([0.0, 1.0]), np.array([0.0, 1.0]))).all()
     assert interpolated(np.zeros((2, FEW)), np.array([0.0, 1.0]), np.array([5.0, 6.0])).shape == (2, FEW)
+
+
+@given(st.lists(st.integers(0, 50) | st.sampled_from([-1, MOST_COUNTED, MOST_COUNTED + 1, 2**62]), max_size=30))
+def test_whole_numbers_are_told_apart_as_numpy_does(whole: list[int]) -> None:
+    held = np.array(whole, dtype=np.int64)
+    for found, known in zip(distinct(held), np.unique(held, return_inverse=True), strict=True):
+        assert found.dtype == known.dtype
+        assert found.tolist() == known.tolist()

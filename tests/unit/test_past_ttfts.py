@@ -13,7 +13,7 @@ from worlds import constant, examples, model, past, play, profile, requests, ser
 from discosim.core.rng import RandomStreams
 from discosim.policies.disco import Disco
 from discosim.policies.optimal_wait import OptimalWait
-from discosim.policies.past_ttfts import MIN_PAIRS, TIE_S, PastTtfts, _first_smallest
+from discosim.policies.past_ttfts import MIN_PAIRS, TIE_S, PastTtfts, _first_smallest, _rising
 
 
 def everybody(past_ttfts: PastTtfts) -> Any:
@@ -153,3 +153,9 @@ def test_the_smallest_are_those_that_a_stable_sort_puts_first(values: list[int],
     held, n = np.array(values, dtype=float), min(n, len(values))
     found = _first_smallest(held, n)
     assert np.flatnonzero(found).tolist() == sorted(np.argsort(held, kind="stable")[:n].tolist())
+
+
+@given(st.lists(st.floats(0.0, 3.0) | st.sampled_from([0.5, 1.0, np.inf]), max_size=60))
+def test_the_order_of_a_past_is_that_of_a_stable_sort(values: list[float]) -> None:
+    held = np.array(values)
+    assert _rising(held).tolist() == np.argsort(held, kind="stable").tolist()

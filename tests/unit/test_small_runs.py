@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from discosim.config import dump_scenario, load_scenario
@@ -17,17 +22,21 @@ from discosim.core.rng import RandomStreams
 from discosim.metrics.definitions import definition
 from discosim.metrics.stats import change_of_means, compare, paired_difference, t_interval
 from discosim.metrics.summary import SummaryTable
+from discosim.metrics.summary_definitions import SUMMARY_METRICS
 from discosim.report.tables import read_summary
 from discosim.runs.apart import ApartLuck, RunLuck
 from discosim.runs.identity import policy_id, run_id
-from discosim.runs.slim import full_summary, slim_summary
+from discosim.runs.provenance import fingerprints
+from discosim.runs.slim import full_summary, slim_summary, slim_table
 from discosim.runs.store import execute_to_folder, write_json
-from discosim.runs.tables import SMALL, request_table, write_parquet
+from discosim.runs.tables import FEW, SMALL, request_table, write_parquet
 from discosim.world.law import RawSeries
 from discosim.world.link import Link, LinkModel
 
 NUMBERS = {"ttft_mean_s": 1.5, "n_failed": 0.0, "tpot_mean_s": float("nan"), "e2e_mean_s": float("inf")}
 OTHERS = {"ttft_mean_s": 1.2, "n_failed": 2.0, "tpot_mean_s": 0.1, "e2e_mean_s": 3.0}
+
+FLOATS = st.floats() | st.sampled_from([0.0, -0.0, 1.0])
 
 
 @pytest.mark.parametrize("baseline", ["a", "b"])
@@ -54,6 +63,21 @@ def test_what_a_summary_leaves_out_comes_back(n: int) -> None:
         assert slim == whole
 
 
+@given(numbers=st.lists(st.tuples(FLOATS, FLOATS), min_size=1, max_size=8), n=st.integers(1, 2))
+@example(numbers=[(1.5, 0.0), (math.inf, 2.0), (math.nan, 1.0), (-0.0, 0.0), (1.0, math.inf), (1e300, 1e-300)], n=1)
+def test_a_summary_is_written_as_its_cells_say(numbers: list[tuple[float, float]], n: int) -> None:
+    """Straight from the numbers, and by way of an object for each cell: the same text, digit by digit."""
+    names = [metric.name for metric in SUMMARY_METRICS][: len(numbers)]
+    held = {
+        policy: [{name: pair[i] for name, pair in zip(names, numbers, strict=True)}] * n
+        for i, policy in enumerate("ab")
+    }
+    with np.errstate(all="ignore"):
+        for baseline in held:
+            table = SummaryTable.of(held, baseline)
+            assert json.dumps(slim_table(table)) == json.dumps(slim_summary(table.to_json_dict()))
+
+
 def test_a_small_run_says_units_and_is_read_like_every_other(tmp_path: Path) -> None:
     scenario = load_scenario("quickstart", overrides=["replications=1", "workload.n_requests=20"])
     result = execute_to_folder(scenario, tmp_path / "run")
@@ -65,7 +89,7 @@ def test_a_small_run_says_units_and_is_read_like_every_other(tmp_path: Path) -> 
     for name in ("requests", "replications"):
         for field in parquet.read_schema(tmp_path / f"run/{name}.parquet"):
             assert (field.metadata or {})[b"unit"].decode() == definition(field.name).unit
-    assert sum(path.stat().st_size for path in (tmp_path / "run").iterdir()) < 130_000
+    assert sum(path.stat().st_size for path in (tmp_path / "run").iterdir()) < 110_000
 
 
 def test_a_large_table_says_what_its_columns_mean(tmp_path: Path) -> None:
@@ -83,6 +107,31 @@ def test_a_large_table_says_what_its_columns_mean(tmp_path: Path) -> None:
     ) == (True, False)
 
 
+@pytest.mark.parametrize("n", [0, 1, FEW - 1, FEW, SMALL - 1, SMALL])
+@pytest.mark.parametrize("has_times", [False, True])
+def test_a_table_of_any_size_is_read_as_it_was(n: int, has_times: bool, tmp_path: Path) -> None:
+    """However it is packed: the same numbers, types, categories and units, for Arrow, pandas and DuckDB."""
+    columns = {
+        "request_id": np.arange(n),
+        "policy": np.array([f"p{i % 3}" for i in range(n)], dtype=object),
+        "is_device_dispatched": np.arange(n) % 3 == 0,
+        "ttft_s": np.random.default_rng(1).random(n),
+        "tpot_s": np.where(np.arange(n) % 5 == 0, np.nan, -0.0),
+    }
+    table, path = request_table(columns), tmp_path / "x.parquet"
+    write_parquet(table, path, has_times=has_times)
+    read = parquet.read_table(path)
+    assert read.schema.equals(table.schema, check_metadata=True)
+    for name, values in columns.items():
+        assert read[name].to_numpy().tobytes() == values.tobytes() or values.dtype == object
+    frame = pd.read_parquet(path)
+    assert [str(kind) for kind in frame.dtypes] == ["int64", "category", "bool", "float64", "float64"]
+    assert frame["policy"].astype(str).tolist() == columns["policy"].tolist()
+    numbers = duckdb.sql(f"select request_id, ttft_s, policy from '{path}'").fetchnumpy()
+    assert numbers["ttft_s"].tolist() == columns["ttft_s"].tolist()
+    assert list(numbers["policy"]) == columns["policy"].tolist()
+
+
 @pytest.mark.parametrize("name", ["quickstart", "engine", "pice", "all-systems"])
 def test_sections_that_scenarios_share_are_written_and_hashed_as_ever(name: str) -> None:
     first = load_scenario(name)
@@ -92,6 +141,10 @@ def test_sections_that_scenarios_share_are_written_and_hashed_as_ever(name: str)
         assert run_id(scenario) == run_id(apart)
         policy = scenario.policies[-1].name
         assert policy_id(scenario, policy) == policy_id(apart, policy)
+        for spec in scenario.policies:
+            alone = replace(scenario, policies=(spec,), baseline=None)
+            assert policy_id(scenario, spec.name) == run_id(alone)
+            assert policy_id(scenario, spec.name, fingerprints(scenario)) == run_id(alone)
     assert run_id(first) != run_id(replace(first, seed=99))
 
 
