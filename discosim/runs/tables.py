@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from discosim.metrics.definitions import definition
 from discosim.metrics.endpoints import ENDPOINT_FIELDS
 from discosim.runs.arrow_arrays import arrow_array
-from discosim.runs.arrow_schema import KEY, short_schema
 from discosim.runs.collect import Columns
 
 if TYPE_CHECKING:
@@ -124,11 +123,5 @@ def write_parquet(table: pa.Table, path: Path, *, has_times: bool = False) -> No
     if has_times and table.num_rows < SMALL:
         times = [field.name for field in table.schema if types.is_floating(field.type)]
         options |= {"compression": "zstd", "compression_level": SMALL_LEVEL, "use_byte_stream_split": times}
-    short = short_schema(table.schema) if table.num_rows < SMALL else None
-    with (
-        path.open("wb") as file,
-        parquet.ParquetWriter(file, table.schema, store_schema=short is None, **options) as writer,
-    ):
-        writer.write_table(table, row_group_size=ROW_GROUP)
-        if short is not None:
-            writer.add_key_value_metadata({KEY: short})
+    with path.open("wb") as file:
+        parquet.write_table(table, file, row_group_size=ROW_GROUP, **options)
