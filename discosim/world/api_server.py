@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -19,13 +18,13 @@ from numpy.typing import NDArray
 
 from discosim.core.chunk_law import ChunkLaw
 from discosim.core.lookup import distinct
-from discosim.core.portable import exp
 from discosim.core.request import RequestTable
 from discosim.core.rng import RandomStreams
 from discosim.core.scenario import Outage
 from discosim.world.chunks import ChunkTape, made
 from discosim.world.endpoint import Ask, Role, Site
 from discosim.world.hours import HourLaw
+from discosim.world.jitter import JITTER_TAPE, jittered
 from discosim.world.law import Law
 from discosim.world.limits import refused_in_runs
 from discosim.world.link import BYTES_PER_TOK, Link
@@ -37,10 +36,6 @@ from discosim.world.stream import Stream, ramp
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Z99 = 2.3263478740408408
-"""The 99th percentile of a standard normal; scipy, which knows it too, takes longer to load than a small run."""
-
-JITTER_TAPE = 1 << 16
 FIRST = "server"
 """The service that every world has; draws of others bear their names."""
 
@@ -252,7 +247,7 @@ class ApiServer:
     def _jitter_tape(self, streams: RandomStreams) -> Floats | None:
         """Return token times in units of the TPOT; every answer reads them from its own starting point."""
         ratio = self.model.jitter_p99_over_p50
-        return None if ratio == 1.0 else _jittered(streams, f"{self._draws}.jitter", ratio)
+        return None if ratio == 1.0 else jittered(streams, f"{self._draws}.jitter", ratio)
 
     def _attempt(self, attempt: int) -> _Draws:
         while len(self._attempts) <= attempt:
@@ -384,16 +379,6 @@ class ApiServer:
             steps = self._tape[first + last] - self._tape[first]
         waits_s: Floats = steps * self._luck.series(f"{self._draws}.tpot.0", self.model.tpot)
         return waits_s
-
-
-@lru_cache(maxsize=4)
-def _jittered(streams: RandomStreams, role: str, ratio: float) -> Floats:
-    """Draw a tape of mean 1, so that the drawn TPOT stays the mean gap; runs of one seed share it, to save time."""
-    sigma = math.log(ratio) / Z99
-    gaps = exp(sigma * streams.generator(role).standard_normal(2 * JITTER_TAPE) - sigma**2 / 2)
-    tape: Floats = np.concatenate(([0.0], np.cumsum(gaps)))
-    tape.flags.writeable = False
-    return tape
 
 
 def draws_of(name: str) -> str:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from discosim.core.request import RequestTable
-from discosim.world.api_server import JITTER_TAPE, ApiServer
+from discosim.world.api_server import ApiServer
 from discosim.world.batch.flat import Rows, kept_in_order, ramps
+from discosim.world.jitter import JITTER_TAPE
 from discosim.world.link import BYTES_PER_TOK, Payload
 from discosim.world.luck import Luck
 from discosim.world.rounding import ROUNDING
