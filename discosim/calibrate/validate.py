@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from discosim.calibrate.distance import Distances, distances, label, plain, table
 from discosim.calibrate.engine_loop import Played, play
-from discosim.calibrate.evidence import Part, load_of, to_the_microsecond
+from discosim.calibrate.evidence import Part, load_of, series_doubts, to_the_microsecond
 from discosim.calibrate.setup import engine_of
 from discosim.core.errors import UserError
 from discosim.core.files import write_whole
@@ -82,7 +82,12 @@ def validate(
         series=series,
         series_mae={} if series is None else _series_mae(series, played),
         per_request=_per_request(log, played),
-        doubts=(*log.warnings, *doubts, *engine_notes(engine)[1:]),  # the first says what is being found out here
+        doubts=(
+            *log.warnings,
+            *series_doubts(series),
+            *doubts,
+            *engine_notes(engine)[1:],
+        ),  # the first says what is being found out here
     )
 
 
