@@ -59,9 +59,9 @@ def field_names(present: Iterable[str]) -> dict[str, str]:
     found = {}
     for field, known in NAMES.items():
         words = times if field == "t_s" else plain
-        name = next((words[word] for word in known if word in words), None)
-        if name is not None:
-            found[field] = name
+        here = [words[word] for word in known if word in words]
+        if here:
+            found[field] = here[0]
     return found
 
 
