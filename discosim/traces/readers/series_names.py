@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
+from discosim.core.errors import UserError
+from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.outcomes import plain_name
 from discosim.traces.readers.server_names import split_unit
+from discosim.traces.readers.table import names_of_table
 
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -44,8 +48,6 @@ LINE = re.compile(
     r"(?:, Preemptions: \d+)?(?:.*?(?:GPU )?KV cache usage: (?P<kv>\d+(?:\.\d+)?)%)?"
 )
 """A line of vLLM's own log, every ten seconds: throughputs since the line before, and what is running."""
-SGLANG = re.compile(r"(?:Decode|Prefill) batch[.,].*#(?:running-req|new-seq)")
-"""A line of SGLang's own log, which is known and not read."""
 
 
 def field_names(present: Iterable[str]) -> dict[str, str]:
@@ -65,7 +67,20 @@ def field_names(present: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def is_series(head: bytes, names: Iterable[str]) -> bool:
-    """Tell whether a file is a series: lines of vLLM, or a table by time of what was running and made."""
-    found = set(field_names(names))
-    return LINE.search(head.decode(errors="replace")) is not None or found >= {"t_s", "running", "output_tok_per_s"}
+def is_series(head: bytes, path: Path) -> bool:
+    """Tell whether a file is a series: lines of vLLM, or a table by time of what was running and made.
+
+    Parameters
+    ----------
+    head : bytes
+        Its beginning.
+    path : Path
+        The file.
+    """
+    if not head.startswith(PARQUET) and LINE.search(head.decode(errors="replace")):
+        return True
+    try:
+        names = names_of_table(head, path)
+    except UserError:
+        return False
+    return {"t_s", "running", "output_tok_per_s"} <= set(field_names(names))

@@ -34,7 +34,7 @@ from discosim.traces.readers.server_doubts import (
     wall_clock_doubts,
     without_stream,
 )
-from discosim.traces.readers.server_names import TIMES, Named, fields_in, missing
+from discosim.traces.readers.server_names import TIMES, Named, field_of, fields_in, missing
 from discosim.traces.readers.server_seems import refuse_no_table
 from discosim.traces.readers.server_times import Times, in_units, is_seen, times_of
 from discosim.traces.readers.server_truth import truth_of
@@ -274,6 +274,19 @@ def matches(head: bytes, path: Path) -> bool:
         return False
     has_truth = {"first_token", "last_token", "ttft", "e2e"} & set(fields)
     return {"prompt_tok", "output_tok"} <= set(fields) and bool({"arrival", "queued"} & set(fields)) and bool(has_truth)
+
+
+def why_not(head: bytes, path: Path) -> str:
+    """Return what keeps a log of requests from being recognised, as a sentence; '' where a file is none."""
+    names = names_of_table(head, path)
+    known = {field_of(name) for name in names}
+    if not known >= {"prompt_tok", "output_tok"} or not known & {"arrival", "queued"}:
+        return ""
+    try:
+        fields_in(names, {}, "")
+    except UserError as error:
+        return str(error).removeprefix(": ")
+    return ""
 
 
 def read(path: Path, time_unit: TimeUnit = "auto", mapping: Mapping[str, str] = NO_NAMES) -> RequestTrace:
