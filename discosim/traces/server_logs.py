@@ -189,6 +189,7 @@ def _log(rows: Rows, picked: Ints, level: str, place: Path) -> ServerLog:
         concurrency=concurrency,
         name=str(place),
         format=NAME,
+        models=rows.models,
         warnings=rows.warnings,
     )
     refuse_odd_times(log, rows.source_row[picked])

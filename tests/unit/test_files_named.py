@@ -32,6 +32,7 @@ NAMED = [
     (f"INFO 10-06 11:23:00 starting\n{VLLM}", SERIES),
     ('# HELP vllm:x Histogram\n# TYPE vllm:x histogram\nvllm:x_bucket{le="0.1"} 5.0\n', PAGE),
     ("# TYPE sglang:num_running_reqs gauge\nsglang:num_running_reqs 3.0\n", PAGE),
+    (json.dumps({"engine_kwargs": {"max_num_seqs": 128}, "model": "m"}), "is settings of a server"),
     (json.dumps({"status": "success", "data": RANGE}), "is an answer of Prometheus"),
     (
         "[2025-09-03 05:49:00] Decode batch. #running-req: 1, #token: 5, token usage: 0.02, #queue-req: 0,\n",
@@ -53,7 +54,7 @@ def test_a_file_without_requests_is_named(
     assert main(["traces", "check", str(path)]) == 2
     err = capsys.readouterr().err
     assert f"file.txt: {said}" in err
-    assert "--series" in err
+    assert "--series" in err or "--meta" in err
     for read in (read_requests, read_latency):
         with pytest.raises(UserError, match=said[:24]):
             read(path)

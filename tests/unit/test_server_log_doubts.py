@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from server_log_files import Row, lines, logged, of_durations, table, truth
 
+from discosim.cli import main
 from discosim.core.errors import UserError
 from discosim.traces.readers import read_requests
 from discosim.traces.server_log import ServerLog
@@ -83,6 +84,17 @@ def test_a_queue_beyond_the_ttft_is_doubted(tmp_path: Path, queue: str, more_ms:
     assert doubt in said(log) if n else log.warnings == ()
 
 
+@pytest.mark.parametrize(("ends", "what"), [((E2E,), "whole time"), ((TTFT, E2E), "TTFT")])
+def test_a_stamp_of_the_schedule_and_a_duration_are_held_together(
+    tmp_path: Path, ends: tuple[str, ...], what: str
+) -> None:
+    held = [
+        {k: v for k, v in row.items() if "queue" not in k and (k in ends or k not in {TTFT, E2E})} for row in rows()
+    ]
+    held = [row | {"scheduled_s": row["arrival_s"] + row[E2E] + 1.0} for row in held]
+    assert f"scheduled_s exceeds the {what} in {N} of {N} rows" in said(read_server_log(table(tmp_path, held)))
+
+
 @pytest.mark.parametrize("name", ["model", "model_name", "Served Model"])
 def test_a_log_of_several_models_says_so(tmp_path: Path, name: str) -> None:
     two = lines(tmp_path, rows(**{name: lambda i, _: "70B" if i % 3 else "8B"}))
@@ -90,6 +102,19 @@ def test_a_log_of_several_models_says_so(tmp_path: Path, name: str) -> None:
     assert read_server_log(lines(tmp_path, rows(**{name: "8B"}))).warnings == ()
 
 
+@pytest.mark.parametrize("named", ["Llama-3.1-70B", "meta-llama/Llama-3.1-70B"])
+def test_a_log_of_another_model_than_the_option_names_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], named: str
+) -> None:
+    log = lines(tmp_path, rows(model=named))
+    out = tmp_path / "x.json"
+    words = ["engine", "calibrate", str(log), "--model", "Llama-3.1-8B", "--gpu", "H100", "--out", str(out)]
+    assert main(words) == 2
+    assert f"server.jsonl: the server ran {named}, and --model names Llama-3.1-8B" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("order", ["as it came", "as it ended", "newest first"])
 @pytest.mark.parametrize(
     ("begin", "offsets", "is_doubted"),
     [
@@ -99,7 +124,7 @@ def test_a_log_of_several_models_says_so(tmp_path: Path, name: str) -> None:
     ],
 )
 def test_a_wall_clock_that_was_put_back_is_doubted(
-    tmp_path: Path, begin: datetime, offsets: tuple[str, str], is_doubted: bool
+    tmp_path: Path, begin: datetime, offsets: tuple[str, str], is_doubted: bool, order: str
 ) -> None:
     end = datetime(2025, 10, 26, 3, 0, tzinfo=UTC)
     stamps = []
@@ -114,7 +139,9 @@ def test_a_wall_clock_that_was_put_back_is_doubted(
         {"arrival_time": stamp} | {k: v for k, v in row.items() if k != arrival}
         for stamp, row in zip(stamps, rows(), strict=True)
     ]
-    log = read_server_log(table(tmp_path, held))
+    if order == "as it ended":
+        held[3:5] = held[4:2:-1]
+    log = read_server_log(table(tmp_path, held[::-1] if order == "newest first" else held))
     doubt = "arrival_time goes back by 3,300 s after 02:55:00, and has no offset from UTC: the end of summer time?"
     assert doubt in said(log) if is_doubted else log.warnings == ()
     assert log.arrival_s[-1] == (300.0 * (N - 1) - (3600.0 if is_doubted else 0.0))

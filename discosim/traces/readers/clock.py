@@ -13,6 +13,8 @@ _LEAST_MINUTES = 3
 """Distinct stamps, all of them whole minutes, that make a clock of minutes. Source: our choice."""
 _HOUR_S, _MOST_OF_AN_HOUR_S = 3600.0, 1800.0
 """How far stamps go back where summer time ends: an hour, less what passed between two rows."""
+_AMONG_ENDS_S, _SLACK_S = 600.0, 60.0
+"""How far an arrival may be before that of the row above it, where rows stand as requests ended; and at the hour."""
 
 
 def finest_tick(stamps: Ints | Floats, per_s: int) -> float:
@@ -72,12 +74,15 @@ def hour_back(stamps_s: Floats, name: str) -> list[str]:
 
     Notes
     -----
-    Source: our choice. Stamps that rise but for one step back by up to an hour went over the end of summer time, unless
-    two files were put together. Rows in no order at all say nothing.
+    Source: our choice. Stamps that rise, or fall, but for one step against it of up to an hour went over the end of
+    summer time, unless two files were put together. Small steps back are of rows in the order of their ends; rows in no
+    order at all say nothing.
     """
     steps_s = np.diff(stamps_s)
-    back = np.flatnonzero(steps_s < 0)
-    if back.size != 1 or not -_HOUR_S <= steps_s[back[0]] <= -_MOST_OF_AN_HOUR_S:
+    if steps_s.size and np.median(steps_s) < 0:  # the newest row first
+        stamps_s, steps_s = stamps_s[::-1], np.diff(stamps_s[::-1])
+    back = np.flatnonzero(steps_s < -_AMONG_ENDS_S)
+    if back.size != 1 or not -_HOUR_S - _SLACK_S <= steps_s[back[0]] <= -_MOST_OF_AN_HOUR_S:
         return []
     shown = np.datetime64(int(stamps_s[back[0]]), "s").item().strftime("%H:%M:%S")
     said = (

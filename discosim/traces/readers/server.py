@@ -29,7 +29,7 @@ from discosim.traces.readers.outcomes import KNOWN, outcome_columns, outcomes_of
 from discosim.traces.readers.runs import rows_by_name
 from discosim.traces.readers.server_doubts import (
     beside_times,
-    models_doubts,
+    models_in,
     queue_doubts,
     wall_clock_doubts,
     without_stream,
@@ -65,6 +65,8 @@ class Rows:
         Of the clock of arrivals.
     is_streamed : bool
         False where no answer came token by token, so that no TTFT was seen although the file has one.
+    models : tuple of str
+        Names of the models, where the file has them.
     n_rows, n_failed, n_empty : int
         Rows of the file, those left out as failed, and those left out for want of tokens.
     warnings : tuple of str
@@ -83,6 +85,7 @@ class Rows:
     tick_s: float
     first_arrival: float
     is_streamed: bool
+    models: tuple[str, ...]
     n_rows: int
     n_failed: int
     n_empty: int
@@ -200,9 +203,10 @@ def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> R
     ttft_s, e2e_s, queue_s, notes = truth_of(table, held, start, counts[output], label)
     ok = kept & ~failed
     ttft_s, is_streamed, doubts = without_stream(table, ok, ttft_s, e2e_s, counts[output])
-    if "queue" in held:
-        doubts += queue_doubts(held["queue"].name, ttft_s, queue_s)
-    doubts += models_doubts(table, kept)
+    if wait := held.get("scheduled") or held.get("queue"):
+        doubts += queue_doubts(wait.name, ttft_s, e2e_s, queue_s)
+    models, several = models_in(table, kept)
+    doubts += several
     notes = [*warnings, *outcomes.warnings, *notes, *doubts, *_left_out(failed, empty, kept, ttft_s, e2e_s)]
     arrivals = held[start]
     notes += wall_clock_doubts(table, held[start])
@@ -226,6 +230,7 @@ def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> R
         tick_s=finest_tick(arrivals.ticks[order], arrivals.per_s) / arrivals.per_s,
         first_arrival=float(arrivals.ticks[first]) / arrivals.per_s,
         is_streamed=is_streamed,
+        models=models,
         n_rows=len(table),
         n_failed=int((failed & ~kept).sum()),
         n_empty=int((~failed & ~kept).sum()),

@@ -74,31 +74,35 @@ def without_stream(
     return np.where(at_once, np.nan, ttft_s), not seen.any() or bool((seen & ~at_once).any()), told
 
 
-def queue_doubts(name: str, ttft_s: Floats, queue_s: Floats) -> list[str]:
-    """Return what to doubt where requests waited longer than until their first token."""
+def queue_doubts(name: str, ttft_s: Floats, e2e_s: Floats, queue_s: Floats) -> list[str]:
+    """Return what to doubt where requests waited beyond their first token, or their last where that alone is known."""
+    until_s = np.where(np.isfinite(ttft_s), ttft_s, e2e_s)
     with np.errstate(invalid="ignore"):
-        longer = queue_s > ttft_s + _SLACK_S
+        longer = queue_s > until_s + _SLACK_S
     if not (n := int(longer.sum())):
         return []
-    both = int((np.isfinite(queue_s) & np.isfinite(ttft_s)).sum())
-    queue, ttft = (float(np.median(times_s[longer])) for times_s in (queue_s, ttft_s))
-    said = f"{name} exceeds the TTFT in {n:,} of {both:,} rows (medians there {queue:.4g} and {ttft:.4g} s)"
-    return [f"{said}: does the TTFT leave the queue out? It has to count from the arrival, the queue within."]
+    both = int((np.isfinite(queue_s) & np.isfinite(until_s)).sum())
+    what = "TTFT" if np.isfinite(ttft_s[longer]).any() else "whole time"
+    queue, until = (float(np.median(times_s[longer])) for times_s in (queue_s, until_s))
+    said = f"{name} exceeds the {what} in {n:,} of {both:,} rows (medians there {queue:.4g} and {until:.4g} s)"
+    return [f"{said}: does the {what} leave the queue out? It has to count from the arrival, the queue within."]
 
 
-def models_doubts(table: Table, kept: Bools) -> list[str]:
-    """Return what to doubt where a log is of several models."""
+def models_in(table: Table, kept: Bools) -> tuple[tuple[str, ...], list[str]]:
+    """Return the names of the models of a log, and what to doubt where it is of several."""
+    names: dict[str, None] = {}
     told = []
     for name in (name for name in table.columns if plain_name(name) in _MODEL):
         words, counts = np.unique(table.words(name)[kept].astype(str), return_counts=True)
         held = [(word, n) for word, n in zip(words.tolist(), counts.tolist(), strict=True) if word]
+        names |= dict.fromkeys(word for word, _ in held)
         if len(held) > 1:
             shown = ", ".join(f"{word} ({n:,})" for word, n in held[:MANY]) + (", ..." if len(held) > MANY else "")
             told.append(
                 f"{name} names {len(held)} models: {shown}. All requests are read as those of one server; keep the "
                 "rows of one model to fit it."
             )
-    return told
+    return tuple(names), told
 
 
 def wall_clock_doubts(table: Table, begin: Times) -> list[str]:

@@ -14,6 +14,11 @@ _COUNTERS = (
 _PROMETHEUS = f"a page of metrics as Prometheus reads it, which holds {_COUNTERS}"
 _OBJECT = b"{"
 _KNOWN: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
+    (
+        _OBJECT,
+        (b'"engine_kwargs"',),
+        "settings of a server, and no requests; give them to engine calibrate as --meta, beside a log of requests",
+    ),
     (b"# HELP ", (), _PROMETHEUS),
     (b"# TYPE ", (), _PROMETHEUS),
     (_OBJECT, (b'"resultType"', b'"metric"'), f"an answer of Prometheus, whose metrics are {_COUNTERS}"),
