@@ -15,13 +15,14 @@ from discosim.traces.readers.base import Floats
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.outcomes import plain_name
 from discosim.traces.readers.series_names import LINE, NAMES, field_names
+from discosim.traces.readers.server_doubts import wall_clock_doubts
 from discosim.traces.readers.server_names import split_unit
 from discosim.traces.readers.server_seems import refuse_no_table
 from discosim.traces.readers.source import read_head
 from discosim.traces.readers.table import Table, names_in_order, names_of_table, read_table
 from discosim.traces.readers.table_base import nearest
 from discosim.traces.server_log import ServerSeries
-from discosim.traces.server_series_time import seconds
+from discosim.traces.server_series_time import dates_in, seconds
 from discosim.traces.server_series_vllm import read_vllm_lines
 
 _PERCENT = re.compile(r"pct|percent(?!ile)")
@@ -95,7 +96,8 @@ def _columns(names: Iterable[str], mapping: Mapping[str, str], where: str) -> tu
 
 
 def _of_table(table: Table, columns: Mapping[str, str], unit: str | None, place: Path) -> ServerSeries:
-    ticks = table.ticks(columns["t_s"])
+    dates = dates_in(table, columns["t_s"])
+    ticks = table.ticks(columns["t_s"]) if dates is None else dates.ticks
     values = {
         field: table.numbers(columns[field], lowest=0.0, blank_ok=True)
         if field in columns
@@ -109,7 +111,10 @@ def _of_table(table: Table, columns: Mapping[str, str], unit: str | None, place:
     if twice.size:
         i = int(max(order[twice[0]], order[twice[0] + 1]))
         raise table.error(i, columns["t_s"], f"{table.shown(columns['t_s'], i)} stands twice; one row a moment")
-    t_s, told = seconds(ticks[order], columns["t_s"], str(place), unit)
+    if dates is None:
+        t_s, told = seconds(ticks[order], columns["t_s"], str(place), unit)
+    else:
+        t_s, told = dates.since(dates, int(order[0]))[order], wall_clock_doubts(table, dates)
     kv, doubts = _share(values["kv_share"], columns.get("kv_share", ""), table)
     return ServerSeries(
         t_s=t_s,

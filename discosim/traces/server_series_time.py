@@ -7,7 +7,9 @@ import numpy as np
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import PER_S, Floats, Ints
 from discosim.traces.readers.outcomes import plain_name
-from discosim.traces.readers.server_names import split_unit
+from discosim.traces.readers.server_names import Named, split_unit
+from discosim.traces.readers.server_times import Times, times_of
+from discosim.traces.readers.table_base import Table
 
 _FAR_S = 3600.0
 """Times that begin later are stamps of a clock, and no seconds of a run. Source: our choice."""
@@ -25,6 +27,22 @@ def unit_in_name(name: str) -> str | None:
     """Return the unit of time that a column's name says, or None."""
     word = plain_name(name).rpartition(":")[2]
     return "s" if word == "seconds" else split_unit(word)[1]
+
+
+def dates_in(table: Table, name: str) -> Times | None:
+    """Return the moments of a column of dates, or None where it holds numbers.
+
+    Raises
+    ------
+    UserError
+        If one of several dates is blank or none.
+    """
+    held = times_of(table, {"t_s": Named(name)}, np.ones(len(table), dtype=np.bool_))["t_s"]
+    if held.per_s is None:
+        return None
+    if not held.seen.all():
+        raise table.error(int(np.argmin(held.seen)), name, "is blank: when was that?")
+    return held
 
 
 def seconds(ticks: Ints | Floats, name: str, where: str, unit: str | None = None) -> tuple[Floats, list[str]]:

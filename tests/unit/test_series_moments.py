@@ -62,6 +62,23 @@ def test_a_step_that_may_be_of_two_units_is_noted(
     assert said in doubts[0] if said else not [doubt for doubt in doubts if "apart" in doubt or "unit" in doubt]
 
 
+@pytest.mark.parametrize(
+    ("stamps", "t_s", "said"),
+    [
+        (["2025-10-06 10:00:00", "2025-10-06 10:01:00.5"], [0, 60.5], ""),
+        (["2025-10-26T02:59:00+02:00", "2025-10-26T02:00:00+01:00"], [0, 60], ""),
+        (["2025-10-26T02:58:00", "2025-10-26T02:59:00", "2025-10-26T02:00:00"], [0, 3480, 3540], "end of summer time?"),
+    ],
+)
+def test_dates_are_moments(tmp_path: Path, stamps: list[object], t_s: list[float], said: str) -> None:
+    series = read_server_series(table(tmp_path, "Time", stamps))
+    assert series.t_s.tolist() == t_s
+    assert said in " ".join(series.warnings)
+    assert ("summer" in " ".join(series.warnings)) == bool(said)
+    with pytest.raises(UserError, match=r"row \d column Time: is blank: when was that\?"):
+        read_server_series(table(tmp_path, "Time", [*stamps, ""]))
+
+
 def test_a_step_of_no_unit_is_refused_with_the_key(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"7e\+13 apart, which is no step .*\(t_s, t_ms, t_us, t_ns\)"):
         read_server_series(table(tmp_path, "t", [7 * 10**13 * i for i in range(3)]))

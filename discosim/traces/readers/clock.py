@@ -79,7 +79,7 @@ def hour_back(stamps_s: Floats, name: str) -> list[str]:
     order at all say nothing.
     """
     steps_s = np.diff(stamps_s)
-    if steps_s.size and np.median(steps_s) < 0:  # the newest row first
+    if np.sum(steps_s < 0) > np.sum(steps_s > 0):  # the newest row first
         stamps_s, steps_s = stamps_s[::-1], np.diff(stamps_s[::-1])
     back = np.flatnonzero(steps_s < -_AMONG_ENDS_S)
     if back.size != 1 or not -_HOUR_S - _SLACK_S <= steps_s[back[0]] <= -_MOST_OF_AN_HOUR_S:
