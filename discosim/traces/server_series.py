@@ -18,7 +18,7 @@ from discosim.traces.readers.series_names import LINE, NAMES, field_names
 from discosim.traces.readers.server_doubts import wall_clock_doubts
 from discosim.traces.readers.server_names import split_unit
 from discosim.traces.readers.server_seems import refuse_no_table
-from discosim.traces.readers.source import read_head
+from discosim.traces.readers.source import read_bytes, read_head
 from discosim.traces.readers.table import Table, names_in_order, names_of_table, read_table
 from discosim.traces.readers.table_base import nearest
 from discosim.traces.server_log import ServerSeries
@@ -53,10 +53,13 @@ def read_server_series(path: str | PathLike[str], *, mapping: Mapping[str, str] 
     """
     place = Path(path)
     head = read_head(place)
-    if not head.startswith(PARQUET) and not mapping and LINE.search(head.decode(errors="replace")):
+    is_text = not place.is_dir() and not head.startswith(PARQUET)
+    if is_text and not mapping and LINE.search(head.decode(errors="replace")):
         return read_vllm_lines(place)
-    is_json = not head.startswith(PARQUET) and head.lstrip()[:1] in {b"{", b"["}
+    is_json = is_text and head.lstrip()[:1] in {b"{", b"["}
     names = sorted(names_of_table(head, place)) if is_json else names_in_order(head, place)
+    if is_text and not mapping and not field_names(names) and LINE.search(read_bytes(place).decode(errors="replace")):
+        return read_vllm_lines(place)  # behind a long start
     refuse_no_table(head, names, place, "a moment, or a log file of vLLM")
     columns, unit = _columns(names, mapping, str(place))
     if not is_json and not head.startswith(PARQUET) and "\n" not in head.decode(errors="replace").strip():

@@ -133,6 +133,12 @@ def test_what_is_left_out_or_doubtful_in_a_log_is_said(
     assert said in series.warnings[1]
 
 
+def test_a_log_that_starts_with_much_else_is_read(tmp_path: Path) -> None:
+    path = log(tmp_path, ["INFO 10-06 10:00:00", "INFO 10-06 10:00:10"])
+    path.write_text("INFO 10-06 09:59:00 [core.py:1] Loading\n" * 4000 + path.read_text(), encoding="utf-8")
+    assert read_server_series(path).t_s.tolist() == [0, 10]
+
+
 def test_offsets_in_some_lines_alone_are_refused(tmp_path: Path) -> None:
     path = log(tmp_path, ["2025-10-26T02:59:50+02:00", "2025-10-26T02:00:00"])
     with pytest.raises(UserError, match="row 2: times with and without a UTC offset are mixed"):
