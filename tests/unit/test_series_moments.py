@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from server_log_files import of_durations, truth
+from server_log_files import table as log_table
 
 from discosim.calibrate.evidence import series_doubts
+from discosim.cli import main
 from discosim.core.errors import UserError
 from discosim.traces.server_series import read_server_series
 
@@ -137,6 +140,20 @@ def test_a_log_that_starts_with_much_else_is_read(tmp_path: Path) -> None:
     path = log(tmp_path, ["INFO 10-06 10:00:00", "INFO 10-06 10:00:10"])
     path.write_text("INFO 10-06 09:59:00 [core.py:1] Loading\n" * 4000 + path.read_text(), encoding="utf-8")
     assert read_server_series(path).t_s.tolist() == [0, 10]
+
+
+def test_the_option_names_columns_of_the_series_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    series = tmp_path / "s.csv"
+    series.write_text("at,busy,out\n0,2,10\n1000,1,5\n2000,0,5\n", encoding="utf-8")
+    requests = [{**of_durations(row), "n_in": row["prompt"]} for row in truth()]
+    for row in requests:
+        del row["prompt_tokens"]
+    names = ["prompt_tok=n_in", "t_ms=at", "running=busy", "output_tok_per_s=out"]
+    words = ["engine", "validate", "engine", "--against", str(log_table(tmp_path, requests)), "--series", str(series)]
+    assert main([*words, *(word for name in names for word in ("--map", name))]) == 0
+    assert "over time, mean distance: running" in capsys.readouterr().out
+    assert main([*words, *(word for name in names[:-1] for word in ("--map", name))]) == 2
+    assert "no column with output_tok_per_s" in capsys.readouterr().err
 
 
 def test_offsets_in_some_lines_alone_are_refused(tmp_path: Path) -> None:

@@ -67,6 +67,12 @@ def field_names(present: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def parted(mapping: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return which names of ``--map`` are of a log of requests, and which of the series beside it, by our names."""
+    of_series = {ours: theirs for ours, theirs in mapping.items() if ours in NAMES or split_unit(ours)[0] == "t"}
+    return {ours: theirs for ours, theirs in mapping.items() if ours not in of_series}, of_series
+
+
 def is_series(head: bytes, path: Path) -> bool:
     """Tell whether a file is a series: lines of vLLM, or a table by time of what was running and made.
 
