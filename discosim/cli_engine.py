@@ -17,6 +17,7 @@ from discosim.core.errors import UserError
 
 if TYPE_CHECKING:
     from discosim.core.scenario import EngineServer
+    from discosim.traces.server_log import ServerSeries
     from discosim.traces.server_meta import ServerMeta
 
 STDOUT = Path("-")
@@ -43,11 +44,29 @@ def _add_log_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--format", metavar="NAME", default="auto", help="reader of the log (default: recognised)")
     verb.add_argument("--unit", metavar="UNIT", default="auto", help="of times that do not say it: s, ms, us or ns")
     verb.add_argument(
-        "--map", metavar="OURS=THEIRS", action="append", default=[], dest="mapping", help="name of a column of the log"
+        "--map",
+        metavar="OURS=THEIRS",
+        action="append",
+        default=[],
+        dest="mapping",
+        help="name of a column of the log or series",
     )
     verb.add_argument(
         "--series", metavar="FILE", type=Path, help="the server by the second: running, waiting, throughput"
     )
+
+
+def _names_and_series(options: argparse.Namespace) -> tuple[dict[str, str], ServerSeries | None]:
+    """Return the names of the log's columns that ``--map`` gives, and the series, which the others name."""
+    from discosim.traces.mapping import parse_mapping
+    from discosim.traces.readers.series_names import parted
+    from discosim.traces.server_series import read_server_series
+
+    mapping = dict(parse_mapping(options.mapping))
+    if options.series is None:
+        return mapping, None
+    of_log, of_series = parted(mapping)
+    return of_log, read_server_series(options.series, mapping=of_series)
 
 
 def _check_targets(targets: Sequence[Path | None], sources: Sequence[Path | str | None]) -> None:
@@ -154,10 +173,8 @@ def _calibrate(options: argparse.Namespace) -> None:
     from discosim.calibrate.setup import maker, scenario_of
     from discosim.report.documents import headed
     from discosim.traces.digest_file import write_own_digest
-    from discosim.traces.mapping import parse_mapping
     from discosim.traces.readers.source import fingerprint
     from discosim.traces.server_meta import read_server_meta
-    from discosim.traces.server_series import read_server_series
 
     _check_calibrate(options)
     train = None if options.train is None else parse_train(options.train)
@@ -170,13 +187,13 @@ def _calibrate(options: argparse.Namespace) -> None:
         known = work.known_of_sheet(options.model, options.gpu, tp=tp, ep=ep, lockstep=server.lockstep, kv_tok=kv_tok)
     elif options.start:
         known = work.known_of_digest(options.start, kv_tok, lockstep=server.lockstep)
-    series = None if options.series is None else read_server_series(options.series)
+    mapping, series = _names_and_series(options)
     evidence = read_evidence(
         options.logs,
         train=train,
         format=options.format,
         unit=options.unit,
-        mapping=parse_mapping(options.mapping),
+        mapping=mapping,
         series=series,
     )
     doubts = contradictions(meta, evidence, server, options.model)
@@ -254,10 +271,8 @@ def _validate(options: argparse.Namespace) -> int:
     from discosim.core.files import check_target, write_whole
     from discosim.report.documents import headed
     from discosim.report.validation_folder import check_validation_folder, write_validation
-    from discosim.traces.mapping import parse_mapping
     from discosim.traces.readers.source import fingerprint
     from discosim.traces.server_logs import read_server_log, require_enough
-    from discosim.traces.server_series import read_server_series
 
     limits = None if options.check is None else work.parse_checks(options.check)
     holdout = None if options.holdout is None else parse_holdout(options.holdout)
@@ -269,15 +284,15 @@ def _validate(options: argparse.Namespace) -> int:
     digest = own_digest(scenario) if options.card else None
     if digest is not None:
         check_target(digest, source=options.against)
+    mapping, series = _names_and_series(options)
     log = read_server_log(
         options.against,
         format=options.format,
         unit=options.unit,
-        mapping=parse_mapping(options.mapping),
+        mapping=mapping,
         group=options.group,
     )
     require_enough(log)
-    series = None if options.series is None else read_server_series(options.series)
     found = work.validate(scenario, log, series=series, holdout=holdout)
     said = [work.describe(found)]
     if options.json is not None and not is_printed:

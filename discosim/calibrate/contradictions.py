@@ -45,6 +45,9 @@ def contradictions(
             _refuse_too_long(meta, log)
         if meta.model and model:
             _refuse_other_model(meta.model, model, meta.name)
+    for log in logs.values():
+        if model and len(log.models) == 1:
+            _refuse_other_model(log.models[0], model, log.name)
     room = server.max_batch * server.n_replicas
     return tuple(
         f"{log.name}: {most} requests are between their first and their last token at once, and batches hold "

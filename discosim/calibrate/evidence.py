@@ -123,7 +123,7 @@ def read_evidence(
     part = train or Part()
     seen: list[Observed] = []
     rest: list[Observed] = []
-    doubts: list[str] = []
+    doubts = series_doubts(series)
     for path in paths:
         if is_summary(path):
             tests = read_concurrency(path)
@@ -153,6 +153,11 @@ def read_evidence(
     if not seen:
         raise UserError("leaves nothing to fit", where="--train")
     return Evidence(train=tuple(seen), held_out=tuple(rest), doubts=tuple(doubts))
+
+
+def series_doubts(series: ServerSeries | None) -> list[str]:
+    """Return what its reader says of a series, with the name of the file before it."""
+    return [] if series is None else [f"{Path(series.name).name}: {doubt}" for doubt in series.warnings]
 
 
 def to_the_microsecond(log: ServerLog) -> ServerLog:

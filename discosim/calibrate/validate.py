@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from discosim.calibrate.distance import Distances, distances, label, plain, table
 from discosim.calibrate.engine_loop import Played, play
-from discosim.calibrate.evidence import Part, load_of, to_the_microsecond
+from discosim.calibrate.evidence import Part, load_of, series_doubts, to_the_microsecond
 from discosim.calibrate.setup import engine_of
 from discosim.core.errors import UserError
 from discosim.core.files import write_whole
@@ -38,7 +38,7 @@ class Validation:
     series : ServerSeries or None
         The real server by the second.
     series_mae : mapping of str to float
-        Mean distance of ``running`` and ``waiting`` over the seconds of a series, in requests.
+        Mean distance of ``running`` and ``waiting`` over the moments of a series, in requests, where it has them.
     per_request : mapping of str to float
         Median of the absolute relative error of single requests, by metric.
     doubts : tuple of str
@@ -82,7 +82,12 @@ def validate(
         series=series,
         series_mae={} if series is None else _series_mae(series, played),
         per_request=_per_request(log, played),
-        doubts=(*log.warnings, *doubts, *engine_notes(engine)[1:]),  # the first says what is being found out here
+        doubts=(
+            *log.warnings,
+            *series_doubts(series),
+            *doubts,
+            *engine_notes(engine)[1:],
+        ),  # the first says what is being found out here
     )
 
 
@@ -106,10 +111,8 @@ def states_at(played: Played, at_s: Floats) -> tuple[Floats, Floats]:
 
 def _series_mae(series: ServerSeries, played: Played) -> dict[str, float]:
     running, waiting = states_at(played, series.t_s)
-    return {
-        "running": float(np.nanmean(np.abs(running - series.running))),
-        "waiting": float(np.nanmean(np.abs(waiting - series.waiting))),
-    }
+    apart = {"running": np.abs(running - series.running), "waiting": np.abs(waiting - series.waiting)}
+    return {name: float(np.nanmean(values)) for name, values in apart.items() if np.isfinite(values).any()}
 
 
 def describe(found: Validation) -> str:
@@ -123,10 +126,8 @@ def describe(found: Validation) -> str:
         + ", ".join(f"{k[:-2].upper()} {v:.1%}" for k, v in found.per_request.items()),
     ]
     if found.series_mae:
-        lines.append(
-            f"over time, mean distance: running {found.series_mae['running']:.1f}, "
-            f"waiting {found.series_mae['waiting']:.1f} requests"
-        )
+        apart = ", ".join(f"{name} {mae:.1f}" for name, mae in found.series_mae.items())
+        lines.append(f"over time, mean distance: {apart} requests")
     return "\n".join([*lines, *(f"note: {doubt}" for doubt in found.doubts)])
 
 

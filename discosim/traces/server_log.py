@@ -33,6 +33,8 @@ class ServerLog:
         Of the file, for messages, and of the reader.
     is_client_side : bool
         Whether times were taken at a client, network included.
+    models : tuple of str
+        Names of the models that answered, where the log has them.
     warnings : tuple of str
         What a reader of results must know, as sentences.
     """
@@ -48,6 +50,7 @@ class ServerLog:
     name: str
     format: str
     is_client_side: bool = False
+    models: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:

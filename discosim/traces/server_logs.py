@@ -86,6 +86,12 @@ def read_server_logs(
     if not mapping:
         require_whole(place)
     rows = read_rows(place, mapping, unit)
+    if not rows.is_streamed:
+        raise UserError(
+            "no request was streamed: each TTFT is the time of a whole answer. Leave its column out, and the log is "
+            "load and whole times alone; for a TTFT, ask for a stream",
+            where=str(place),
+        )
     return {name or stem(place): _log(rows, picked, name, place) for name, picked in rows.groups().items()}
 
 
@@ -183,6 +189,7 @@ def _log(rows: Rows, picked: Ints, level: str, place: Path) -> ServerLog:
         concurrency=concurrency,
         name=str(place),
         format=NAME,
+        models=rows.models,
         warnings=rows.warnings,
     )
     refuse_odd_times(log, rows.source_row[picked])

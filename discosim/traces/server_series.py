@@ -4,64 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
 from discosim.core.errors import UserError, close_match
 from discosim.traces.mapping import NO_NAMES
-from discosim.traces.readers.base import Floats, Ints
+from discosim.traces.readers.base import Floats
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.outcomes import plain_name
+from discosim.traces.readers.series_names import LINE, NAMES, field_names
+from discosim.traces.readers.server_doubts import wall_clock_doubts
+from discosim.traces.readers.server_names import split_unit
 from discosim.traces.readers.server_seems import refuse_no_table
 from discosim.traces.readers.source import read_bytes, read_head
 from discosim.traces.readers.table import Table, names_in_order, names_of_table, read_table
 from discosim.traces.readers.table_base import nearest
 from discosim.traces.server_log import ServerSeries
+from discosim.traces.server_series_time import dates_in, seconds
+from discosim.traces.server_series_vllm import read_vllm_lines
 
-NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "t_s": ("t_s", "t", "time_s", "time", "elapsed_s", "elapsed", "seconds", "timestamp", "ts"),
-        "running": ("running", "num_requests_running", "num_running", "n_running", "running_reqs", "running_requests"),
-        "waiting": ("waiting", "num_requests_waiting", "num_waiting", "n_waiting", "waiting_reqs", "waiting_requests"),
-        "prompt_tok_per_s": (
-            *("prompt_tok_per_s", "prompt_throughput", "avg_prompt_throughput", "prompt_tokens_per_s"),
-            "prompt_throughput_tok_per_s",
-        ),
-        "output_tok_per_s": (
-            *("output_tok_per_s", "gen_throughput", "generation_throughput", "avg_generation_throughput"),
-            *("output_throughput", "generation_tokens_per_s", "output_tokens_per_s", "generation_throughput_tok_per_s"),
-        ),
-        "kv_share": (
-            *(
-                "kv_share",
-                "kv_cache_pct",
-                "kv_pct",
-                "kv_cache_usage",
-                "kv_usage",
-                "gpu_kv_cache_usage",
-                "kv_cache_percent",
-            ),
-            *("kv_cache_usage_perc", "gpu_cache_usage_perc", "kv_cache_share", "kv_percent"),
-        ),
-    }
-)
-"""Fields by our name, with the names that other tools give them."""
 _PERCENT = re.compile(r"pct|percent(?!ile)")
-_FAR_S = 3600.0
-"""Times that begin later are stamps of a clock, and no seconds of a run. Source: our choice."""
-_LINE = re.compile(
-    r"(?:Engine (?P<engine>\d+): )?Avg prompt throughput: (?P<prompt>\d+(?:\.\d+)?) tokens/s, "
-    r"Avg generation throughput: (?P<output>\d+(?:\.\d+)?) tokens/s, Running: (?P<running>\d+) reqs, "
-    r"(?:Swapped: \d+ reqs, )?(?:Waiting|Pending): (?P<waiting>\d+) reqs"
-    r"(?:, Preemptions: \d+)?(?:.*?(?:GPU )?KV cache usage: (?P<kv>\d+(?:\.\d+)?)%)?"
-)
-_STAMP = re.compile(
-    r"(?:(?P<year>\d{4})-)?(?P<month>\d\d)-(?P<day>\d\d)[T ](?P<clock>\d\d:\d\d:\d\d)(?P<part>[.,]\d+)?"
-)
+_LITTLE_PERCENT = 2.0
+"""Figures above 1 that are, throughout, as near to shares that are wrong as to percent. Source: our choice."""
 
 
 def read_server_series(path: str | PathLike[str], *, mapping: Mapping[str, str] = NO_NAMES) -> ServerSeries:
@@ -72,7 +38,8 @@ def read_server_series(path: str | PathLike[str], *, mapping: Mapping[str, str] 
     path : path-like
         File, plain or packed.
     mapping : mapping of str to str
-        Our names (`NAMES`) to those of the file, where these are not known (``--map``).
+        Our names (`readers.series_names.NAMES`) to those of the file, where these are not known (``--map``); ``t_ms``
+        says the unit, too.
 
     Raises
     ------
@@ -86,12 +53,15 @@ def read_server_series(path: str | PathLike[str], *, mapping: Mapping[str, str] 
     """
     place = Path(path)
     head = read_head(place)
-    if not head.startswith(PARQUET) and not mapping and _LINE.search(head.decode(errors="replace")):
-        return _of_vllm(place)
-    is_json = not head.startswith(PARQUET) and head.lstrip()[:1] in {b"{", b"["}
+    is_text = not place.is_dir() and not head.startswith(PARQUET)
+    if is_text and not mapping and LINE.search(head.decode(errors="replace")):
+        return read_vllm_lines(place)
+    is_json = is_text and head.lstrip()[:1] in {b"{", b"["}
     names = sorted(names_of_table(head, place)) if is_json else names_in_order(head, place)
+    if is_text and not mapping and not field_names(names) and LINE.search(read_bytes(place).decode(errors="replace")):
+        return read_vllm_lines(place)  # behind a long start
     refuse_no_table(head, names, place, "a moment, or a log file of vLLM")
-    columns = _columns(names, mapping, str(place))
+    columns, unit = _columns(names, mapping, str(place))
     if not is_json and not head.startswith(PARQUET) and "\n" not in head.decode(errors="replace").strip():
         raise UserError("holds no rows, or is no series of a server", where=str(place))
     for need in ("t_s", "running", "output_tok_per_s"):
@@ -102,14 +72,19 @@ def read_server_series(path: str | PathLike[str], *, mapping: Mapping[str, str] 
                 where=str(place),
             )
     table = read_table(place, list(columns.values()))
-    return _of_table(table, columns, place)
+    return _of_table(table, columns, unit, place)
 
 
-def _columns(names: Iterable[str], mapping: Mapping[str, str], where: str) -> dict[str, str]:
+def _columns(names: Iterable[str], mapping: Mapping[str, str], where: str) -> tuple[dict[str, str], str | None]:
+    """Return the column of each field, and the unit of time that the mapping says."""
     present = list(names)
     found: dict[str, str] = {}
+    unit = None
     for ours, theirs in mapping.items():
-        field = next((field for field, known in NAMES.items() if plain_name(ours) in known), None)
+        word, said = split_unit(ours)
+        field = next((f for f, known in NAMES.items() if plain_name(ours) in {f, *known}), None)
+        if field is None and word in NAMES["t_s"]:
+            field, unit = "t_s", said
         if field is None:
             raise UserError(f"--map names an unknown field {ours!r}; {close_match(ours, NAMES)}", where=where)
         if theirs not in present:
@@ -117,16 +92,15 @@ def _columns(names: Iterable[str], mapping: Mapping[str, str], where: str) -> di
                 f"no column {theirs!r}, which --map gives to {ours}; {nearest(theirs, present)}", where=where
             )
         found[field] = theirs
-    plain = {plain_name(name).rpartition(":")[2]: name for name in reversed(present)}
-    for field, known in NAMES.items():
-        name = next((plain[word] for word in known if word in plain), None)
-        if name is not None and name not in found.values():
+    for field, name in field_names(present).items():
+        if name not in found.values():
             found.setdefault(field, name)
-    return found
+    return found, unit
 
 
-def _of_table(table: Table, columns: Mapping[str, str], place: Path) -> ServerSeries:
-    ticks = table.ticks(columns["t_s"])
+def _of_table(table: Table, columns: Mapping[str, str], unit: str | None, place: Path) -> ServerSeries:
+    dates = dates_in(table, columns["t_s"])
+    ticks = table.ticks(columns["t_s"]) if dates is None else dates.ticks
     values = {
         field: table.numbers(columns[field], lowest=0.0, blank_ok=True)
         if field in columns
@@ -140,7 +114,10 @@ def _of_table(table: Table, columns: Mapping[str, str], place: Path) -> ServerSe
     if twice.size:
         i = int(max(order[twice[0]], order[twice[0] + 1]))
         raise table.error(i, columns["t_s"], f"{table.shown(columns['t_s'], i)} stands twice; one row a moment")
-    t_s, told = _seconds(ticks[order], columns["t_s"], str(place))
+    if dates is None:
+        t_s, told = seconds(ticks[order], columns["t_s"], str(place), unit)
+    else:
+        t_s, told = dates.since(dates, int(order[0]))[order], wall_clock_doubts(table, dates)
     kv, doubts = _share(values["kv_share"], columns.get("kv_share", ""), table)
     return ServerSeries(
         t_s=t_s,
@@ -149,25 +126,6 @@ def _of_table(table: Table, columns: Mapping[str, str], place: Path) -> ServerSe
         name=str(place),
         warnings=(*warnings, *told, *doubts),
     )
-
-
-def _seconds(ticks: Ints | Floats, name: str, where: str) -> tuple[Floats, list[str]]:
-    """Return times in s; those of a clock from the first row on. Their unit is s where rows are a few s apart."""
-    if ticks.size < 2:
-        return np.asarray(ticks - ticks[0] if ticks[0] > _FAR_S else ticks, dtype=np.float64), []
-    step = float(np.median(np.diff(ticks)))
-    unit = next((per_s for per_s in (1, 10**3, 10**6, 10**9) if 0.05 <= step / per_s < 50.0), None)
-    if unit is None:
-        raise UserError(
-            f"the rows of {name} are {step:g} apart, which is no step of a series in s, ms, us or ns", where=where
-        )
-    told = [] if unit == 1 else [f"{name} was read with {unit:,} units a second: its rows are {step:g} apart."]
-    if ticks[0] / unit <= _FAR_S:
-        return np.asarray(ticks / unit, dtype=np.float64), told
-    return np.asarray((ticks - ticks[0]) / unit, dtype=np.float64), [
-        *told,
-        f"{name} holds stamps of a clock; time counts from the first row.",
-    ]
 
 
 def _share(values: Floats, name: str, table: Table) -> tuple[Floats, list[str]]:
@@ -186,57 +144,9 @@ def _share(values: Floats, name: str, table: Table) -> tuple[Floats, list[str]]:
         )
     if is_percent and highest <= 1.0:
         return values / 100.0, [f"{name} is {highest:g} at most and was read in percent."]
+    if 1.0 < highest <= _LITTLE_PERCENT and _PERCENT.search(plain_name(name)) is None:
+        said = f"{name} is {highest:g} at most: no share is above 1, so it was read in percent, {highest:g} % of the KV"
+        return values / 100.0, [
+            f"{said} memory. If that is wrong, correct the file; if it is right, name it kv_percent."
+        ]
     return values / 100.0 if is_percent else values, []
-
-
-def _of_vllm(place: Path) -> ServerSeries:
-    """Read the lines that vLLM logs every ten seconds; of several engines, those of one moment add up."""
-    rows: dict[float, dict[str, tuple[float, float, float, float, float]]] = {}
-    text = read_bytes(place).decode(errors="replace")
-    for number, line in enumerate(text.split("\n"), start=1):
-        found = _LINE.search(line)
-        if found is None:
-            continue
-        stamp = _STAMP.search(line)
-        if stamp is None:
-            raise UserError("has no time (month-day hour:minute:second)", where=f"{place} row {number}")
-        # a leap year, where the line names none: every day of a year is one
-        day = f"{stamp['year'] or '2024'}-{stamp['month']}-{stamp['day']}T{stamp['clock']}"
-        try:
-            at_s = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() + float(
-                (stamp["part"] or ".0").replace(",", ".")
-            )
-        except ValueError:
-            raise UserError(f"{day} is no moment", where=f"{place} row {number}") from None
-        at_s += float((stamp["part"] or ".0").replace(",", "."))
-        kv = float(found["kv"]) / 100.0 if found["kv"] else np.nan
-        cells = (float(found["running"]), float(found["waiting"]), float(found["prompt"]), float(found["output"]), kv)
-        rows.setdefault(at_s, {})[found["engine"] or ""] = cells
-    engines = {engine for held in rows.values() for engine in held}
-    whole = {at_s: held for at_s, held in sorted(rows.items()) if len(held) == len(engines)}
-    if not whole:
-        raise UserError(
-            "its engines never log at one moment, so that their figures cannot be added up", where=str(place)
-        )
-    stamps = np.array(list(whole), dtype=np.float64)
-    table = np.array([list(held.values()) for held in whole.values()])
-    running, waiting, prompt, output = (table[:, :, i].sum(axis=1) for i in range(4))
-    kv_share = table[:, :, 4].mean(axis=1)
-    warnings = ["The stamps of the log count from its first line; throughputs are means since the line before."]
-    if len(whole) < len(rows):
-        warnings.append(
-            f"{len(rows) - len(whole):,} moments lack a line of one of the {len(engines)} engines; left out."
-        )
-    if not (kv_share > 0).any():
-        kv_share = np.full(stamps.shape, np.nan)
-        warnings.append("The KV cache usage is 0 throughout: it was not recorded.")
-    return ServerSeries(
-        t_s=stamps - stamps[0],
-        running=running,
-        waiting=waiting,
-        prompt_tok_per_s=prompt,
-        output_tok_per_s=output,
-        kv_share=kv_share,
-        name=str(place),
-        warnings=tuple(warnings),
-    )

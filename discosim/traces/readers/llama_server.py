@@ -10,6 +10,7 @@ decoding starts with the first token, so that N tokens are N - 1 steps; the comm
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,13 @@ from discosim.traces.readers.text import require_utf8
 NAME = "llama_server"
 _PROMPT = re.compile(r"prompt eval time\s*=\s*([\d.]+|-?nan|inf)\s*ms\s*/\s*(\d+)\s*tokens")
 _EVAL = re.compile(r"(?<!prompt )eval time\s*=\s*([\d.]+|-?nan|inf)\s*ms\s*/\s*(\d+)\s*(tokens|runs)")
+_TOTAL = re.compile(r"total time\s*=\s*([\d.]+)\s*ms")
+_ROUNDING_S = 2.5e-5
+"""Distance of a total time from its two parts: three figures rounded to a hundredth of a ms."""
 _LOAD = re.compile(r"load time\s*=\s*([\d.]+)\s*ms")
 _KEYS = ("prompt_n", "prompt_ms", "predicted_n", "predicted_ms")
+Prompt = tuple[float, float]
+Answer = tuple[float, float, int]
 Row = tuple[float, float, float, float, int]
 
 
@@ -49,16 +55,17 @@ def read(path: Path) -> dict[str, DeviceRows]:
     """
     text = require_utf8(read_bytes(path), str(path))
     load_s: float | None = None
+    notes: list[str] = []
     if text.lstrip()[:1] in {"{", "["}:
         rows, model = _from_json(text, path)
     else:
-        rows, model = _from_log(text), ""
+        (rows, notes), model = _from_log(text), ""
         found = _LOAD.search(text)
         load_s = float(found[1]) / 1e3 if found else None
     if not rows:
-        raise UserError("holds no timings of a request (prompt eval time and eval time)", where=str(path))
+        why = "".join(f": {note.rstrip('.')}" for note in notes)
+        raise UserError(f"holds no timings of a request (prompt eval time and eval time){why}", where=str(path))
     prompt, prompt_s, later, decode_s, lines = (np.asarray(column, dtype=float) for column in zip(*rows, strict=True))
-    notes = []
     cached: Bools = (prompt <= 1) | ~(prompt_s > 0)
     if cached.any() and not cached.all():
         notes.append(
@@ -79,17 +86,52 @@ def read(path: Path) -> dict[str, DeviceRows]:
     return {group: device_rows(group, n, columns, **rest)}
 
 
-def _from_log(text: str) -> list[Row]:
+def _from_log(text: str) -> tuple[list[Row], list[str]]:
+    """Return the requests of a log, and what was left out.
+
+    Lines of one request follow one another, and a prompt without an answer was cancelled. Where two answers come with
+    no prompt between, the lines of several slots are mixed: then the line of the total time says which prompt and which
+    answer make one request; without it, nothing does.
+    """
     rows: list[Row] = []
-    prompt: tuple[float, float] | None = None
+    prompts: list[Prompt] = []
+    answers: list[Answer] = []
+    is_mixed = _is_mixed(text)
+    n_prompts = n_answers = 0
     for number, line in enumerate(text.split("\n"), start=1):
         if found := _PROMPT.search(line):
-            prompt = float(found[2]), float(found[1]) / 1e3
-        elif (found := _EVAL.search(line)) and prompt is not None:
-            steps = float(found[2]) - (found[3] == "tokens")
-            rows.append((*prompt, steps, float(found[1]) / 1e3, number))
-            prompt = None
-    return [row for row in rows if np.isfinite(row[1]) and np.isfinite(row[3])]
+            n_prompts += 1
+            if not is_mixed or (answers and len(answers) >= len(prompts)):  # nothing that comes belongs to what is open
+                prompts, answers = [], []
+            prompts.append((float(found[2]), float(found[1]) / 1e3))
+        elif found := _EVAL.search(line):
+            n_answers += 1
+            answer = float(found[2]) - (found[3] == "tokens"), float(found[1]) / 1e3, number
+            if len(prompts) == 1 and not answers:
+                rows.append((*prompts.pop(), *answer))
+            elif prompts:
+                answers.append(answer)
+        elif (found := _TOTAL.search(line)) and answers:
+            total_s = float(found[1]) / 1e3
+            fits = [(p, a) for p in prompts for a in answers if abs(p[1] + a[1] - total_s) <= _ROUNDING_S]
+            if len(fits) == 1:
+                prompt, answer = fits[0]
+                rows.append((*prompt, *answer))
+                prompts.remove(prompt)
+                answers.remove(answer)
+    told = []
+    if n_prompts > len(rows):
+        mixed = "lines of several slots are mixed, and no total time tells which belong together"
+        why = mixed if is_mixed else "a prompt without an answer"
+        lost = f"{n_prompts - len(rows):,} of {n_prompts:,} prompts and {n_answers - len(rows):,} of {n_answers:,}"
+        told.append(f"{lost} answers are left out: {why}.")
+    return [row for row in rows if np.isfinite(row[1]) and np.isfinite(row[3])], told
+
+
+def _is_mixed(text: str) -> bool:
+    """Tell whether somewhere two answers follow one another, with no prompt between them."""
+    kinds = [bool(_PROMPT.search(line)) for line in text.split("\n") if _PROMPT.search(line) or _EVAL.search(line)]
+    return any(not kind and not after for kind, after in itertools.pairwise(kinds))
 
 
 def _from_json(text: str, path: Path) -> tuple[list[Row], str]:

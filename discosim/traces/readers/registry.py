@@ -56,6 +56,7 @@ from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.head import outline
 from discosim.traces.readers.requests import spread_ties
 from discosim.traces.readers.sent import load_of
+from discosim.traces.readers.series_names import is_series
 from discosim.traces.readers.source import read_head
 from discosim.traces.readers.table import MARKDOWN, head_of_parquet, is_markdown
 from discosim.traces.readers.tools import other_tool
@@ -144,6 +145,14 @@ def detect(path: str | PathLike[str]) -> Reader:
         raise UserError(f"is {known}", where=str(place))
     if native_latency.may_be(head, place):
         return native_latency.READER
+    if is_series(head, place):
+        raise UserError(
+            "is a series of what a server did, moment by moment, and no requests; give it to engine calibrate or "
+            "validate as --series, beside a log of requests",
+            where=str(place),
+        )
+    if said := server.why_not(head, place):
+        raise UserError(said, where=str(place))
     if lacks := native_latency.what_lacks(head, place):
         raise UserError(f"no known format fits; as a table of latencies it {lacks}", where=str(place))
     raise UserError(f"no known format fits{what_it_seems(head, place, _READERS)}", where=str(place))

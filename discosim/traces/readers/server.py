@@ -27,9 +27,17 @@ from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.names import names_of
 from discosim.traces.readers.outcomes import KNOWN, outcome_columns, outcomes_of, plain_name
 from discosim.traces.readers.runs import rows_by_name
-from discosim.traces.readers.server_names import MOMENTS, TIMES, Named, fields_in, missing
+from discosim.traces.readers.server_doubts import (
+    beside_times,
+    models_in,
+    queue_doubts,
+    wall_clock_doubts,
+    without_stream,
+)
+from discosim.traces.readers.server_names import TIMES, Named, field_of, fields_in, missing
 from discosim.traces.readers.server_seems import refuse_no_table
-from discosim.traces.readers.server_times import Times, in_units, is_one_clock, is_seen, is_unix, times_of
+from discosim.traces.readers.server_times import Times, in_units, is_seen, times_of
+from discosim.traces.readers.server_truth import truth_of
 from discosim.traces.readers.source import read_head
 from discosim.traces.readers.table import Table, names_in_order, names_of_table, read_table
 
@@ -37,8 +45,6 @@ NAME = "server"
 _ENDS = frozenset({"finish_reason", "finished_reason", "end_reason"})
 _CUT_SHORT = frozenset({"abort", "aborted", "error", "cancelled", "canceled", "timeout", "disconnect"})
 """Reasons of an end that are none of the model's (``stop``, ``length`` and the like are)."""
-_AGREE = 0.05
-"""Relative distance of two ways to one time that is worth a note. Source: our choice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +63,10 @@ class Rows:
         What the column of that name holds.
     tick_s, first_arrival : float
         Of the clock of arrivals.
+    is_streamed : bool
+        False where no answer came token by token, so that no TTFT was seen although the file has one.
+    models : tuple of str
+        Names of the models, where the file has them.
     n_rows, n_failed, n_empty : int
         Rows of the file, those left out as failed, and those left out for want of tokens.
     warnings : tuple of str
@@ -74,6 +84,8 @@ class Rows:
     concurrency: Words | None
     tick_s: float
     first_arrival: float
+    is_streamed: bool
+    models: tuple[str, ...]
     n_rows: int
     n_failed: int
     n_empty: int
@@ -117,6 +129,7 @@ def read_rows(path: Path, mapping: Mapping[str, str], unit: str, *, truth: bool 
         *outcome_columns(names),
         *(name for name in names if plain_name(name) in _ENDS),
         *(KNOWN if is_json else ()),
+        *beside_times(names),
     ]
     wanted = dict.fromkeys([*(named.name for named in fields.values()), *said])
     need = [fields[field].name for field in ("prompt_tok", "output_tok")]
@@ -187,9 +200,16 @@ def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> R
         if field in held:
             held[field] = _only(held[field], ~(begun & (held[field].ticks == 0)))
     held, warnings = in_units(held, np.where(truth, counts[output], 0), unit, label, table)
-    ttft_s, e2e_s, queue_s, notes = _truth(table, held, start, counts[output], label)
-    notes = [*warnings, *outcomes.warnings, *notes, *_left_out(failed, empty, kept, ttft_s, e2e_s)]
+    ttft_s, e2e_s, queue_s, notes = truth_of(table, held, start, counts[output], label)
+    ok = kept & ~failed
+    ttft_s, is_streamed, doubts = without_stream(table, ok, ttft_s, e2e_s, counts[output])
+    if wait := held.get("scheduled") or held.get("queue"):
+        doubts += queue_doubts(wait.name, ttft_s, e2e_s, queue_s)
+    models, several = models_in(table, kept)
+    doubts += several
+    notes = [*warnings, *outcomes.warnings, *notes, *doubts, *_left_out(failed, empty, kept, ttft_s, e2e_s)]
     arrivals = held[start]
+    notes += wall_clock_doubts(table, held[start])
     rows = np.flatnonzero(kept)
     first = rows[int(np.argmin(arrivals.ticks[rows]))]
     since = arrivals.since(arrivals, int(first))
@@ -209,6 +229,8 @@ def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> R
         concurrency=None if level is None or not table.has(level.name) else table.words(level.name)[order],
         tick_s=finest_tick(arrivals.ticks[order], arrivals.per_s) / arrivals.per_s,
         first_arrival=float(arrivals.ticks[first]) / arrivals.per_s,
+        is_streamed=is_streamed,
+        models=models,
         n_rows=len(table),
         n_failed=int((failed & ~kept).sum()),
         n_empty=int((~failed & ~kept).sum()),
@@ -249,118 +271,6 @@ def _left_out(failed: Bools, empty: Bools, kept: Bools, ttft_s: Floats, e2e_s: F
     return said
 
 
-def _truth(
-    table: Table, held: Mapping[str, Times], start: str, output_tok: Ints, label: str
-) -> tuple[Floats, Floats, Floats, list[str]]:
-    """Return TTFT, whole time and queue in s by row, NaN where not to be had, and what to say."""
-    begin = held[start]
-    moments = {field: held[field] for field in MOMENTS if field in held and field != start}
-    near = {field: times for field, times in moments.items() if is_one_clock(begin, times)}
-    notes = _of_two_clocks(begin, moments, near) if start == "queued" else []
-    if start == "queued":
-        for field, other in moments.items():
-            if field not in near and field != "arrival":
-                raise UserError(
-                    f"{begin.name} and {other.name} are not of one clock and in one unit ({_clock(begin)}, "
-                    f"{_clock(other)}): the medians are {_middle(begin):.10g} and {_middle(other):.10g} s",
-                    where=label,
-                )
-    _require_forward(table, {start: begin, **{f: t for f, t in near.items() if f != "arrival"}})
-    none = np.full(len(table), np.nan)
-
-    def time_of(moment: str, duration: str, what: str) -> Floats:
-        by_stamps = near[moment].since(begin) if moment in near else none
-        by_length = held[duration].in_s() if duration in held else none
-        both = np.isfinite(by_stamps) & np.isfinite(by_length) & (by_stamps > 0)
-        if both.any() and float(np.median(np.abs(by_length[both] / by_stamps[both] - 1.0))) > _AGREE:
-            notes.append(
-                f"The {what} by stamps is {np.median(by_stamps[both]):.4g} s in the median, and that of the column "
-                f"{held[duration].name} {np.median(by_length[both]):.4g} s: the stamps count."
-            )
-        return np.where(np.isfinite(by_stamps), by_stamps, by_length)
-
-    ttft_s = time_of("first_token", "ttft", "TTFT")
-    e2e_s = time_of("last_token", "e2e", "whole time")
-    queue_s = time_of("scheduled", "queue", "queue wait")
-    later = held["tpot"].in_s() * np.maximum(output_tok - 1, 0) if "tpot" in held else none
-    if {"first_token", "last_token"} <= set(moments) and is_one_clock(moments["first_token"], moments["last_token"]):
-        _require_forward(table, {field: moments[field] for field in ("first_token", "last_token")})
-        later = moments["last_token"].since(moments["first_token"])
-    e2e_s = np.where(np.isfinite(e2e_s), e2e_s, ttft_s + later)
-    ttft_s = np.where(np.isfinite(ttft_s) | ~np.isfinite(later), ttft_s, e2e_s - later)
-    if not np.isfinite(ttft_s).any() and not np.isfinite(e2e_s).any() and moments:
-        other = next(iter(moments.values()))
-        raise UserError(
-            f"{begin.name} and {other.name} are of different clocks ({_clock(begin)}, {_clock(other)}), so that no "
-            "TTFT is known; name the moment when the server queued the request: --map queued=COLUMN",
-            where=label,
-        )
-    if start == "arrival" and (apart := [other.name for field, other in moments.items() if field not in near]):
-        notes.append(
-            f"{' and '.join(apart)} and {begin.name} are of different clocks: only times between stamps of one clock "
-            "are read from them."
-        )
-    shorter = e2e_s < ttft_s
-    if shorter.any():
-        i = int(np.argmax(shorter))
-        raise UserError(
-            f"the last token comes before the first ({e2e_s[i]:.6g} s and {ttft_s[i]:.6g} s after the arrival)",
-            where=f"{label} {table.place(i)}",
-        )
-    ttft_s, e2e_s = (np.where(times_s > 0, times_s, np.nan) for times_s in (ttft_s, e2e_s))
-    return ttft_s, e2e_s, queue_s, notes
-
-
-def _middle(times: Times) -> float:
-    return float(np.nanmedian(times.in_s())) if times.seen.any() else float("nan")
-
-
-def _clock(times: Times) -> str:
-    return "Unix time" if is_unix(times) else "counted from another zero"
-
-
-def _of_two_clocks(begin: Times, moments: Mapping[str, Times], near: Mapping[str, Times]) -> list[str]:
-    if "arrival" not in moments:
-        return []
-    if "arrival" not in near:
-        sent = moments["arrival"]
-        told = (
-            f"{sent.name} ({_clock(sent)}) and {begin.name} ({_clock(begin)}) are of different clocks: requests arrive "
-            f"when they are queued ({begin.name}), and how long they took to get there is not known."
-        )
-        return [told]
-    delay_s = begin.since(near["arrival"])
-    middle_s = float(np.nanmedian(delay_s)) if np.isfinite(delay_s).any() else float("nan")
-    sent = near["arrival"]
-    if middle_s < 0:
-        return [f"{sent.name} is later than {begin.name} by {-middle_s:.4g} s in the median; it is not read."]
-    told = (
-        f"Requests arrive when they are queued ({begin.name}), {middle_s:.4g} s after {sent.name} in the median; TTFT "
-        "and queue count from there."
-    )
-    return [told]
-
-
-def _require_forward(table: Table, moments: Mapping[str, Times]) -> None:
-    """Raise UserError at the first row in which a later moment is before an earlier one."""
-    words = {"scheduled": "was scheduled", "first_token": "had its first token", "last_token": "had its last token"}
-    fields = list(moments)
-    for place, field in enumerate(fields):
-        for before in fields[:place]:
-            since = moments[field].since(moments[before])
-            back = since < 0
-            if not back.any():
-                continue
-            i = int(np.argmax(back))
-            name, first = moments[field].name, moments[before].name
-            raise table.error(
-                i,
-                name,
-                f"runs backwards: the request {words[field]} {-since[i]:.6g} s before {first} ({table.shown(name, i)} "
-                f"and {table.shown(first, i)}); are the two of one clock and in one unit?",
-            )
-
-
 def matches(head: bytes, path: Path) -> bool:
     """Recognise lengths, an arrival and a time of the answer, under names that mean them beyond doubt."""
     try:
@@ -369,6 +279,19 @@ def matches(head: bytes, path: Path) -> bool:
         return False
     has_truth = {"first_token", "last_token", "ttft", "e2e"} & set(fields)
     return {"prompt_tok", "output_tok"} <= set(fields) and bool({"arrival", "queued"} & set(fields)) and bool(has_truth)
+
+
+def why_not(head: bytes, path: Path) -> str:
+    """Return what keeps a log of requests from being recognised, as a sentence; '' where a file is none."""
+    names = names_of_table(head, path)
+    known = {field_of(name) for name in names}
+    if not known >= {"prompt_tok", "output_tok"} or not known & {"arrival", "queued"}:
+        return ""
+    try:
+        fields_in(names, {}, "")
+    except UserError as error:
+        return str(error).removeprefix(": ")
+    return ""
 
 
 def read(path: Path, time_unit: TimeUnit = "auto", mapping: Mapping[str, str] = NO_NAMES) -> RequestTrace:

@@ -66,6 +66,9 @@ _WEAK: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Names that may mean the field: they count where no plainer one is there."""
 
+_AFTER = MappingProxyType({"finished_time": "last_token_time"})
+"""Names that are not the field where another one is there: vLLM's older ``RequestMetrics`` has both, and a request is
+finished after its last token, when somebody has looked."""
 _SHOWN = 40
 _UNIT = re.compile(r"_(?:in_)?(s|ms|us|ns|sec|secs|seconds|msec|millis|milliseconds|usec|micros|microseconds|nanos)$")
 _UNITS = MappingProxyType(
@@ -130,7 +133,9 @@ def fields_in(names: Iterable[str], mapping: Mapping[str, str], where: str) -> d
         if field in found and found[field].name != theirs:
             raise UserError(f"--map gives both {found[field].name!r} and {theirs!r} to {field}; leave one", where=where)
         found[field] = _named(theirs, unit) if field in TIMES else Named(theirs)
+    plain = {split_unit(name)[0] for name in present}
     taken = {named.name for named in found.values()}
+    taken |= {name for name in present if _AFTER.get(split_unit(name)[0]) in plain}
     for known in (_FIELD_OF, _WEAK_FIELD_OF):
         here: dict[str, list[str]] = {}
         for name in present:

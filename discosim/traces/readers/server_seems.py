@@ -11,6 +11,7 @@ from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.head import first_keys
 from discosim.traces.readers.source import first_line, is_tar
 from discosim.traces.readers.table_base import printable
+from discosim.traces.readers.tools import other_tool
 
 _FORMS = "JSON lines, a JSON array of objects, CSV or Parquet"
 _KINDS = {list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number", type(None): "null"}
@@ -37,6 +38,8 @@ def refuse_no_table(head: bytes, names: Sequence[str], path: Path, row: str = "a
         If it is a folder or an archive, no text, JSON of anything but objects, text without columns, or a table
         without names.
     """
+    if not path.is_dir() and (known := other_tool(head)):
+        raise UserError(f"is {known}", where=str(path))
     said = "is a folder; name one file of it" if path.is_dir() else _what(head, names)
     if said:
         raise UserError(f"{said}; expected a table with a row {row}: {_FORMS}", where=str(path))
@@ -75,12 +78,18 @@ def _what_json(text: str) -> str:
         return "is an empty JSON list"
     if inner.startswith("{"):
         return "is a JSON list whose first entry has no keys, or is cut off"
-    if inner.startswith("["):
-        return "is a JSON list of lists"
+    return "is a JSON list of lists" if inner.startswith("[") else _what_list(inner)
+
+
+def _what_list(inner: str) -> str:
+    """Return what text behind a bracket is that begins no object and no list."""
     try:
-        first, _ = json.JSONDecoder().raw_decode(inner)
+        first, end = json.JSONDecoder().raw_decode(inner)
     except (ValueError, RecursionError):
         return "begins with '[' and is no JSON"
+    if inner[end:].lstrip()[:1] not in {",", "]", ""}:  # the stamp of a line: [2025-09-03 05:49:00]
+        line = first_line(f"[{inner}".encode())[:_SHOWN]
+        return f"begins with {line!r}, which is no JSON and names no columns"
     return f"is a JSON list whose first entry is {_KINDS[type(first)]}"
 
 

@@ -5,8 +5,28 @@ from __future__ import annotations
 _BENCH = "which holds speeds of one device (tokens a second) and no requests; put them into a device of the scenario:"
 _SUMMARY = "which holds averages alone;"
 _BESIDE = f"a summary of AIPerf or GenAI-Perf, {_SUMMARY} give the profile_export.jsonl beside it"
+_SERIES = (
+    "write its gauges as a table by time (t_s, running, waiting, prompt_tok_per_s, output_tok_per_s, kv_share), and "
+)
+_COUNTERS = (
+    f"sums since the server's start and no requests; {_SERIES}give that to engine calibrate or validate as --series"
+)
+_PROMETHEUS = f"a page of metrics as Prometheus reads it, which holds {_COUNTERS}"
 _OBJECT = b"{"
 _KNOWN: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
+    (
+        _OBJECT,
+        (b'"engine_kwargs"',),
+        "settings of a server, and no requests; give them to engine calibrate as --meta, beside a log of requests",
+    ),
+    (b"# HELP ", (), _PROMETHEUS),
+    (b"# TYPE ", (), _PROMETHEUS),
+    (_OBJECT, (b'"resultType"', b'"metric"'), f"an answer of Prometheus, whose metrics are {_COUNTERS}"),
+    (
+        b"",
+        (b" batch", b"#running-req:", b"#queue-req:"),
+        f"a log that SGLang writes of itself, which is not read; {_SERIES}give that as --series",
+    ),
     (
         b"|",
         (b"| model |", b"| test |", b"| t/s |"),
