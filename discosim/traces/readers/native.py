@@ -15,6 +15,7 @@ import difflib
 from dataclasses import replace
 from pathlib import Path
 
+from discosim.traces.readers.averages import require_single, telling_columns
 from discosim.traces.readers.base import Reader, RequestTrace, TimeUnit
 from discosim.traces.readers.chars import column_of
 from discosim.traces.readers.foreign import PARQUET
@@ -41,7 +42,10 @@ def _table(path: Path) -> Table:
     is_csv = not head.startswith(PARQUET) and head.lstrip()[:1] not in {b"{", b"["}
     optional = [name for name in OPTIONAL if not (is_csv and name == "hash_ids")]
     columns = [column_of(name, names) for name in COLUMNS]
-    return read_table(path, columns, (*optional, *sorted(outcome_columns(names))))
+    told = [name for name in telling_columns(path) if name not in columns]
+    table = read_table(path, columns, list(dict.fromkeys((*optional, *sorted(outcome_columns(names)), *told))))
+    require_single(table)
+    return table
 
 
 def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:

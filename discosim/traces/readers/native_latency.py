@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from discosim.core.errors import UserError
+from discosim.traces.readers.averages import columns_that_tell, require_single
 from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Reader
 from discosim.traces.readers.head import first_keys
 from discosim.traces.readers.latency import is_one_token, series_of_attempts, tpot_of, word_of
@@ -84,13 +85,17 @@ def _table(path: Path) -> tuple[Table, dict[str, Found]]:
     found = columns_of(names, str(path))
     if not is_enough(found):
         raise UserError(lacking(names, found), where=str(path))
-    wanted = dict.fromkeys([*(held.name for held in found.values()), *services_in(names), *outcome_columns(names)])
+    told = columns_that_tell(names)
+    wanted = dict.fromkeys(
+        [*(held.name for held in found.values()), *services_in(names), *outcome_columns(names), *told]
+    )
     if head.lstrip()[:1] in _JSON:
         table = read_json_lines(read_bytes(path), path, (), list(dict.fromkeys((*OURS, *wanted, *KNOWN))))
         found = columns_of(table.columns, str(path))
     else:
         need = [found[field].name for field in TIMES if field in found]
         table = read_table(path, need, [name for name in wanted if name not in need])
+    require_single(table)
     return table, found
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from discosim.core.errors import UserError
+from discosim.traces.readers.averages import require_single, telling_columns
 from discosim.traces.readers.base import Floats, Reader, RttSeries
 from discosim.traces.readers.rtt import series_of_probes
 from discosim.traces.readers.runs import rows_by_name
@@ -38,7 +39,8 @@ def read(path: Path) -> dict[str, RttSeries]:
         what = f"has {' and '.join(held)}; leave one" if held else f"needs a column {', '.join(_TIMES)} or {_BARE}"
         raise UserError(what, where=f"{path} row 1")
     (name,) = held
-    table = read_table(path, (), (name, "at_s", "path"))
+    table = read_table(path, (), list(dict.fromkeys((name, "at_s", "path", *telling_columns(path)))))
+    require_single(table)
     unit = name.rpartition("_")[2] if name != _BARE else "ms"
     rtt_s = table.numbers(name, lowest=0.0, blank_ok=True) * UNITS_S[unit]
     rtt_s = np.where(table.columns[name].blank(), np.nan, rtt_s)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from discosim.core.errors import UserError
+from discosim.traces.readers.averages import require_no_total
 from discosim.traces.readers.base import PER_S, Bools, Floats, HashIds, Ints, Notes, RequestTrace, Words
 from discosim.traces.readers.chars import chars_doubts, tokens_of
 from discosim.traces.readers.clock import finest_tick
@@ -94,6 +95,7 @@ def build_requests(
     hash_ids = None if hash_ids is None else hash_ids.take(rows)
     block_tok = None if hash_ids is None else block_of(hash_ids, prompt_tok, hash_block_tok)
     doubts = [*session_doubts, *user_doubts, *chars_doubts(prompt, output), *length_doubts(prompt_tok, output_tok)]
+    doubts += require_no_total(table, rows, **{prompt: prompt_tok, output: output_tok})
     doubts += owner_doubts(users, arrival_s, user, doubted_users) or owner_doubts(
         sessions, arrival_s, session, doubted_sessions
     )
