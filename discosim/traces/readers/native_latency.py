@@ -38,6 +38,7 @@ from discosim.traces.readers.latency_names import (
     lacking,
     services_in,
 )
+from discosim.traces.readers.loads import load_columns, loads_of
 from discosim.traces.readers.outcomes import KNOWN, SILENT, Outcomes, outcome_columns, outcomes_of, silent_failures
 from discosim.traces.readers.runs import require_figure, rows_by_name, series_of_runs, unused_name
 from discosim.traces.readers.source import read_bytes, read_head, stem
@@ -85,7 +86,7 @@ def _table(path: Path) -> tuple[Table, dict[str, Found]]:
     found = columns_of(names, str(path))
     if not is_enough(found):
         raise UserError(lacking(names, found), where=str(path))
-    told = columns_that_tell(names)
+    told = [*columns_that_tell(names), *load_columns(names)]
     wanted = dict.fromkeys(
         [*(held.name for held in found.values()), *services_in(names), *outcome_columns(names), *told]
     )
@@ -216,7 +217,10 @@ def read(path: Path) -> dict[str, LatencySeries]:
     tpot_name = next((found[field].name for field in ("tpot", "whole", "speed") if field in found), "tpot_s")
     warnings = (*said.warnings, *_reading(found), *times.notes, *clock.warnings)
 
-    def series(group: str, rows: Ints) -> LatencySeries:
+    loads = loads_of(table, clock.order)
+    warnings = (*warnings, *loads.warnings)
+
+    def series(group: str, load: str, rows: Ints) -> LatencySeries:
         if not is_failed[rows].all():
             seen = bool((ttft_s[rows][~is_failed[rows]] > 0).any())
             require_figure((ttft,), seen, table.columns, str(path), what="TTFT")
@@ -236,18 +240,19 @@ def read(path: Path) -> dict[str, LatencySeries]:
             output_tok=None if output_tok is None else output_tok[rows],
             unit_s=times.unit_s,
             start_s=None if start_s is None else start_s - start_s[0],
+            concurrency=loads.in_flight.get(load),
             begin_unix_s=None if start_s is None or clock.unix_s is None else clock.unix_s + float(start_s[0]),
             unit_doubt=times.doubt,
             warnings=(*warnings, *silent_failures(silent[rows], None)[1]),
         )
 
     named = [table.words(name).tolist() for name in services_in(table.columns)]
-    service = ["/".join(word for word in words if word) for words in zip(*named, strict=True)] if named else None
-    in_order = [""] * len(table) if service is None else [service[i] for i in clock.order.tolist()]
+    service = ["/".join(word for word in words if word) for words in zip(*named, strict=True)] or [""] * len(table)
+    keys = list(zip([service[i] for i in clock.order.tolist()], loads.names, strict=True))
     runs: dict[str, Callable[[], LatencySeries]] = {}
-    for name, rows in rows_by_name(in_order).items():
-        group = unused_name(name or stem(path), runs)
-        runs[group] = partial(series, group, clock.order[rows])
+    for (name, load), rows in rows_by_name(keys).items():
+        group = unused_name(" ".join(word for word in (name, load) if word) or stem(path), runs)
+        runs[group] = partial(series, group, load, clock.order[rows])
     return series_of_runs(runs, "native_latency", str(path), word="service")
 
 
