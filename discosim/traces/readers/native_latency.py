@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from discosim.core.errors import UserError
+from discosim.traces.readers.agreement import tpot_doubts
 from discosim.traces.readers.averages import columns_that_tell, require_single
 from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Reader
 from discosim.traces.readers.head import first_keys
@@ -42,8 +43,10 @@ from discosim.traces.readers.loads import load_columns, loads_of
 from discosim.traces.readers.outcomes import KNOWN, SILENT, Outcomes, outcome_columns, outcomes_of, silent_failures
 from discosim.traces.readers.runs import require_figure, rows_by_name, series_of_runs, unused_name
 from discosim.traces.readers.source import read_bytes, read_head, stem
+from discosim.traces.readers.streamed import one_piece, stream_columns, streamed_of
 from discosim.traces.readers.table import Table, names_in_order, read_json_lines, read_table
 from discosim.traces.readers.units import UNITS_S, units_of_service
+from discosim.traces.readers.warm_up import phase_columns, without_warm_up
 
 _JSON = (b"{", b"[")
 
@@ -86,7 +89,7 @@ def _table(path: Path) -> tuple[Table, dict[str, Found]]:
     found = columns_of(names, str(path))
     if not is_enough(found):
         raise UserError(lacking(names, found), where=str(path))
-    told = [*columns_that_tell(names), *load_columns(names)]
+    told = [*columns_that_tell(names), *load_columns(names), *stream_columns(names), *phase_columns(names)]
     wanted = dict.fromkeys(
         [*(held.name for held in found.values()), *services_in(names), *outcome_columns(names), *told]
     )
@@ -195,6 +198,7 @@ def _reading(found: Mapping[str, Found]) -> tuple[str, ...]:
 def read(path: Path) -> dict[str, LatencySeries]:
     """Read all services of the file, in its order; the file's stem where it names none."""
     table, found = _table(path)
+    table, warm = without_warm_up(table)
     said = _failures(table)
     is_failed, code = said.is_failed, said.code
     ok = ~is_failed
@@ -206,17 +210,21 @@ def read(path: Path) -> dict[str, LatencySeries]:
     shorter = ok & (e2e_s < ttft_s)
     if e2e is not None and shorter.any():
         raise table.error(int(np.argmax(shorter)), e2e, f"is below {ttft}: are they in the unit that their names say?")
+    doubts = [*warm]
     if output_tok is not None:
+        doubts += tpot_doubts(tpot_s, ttft_s, e2e_s, output_tok, found["tpot"].name if "tpot" in found else "")
         tpot_s = np.where(np.isfinite(tpot_s), tpot_s, tpot_of(e2e_s, ttft_s, output_tok.astype(np.float64)))
         tpot_s[output_tok == 1] = np.nan
+    whole, said_whole = one_piece(ttft_s, e2e_s, tpot_s, output_tok, streamed_of(table))
+    ttft_s, tpot_s = (np.where(whole, np.nan, times) for times in (ttft_s, tpot_s))
+    doubts += [said_whole] if said_whole else []
     silent, _ = silent_failures(ok, output_tok, ttft_s, tpot_s, *(() if output_tok is not None else (e2e_s,)))
     is_failed, code = is_failed | silent, np.where(silent, SILENT, code).astype(np.object_)
     clock = Clock(np.empty(0), None, np.arange(len(table)))
     if "at" in found and (is_surely_moments(found["at"]) or are_moments(table, found["at"].name)):
         clock = clock_of(table, found["at"].name, found["at"].unit)
     tpot_name = next((found[field].name for field in ("tpot", "whole", "speed") if field in found), "tpot_s")
-    warnings = (*said.warnings, *_reading(found), *times.notes, *clock.warnings)
-
+    warnings = (*said.warnings, *_reading(found), *times.notes, *clock.warnings, *doubts)
     loads = loads_of(table, clock.order)
     warnings = (*warnings, *loads.warnings)
 
