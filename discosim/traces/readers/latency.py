@@ -8,6 +8,7 @@ import numpy as np
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Words
+from discosim.traces.readers.repeats import repeat_doubts
 
 MANY_UNSEEN = 0.1
 EMPTY_CHUNK = 0.1
@@ -133,6 +134,8 @@ def series_of_attempts(
             )
     rows = np.isfinite(ttft_s) | np.isfinite(tpot_s)
     n_ok, n_ttft, n_tpot = (int(mask.sum()) for mask in (ok, np.isfinite(ttft_s), np.isfinite(tpot_s)))
+    lengths = [None if tok is None else tok[rows] for tok in (prompt_tok, output_tok)]
+    twice = repeat_doubts(ttft_s[rows], tpot_s[rows], *lengths, clock=None if start_s is None else start_s[rows])
     words, n_by_word = np.unique(code[is_failed].astype(np.str_), return_counts=True)
     return LatencySeries(
         group=group,
@@ -161,7 +164,11 @@ def series_of_attempts(
             **(counts or {}),
             **{f"{prefix}{word}": int(n) for word, n in zip(words, n_by_word, strict=True)},
         },
-        warnings=(*warnings, *_doubts(n_ok, n_ttft, n_tpot, n_recounted, is_one=is_one_token(ok, output_tok))),
+        warnings=(
+            *warnings,
+            *twice,
+            *_doubts(n_ok, n_ttft, n_tpot, n_recounted, is_one=is_one_token(ok, output_tok)),
+        ),
     )
 
 

@@ -41,6 +41,7 @@ from discosim.traces.readers.latency_names import (
 )
 from discosim.traces.readers.loads import load_columns, loads_of
 from discosim.traces.readers.outcomes import KNOWN, SILENT, Outcomes, outcome_columns, outcomes_of, silent_failures
+from discosim.traces.readers.repeats import id_columns, require_no_twins
 from discosim.traces.readers.runs import require_figure, rows_by_name, series_of_runs, unused_name
 from discosim.traces.readers.source import read_bytes, read_head, stem
 from discosim.traces.readers.streamed import one_piece, stream_columns, streamed_of
@@ -89,7 +90,13 @@ def _table(path: Path) -> tuple[Table, dict[str, Found]]:
     found = columns_of(names, str(path))
     if not is_enough(found):
         raise UserError(lacking(names, found), where=str(path))
-    told = [*columns_that_tell(names), *load_columns(names), *stream_columns(names), *phase_columns(names)]
+    told = [
+        *columns_that_tell(names),
+        *load_columns(names),
+        *stream_columns(names),
+        *phase_columns(names),
+        *id_columns(names),
+    ]
     wanted = dict.fromkeys(
         [*(held.name for held in found.values()), *services_in(names), *outcome_columns(names), *told]
     )
@@ -100,6 +107,8 @@ def _table(path: Path) -> tuple[Table, dict[str, Found]]:
         need = [found[field].name for field in TIMES if field in found]
         table = read_table(path, need, [name for name in wanted if name not in need])
     require_single(table)
+    for name in id_columns(table.columns):
+        require_no_twins(table, name, *(table.words(found[field].name) for field in (*TIMES, "at") if field in found))
     return table, found
 
 
