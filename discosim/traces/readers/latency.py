@@ -168,8 +168,21 @@ def series_of_attempts(
             *warnings,
             *twice,
             *_doubts(n_ok, n_ttft, n_tpot, n_recounted, is_one=is_one_token(ok, output_tok)),
+            *_uncounted(ok, tpot_s, prompt_tok, output_tok),
         ),
     )
+
+
+def _uncounted(ok: Bools, tpot_s: Floats, prompt_tok: Ints | None, output_tok: Ints | None) -> Iterable[str]:
+    """Yield how many successes have no count of their tokens: 0, or an empty cell."""
+    for name, tok in (("prompt", prompt_tok), ("answer", output_tok)):
+        is_absent = np.zeros(ok.size, dtype=np.bool_) if tok is None else ok & (tok == 0)
+        n, n_ok = int(is_absent.sum()), int(ok.sum())
+        if not 0 < n < n_ok:
+            continue
+        n_lost = int(np.sum(is_absent & np.isnan(tpot_s))) if name == "answer" else 0
+        so = f": {n_lost:,} of them have no time per token for that reason" if n_lost else ""
+        yield f"The tokens of the {name} of {n:,} of {n_ok:,} successes were not counted (0 or absent){so}."
 
 
 def is_one_token(ok: Bools, output_tok: Ints | None) -> bool:
@@ -193,8 +206,8 @@ def _doubts(n_ok: int, n_ttft: int, n_tpot: int, n_recounted: int, *, is_one: bo
         yield f"No time per token was seen of {n_ok:,} successes."
     elif n_ok - n_tpot >= MANY_UNSEEN * n_ok:
         yield (
-            f"The time per token of {n_ok - n_tpot:,} of {n_ok:,} successes was not seen (one token, or all in one "
-            f"piece); figures are over the other {n_tpot:,}."
+            f"The time per token of {n_ok - n_tpot:,} of {n_ok:,} successes was not seen (one token, all in one "
+            f"piece, or not counted); figures are over the other {n_tpot:,}."
         )
     if n_recounted:
         yield (
