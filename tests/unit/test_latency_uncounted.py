@@ -47,6 +47,7 @@ def test_absent_counts_are_no_zeros(tmp_path: Path, write: object, key: str, sho
     (doubt,) = [doubt for doubt in section.warnings if "were not counted" in doubt]
     assert doubt.startswith(said)
     assert ("10 of them have no time per token for that reason" in doubt) == (shown == "output_tok")
+    assert any("or not counted" in held for held in section.warnings) == (shown == "output_tok")
 
 
 def test_a_file_that_counts_nothing_or_all_says_nothing(tmp_path: Path) -> None:

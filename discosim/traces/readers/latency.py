@@ -136,6 +136,8 @@ def series_of_attempts(
     n_ok, n_ttft, n_tpot = (int(mask.sum()) for mask in (ok, np.isfinite(ttft_s), np.isfinite(tpot_s)))
     lengths = [None if tok is None else tok[rows] for tok in (prompt_tok, output_tok)]
     twice = repeat_doubts(ttft_s[rows], tpot_s[rows], *lengths, clock=None if start_s is None else start_s[rows])
+    uncounted = tuple(_uncounted(ok, tpot_s, prompt_tok, output_tok))
+    has_all = output_tok is None or not bool(np.any(ok & (output_tok == 0)))
     words, n_by_word = np.unique(code[is_failed].astype(np.str_), return_counts=True)
     return LatencySeries(
         group=group,
@@ -167,8 +169,8 @@ def series_of_attempts(
         warnings=(
             *warnings,
             *twice,
-            *_doubts(n_ok, n_ttft, n_tpot, n_recounted, is_one=is_one_token(ok, output_tok)),
-            *_uncounted(ok, tpot_s, prompt_tok, output_tok),
+            *_doubts(n_ok, n_ttft, n_tpot, n_recounted, is_one=is_one_token(ok, output_tok), has_all=has_all),
+            *uncounted,
         ),
     )
 
@@ -191,7 +193,7 @@ def is_one_token(ok: Bools, output_tok: Ints | None) -> bool:
     return bool(held.size and held.max() == 1)
 
 
-def _doubts(n_ok: int, n_ttft: int, n_tpot: int, n_recounted: int, *, is_one: bool) -> Iterable[str]:
+def _doubts(n_ok: int, n_ttft: int, n_tpot: int, n_recounted: int, *, is_one: bool, has_all: bool) -> Iterable[str]:
     if not n_ok:
         yield "No attempt succeeded."
         return
@@ -205,9 +207,10 @@ def _doubts(n_ok: int, n_ttft: int, n_tpot: int, n_recounted: int, *, is_one: bo
     elif not n_tpot:
         yield f"No time per token was seen of {n_ok:,} successes."
     elif n_ok - n_tpot >= MANY_UNSEEN * n_ok:
+        why = "one token, or all in one piece" if has_all else "one token, all in one piece, or not counted"
         yield (
-            f"The time per token of {n_ok - n_tpot:,} of {n_ok:,} successes was not seen (one token, all in one "
-            f"piece, or not counted); figures are over the other {n_tpot:,}."
+            f"The time per token of {n_ok - n_tpot:,} of {n_ok:,} successes was not seen ({why}); "
+            f"figures are over the other {n_tpot:,}."
         )
     if n_recounted:
         yield (
