@@ -321,7 +321,8 @@ def _of_latency(series: LatencySeries) -> Section:
     seen = {"ttft_s": series.seen_ttft_s, "tpot_s": series.seen_tpot_s}
     tables = [quantiles(name, times, memory=lag1(times)) for name, times in seen.items() if times.size]
     lengths = {"prompt_tok": series.prompt_tok, "output_tok": series.output_tok}
-    tables += [quantiles(name, tok) for name, tok in lengths.items() if tok is not None]
+    # a count of 0 is one that is not there
+    tables += [quantiles(name, tok[tok > 0] if tok.any() else tok) for name, tok in lengths.items() if tok is not None]
     shown = dict(sentences(*kept(row_laws(series)), series.failure_share))
     return Section(series.group, facts | shown | _plain(series.notes), tuple(tables), series.warnings)
 

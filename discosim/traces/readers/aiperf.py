@@ -97,6 +97,7 @@ def read(path: Path) -> dict[str, LatencySeries]:
 def _series(path: Path, group: str) -> LatencySeries:
     table = read_json_lines(read_bytes(path), path, ("metadata", "metrics"), ("error",))
     metadata, metrics = _objects(table, "metadata"), _objects(table, "metrics")
+    _refuse_twins(table, metadata)
     errors = _objects(table, "error") if table.has("error") else [{} for _ in metadata]
     warm_up = [str(_first(row, _PHASES, _PROFILING)) != _PROFILING for row in metadata]
     cancelled = [
@@ -140,6 +141,18 @@ def _series(path: Path, group: str) -> LatencySeries:
         counts={"dropped_warm_up": sum(warm_up), "dropped_cancelled": sum(cancelled)},
         warnings=said,
     )
+
+
+def _refuse_twins(table: Table, metadata: list[Record]) -> None:
+    """Raise UserError at the first record whose id and start stand in one before."""
+    seen: dict[tuple[object, ...], int] = {}
+    for i, row in enumerate(metadata):
+        word = row.get("x_request_id")
+        first = seen.setdefault((word, str(_first(row, _STARTS))), i)
+        if isinstance(word, str) and word and first != i:
+            raise table.error(
+                i, "metadata.x_request_id", f"{word[:60]!r} stands in {table.place(first)} too; each request once"
+            )
 
 
 def _times_s(table: Table, rows: list[tuple[int, Record]], names: tuple[str, ...]) -> Floats:

@@ -13,6 +13,7 @@ starts at the first request.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,8 +82,20 @@ def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:
         hash_block_tok=BLOCK_TOK,
         notes={"format": "bailian", "sessions": "the first chat of each conversation" if has_chats else "none"},
     )
+    if has_chats:
+        return replace(trace, warnings=(*trace.warnings, *_twice(_chats(table, CHATS[0]))))
     doubt = "there is no chat_id, so that nobody knows which requests go on from each other: each is a user of its own"
-    return trace if has_chats else replace(trace, warnings=(*trace.warnings, doubt))
+    return replace(trace, warnings=(*trace.warnings, doubt))
+
+
+def _twice(chats: Words) -> list[str]:
+    """Return a doubt where ids of chats stand in several rows, each of which is one chat."""
+    counts = Counter(name for name in chats.tolist() if name not in _NONE)
+    most, n = max(counts.items(), key=lambda item: item[1], default=("", 1))
+    if n == 1:
+        return []
+    n_rows = sum(held for held in counts.values() if held > 1)
+    return [f"chat_id {most[:40]!r} stands in {n:,} rows ({n_rows:,} rows have an id of another): each chat is one row"]
 
 
 def _chats(table: Table, name: str) -> Words:

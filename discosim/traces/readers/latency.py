@@ -8,6 +8,7 @@ import numpy as np
 
 from discosim.core.errors import UserError
 from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Words
+from discosim.traces.readers.repeats import repeat_doubts
 
 MANY_UNSEEN = 0.1
 EMPTY_CHUNK = 0.1
@@ -133,6 +134,10 @@ def series_of_attempts(
             )
     rows = np.isfinite(ttft_s) | np.isfinite(tpot_s)
     n_ok, n_ttft, n_tpot = (int(mask.sum()) for mask in (ok, np.isfinite(ttft_s), np.isfinite(tpot_s)))
+    lengths = [None if tok is None else tok[rows] for tok in (prompt_tok, output_tok)]
+    twice = repeat_doubts(ttft_s[rows], tpot_s[rows], *lengths, clock=None if start_s is None else start_s[rows])
+    uncounted = tuple(_uncounted(ok, tpot_s, prompt_tok, output_tok))
+    has_all = output_tok is None or not bool(np.any(ok & (output_tok == 0)))
     words, n_by_word = np.unique(code[is_failed].astype(np.str_), return_counts=True)
     return LatencySeries(
         group=group,
@@ -161,8 +166,25 @@ def series_of_attempts(
             **(counts or {}),
             **{f"{prefix}{word}": int(n) for word, n in zip(words, n_by_word, strict=True)},
         },
-        warnings=(*warnings, *_doubts(n_ok, n_ttft, n_tpot, n_recounted, is_one=is_one_token(ok, output_tok))),
+        warnings=(
+            *warnings,
+            *twice,
+            *_doubts(n_ok, n_ttft, n_tpot, n_recounted, is_one=is_one_token(ok, output_tok), has_all=has_all),
+            *uncounted,
+        ),
     )
+
+
+def _uncounted(ok: Bools, tpot_s: Floats, prompt_tok: Ints | None, output_tok: Ints | None) -> Iterable[str]:
+    """Yield how many successes have no count of their tokens: 0, or an empty cell."""
+    for name, tok in (("prompt", prompt_tok), ("answer", output_tok)):
+        is_absent = np.zeros(ok.size, dtype=np.bool_) if tok is None else ok & (tok == 0)
+        n, n_ok = int(is_absent.sum()), int(ok.sum())
+        if not 0 < n < n_ok:
+            continue
+        n_lost = int(np.sum(is_absent & np.isnan(tpot_s))) if name == "answer" else 0
+        so = f": {n_lost:,} of them have no time per token for that reason" if n_lost else ""
+        yield f"The tokens of the {name} of {n:,} of {n_ok:,} successes were not counted (0 or absent){so}."
 
 
 def is_one_token(ok: Bools, output_tok: Ints | None) -> bool:
@@ -171,7 +193,7 @@ def is_one_token(ok: Bools, output_tok: Ints | None) -> bool:
     return bool(held.size and held.max() == 1)
 
 
-def _doubts(n_ok: int, n_ttft: int, n_tpot: int, n_recounted: int, *, is_one: bool) -> Iterable[str]:
+def _doubts(n_ok: int, n_ttft: int, n_tpot: int, n_recounted: int, *, is_one: bool, has_all: bool) -> Iterable[str]:
     if not n_ok:
         yield "No attempt succeeded."
         return
@@ -185,9 +207,10 @@ def _doubts(n_ok: int, n_ttft: int, n_tpot: int, n_recounted: int, *, is_one: bo
     elif not n_tpot:
         yield f"No time per token was seen of {n_ok:,} successes."
     elif n_ok - n_tpot >= MANY_UNSEEN * n_ok:
+        why = "one token, or all in one piece" if has_all else "one token, all in one piece, or not counted"
         yield (
-            f"The time per token of {n_ok - n_tpot:,} of {n_ok:,} successes was not seen (one token, or all in one "
-            f"piece); figures are over the other {n_tpot:,}."
+            f"The time per token of {n_ok - n_tpot:,} of {n_ok:,} successes was not seen ({why}); "
+            f"figures are over the other {n_tpot:,}."
         )
     if n_recounted:
         yield (

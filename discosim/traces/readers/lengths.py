@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from discosim.core.errors import UserError
+from discosim.traces.readers.averages import require_no_total, require_single, telling_columns
 from discosim.traces.readers.base import LengthTable, Notes, Reader
 from discosim.traces.readers.chars import chars_doubts, tokens_of
 from discosim.traces.readers.doubts import length_doubts
-from discosim.traces.readers.foreign import PARQUET
-from discosim.traces.readers.source import read_bytes, read_head
-from discosim.traces.readers.table import Table, names_of_table, read_csv, read_json_lines, read_parquet
+from discosim.traces.readers.source import read_head
+from discosim.traces.readers.table import Table, names_of_table, read_table
 
 PAIRS = (
     ("prompt_tok", "output_tok"),
@@ -56,10 +56,9 @@ def _table(path: Path) -> tuple[Table, tuple[str, str]]:
     head = read_head(path)
     names = names_of_table(head, path)
     pair = next((pair for pair in PAIRS if names.issuperset(pair)), PAIRS[0])
-    if head.startswith(PARQUET):
-        return read_parquet(path, pair), pair
-    read = read_json_lines if head.lstrip()[:1] in {b"{", b"["} else read_csv
-    return read(read_bytes(path), path, pair), pair
+    table = read_table(path, pair, [name for name in telling_columns(path) if name not in pair])
+    require_single(table)
+    return table, pair
 
 
 def read(path: Path) -> LengthTable:
@@ -71,7 +70,9 @@ def read(path: Path) -> LengthTable:
         raise UserError("no row has both prompt and output tokens", where=table.label)
     prompt_tok, output_tok = prompt_tok[rows], output_tok[rows]
     notes: Notes = {"format": "lengths", "rows": len(table), "dropped_zero_tok": len(table) - int(rows.size)}
-    return LengthTable(prompt_tok, output_tok, notes, (*chars_doubts(*pair), *length_doubts(prompt_tok, output_tok)))
+    total = require_no_total(table, rows, **dict(zip(pair, (prompt_tok, output_tok), strict=True)))
+    doubts = (*chars_doubts(*pair), *length_doubts(prompt_tok, output_tok), *total)
+    return LengthTable(prompt_tok, output_tok, notes, doubts)
 
 
 READER = Reader("lengths", "lengths of prompts and answers alone (CSV, JSON lines, Parquet)", "lengths", matches, read)

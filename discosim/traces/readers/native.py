@@ -15,11 +15,13 @@ import difflib
 from dataclasses import replace
 from pathlib import Path
 
+from discosim.traces.readers.averages import require_single, telling_columns
 from discosim.traces.readers.base import Reader, RequestTrace, TimeUnit
 from discosim.traces.readers.chars import column_of
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.hashes import hash_ids_of
 from discosim.traces.readers.outcomes import outcome_columns, outcomes_of
+from discosim.traces.readers.repeats import id_columns, require_no_twins
 from discosim.traces.readers.requests import build_requests
 from discosim.traces.readers.source import read_head
 from discosim.traces.readers.table import Table, names_of_table, read_table
@@ -41,7 +43,12 @@ def _table(path: Path) -> Table:
     is_csv = not head.startswith(PARQUET) and head.lstrip()[:1] not in {b"{", b"["}
     optional = [name for name in OPTIONAL if not (is_csv and name == "hash_ids")]
     columns = [column_of(name, names) for name in COLUMNS]
-    return read_table(path, columns, (*optional, *sorted(outcome_columns(names))))
+    told = [name for name in (*telling_columns(path), *id_columns(names)) if name not in columns]
+    table = read_table(path, columns, list(dict.fromkeys((*optional, *sorted(outcome_columns(names)), *told))))
+    require_single(table)
+    for name in id_columns(table.columns):
+        require_no_twins(table, name, *(table.words(column) for column in columns))
+    return table
 
 
 def read(path: Path, time_unit: TimeUnit = "auto") -> RequestTrace:

@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from discosim.core.errors import UserError
+from discosim.traces.readers.agreement import tpot_doubts
+from discosim.traces.readers.averages import columns_that_tell, require_single
 from discosim.traces.readers.base import Bools, Floats, Ints, LatencySeries, Reader
 from discosim.traces.readers.head import first_keys
 from discosim.traces.readers.latency import is_one_token, series_of_attempts, tpot_of, word_of
@@ -37,11 +39,15 @@ from discosim.traces.readers.latency_names import (
     lacking,
     services_in,
 )
+from discosim.traces.readers.loads import load_columns, loads_of
 from discosim.traces.readers.outcomes import KNOWN, SILENT, Outcomes, outcome_columns, outcomes_of, silent_failures
+from discosim.traces.readers.repeats import id_columns, require_no_twins
 from discosim.traces.readers.runs import require_figure, rows_by_name, series_of_runs, unused_name
 from discosim.traces.readers.source import read_bytes, read_head, stem
+from discosim.traces.readers.streamed import one_piece, stream_columns, streamed_of
 from discosim.traces.readers.table import Table, names_in_order, read_json_lines, read_table
 from discosim.traces.readers.units import UNITS_S, units_of_service
+from discosim.traces.readers.warm_up import phase_columns, without_warm_up
 
 _JSON = (b"{", b"[")
 
@@ -84,13 +90,25 @@ def _table(path: Path) -> tuple[Table, dict[str, Found]]:
     found = columns_of(names, str(path))
     if not is_enough(found):
         raise UserError(lacking(names, found), where=str(path))
-    wanted = dict.fromkeys([*(held.name for held in found.values()), *services_in(names), *outcome_columns(names)])
+    told = [
+        *columns_that_tell(names),
+        *load_columns(names),
+        *stream_columns(names),
+        *phase_columns(names),
+        *id_columns(names),
+    ]
+    wanted = dict.fromkeys(
+        [*(held.name for held in found.values()), *services_in(names), *outcome_columns(names), *told]
+    )
     if head.lstrip()[:1] in _JSON:
         table = read_json_lines(read_bytes(path), path, (), list(dict.fromkeys((*OURS, *wanted, *KNOWN))))
         found = columns_of(table.columns, str(path))
     else:
         need = [found[field].name for field in TIMES if field in found]
         table = read_table(path, need, [name for name in wanted if name not in need])
+    require_single(table)
+    for name in id_columns(table.columns):
+        require_no_twins(table, name, *(table.words(found[field].name) for field in (*TIMES, "at") if field in found))
     return table, found
 
 
@@ -189,6 +207,7 @@ def _reading(found: Mapping[str, Found]) -> tuple[str, ...]:
 def read(path: Path) -> dict[str, LatencySeries]:
     """Read all services of the file, in its order; the file's stem where it names none."""
     table, found = _table(path)
+    table, warm = without_warm_up(table)
     said = _failures(table)
     is_failed, code = said.is_failed, said.code
     ok = ~is_failed
@@ -200,18 +219,25 @@ def read(path: Path) -> dict[str, LatencySeries]:
     shorter = ok & (e2e_s < ttft_s)
     if e2e is not None and shorter.any():
         raise table.error(int(np.argmax(shorter)), e2e, f"is below {ttft}: are they in the unit that their names say?")
+    doubts = [*warm]
     if output_tok is not None:
+        doubts += tpot_doubts(tpot_s, ttft_s, e2e_s, output_tok, found["tpot"].name if "tpot" in found else "")
         tpot_s = np.where(np.isfinite(tpot_s), tpot_s, tpot_of(e2e_s, ttft_s, output_tok.astype(np.float64)))
         tpot_s[output_tok == 1] = np.nan
+    whole, said_whole = one_piece(ttft_s, e2e_s, tpot_s, output_tok, streamed_of(table))
+    ttft_s, tpot_s = (np.where(whole, np.nan, times) for times in (ttft_s, tpot_s))
+    doubts += [said_whole] if said_whole else []
     silent, _ = silent_failures(ok, output_tok, ttft_s, tpot_s, *(() if output_tok is not None else (e2e_s,)))
     is_failed, code = is_failed | silent, np.where(silent, SILENT, code).astype(np.object_)
     clock = Clock(np.empty(0), None, np.arange(len(table)))
     if "at" in found and (is_surely_moments(found["at"]) or are_moments(table, found["at"].name)):
         clock = clock_of(table, found["at"].name, found["at"].unit)
     tpot_name = next((found[field].name for field in ("tpot", "whole", "speed") if field in found), "tpot_s")
-    warnings = (*said.warnings, *_reading(found), *times.notes, *clock.warnings)
+    warnings = (*said.warnings, *_reading(found), *times.notes, *clock.warnings, *doubts)
+    loads = loads_of(table, clock.order)
+    warnings = (*warnings, *loads.warnings)
 
-    def series(group: str, rows: Ints) -> LatencySeries:
+    def series(group: str, load: str, rows: Ints) -> LatencySeries:
         if not is_failed[rows].all():
             seen = bool((ttft_s[rows][~is_failed[rows]] > 0).any())
             require_figure((ttft,), seen, table.columns, str(path), what="TTFT")
@@ -231,18 +257,19 @@ def read(path: Path) -> dict[str, LatencySeries]:
             output_tok=None if output_tok is None else output_tok[rows],
             unit_s=times.unit_s,
             start_s=None if start_s is None else start_s - start_s[0],
+            concurrency=loads.in_flight.get(load),
             begin_unix_s=None if start_s is None or clock.unix_s is None else clock.unix_s + float(start_s[0]),
             unit_doubt=times.doubt,
             warnings=(*warnings, *silent_failures(silent[rows], None)[1]),
         )
 
     named = [table.words(name).tolist() for name in services_in(table.columns)]
-    service = ["/".join(word for word in words if word) for words in zip(*named, strict=True)] if named else None
-    in_order = [""] * len(table) if service is None else [service[i] for i in clock.order.tolist()]
+    service = ["/".join(word for word in words if word) for words in zip(*named, strict=True)] or [""] * len(table)
+    keys = list(zip([service[i] for i in clock.order.tolist()], loads.names, strict=True))
     runs: dict[str, Callable[[], LatencySeries]] = {}
-    for name, rows in rows_by_name(in_order).items():
-        group = unused_name(name or stem(path), runs)
-        runs[group] = partial(series, group, clock.order[rows])
+    for (name, load), rows in rows_by_name(keys).items():
+        group = unused_name(" ".join(word for word in (name, load) if word) or stem(path), runs)
+        runs[group] = partial(series, group, load, clock.order[rows])
     return series_of_runs(runs, "native_latency", str(path), word="service")
 
 

@@ -54,6 +54,7 @@ from discosim.traces.readers.base import (
 from discosim.traces.readers.doubts import length_doubts
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.head import outline
+from discosim.traces.readers.probing_tools import probing_tool
 from discosim.traces.readers.requests import spread_ties
 from discosim.traces.readers.sent import load_of
 from discosim.traces.readers.series_names import is_series
@@ -141,7 +142,7 @@ def detect(path: str | PathLike[str]) -> Reader:
     if found:
         names = ", ".join(reader.name for reader in found)
         raise UserError(f"more than one format fits; name one of: {names}", where=str(place))
-    if known := other_tool(head):
+    if known := other_tool(head) or probing_tool(head):
         raise UserError(f"is {known}", where=str(place))
     if native_latency.may_be(head, place):
         return native_latency.READER

@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from discosim.core.errors import UserError
+from discosim.traces.readers.averages import require_no_total
 from discosim.traces.readers.base import PER_S, Bools, Floats, HashIds, Ints, Notes, RequestTrace, Words
 from discosim.traces.readers.chars import chars_doubts, tokens_of
 from discosim.traces.readers.clock import finest_tick
 from discosim.traces.readers.doubts import clock_doubts, length_doubts, owner_doubts, require_plausible_clock
 from discosim.traces.readers.hashes import block_of, hash_doubts
 from discosim.traces.readers.names import names_of
+from discosim.traces.readers.repeats import repeat_doubts
 from discosim.traces.readers.table_base import Table
 
 
@@ -94,6 +96,10 @@ def build_requests(
     hash_ids = None if hash_ids is None else hash_ids.take(rows)
     block_tok = None if hash_ids is None else block_of(hash_ids, prompt_tok, hash_block_tok)
     doubts = [*session_doubts, *user_doubts, *chars_doubts(prompt, output), *length_doubts(prompt_tok, output_tok)]
+    doubts += require_no_total(table, rows, **{prompt: prompt_tok, output: output_tok})
+    span = float(arrival_s[-1])
+    share = tick / units_per_s / span if span > 0 else None
+    doubts += repeat_doubts(prompt_tok, output_tok, clock=arrival_s, tick_share=share)
     doubts += owner_doubts(users, arrival_s, user, doubted_users) or owner_doubts(
         sessions, arrival_s, session, doubted_sessions
     )

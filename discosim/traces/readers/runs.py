@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from typing import TypeVar
 
 import numpy as np
 
 from discosim.core.errors import MANY, UserError
 from discosim.traces.readers.base import Ints, LatencySeries
+
+_Name = TypeVar("_Name", str, tuple[str, str])
 
 
 class NothingSeenError(UserError):
@@ -99,9 +102,9 @@ def _empty(group: str, format_name: str, why: str) -> LatencySeries:
     )
 
 
-def rows_by_name(names: Iterable[str]) -> dict[str, Ints]:
+def rows_by_name(names: Iterable[_Name]) -> dict[_Name, Ints]:
     """Return the rows of each name, from 0, in the order of their first."""
-    found: dict[str, list[int]] = {}
+    found: dict[_Name, list[int]] = {}
     for i, name in enumerate(names):
         found.setdefault(name, []).append(i)
     return {name: np.array(rows, dtype=np.int64) for name, rows in found.items()}
