@@ -160,3 +160,11 @@ def test_rows_in_no_order_say_nothing_of_a_clock(tmp_path: Path) -> None:
 
 def test_stamps_of_a_server_stay_as_they_are(tmp_path: Path) -> None:
     assert len(read_server_log(lines(tmp_path, logged(truth()))).warnings) == 1
+
+
+def test_a_log_put_together_with_itself_is_doubted(tmp_path: Path) -> None:
+    once = rows()
+    assert "stand there" not in said(read_server_log(table(tmp_path, once)))
+    assert f"{2 * N} of {2 * N} rows stand there twice" in said(
+        read_server_log(table(tmp_path, once + once, "both.csv"))
+    )

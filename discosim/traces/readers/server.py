@@ -26,6 +26,7 @@ from discosim.traces.readers.doubts import length_doubts
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.names import names_of
 from discosim.traces.readers.outcomes import KNOWN, outcome_columns, outcomes_of, plain_name
+from discosim.traces.readers.repeats import repeat_doubts
 from discosim.traces.readers.runs import rows_by_name
 from discosim.traces.readers.server_doubts import (
     beside_times,
@@ -201,8 +202,7 @@ def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> R
             held[field] = _only(held[field], ~(begun & (held[field].ticks == 0)))
     held, warnings = in_units(held, np.where(truth, counts[output], 0), unit, label, table)
     ttft_s, e2e_s, queue_s, notes = truth_of(table, held, start, counts[output], label)
-    ok = kept & ~failed
-    ttft_s, is_streamed, doubts = without_stream(table, ok, ttft_s, e2e_s, counts[output])
+    ttft_s, is_streamed, doubts = without_stream(table, kept & ~failed, ttft_s, e2e_s, counts[output])
     if wait := held.get("scheduled") or held.get("queue"):
         doubts += queue_doubts(wait.name, ttft_s, e2e_s, queue_s)
     models, several = models_in(table, kept)
@@ -217,13 +217,15 @@ def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> R
     users = names_of(table, fields["user_id"].name if "user_id" in fields else "", order)
     level = fields.get("concurrency")
     assert arrivals.per_s is not None
+    n_tok = counts[prompt][order], counts[output][order]
+    notes += [*length_doubts(*n_tok), *repeat_doubts(ttft_s[order], e2e_s[order], *n_tok, clock=since[order])]
     return Rows(
         arrival_s=since[order],
         ttft_s=ttft_s[order],
         e2e_s=e2e_s[order],
         queue_s=queue_s[order],
-        prompt_tok=counts[prompt][order],
-        output_tok=counts[output][order],
+        prompt_tok=n_tok[0],
+        output_tok=n_tok[1],
         source_row=table.lines[order],
         user_id=users[0],
         concurrency=None if level is None or not table.has(level.name) else table.words(level.name)[order],
@@ -234,7 +236,7 @@ def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> R
         n_rows=len(table),
         n_failed=int((failed & ~kept).sum()),
         n_empty=int((~failed & ~kept).sum()),
-        warnings=(*notes, *users[1], *length_doubts(counts[prompt][order], counts[output][order])),
+        warnings=(*notes, *users[1]),
     )
 
 
