@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,7 +23,7 @@ def settled_runs(rows: DeviceRows) -> tuple[DeviceRows, tuple[str, ...]]:
     """
     said = []
     words = rows.run.tolist()
-    n_runs = 1 + sum(one != other for one, other in zip(words, words[1:], strict=False))
+    n_runs = 1 + sum(one != other for one, other in pairwise(words))
     if n_runs > 1 and n_runs > MOST_RUNS * len(rows):
         said.append(
             f"The column of the run changes {n_runs - 1:,} times in {len(rows):,} rows: it numbers repetitions, so all "

@@ -1,4 +1,4 @@
-"""Rows of a device that invite a misreading: runs that are none, energies, rates for times, several backends, characters."""
+"""Rows of a device that invite a misreading: runs that are none, energies, rates, backends."""
 
 from __future__ import annotations
 
