@@ -25,7 +25,7 @@ LONGEST_GAP_S = 10.0
 """Median time per token that is refused: a tenth of a token a second; ms taken for s reach it at 100 tok/s."""
 SHORTEST_GAP_S = 1e-5
 """Median time per token that is refused: a hundred thousand tokens a second, of one request, no machine makes."""
-_MOST_PREFILL = 1e6
+MOST_PREFILL_TOK_PER_S = 1e6
 """Prompt tokens a second beyond what any device reads: s taken for ms."""
 _UNIX_S = (1e9, 4.1e9)
 _TRUE, _FALSE = {"true", "1", "yes", "y", "t"}, {"false", "0", "no", "n", "f", ""}
@@ -266,7 +266,7 @@ def _check_sizes(columns: Mapping[str, Floats], fields: Mapping[str, Named], uni
         fault = f"the median time would be {middle_s:g} s"
     elif gap_s > LONGEST_GAP_S or gap_s < SHORTEST_GAP_S:
         fault = f"the median time per decoded token would be {gap_s:g} s"
-    elif prompt_rate > _MOST_PREFILL:
+    elif prompt_rate > MOST_PREFILL_TOK_PER_S:
         fault = f"the prompt would be read at {prompt_rate:,.0f} tokens a second"
     elif middle_s > LONGEST_TTFT_S and not np.isfinite(gap_s):
         fault = f"the median time would be {middle_s:g} s"
