@@ -43,6 +43,6 @@ def energy_notes(energy_j: Floats, time_s: Floats, name: str, *, has_unit: bool)
     if power_w.size and not POWER_W[0] <= (middle_w := float(np.median(power_w))) <= POWER_W[1]:
         notes.append(
             f"Doubtful: the energies (column {name}) make a power of {middle_w:.3g} W, as hardly a device has; if they "
-            f"are in another unit, say --map energy_mj={name} (or energy_j, energy_wh), the column renamed without a unit."
+            f"are in another unit, say --map energy_mj={name} (or energy_j), the column renamed without a unit."
         )
     return notes
