@@ -14,6 +14,8 @@ LEAST_OTHERS = 3
 MOST_RUNS = 2 / 3
 """Runs over rows above which a column `run` numbers repetitions. Source: our choice; runs of two rows have a half."""
 
+SUMMARIES = frozenset({"mean", "average", "avg", "median", "std", "stdev", "min", "max", "sum", "total"})
+
 
 def settled_runs(rows: DeviceRows) -> tuple[DeviceRows, tuple[str, ...]]:
     """Return rows whose runs are runs and whose first rows are the exception, and what was done to them.
@@ -24,6 +26,11 @@ def settled_runs(rows: DeviceRows) -> tuple[DeviceRows, tuple[str, ...]]:
     said = []
     words = rows.run.tolist()
     n_runs = 1 + sum(one != other for one, other in pairwise(words))
+    summed = [word for word in words if word.strip().lower() in SUMMARIES]
+    if summed:
+        said.append(
+            f"Doubtful: a row's run is called {summed[0]!r}: a row that sums up others counts as one; leave it out."
+        )
     if n_runs > 1 and n_runs > MOST_RUNS * len(rows):
         said.append(
             f"The column of the run changes {n_runs - 1:,} times in {len(rows):,} rows: it numbers repetitions, so all "

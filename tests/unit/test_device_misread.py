@@ -67,6 +67,13 @@ def test_real_runs_stay(tmp_path: Path, extra: Mapping[str, object]) -> None:
     assert "by is_first" not in said
 
 
+@pytest.mark.parametrize("word", ["mean", "Average", "total"])
+def test_a_row_that_sums_up_the_others_is_doubted(tmp_path: Path, word: str) -> None:
+    assert f"Doubtful: a row's run is called '{word}'" in quirks(
+        table(tmp_path / "a.csv", {"run": [*range(N - 1), word]})
+    )
+
+
 def test_prompts_of_first_rows_alone_are_fitted(tmp_path: Path) -> None:
     """All rows that tell the prompt's time are first ones; the others tell decoding alone."""
     rows = [f"{100 + 40 * i},{0.3 + 0.08 * i},,,1" for i in range(4)] + [f",,30,{0.05},0" for _ in range(6)]
