@@ -32,11 +32,12 @@ def _show(digest: Digest, out: Path | None) -> None:
     from discosim.traces.describe import describe
     from discosim.traces.digest_file import write_own_digest
 
+    doubts = "".join(f"\nwarning: {quirk}" for quirk in digest.card.quirks if quirk.startswith("Doubtful"))
     if out is None:
-        say(describe(digest))
+        say(describe(digest) + doubts)
         return
     write_own_digest(digest, out)
-    say(f"{describe(digest)}\n\nwritten    {out}")
+    say(f"{describe(digest)}\n{doubts}\nwritten    {out}")
 
 
 def add_digest_latency(add: AddParser) -> None:

@@ -195,6 +195,8 @@ def _add_fit_engine(add: AddParser) -> None:
     for option, number, text in needed:
         verb.add_argument(option, metavar="N", type=number, required=True, help=text)
     verb.add_argument("--n-gpus", metavar="N", type=int, default=1, help="GPUs of one replica (default: 1)")
+    unit_help = "of the times, whatever their column is called: s, ms or us (default: by the column's name)"
+    verb.add_argument("--unit", metavar="UNIT", default="auto", help=unit_help)
     for option in ("--model", "--hardware"):
         verb.add_argument(option, metavar="NAME", default="unnamed", help=f"name of the {option[2:]}")
     verb.set_defaults(call=_traces_fit_engine)
@@ -227,7 +229,7 @@ def _traces_fit_engine(options: argparse.Namespace) -> None:
     from discosim.traces.engine_fit import fit_engine, write_fit
 
     check_target(options.out, source=options.file)
-    facts = ("model", "hardware", "n_gpus", "kv_tok", "kv_bytes_per_tok", "max_context_tok")
+    facts = ("model", "hardware", "n_gpus", "kv_tok", "kv_bytes_per_tok", "max_context_tok", "unit")
     digest = fit_engine(options.file, name=options.out.stem, **{name: getattr(options, name) for name in facts})
     say(write_fit(digest, options.out))
 

@@ -93,6 +93,8 @@ def fit_speed(rows: DeviceRows, factors: Floats, given: float | None, found: Fou
         later = np.where(np.isfinite(rows.later_tok), rows.later_tok, 0.0)
     else:
         return _decode_alone(gap_s, decode, found)
+    if not (used & ~is_first).any():  # nothing to compare first rows with
+        is_first, is_said = np.zeros(len(rows), dtype=np.bool_), False
     body_rows = used & ~is_first if (used & ~is_first).sum() >= LEAST else used
     line, errors = steps_or_line(
         rows.prompt_tok[body_rows], time_s[body_rows], None if later is None else later[body_rows]

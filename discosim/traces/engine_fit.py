@@ -13,6 +13,7 @@ from discosim.core.errors import UserError
 from discosim.traces.digest import Card
 from discosim.traces.digest_file import write_own_digest
 from discosim.traces.engine_digest import EngineDigest, LinesFit, PhysicsFit
+from discosim.traces.engine_doubts import AUTO, apart_doubts, phase_doubts, require_plausible, unit_of_times
 from discosim.traces.profile_fit import BAD_ERROR, HELD_OUT, KINDS, Iterations, bad_fit, fit_physics
 from discosim.traces.readers.source import fingerprint, settled
 
@@ -20,9 +21,6 @@ Floats = NDArray[np.float64]
 LARGE_BATCH = 95
 LEAST_ROWS = 3
 PHASES = ("prefill", "decode", "mixed")
-LONGEST_S, SHORTEST_S = 10.0, 1e-6
-"""Median iterations outside are refused. Source: our choice; a prefill of 100,000 tokens takes seconds, and one pass of
-the smallest model some 100 us."""
 ROUNDING = 1e-6
 
 
@@ -57,14 +55,15 @@ class IterationRows:
     kv_tok: Floats
 
 
-def read_iterations(path: Path) -> IterationRows:
+def read_iterations(path: Path, unit: str = AUTO) -> IterationRows:
     """Read measured iterations from CSV.
 
     Columns ``phase`` (prefill, decode or mixed), ``batch`` (of a mixed one its decodes), ``tokens`` (prefill and mixed:
     prompt tokens of the batch; decode: KV tokens of the batch), one of ``time_s`` and ``time_ms``, for mixed rows
     ``kv_tokens`` (KV tokens of their decodes), and optionally ``square_tokens`` (sum of squared prompt lengths, of a
     chunk from p to q tokens q^2 - p^2; without it the prompts of a batch count as equally long, and those of a mixed
-    one as one).
+    one as one). ``unit`` (s, ms, us) says what the times are in, whatever their column is called; a phase whose times
+    are none of a served model is refused without it.
 
     Raises
     ------
@@ -76,9 +75,7 @@ def read_iterations(path: Path) -> IterationRows:
 
     raw = read_bytes(path)
     names = header_of(raw[: 1 << 16])
-    clock = "time_ms" if "time_ms" in names and "time_s" not in names else "time_s"
-    if "time_ms" in names and "time_s" in names:
-        raise UserError("has both time_s and time_ms; leave one", where=f"{path} row 1")
+    clock, size_s = unit_of_times(names, unit, str(path))
     table = read_csv(raw, path, ("phase", "batch", "tokens", clock), ("square_tokens", "kv_tokens"))
     phase = table.words("phase")
     for i, word in enumerate(phase.tolist()):
@@ -93,15 +90,8 @@ def read_iterations(path: Path) -> IterationRows:
     batch, tok = table.numbers("batch", lowest=1.0), table.numbers("tokens", lowest=1.0)
     if (fault := ~is_mixed & (tok < batch)).any():
         raise table.error(int(np.argmax(fault)), "tokens", "is below batch; expected the tokens of the whole batch")
-    time_s = table.numbers(clock, lowest=1e-9) * (1e-3 if clock == "time_ms" else 1.0)
-    middle_s = float(np.median(time_s))
-    if not SHORTEST_S <= middle_s <= LONGEST_S:
-        other = "time_ms" if clock == "time_s" else "time_s"
-        raise UserError(
-            f"the median iteration would take {middle_s:g} s, as none does; if its times are in "
-            f"{other.rpartition('_')[2]}, call the column {other}",
-            where=f"{path} column {clock}",
-        )
+    time_s = table.numbers(clock, lowest=1e-9) * size_s
+    require_plausible(phase, time_s, clock, unit, str(path))
     if not table.has("square_tokens"):
         square = np.where(is_mixed, tok**2, tok**2 / batch)
         return IterationRows(is_decode, batch, tok, square, time_s, is_mixed, kv_tok)
@@ -140,18 +130,8 @@ def fit_lines(rows: IterationRows, *, where: str) -> tuple[LinesFit, dict[str, f
     Source: DistServe's profiles are fitted by least squares on the relative error; that no coefficient may be
     negative is our addition, so that no extrapolation gives a negative time.
     """
-    prefill, decode = ~rows.is_decode & ~rows.is_mixed, rows.is_decode
-    large = decode & (rows.batch > LARGE_BATCH)
-    small = decode & ~large
-    if int(large.sum()) < LEAST_ROWS or int(small.sum()) < LEAST_ROWS:
-        small = large = decode
-    one = np.ones(rows.batch.size)
-    decode_form = np.column_stack([one, rows.tok, rows.batch])
-    parts = {
-        "prefill": (prefill, np.column_stack([one, rows.tok, rows.square_tok])),
-        "decode": (small, decode_form),
-        "decode_large": (large, decode_form),
-    }
+    parts = _parts(rows)
+    _doubts_of_lines(rows, where=where)
     found: dict[str, tuple[float, ...]] = {}
     moments: dict[str, float] = {}
     for name, (mask, form) in parts.items():
@@ -170,6 +150,32 @@ def fit_lines(rows: IterationRows, *, where: str) -> tuple[LinesFit, dict[str, f
             raise UserError(f"the {name} rows fit no line", where=where)
     lines = LinesFit(prefill=found["prefill"], decode_small=found["decode"], decode_large=found["decode_large"])
     return lines, moments
+
+
+def _parts(rows: IterationRows) -> dict[str, tuple[NDArray[np.bool_], Floats]]:
+    """Return the rows of each line, and the columns that its three coefficients multiply."""
+    prefill, decode = ~rows.is_decode & ~rows.is_mixed, rows.is_decode
+    large = decode & (rows.batch > LARGE_BATCH)
+    small = decode & ~large
+    if int(large.sum()) < LEAST_ROWS or int(small.sum()) < LEAST_ROWS:
+        small = large = decode
+    one = np.ones(rows.batch.size)
+    decode_form = np.column_stack([one, rows.tok, rows.batch])
+    return {
+        "prefill": (prefill, np.column_stack([one, rows.tok, rows.square_tok])),
+        "decode": (small, decode_form),
+        "decode_large": (large, decode_form),
+    }
+
+
+def _doubts_of_lines(rows: IterationRows, *, where: str) -> list[str]:
+    """Return what rows do not tell apart, by phase; those that are all alike are refused."""
+    found: list[str] = []
+    for name, (mask, form) in _parts(rows).items():
+        if int(mask.sum()) >= LEAST_ROWS:
+            terms = ("fixed", "tokens", "squares" if name == "prefill" else "batch")
+            found += apart_doubts(name.partition("_")[0], terms, form[mask], where)
+    return list(dict.fromkeys(found))
 
 
 def _held_out_error(form: Floats, time_s: Floats) -> float | None:
@@ -217,6 +223,7 @@ def fit_engine(
     kv_bytes_per_tok: float,
     kv_tok: int,
     max_context_tok: int,
+    unit: str = AUTO,
 ) -> EngineDigest:
     """Return an engine digest of a user's own measurements; see `read_iterations` and `fit_lines`."""
     facts = {
@@ -234,13 +241,16 @@ def fit_engine(
         except ValueError as error:
             raise UserError(str(error), where=f"--{option}") from None
     with settled(path) as place:  # read for its times, then for its sha256
-        rows, sha256 = read_iterations(place), fingerprint(place).raw_sha256
+        rows, sha256 = read_iterations(place, unit), fingerprint(place).raw_sha256
+    told_apart: list[str] = []
     lines: LinesFit | None = None
     physics: PhysicsFit | None = None
     if rows.is_mixed.any():
         physics, moments = fit_mixed(rows, where=path.name)
     else:
         lines, moments = fit_lines(rows, where=path.name)
+        told_apart = _doubts_of_lines(rows, where=path.name)
+    doubts = [*phase_doubts(rows.is_decode, ~rows.is_decode & ~rows.is_mixed, rows.tok, rows.time_s), *told_apart]
     worst = max(value for key, value in moments.items() if key.endswith("error_mean"))
     return EngineDigest(
         name=name,
@@ -253,7 +263,7 @@ def fit_engine(
             raw_file=path.name,
             raw_sha256=sha256,
             method="least squares on the relative error, coefficients >= 0",
-            quirks=(bad_fit(worst),) if worst > BAD_ERROR else (),
+            quirks=(*doubts, *((bad_fit(worst),) if worst > BAD_ERROR else ())),
             contains=("inference",),
         ),
         model=model,
@@ -278,7 +288,7 @@ def write_fit(digest: EngineDigest, path: Path) -> str:
     """
     write_own_digest(digest, path)
     lines, moments = digest.lines, digest.moments
-    warned = [f"warning: {quirk}" for quirk in digest.card.quirks if quirk.startswith("The fit is bad")]
+    warned = [f"warning: {quirk}" for quirk in digest.card.quirks if quirk.startswith(("The fit is bad", "Doubtful"))]
     if lines is None:
         return "\n".join([*_coefficients(digest), *warned, f"written       {path}"])
     shown = []

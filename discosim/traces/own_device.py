@@ -14,6 +14,7 @@ from discosim.core.errors import UserError
 from discosim.traces.device_energy import energy_of
 from discosim.traces.device_fit import intervals
 from discosim.traces.device_residual import STALL_RULE, stalls_of
+from discosim.traces.device_runs import settled_runs
 from discosim.traces.device_speed import LEAST, Found, Speed, block, fit_speed, relative_speed
 from discosim.traces.device_timed import Pieces, ShownHeat, pieces_of, shown_heat, slowed, without_waits
 from discosim.traces.digest import DeviceDigest, Provenance
@@ -92,6 +93,8 @@ def profile_of(
         raise UserError(f"{rows.group}: {len(rows)} rows; a profile needs at least {LEAST}")
     found = Found()
     found.notes += rows.warnings
+    rows, said = settled_runs(rows)
+    found.notes += said
     rows, said = without_waits(rows)
     found.notes += said
     if len(rows) < FEW and not rows.is_summary:

@@ -115,7 +115,7 @@ def choose(groups: Mapping[str, DeviceRows], wanted: str | None, where: str) -> 
     if wanted is None:
         if len(groups) == 1:
             return next(iter(groups.values()))
-        raise UserError(f"holds {len(groups)} devices or models; choose one with --group: {listed}", where=where)
+        raise UserError(f"holds {len(groups)} devices, models or runs; choose one with --group: {listed}", where=where)
     if wanted in groups:
         return groups[wanted]
     found = [name for name in groups if wanted.lower() in name.lower()]

@@ -11,8 +11,10 @@ from discosim.core.errors import UserError, close_match
 from discosim.traces.readers.azure import ticks_of
 from discosim.traces.readers.base import Bools, Floats, Ints, Words
 from discosim.traces.readers.columns import ArrowColumn
-from discosim.traces.readers.device_names import ENERGY_J, MOMENTS, TIMES, fields_in, missing
-from discosim.traces.readers.device_rows import CHARS_PER_TOK, DeviceRows, device_rows
+from discosim.traces.readers.device_lengths import lengths_of
+from discosim.traces.readers.device_names import ENERGY_J, MOMENTS, SETTINGS, TIMES, fields_in, missing
+from discosim.traces.readers.device_rows import DeviceRows, device_rows
+from discosim.traces.readers.energy_doubts import energy_notes, require_no_meter
 from discosim.traces.readers.foreign import PARQUET
 from discosim.traces.readers.outcomes import KNOWN, outcome_columns, outcomes_of
 from discosim.traces.readers.runs import rows_by_name
@@ -25,7 +27,7 @@ LONGEST_GAP_S = 10.0
 """Median time per token that is refused: a tenth of a token a second; ms taken for s reach it at 100 tok/s."""
 SHORTEST_GAP_S = 1e-5
 """Median time per token that is refused: a hundred thousand tokens a second, of one request, no machine makes."""
-_MOST_PREFILL = 1e6
+MOST_PREFILL_TOK_PER_S = 1e6
 """Prompt tokens a second beyond what any device reads: s taken for ms."""
 _UNIX_S = (1e9, 4.1e9)
 _TRUE, _FALSE = {"true", "1", "yes", "y", "t"}, {"false", "0", "no", "n", "f", ""}
@@ -90,9 +92,8 @@ def _groups(
     if n_failed:
         notes.append(f"{n_failed:,} of {len(table):,} rows failed, and are left out.")
     times = {field: _numbers(table, named.name, kept) for field, named in fields.items() if field in TIMES}
-    prompt, said = _lengths(table, fields, kept, chars_per_tok)
+    prompt, output, said = lengths_of(table, fields, kept, chars_per_tok)
     notes += said
-    output = _counts(table, fields.get("output_tok"), kept)
     times, said = _in_s(times, fields, output, unit, path)
     notes += said
     columns = _columns(table, fields, times, prompt, output, kept)
@@ -114,6 +115,7 @@ def _groups(
         rows = all_rows[kept[all_rows]]
         if not rows.size:
             continue
+        said = _energies(columns, rows, fields, path)
         if np.isfinite(start_s[rows]).all():
             rows = rows[np.argsort(start_s[rows], kind="stable")]
         held: dict[str, Floats | Bools | Words | Ints] = {name: values[rows] for name, values in columns.items()}
@@ -129,9 +131,21 @@ def _groups(
             device=_one(_words(table, fields, "device")[rows]),
             model=_one(_words(table, fields, "model")[rows]),
             n_failed=n_failed,
-            warnings=tuple(notes),
+            warnings=(*notes, *said),
         )
     return found
+
+
+def _energies(columns: Mapping[str, Floats], rows: Ints, fields: Mapping[str, Named], path: Path) -> list[str]:
+    """Return what to say of the energies of a group's rows; a meter that runs on is refused."""
+    if "energy" not in fields:
+        return []
+    named = fields["energy"]
+    whole_s = np.where(np.isfinite(columns["total_s"]), columns["total_s"], columns["ttft_s"])[rows]
+    energy_j = columns["energy_j"][rows]
+    require_no_meter(energy_j, whole_s, named.name, str(path))
+    has_unit = named.unit is not None or "joule" in named.name.lower()
+    return energy_notes(energy_j, whole_s, named.name, has_unit=has_unit)
 
 
 def _failed(table: Table) -> Bools:
@@ -145,31 +159,6 @@ def _failed(table: Table) -> Bools:
 def _numbers(table: Table, name: str, kept: Bools, *, lowest: float | None = 0.0) -> Floats:
     values = table.numbers(name, lowest=lowest, only=kept, blank_ok=True)
     return np.where(kept & ~table.columns[name].blank(), values, np.nan)
-
-
-def _counts(table: Table, named: Named | None, kept: Bools) -> Floats:
-    if named is None:
-        return np.full(len(table), np.nan)
-    seen = kept & ~table.columns[named.name].blank()
-    return np.where(seen, table.counts(named.name, only=seen).astype(float), np.nan)
-
-
-def _lengths(
-    table: Table, fields: Mapping[str, Named], kept: Bools, chars_per_tok: float | None
-) -> tuple[Floats, list[str]]:
-    """Return the lengths of the prompts in tokens, and what was done to get them."""
-    if "prompt_tok" in fields:
-        return _counts(table, fields["prompt_tok"], kept), []
-    if "prompt_chars" not in fields:
-        return np.full(len(table), np.nan), []
-    per_tok = CHARS_PER_TOK if chars_per_tok is None else chars_per_tok
-    name = fields["prompt_chars"].name
-    how = "as you said" if chars_per_tok is not None else "a rule of thumb; say --chars-per-tok N"
-    note = (
-        f"Lengths are characters ({name}); {per_tok:g} characters were taken for a token ({how}), so figures per token "
-        "carry that factor, and times of the same texts do not."
-    )
-    return _counts(table, fields["prompt_chars"], kept) / per_tok, [note]
 
 
 def _in_s(
@@ -266,7 +255,7 @@ def _check_sizes(columns: Mapping[str, Floats], fields: Mapping[str, Named], uni
         fault = f"the median time would be {middle_s:g} s"
     elif gap_s > LONGEST_GAP_S or gap_s < SHORTEST_GAP_S:
         fault = f"the median time per decoded token would be {gap_s:g} s"
-    elif prompt_rate > _MOST_PREFILL:
+    elif prompt_rate > MOST_PREFILL_TOK_PER_S:
         fault = f"the prompt would be read at {prompt_rate:,.0f} tokens a second"
     elif middle_s > LONGEST_TTFT_S and not np.isfinite(gap_s):
         fault = f"the median time would be {middle_s:g} s"
@@ -368,8 +357,12 @@ def _words(table: Table, fields: Mapping[str, Named], field: str) -> Words:
 
 
 def _labels(table: Table, fields: Mapping[str, Named]) -> Words:
-    parts = [_words(table, fields, field).tolist() for field in ("device", "model")]
-    return np.array([" / ".join(part for part in row if part) for row in zip(*parts, strict=True)], dtype=np.object_)
+    columns = [_words(table, fields, field).tolist() for field in ("device", "model")]
+    for field in SETTINGS:  # what changes the speed of a device and a model is named only where it varies
+        words = _words(table, fields, field).tolist()
+        if len(set(words)) > 1:
+            columns.append([f"{fields[field].name}={word}" for word in words])
+    return np.array([" / ".join(part for part in row if part) for row in zip(*columns, strict=True)], dtype=np.object_)
 
 
 def _one(words: Words) -> str:

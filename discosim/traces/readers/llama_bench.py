@@ -3,8 +3,9 @@
 Format: a row a test, ``pp512`` (a prompt of 512 tokens is read), ``tg128`` (128 tokens are decoded) or ``pp512+tg128``
 (both), with the mean speed of some repetitions and its deviation; JSON holds the repetitions too (``samples_ns``).
 Origin: github.com/ggml-org/llama.cpp, ``tools/llama-bench/README.md`` (MIT).
-Quirks: rows differ by any setting (model, backend, threads, batch, cache type): each set of settings is a group of its
-own. Tests behind a filled context (``@ d4096``, ``n_depth``) are left out: a profile knows no depth.
+Quirks: a log may stand around all of them. Rows differ by any setting (model, backend, threads, batch, cache type):
+each set of settings is a group of its own, and a test that stands again with another speed is of another run. Tests
+behind a filled context (``@ d4096``, ``n_depth``) are left out: a profile knows no depth.
 """
 
 from __future__ import annotations
@@ -18,19 +19,25 @@ from typing import Any
 import numpy as np
 
 from discosim.core.errors import UserError
+from discosim.traces.readers.bench_log import KEYS, csv_at, has_table, is_head_of_table, json_alone, json_at
 from discosim.traces.readers.device_rows import DeviceRows, device_rows
+from discosim.traces.readers.device_table import MOST_PREFILL_TOK_PER_S, SHORTEST_GAP_S
 from discosim.traces.readers.head import first_keys
-from discosim.traces.readers.source import first_line, read_bytes
-from discosim.traces.readers.table import header_of, is_markdown, read_csv
+from discosim.traces.readers.source import HEAD_BYTES, read_bytes
+from discosim.traces.readers.table import header_of, read_csv
 from discosim.traces.readers.table_json import read_json_lines
 from discosim.traces.readers.text import require_utf8
 
 NAME = "llama_bench"
 N_REPETITIONS = 5
 """Repetitions that a row of mean and deviation stands for: llama-bench's default (``-r 5``)."""
+MOST_APART = 0.1
+"""Difference of the repetitions' mean speed and the one beside them that is taken for rounding. Source: our choice."""
+SAME_RUN = 1.25
+"""Speeds of one test over each other up to which its rows are pooled. Source: our choice; repetitions of a device
+that is neither hot nor busy differ by some per cent."""
 _SCORES = np.array([-1.16305, -0.49502, 0.0, 0.49502, 1.16305])
 """Mean order statistics of five normal values."""
-_KEYS = ("n_prompt", "n_gen", "avg_ts", "stddev_ts")
 _RESULTS = frozenset(
     {
         *("n_prompt", "n_gen", "n_depth", "test_time", "avg_ns", "stddev_ns", "avg_ts", "stddev_ts"),
@@ -55,15 +62,21 @@ class _Test:
     params_b: float | None
     line: int
 
+    @property
+    def name(self) -> str:
+        """As llama-bench calls it."""
+        parts = ((self.prompt_tok, "pp"), (self.gen_tok, "tg"))
+        return "+".join(f"{word}{tok}" for tok, word in parts if tok)
+
+    @property
+    def tok_per_s(self) -> float:
+        """Median speed of its repetitions."""
+        return (self.prompt_tok + self.gen_tok) / float(np.median(self.times_s))
+
 
 def matches(head: bytes) -> bool:
-    """Recognise the keys of its JSON and CSV, or the last columns of its table of Markdown."""
-    if head.lstrip()[:1] in {b"{", b"["}:
-        return set(_KEYS) <= first_keys(head)
-    names = header_of(head)
-    if is_markdown(head):
-        return {"test", "t/s"} <= {name.strip() for name in first_line(head.lstrip()).strip().strip("|").split("|")}
-    return set(_KEYS) <= set(names)
+    """Recognise its JSON, its CSV or its table of Markdown, wherever in a log or a text they begin."""
+    return has_table(head) or json_at(head) is not None or csv_at(head) is not None
 
 
 def read(path: Path) -> dict[str, DeviceRows]:
@@ -75,12 +88,15 @@ def read(path: Path) -> dict[str, DeviceRows]:
         If the file is cut or damaged, or no test stands at depth 0.
     """
     raw = read_bytes(path)
-    if raw.lstrip()[:1] in {b"{", b"["}:
-        tests = _from_json(raw, path)
-    elif is_markdown(raw):
+    head = raw[:HEAD_BYTES]
+    if (at := json_at(head)) is not None:
+        tests = _from_json(json_alone(raw, at), path)
+    elif has_table(head):
         tests = _from_markdown(require_utf8(raw, str(path)), path)
+    elif raw.lstrip()[:1] in {b"{", b"["}:
+        tests = _from_json(raw, path)
     else:
-        tests = _from_csv(raw, path)
+        tests = _from_csv(raw[csv_at(head) or 0 :], path)
     flat = [test for test in tests if test.depth_tok == 0]
     notes = []
     if len(flat) < len(tests):
@@ -91,7 +107,30 @@ def read(path: Path) -> dict[str, DeviceRows]:
     varying = _varying(flat)
     for test in flat:
         groups.setdefault(_label(test, varying), []).append(test)
-    return {group: _rows(group, held, tuple(notes)) for group, held in groups.items()}
+    found: dict[str, DeviceRows] = {}
+    for group, held in groups.items():
+        runs, said = _runs(held)
+        for number, run in enumerate(runs, start=1):
+            name = group if len(runs) == 1 else f"{group} / run {number}"
+            found[name] = _rows(name, run, (*notes, *said))
+    return found
+
+
+def _runs(tests: list[_Test]) -> tuple[list[list[_Test]], tuple[str, ...]]:
+    """Return tests of one group apart by run, where a test stands again with another speed, and what was pooled."""
+    by_kind: dict[str, list[_Test]] = {}
+    for test in tests:
+        by_kind.setdefault(test.name, []).append(test)
+    again = {name: held for name, held in by_kind.items() if len(held) > 1}
+    said = tuple(
+        f"{name} stands {len(held)} times (rows {', '.join(str(test.line) for test in held)}): pooled."
+        for name, held in again.items()
+    )
+    speeds = {name: [test.tok_per_s for test in held] for name, held in again.items()}
+    if all(max(held) <= SAME_RUN * min(held) for held in speeds.values()):
+        return [tests], said
+    n_runs = max(map(len, again.values()))
+    return [[held[i] for held in by_kind.values() if i < len(held)] for i in range(n_runs)], ()
 
 
 def _varying(tests: list[_Test]) -> list[str]:
@@ -151,7 +190,7 @@ def _repetitions(mean_tok_per_s: float, deviation: float, tok: int) -> tuple[flo
 
 def _from_json(raw: bytes, path: Path) -> list[_Test]:
     wanted = sorted(first_keys(raw[:65536]) | {"n_depth"})
-    table = read_json_lines(raw, path, _KEYS, wanted)
+    table = read_json_lines(raw, path, KEYS, wanted)
     found = []
     for i, line in enumerate(table.lines.tolist()):
         record = {name: column.cells[i] for name, column in table.columns.items()}  # type: ignore[attr-defined]  # JSON
@@ -162,7 +201,7 @@ def _from_json(raw: bytes, path: Path) -> list[_Test]:
 
 def _from_csv(raw: bytes, path: Path) -> list[_Test]:
     names = header_of(raw[: 2**20])
-    table = read_csv(raw, path, _KEYS, [name for name in dict.fromkeys(names) if name not in _KEYS])
+    table = read_csv(raw, path, KEYS, [name for name in dict.fromkeys(names) if name not in KEYS])
     words = {name: table.words(name).tolist() for name in table.columns}
     return [
         _test({name: held[i] for name, held in words.items()}, int(line), f"{path} {table.place(i)}")
@@ -192,15 +231,37 @@ def _test(record: Mapping[str, Any], line: int, where: str) -> _Test:
     samples = record.get("samples_ns")
     if isinstance(samples, list) and samples and all(isinstance(x, int | float) and x > 0 for x in samples):
         times_s, is_summary = tuple(float(x) * 1e-9 for x in samples), False
+        _require_one_speed(times_s, tok, _number(record, "avg_ts", where), where)
     else:
         mean = _number(record, "avg_ts", where, lowest=1e-6)
         times_s, is_summary = _repetitions(mean, _number(record, "stddev_ts", where), tok), True
+    _require_possible(times_s, prompt, gen, where)
     params = record.get("model_n_params")
     settings = {
         key: str(value) for key, value in record.items() if key not in _RESULTS and isinstance(value, str | int | float)
     }
     params_b = float(params) / 1e9 if params not in {None, ""} else None
     return _Test(prompt, gen, depth, times_s, is_summary, settings, params_b, line)
+
+
+def _require_one_speed(times_s: tuple[float, ...], tok: int, said_tok_per_s: float, where: str) -> None:
+    """Raise UserError where the repetitions have another speed than the mean that stands beside them."""
+    mean = float(np.mean(tok / np.asarray(times_s)))
+    if abs(mean - said_tok_per_s) > MOST_APART * max(mean, said_tok_per_s):
+        raise UserError(
+            f"gives {mean:,.6g} tok/s for {tok} tokens, and avg_ts says {said_tok_per_s:,.6g}: one is in another unit, "
+            "or was changed",
+            where=f"{where} column samples_ns",
+        )
+
+
+def _require_possible(times_s: tuple[float, ...], prompt_tok: int, gen_tok: int, where: str) -> None:
+    """Raise UserError where a speed is one that no device has."""
+    speed = (prompt_tok + gen_tok) / float(np.median(times_s))
+    most = MOST_PREFILL_TOK_PER_S if prompt_tok else 1.0 / SHORTEST_GAP_S
+    if speed > most:
+        what = "reads prompts" if prompt_tok else "decodes"
+        raise UserError(f"no device {what} at {speed:,.6g} tok/s; its unit is another one", where=where)
 
 
 def _from_markdown(text: str, path: Path) -> list[_Test]:
@@ -210,11 +271,11 @@ def _from_markdown(text: str, path: Path) -> list[_Test]:
         if "|" not in line or set(line.strip()) <= set("|-: \t"):
             continue  # the log around the table, and its line of dashes
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if "t/s" in cells:
+        if is_head_of_table(line):
             names = cells
             continue
-        if not names:
-            continue
+        if not names or (len(cells) != len(names) and not line.lstrip().startswith("|")):
+            continue  # a bar in the log
         where = f"{path} row {number}"
         if len(cells) != len(names):
             raise UserError(f"expected {len(names)} cells, got {len(cells)}", where=where)
@@ -229,6 +290,7 @@ def _from_markdown(text: str, path: Path) -> list[_Test]:
         prompt, gen, depth = (int(part or 0) for part in test.groups())
         settings = {name: value for name, value in record.items() if name not in _RESULTS}
         times_s = _repetitions(float(speed[1]), float(speed[2]), prompt + gen)
+        _require_possible(times_s, prompt, gen, where)
         found.append(_Test(prompt, gen, depth, times_s, True, settings, _params_b(record.get("params", "")), number))
     if not found:
         raise UserError("has a header but no rows", where=str(path))

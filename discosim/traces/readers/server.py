@@ -217,15 +217,14 @@ def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> R
     users = names_of(table, fields["user_id"].name if "user_id" in fields else "", order)
     level = fields.get("concurrency")
     assert arrivals.per_s is not None
-    n_tok = counts[prompt][order], counts[output][order]
-    notes += [*length_doubts(*n_tok), *repeat_doubts(ttft_s[order], e2e_s[order], *n_tok, clock=since[order])]
+    notes += _of_rows(ttft_s[order], e2e_s[order], counts[prompt][order], counts[output][order], since[order])
     return Rows(
         arrival_s=since[order],
         ttft_s=ttft_s[order],
         e2e_s=e2e_s[order],
         queue_s=queue_s[order],
-        prompt_tok=n_tok[0],
-        output_tok=n_tok[1],
+        prompt_tok=counts[prompt][order],
+        output_tok=counts[output][order],
         source_row=table.lines[order],
         user_id=users[0],
         concurrency=None if level is None or not table.has(level.name) else table.words(level.name)[order],
@@ -238,6 +237,12 @@ def _rows(table: Table, fields: Mapping[str, Named], unit: str, label: str) -> R
         n_empty=int((~failed & ~kept).sum()),
         warnings=(*notes, *users[1]),
     )
+
+
+def _of_rows(ttft_s: Floats, e2e_s: Floats, prompt_tok: Ints, output_tok: Ints, arrival_s: Floats) -> list[str]:
+    """Return what to doubt of all rows together."""
+    twice = repeat_doubts(ttft_s, e2e_s, prompt_tok, output_tok, clock=arrival_s)
+    return [*length_doubts(prompt_tok, output_tok), *twice]
 
 
 def _cut_short(table: Table) -> Bools:
