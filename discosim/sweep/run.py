@@ -179,7 +179,7 @@ def run_sweep(
     _write_comparisons(store, differences)
     store.remove_abandoned()
     state = store.state(runs)
-    if taken.has_heard and state.is_complete:
+    if state.is_complete:  # also where nothing was left to do: whoever finished it may have been killed before this
         forget_unused(plan, store, runs)
     notes += (*_anew(damaged), *taken.note(plan))
     return SweepResult(plan, store, tuple(seeds), state, table, tuple(differences), tuple(notes))

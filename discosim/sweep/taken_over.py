@@ -11,7 +11,7 @@ from discosim.core.scenario import Scenario
 from discosim.runs.identity import policy_ids
 from discosim.runs.kept import file_name
 from discosim.sweep.plan import Plan, Run
-from discosim.sweep.store import Store
+from discosim.sweep.store import KEPT, Store
 from discosim.sweep.worker import Outcome
 
 
@@ -41,6 +41,8 @@ def _ids(scenario: Scenario, inputs: Mapping[str, str]) -> dict[str, str]:
 
 def forget_unused(plan: Plan, store: Store, runs: Sequence[Run]) -> None:
     """Remove what was kept and is of use no more: what only the points of this sweep shared, and what was edited."""
+    if not (store.folder / KEPT).is_dir():
+        return
     wanted = set()
     for run in runs:
         point = plan.points[run.point]
@@ -54,14 +56,12 @@ class TakenOver:
     """Counts, while a sweep is carried out, whose worlds were run and whose were not."""
 
     def __init__(self) -> None:
-        self.has_heard = False
         self._run: Counter[str] = Counter()
         self._taken: Counter[str] = Counter()
 
     def done(self, run: Run, outcome: Outcome) -> None:
         """Hear of a run."""
         del run
-        self.has_heard = True
         self._run.update(outcome.get("policies_run", ()))
         self._taken.update(outcome.get("policies_taken", ()))
 

@@ -192,6 +192,11 @@ def test_what_points_share_is_run_once_and_leaves_nothing_behind(tmp_path: Path)
         fresh = run_to_folder(result.plan.scenario(run), tmp_path / "fresh").folder
         assert fresh is not None
         assert contents(fresh) == contents(result.store.path(run))
+    left = tmp_path / "out" / KEPT / "left.outcome"  # by one who was killed between the last run and this removal
+    left.parent.mkdir()
+    left.write_bytes(b"")
+    run_sweep(tmp_path / "s.yaml", tmp_path / "out", executor="serial")
+    assert not left.parent.exists()
 
 
 SCRIPT = f'''
