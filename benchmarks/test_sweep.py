@@ -74,14 +74,16 @@ def test_overhead_of_a_sweep(plan, tmp_path, capsys, monkeypatch):
     assert statistics.median(ratios) < 0.02
 
 
-def test_speed_up_of_two_processes(plan, tmp_path, capsys):
-    """At least 1.7 on two idle processors, starting them included."""
-    ratios = []
+def test_speed_up_of_two_processes(tmp_path, capsys):
+    """At least 1.8 on two idle processors, starting them included: 120 runs, as both import for a second at first."""
+    path = tmp_path / "sweep.yaml"
+    path.write_text(SWEEP.replace("n: 8", "n: 60"), encoding="utf-8")
+    plan, ratios = load_plan(path), []
     for i in range(ROUNDS):
         one = sweep_s(plan, tmp_path / f"one{i}", "local:1")
         ratios.append(one / sweep_s(plan, tmp_path / f"two{i}", "local:2"))
     with capsys.disabled():
         print(
             f"\nspeed-up of two processes {statistics.median(ratios):.2f} "
-            f"(rounds {', '.join(f'{ratio:.2f}' for ratio in ratios)}; limit 1.7)"
+            f"(rounds {', '.join(f'{ratio:.2f}' for ratio in ratios)}; limit 1.8)"
         )

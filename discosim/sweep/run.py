@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -228,8 +229,24 @@ def _finish(
         watchers = [*watchers, *([watch(len(state.finished), len(runs))] if watch else [])]
         opened = engine()
         store.forget_tables()
-        return state, carry_out(plan, list(waiting.values())[::-1], store, opened, terms, watchers)
+        turns = in_turns(list(waiting.values())[::-1], opened.n_at_once)
+        return state, carry_out(plan, turns, store, opened, terms, watchers)
     return state, []
+
+
+def in_turns(runs: Sequence[Run], n_at_once: int) -> list[Run]:
+    """Return runs in the order in which they are begun, where so many go on at once; before, they stand seed by seed.
+
+    Points of one seed mostly have policies in common: who is begun beside the other runs them too, and who is begun
+    after it finds them done. So as many seeds go on side by side, each point by point.
+    """
+    seeds = {seed: i for i, seed in enumerate(dict.fromkeys(run.seed for run in runs))}
+    begun: Counter[int] = Counter()
+    turns = []
+    for run in runs:
+        turns.append((seeds[run.seed] // n_at_once, begun[run.seed], seeds[run.seed]))
+        begun[run.seed] += 1
+    return [run for _, run in sorted(zip(turns, runs, strict=True), key=lambda turn: turn[0])]
 
 
 def _anew(damaged: Mapping[str, str]) -> list[str]:
